@@ -1,0 +1,1 @@
+"""Texts to embeddings: specs, pairs, loading, attention, pooling, batching."""

@@ -1,0 +1,92 @@
+"""What every encoder can do, whatever is inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from core.encoders.spec import Attention, EncoderSpec, TextKind
+    from core.monitor import Monitor
+    from core.records import ReceivedText
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenTrace:
+    """One text's way through an encoder, token by token.
+
+    The embedding is linear in the tokens: ``unit(weights @ states)`` is what ``encode`` returns.
+
+    Attributes:
+        token_ids: ``(n,)`` int64, special and prompt tokens included.
+        tokens: ``n`` readable pieces.
+        offsets: ``(n, 2)`` int64: character range in the *caller's* text; (-1, -1) for prompt and
+            special tokens.
+        states: ``(n, dim)`` float32: each token's own contribution before pooling.
+        weights: ``(n,)`` float32 pooling weights, summing to 1.
+        tokens_dropped: Tokens cut off by the limit.
+    """
+
+    token_ids: NDArray[np.int64]
+    tokens: tuple[str, ...]
+    offsets: NDArray[np.int64]
+    states: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    tokens_dropped: int = 0
+
+
+class Encoder(Protocol):
+    """Texts to unit vectors, and an account of what was really sent."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What this encoder is."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of everything that decides the vectors.
+
+        Weights, attention, pooling, prompts, instruction, limit, dtype: equal fingerprints mean
+        equal vectors for equal texts.
+        """
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs: ``cpu``, ``cuda:0``, ``mps``."""
+        ...
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        monitor: Monitor | None = None,
+    ) -> NDArray[np.float32]:
+        """Embed texts; ``(n, dim)`` float32, unit rows, in the order given; ``(0, dim)`` for none.
+
+        Raises:
+            EncodingError: If a vector is not finite or the backbone fails.
+            StoppedError: If the monitor asks to stop.
+        """
+        ...
+
+    def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
+        """Tell exactly what the encoder gets for each text: string, tokens kept and dropped."""
+        ...
+
+    def trace(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        attention: Attention | None = None,
+    ) -> tuple[TokenTrace, ...]:
+        """Follow texts token by token, with the attention of the spec or another one."""
+        ...

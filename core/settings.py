@@ -1,0 +1,107 @@
+"""Frozen settings with named defaults. They validate themselves and never read the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import InvalidSettingError
+from core.records import Unit
+
+DEFAULT_PAIR = "smollm2-10l"
+DEFAULT_K = 10
+K_RANGE = (5, 50)
+DEFAULT_CHUNK_TOKENS = 160
+CHUNK_TOKENS_RANGE = (32, 2048)
+DEFAULT_OVERLAP_TOKENS = 32
+MAX_QUERY_CHARS = 100_000
+MEBIBYTE = 1024 * 1024
+
+
+def _require(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        msg = f"{name} is {value}; choose a whole number from {low} to {high}."
+        raise InvalidSettingError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionLimits:
+    """What one file may cost. Overrun kills the worker and skips the file with the reason.
+
+    Attributes:
+        file_bytes: Largest file that is read at all.
+        pages: Most pages.
+        chars_per_page: Characters beyond this on one page are left out, with a warning.
+        chars: Most characters of a whole document.
+        file_seconds: Wall clock for the whole file.
+        page_seconds: Wall clock for one page.
+        cpu_seconds: CPU time of the worker.
+        memory_bytes: Address space of the worker.
+        output_bytes: Most bytes the worker may send back.
+    """
+
+    file_bytes: int = 200 * MEBIBYTE
+    pages: int = 3000
+    chars_per_page: int = 100_000
+    chars: int = 20_000_000
+    file_seconds: float = 300.0
+    page_seconds: float = 20.0
+    cpu_seconds: int = 300
+    memory_bytes: int = 2048 * MEBIBYTE
+    output_bytes: int = 512 * MEBIBYTE
+
+    def __post_init__(self) -> None:
+        for name in ("file_bytes", "pages", "chars_per_page", "chars", "cpu_seconds"):
+            _require(name, getattr(self, name), 1, 2**40)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkingSettings:
+    """How documents become passages.
+
+    Attributes:
+        unit: Passages, or whole documents.
+        chunk_tokens: Token budget of a passage, counted with the library's neutral tokenizer.
+        overlap_tokens: Tokens (whole sentences) that a passage repeats from the one before.
+    """
+
+    unit: Unit = Unit.PASSAGE
+    chunk_tokens: int = DEFAULT_CHUNK_TOKENS
+    overlap_tokens: int = DEFAULT_OVERLAP_TOKENS
+
+    def __post_init__(self) -> None:
+        _require("chunk_tokens", self.chunk_tokens, *CHUNK_TOKENS_RANGE)
+        _require("overlap_tokens", self.overlap_tokens, 0, self.chunk_tokens // 2)
+
+    @property
+    def key(self) -> str:
+        """Name of this chunking in the workspace: equal keys mean equal passages."""
+        if self.unit is Unit.DOCUMENT:
+            return "document"
+        return f"passage-{self.chunk_tokens}-{self.overlap_tokens}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSettings:
+    """What a workspace remembers about how its user compares.
+
+    Attributes:
+        pair_id: Which two encoders.
+        k: Depth of the columns.
+        chunking: How documents become passages.
+        query_instruction: Replaces ``{instruction}`` in query prompts; "" keeps each default.
+        max_tokens: One limit for both arms; 0 keeps each encoder's own.
+    """
+
+    pair_id: str = DEFAULT_PAIR
+    k: int = DEFAULT_K
+    chunking: ChunkingSettings = ChunkingSettings()
+    query_instruction: str = ""
+    max_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        _require("k", self.k, *K_RANGE)
+        if self.max_tokens:
+            _require("max_tokens", self.max_tokens, 16, 131_072)
+        if len(self.query_instruction) > 2000:
+            msg = "The query instruction is longer than 2,000 characters; shorten it."
+            raise InvalidSettingError(msg)
