@@ -1,0 +1,1 @@
+"""Measurements behind the figures in the docs: ratios within one run, never timed tests."""
