@@ -1,1 +1,1 @@
-"""."""
+"""Two rankings of one query: how far they agree, where they part, and by how much."""

@@ -1,1 +1,1 @@
-"""."""
+"""Systems against known answers: benchmark files, measures, significance and judging."""

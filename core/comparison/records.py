@@ -1,0 +1,532 @@
+"""What a comparison is: one query, several systems, and where their rankings part.
+
+These records are complete: page, export and report are made from them alone. They are saved and
+exported as JSON (`to_json`, `from_json`), so every change of shape raises `FORMAT`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from core.errors import UnknownNameError, UsageError
+from core.records import Family, Hit, Query, Ranking, ReceivedText, SystemInfo, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 1
+
+
+class MoveKind(StrEnum):
+    """What became of a passage from system A to system B, looking at the top k."""
+
+    SAME = "same"
+    UP = "up"  # nearer the top in B
+    DOWN = "down"
+    ONLY_A = "only a"  # in A's top k, not in B's
+    ONLY_B = "only b"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One passage's way from system A to system B.
+
+    Attributes:
+        passage_id: In the top k of A, of B, or of both.
+        rank_a: Its rank in A over the whole corpus; None where A does not rank it at all.
+        rank_b: The same in B.
+        kind: Seen from the top k.
+    """
+
+    passage_id: str
+    rank_a: int | None
+    rank_b: int | None
+    kind: MoveKind
+
+    @property
+    def places(self) -> int | None:
+        """``rank_a - rank_b``: places gained in B; None where a rank is not known."""
+        if self.rank_a is None or self.rank_b is None:
+            return None
+        return self.rank_a - self.rank_b
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two systems agree on one query. Every number is symmetric except the moves.
+
+    Attributes:
+        system_a: Its id.
+        system_b: Its id.
+        k: Depth of overlap, Jaccard, tau and moves.
+        shared: Passages in both top k.
+        overlap: ``shared / k``, or over the longer list where both hold fewer than k.
+        jaccard: Shared over the union of both top k; 1.0 when both are empty.
+        rbo: Rank-biased overlap, extrapolated (RBO_ext), in [0, 1].
+        rbo_residual: Most that RBO_min could still grow by hits below ``rbo_depth``.
+        rbo_p: Persistence.
+        rbo_depth: Length of the longer ranking RBO was computed over.
+        tau_b: Kendall's tau-b over the shared passages, by rank; None with fewer than two.
+        tau_items: How many passages tau-b was computed over (``shared``).
+        moves: Every passage in either top k, best place first, ties by passage id.
+    """
+
+    system_a: str
+    system_b: str
+    k: int
+    shared: int
+    overlap: float
+    jaccard: float
+    rbo: float
+    rbo_residual: float
+    rbo_p: float
+    rbo_depth: int
+    tau_b: float | None
+    tau_items: int
+    moves: tuple[Move, ...]
+
+    @property
+    def travelled_most(self) -> Move | None:
+        """The passage of either top k whose two known ranks lie furthest apart; None if none do.
+
+        Ties go to the better best place, then to the smaller passage id.
+        """
+        moved = [move for move in self.moves if move.places]
+        # max keeps the first of equals, and moves are in order of best place.
+        return max(moved, key=lambda move: abs(move.places or 0), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundSummary:
+    """An encoder's scores for random pairs of this corpus, small enough to keep and to draw.
+
+    Attributes:
+        pairs: What the pairs are: ``query-passage`` or ``passage-passage``.
+        samples: How many scores were drawn.
+        mean: Of the scores.
+        deviation: Their standard deviation (population).
+        quantiles: 101 scores: the 0th, 1st ... 100th percentile.
+    """
+
+    pairs: str
+    samples: int
+    mean: float
+    deviation: float
+    quantiles: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One system's side of a comparison, and under which conditions it was asked.
+
+    Attributes:
+        info: The system, as the page names it.
+        ranking: Its best hits, at least the top k where it has them; empty when it failed.
+        background: What its scores look like by chance; None for systems without one.
+        fingerprint: Of the encoder; "" for other systems.
+        max_tokens: The encoder's limit in force; 0 for other systems.
+        received: Exactly what the encoder got for the query; None for other systems.
+        seconds: Time the system took for this query; None when not measured.
+        failure: Why there is no ranking, in a sentence; "" when all is well.
+    """
+
+    info: SystemInfo
+    ranking: Ranking
+    background: BackgroundSummary | None = None
+    fingerprint: str = ""
+    max_tokens: int = 0
+    received: ReceivedText | None = None
+    seconds: float | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one passage stands in one system.
+
+    Attributes:
+        system_id: The system.
+        rank: Over the whole corpus, from 1; None where the system does not rank it or failed.
+        score: Raw score of that system (cosine for encoders).
+        z: Score in standard deviations above the system's background; None without one.
+        percentile: Share of the background below the score, 0 to 100; None without one.
+    """
+
+    system_id: str
+    rank: int | None = None
+    score: float | None = None
+    z: float | None = None
+    percentile: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPassage:
+    """A passage that some system ranks near the top, with its place in every system.
+
+    Attributes:
+        passage_id: Its id.
+        doc_id: Its document.
+        document: The document's name, as the user knows it. Hostile text: escape it.
+        page_first: Page of the first character, from 1.
+        page_last: Page of the last character.
+        start: First character in the document text.
+        end: One past the last.
+        text: ``document.text[start:end]``. Hostile text: escape it.
+        standings: One per column, in the order of the columns.
+    """
+
+    passage_id: str
+    doc_id: str
+    document: str
+    page_first: int
+    page_last: int
+    start: int
+    end: int
+    text: str
+    standings: tuple[Standing, ...]
+
+    def standing(self, system_id: str) -> Standing:
+        """Return where the passage stands in a system.
+
+        Raises:
+            UnknownNameError: If the comparison has no such system.
+        """
+        for standing in self.standings:
+            if standing.system_id == system_id:
+                return standing
+        raise UnknownNameError(f"This comparison has no system {system_id!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class CloudPoint:
+    """A passage of the corpus in the score plot: calibrated scores of both arms, nothing else."""
+
+    passage_id: str
+    z_a: float
+    z_b: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One query asked of every system: the rankings, the numbers between them and the words.
+
+    Attributes:
+        query: What was asked.
+        k: Depth of the columns and of every "@k" figure.
+        unit: What was retrieved.
+        corpus_size: Passages that were searched.
+        columns: One per system, in the order given.
+        arm_a: System id of the first arm (the diffusion encoder in the bundled pair).
+        arm_b: System id of the second arm.
+        passages: Every passage in some column's ranking, in order of best rank over the columns,
+            ties by passage id.
+        agreements: One for every two columns that did not fail, in column order.
+        cloud: Up to a few hundred passages spread evenly over the corpus, for the score plot;
+            empty when an arm has no background or gave no scores for the whole corpus.
+        summary: At most three sentences in plain text, made by rules from the numbers here.
+            They quote no text from documents except document names: escape them all the same.
+        pair_id: The pair that was compared; "" when it is not one of the registry.
+        equal_limits: Whether both arms ran at one and the same token limit; None if not encoders.
+    """
+
+    query: Query
+    k: int
+    unit: Unit
+    corpus_size: int
+    columns: tuple[Column, ...]
+    arm_a: str
+    arm_b: str
+    passages: tuple[ComparedPassage, ...]
+    agreements: tuple[Agreement, ...]
+    cloud: tuple[CloudPoint, ...] = ()
+    summary: tuple[str, ...] = ()
+    pair_id: str = ""
+    equal_limits: bool | None = None
+
+    def column(self, system_id: str) -> Column:
+        """Return one system's column.
+
+        Raises:
+            UnknownNameError: If the comparison has no such system.
+        """
+        for column in self.columns:
+            if column.info.system_id == system_id:
+                return column
+        raise UnknownNameError(f"This comparison has no system {system_id!r}.")
+
+    def passage(self, passage_id: str) -> ComparedPassage:
+        """Return one compared passage.
+
+        Raises:
+            UnknownNameError: If no system ranks it near the top.
+        """
+        for passage in self.passages:
+            if passage.passage_id == passage_id:
+                return passage
+        raise UnknownNameError(f"This comparison has no passage {passage_id!r}.")
+
+    def agreement(self, system_a: str, system_b: str) -> Agreement | None:
+        """Return the agreement of two systems, in column order; None where one of them failed."""
+        for agreement in self.agreements:
+            if {agreement.system_a, agreement.system_b} == {system_a, system_b}:
+                return agreement
+        return None
+
+    @property
+    def arms_agreement(self) -> Agreement | None:
+        """The agreement of the two arms; None where one of them failed."""
+        return self.agreement(self.arm_a, self.arm_b)
+
+
+# -- JSON ----------------------------------------------------------------------------------
+
+
+def to_json(comparison: Comparison, *, indent: int | None = None) -> str:
+    """Return a comparison as JSON; `from_json` gives back an equal one."""
+    # ASCII only: text from a broken PDF may hold lone surrogates, which no file can.
+    return json.dumps(to_fields(comparison), allow_nan=False, indent=indent)
+
+
+def from_json(text: str) -> Comparison:
+    """Read a comparison that `to_json` wrote.
+
+    Raises:
+        UsageError: If the text is not one, or was written by a newer Bifocal.
+    """
+    try:
+        fields = json.loads(text)
+    except ValueError as exc:
+        raise UsageError(f"This is not a comparison saved by Bifocal: {exc}.") from exc
+    return from_fields(fields)
+
+
+def to_fields(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain dictionaries, lists, strings and numbers."""
+    return {
+        "format": FORMAT,
+        "query": {"query_id": comparison.query.query_id, "text": comparison.query.text},
+        "k": comparison.k,
+        "unit": comparison.unit.value,
+        "corpus_size": comparison.corpus_size,
+        "pair_id": comparison.pair_id,
+        "equal_limits": comparison.equal_limits,
+        "arm_a": comparison.arm_a,
+        "arm_b": comparison.arm_b,
+        "summary": list(comparison.summary),
+        "columns": [_column_fields(column) for column in comparison.columns],
+        "agreements": [_agreement_fields(agreement) for agreement in comparison.agreements],
+        "passages": [_passage_fields(passage) for passage in comparison.passages],
+        "cloud": [[point.passage_id, point.z_a, point.z_b] for point in comparison.cloud],
+    }
+
+
+def from_fields(fields: Any) -> Comparison:  # noqa: ANN401 - parsed JSON of unknown shape
+    """Read what `to_fields` gave.
+
+    Raises:
+        UsageError: If it is not a comparison, or was written by a newer Bifocal.
+    """
+    try:
+        newer = int(fields["format"]) > FORMAT
+        comparison = None if newer else _comparison_from(fields)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as exc:
+        raise UsageError(f"This is not a comparison saved by Bifocal: {exc!r}.") from exc
+    if comparison is None:
+        msg = "This comparison was saved by a newer Bifocal; update Bifocal to open it."
+        raise UsageError(msg)
+    return comparison
+
+
+def _comparison_from(fields: Mapping[str, Any]) -> Comparison:
+    query = Query(query_id=str(fields["query"]["query_id"]), text=str(fields["query"]["text"]))
+    limits = fields["equal_limits"]
+    return Comparison(
+        query=query,
+        k=int(fields["k"]),
+        unit=Unit(fields["unit"]),
+        corpus_size=int(fields["corpus_size"]),
+        columns=tuple(_column_from(item, query.query_id) for item in fields["columns"]),
+        arm_a=str(fields["arm_a"]),
+        arm_b=str(fields["arm_b"]),
+        passages=tuple(_passage_from(item) for item in fields["passages"]),
+        agreements=tuple(_agreement_from(item) for item in fields["agreements"]),
+        cloud=tuple(
+            CloudPoint(passage_id=str(passage_id), z_a=float(z_a), z_b=float(z_b))
+            for passage_id, z_a, z_b in fields["cloud"]
+        ),
+        summary=tuple(str(sentence) for sentence in fields["summary"]),
+        pair_id=str(fields["pair_id"]),
+        equal_limits=None if limits is None else bool(limits),
+    )
+
+
+def _column_fields(column: Column) -> dict[str, Any]:
+    background = column.background
+    received = column.received
+    return {
+        "system_id": column.info.system_id,
+        "family": column.info.family.value,
+        "label": column.info.label,
+        "hits": [[hit.passage_id, hit.score] for hit in column.ranking.hits],
+        "background": None
+        if background is None
+        else {
+            "pairs": background.pairs,
+            "samples": background.samples,
+            "mean": background.mean,
+            "deviation": background.deviation,
+            "quantiles": list(background.quantiles),
+        },
+        "fingerprint": column.fingerprint,
+        "max_tokens": column.max_tokens,
+        "received": None
+        if received is None
+        else {
+            "text": received.text,
+            "tokens_total": received.tokens_total,
+            "tokens_kept": received.tokens_kept,
+        },
+        "seconds": column.seconds,
+        "failure": column.failure,
+    }
+
+
+def _column_from(fields: Mapping[str, Any], query_id: str) -> Column:
+    info = SystemInfo(
+        system_id=str(fields["system_id"]),
+        family=Family(fields["family"]),
+        label=str(fields["label"]),
+    )
+    hits = tuple(
+        Hit(passage_id=str(passage_id), score=float(score), rank=rank)
+        for rank, (passage_id, score) in enumerate(fields["hits"], start=1)
+    )
+    background = fields["background"]
+    received = fields["received"]
+    return Column(
+        info=info,
+        ranking=Ranking(query_id=query_id, system_id=info.system_id, hits=hits),
+        background=None
+        if background is None
+        else BackgroundSummary(
+            pairs=str(background["pairs"]),
+            samples=int(background["samples"]),
+            mean=float(background["mean"]),
+            deviation=float(background["deviation"]),
+            quantiles=tuple(float(score) for score in background["quantiles"]),
+        ),
+        fingerprint=str(fields["fingerprint"]),
+        max_tokens=int(fields["max_tokens"]),
+        received=None
+        if received is None
+        else ReceivedText(
+            text=str(received["text"]),
+            tokens_total=int(received["tokens_total"]),
+            tokens_kept=int(received["tokens_kept"]),
+        ),
+        seconds=_optional_float(fields["seconds"]),
+        failure=str(fields["failure"]),
+    )
+
+
+def _passage_fields(passage: ComparedPassage) -> dict[str, Any]:
+    return {
+        "passage_id": passage.passage_id,
+        "doc_id": passage.doc_id,
+        "document": passage.document,
+        "page_first": passage.page_first,
+        "page_last": passage.page_last,
+        "start": passage.start,
+        "end": passage.end,
+        "text": passage.text,
+        "standings": [
+            {
+                "system_id": standing.system_id,
+                "rank": standing.rank,
+                "score": standing.score,
+                "z": standing.z,
+                "percentile": standing.percentile,
+            }
+            for standing in passage.standings
+        ],
+    }
+
+
+def _passage_from(fields: Mapping[str, Any]) -> ComparedPassage:
+    return ComparedPassage(
+        passage_id=str(fields["passage_id"]),
+        doc_id=str(fields["doc_id"]),
+        document=str(fields["document"]),
+        page_first=int(fields["page_first"]),
+        page_last=int(fields["page_last"]),
+        start=int(fields["start"]),
+        end=int(fields["end"]),
+        text=str(fields["text"]),
+        standings=tuple(
+            Standing(
+                system_id=str(item["system_id"]),
+                rank=_optional_int(item["rank"]),
+                score=_optional_float(item["score"]),
+                z=_optional_float(item["z"]),
+                percentile=_optional_float(item["percentile"]),
+            )
+            for item in fields["standings"]
+        ),
+    )
+
+
+def _agreement_fields(agreement: Agreement) -> dict[str, Any]:
+    return {
+        "system_a": agreement.system_a,
+        "system_b": agreement.system_b,
+        "k": agreement.k,
+        "shared": agreement.shared,
+        "overlap": agreement.overlap,
+        "jaccard": agreement.jaccard,
+        "rbo": agreement.rbo,
+        "rbo_residual": agreement.rbo_residual,
+        "rbo_p": agreement.rbo_p,
+        "rbo_depth": agreement.rbo_depth,
+        "tau_b": agreement.tau_b,
+        "tau_items": agreement.tau_items,
+        "moves": [
+            [move.passage_id, move.rank_a, move.rank_b, move.kind.value] for move in agreement.moves
+        ],
+    }
+
+
+def _agreement_from(fields: Mapping[str, Any]) -> Agreement:
+    return Agreement(
+        system_a=str(fields["system_a"]),
+        system_b=str(fields["system_b"]),
+        k=int(fields["k"]),
+        shared=int(fields["shared"]),
+        overlap=float(fields["overlap"]),
+        jaccard=float(fields["jaccard"]),
+        rbo=float(fields["rbo"]),
+        rbo_residual=float(fields["rbo_residual"]),
+        rbo_p=float(fields["rbo_p"]),
+        rbo_depth=int(fields["rbo_depth"]),
+        tau_b=_optional_float(fields["tau_b"]),
+        tau_items=int(fields["tau_items"]),
+        moves=tuple(
+            Move(
+                passage_id=str(passage_id),
+                rank_a=_optional_int(rank_a),
+                rank_b=_optional_int(rank_b),
+                kind=MoveKind(kind),
+            )
+            for passage_id, rank_a, rank_b, kind in fields["moves"]
+        ),
+    )
+
+
+def _optional_int(value: Any) -> int | None:  # noqa: ANN401 - parsed JSON
+    return None if value is None else int(value)
+
+
+def _optional_float(value: Any) -> float | None:  # noqa: ANN401 - parsed JSON
+    return None if value is None else float(value)
