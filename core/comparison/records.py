@@ -64,7 +64,7 @@ class Agreement:
         k: Depth of overlap, Jaccard, tau and moves.
         shared: Passages in both top k.
         overlap: ``shared / k``, or over the longer list where both hold fewer than k.
-        jaccard: Shared over the union of both top k; 1.0 when both are empty.
+        jaccard: Shared over the union of both top k; 0.0 when either is empty.
         rbo: Rank-biased overlap, extrapolated (RBO_ext), in [0, 1].
         rbo_residual: Most that RBO_min could still grow by hits below ``rbo_depth``.
         rbo_p: Persistence.

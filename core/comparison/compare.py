@@ -1,0 +1,374 @@
+"""Join the rankings of several systems into one `Comparison`. Pure: values in, values out."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.comparison.correlation import kendall_tau_b
+from core.comparison.moves import rank_moves
+from core.comparison.overlap import jaccard_at_k, overlap_at_k, require_depth, shared_at_k
+from core.comparison.rbo import DEFAULT_P, rank_biased_overlap
+from core.comparison.records import (
+    Agreement,
+    CloudPoint,
+    Column,
+    ComparedPassage,
+    Comparison,
+    Standing,
+)
+from core.comparison.summary import summarise
+from core.errors import IndexMismatchError, UnknownNameError, UsageError
+from core.records import Family, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from core.comparison.calibration import Background
+    from core.records import Passage, Query, Ranking, ReceivedText, SystemInfo
+
+RANKING_DEPTH = 50  # a column holds at least this many hits, so that RBO sees below the top k
+CLOUD_POINTS = 400
+_NEITHER_ENCODER = (Family.LEXICAL, Family.FUSION)
+
+
+class CorpusScores:
+    """One system's score for every passage of the corpus.
+
+    Args:
+        passage_ids: ``n`` ids. Ascending is quickest; any other order gives the same answers.
+        scores: ``(n,)`` in that order, finite.
+        positive_only: Whether a score of 0 or less means "not found" (BM25 without a shared
+            word) and so no rank.
+
+    Raises:
+        IndexMismatchError: If lengths differ or an id comes twice.
+    """
+
+    def __init__(
+        self, passage_ids: Sequence[str], scores: ArrayLike, *, positive_only: bool = False
+    ) -> None:
+        array = np.asarray(scores, dtype=np.float64)
+        if array.shape != (len(passage_ids),):
+            msg = f"{len(passage_ids)} passages cannot have scores of shape {array.shape}."
+            raise IndexMismatchError(msg)
+        if len(set(passage_ids)) != len(passage_ids):
+            raise IndexMismatchError("A passage id comes twice in the scores.")
+        ascending = sorted(passage_ids)
+        if ascending != list(passage_ids):
+            order = sorted(range(len(passage_ids)), key=passage_ids.__getitem__)
+            passage_ids = ascending
+            array = array[order]
+        self.passage_ids: Sequence[str] = passage_ids
+        self.scores: NDArray[np.float64] = array
+        self._positive_only = positive_only
+        self._sorted = np.sort(array)
+
+    def __len__(self) -> int:
+        return len(self.passage_ids)
+
+    def score(self, passage_id: str) -> float | None:
+        """Return a passage's score; None where the system has none for it."""
+        position = self._position(passage_id)
+        return None if position is None else float(self.scores[position])
+
+    def rank(self, passage_id: str) -> int | None:
+        """Return a passage's rank over the corpus, ties by passage id ascending; None if unranked."""
+        position = self._position(passage_id)
+        if position is None:
+            return None
+        score = self.scores[position]
+        if self._positive_only and score <= 0.0:
+            return None
+        low = int(np.searchsorted(self._sorted, score, side="left"))
+        high = int(np.searchsorted(self._sorted, score, side="right"))
+        rank = 1 + len(self) - high
+        if high - low > 1:
+            # Positions go by ascending id, so the tie rule is: equal scores before this position.
+            rank += int(np.count_nonzero(self.scores[:position] == score))
+        return rank
+
+    def _position(self, passage_id: str) -> int | None:
+        position = bisect_left(self.passage_ids, passage_id)
+        if position < len(self) and self.passage_ids[position] == passage_id:
+            return position
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SystemResult:
+    """What one system answered to one query.
+
+    Attributes:
+        info: The system.
+        ranking: Its best ``max(k, RANKING_DEPTH)`` hits, or as many as it has.
+        scores: Its scores over the whole corpus; None where it cannot give them.
+        fingerprint: Of the encoder; "" for other systems.
+        max_tokens: The encoder's limit in force; 0 for other systems.
+        received: Exactly what the encoder got for the query.
+        seconds: Time it took.
+        failure: Why it has no ranking, in a sentence: shown in its column, never as "no hits".
+    """
+
+    info: SystemInfo
+    ranking: Ranking
+    scores: CorpusScores | None = None
+    fingerprint: str = ""
+    max_tokens: int = 0
+    received: ReceivedText | None = None
+    seconds: float | None = None
+    failure: str = ""
+
+
+def compare(
+    query: Query,
+    systems: Sequence[SystemResult],
+    backgrounds: Mapping[str, Background],
+    *,
+    k: int,
+    passages: Mapping[str, Passage],
+    document_names: Mapping[str, str],
+    corpus_size: int | None = None,
+    arms: tuple[str, str] | None = None,
+    unit: Unit = Unit.PASSAGE,
+    pair_id: str = "",
+    rbo_p: float = DEFAULT_P,
+) -> Comparison:
+    """Compare what several systems answered to one query.
+
+    Args:
+        query: What was asked.
+        systems: Two or more, their ids all different, in the order of the columns.
+        backgrounds: By system id; systems without one get no z and no percentile.
+        k: Depth of the columns.
+        passages: At least every passage of every ranking, by id.
+        document_names: By document id.
+        corpus_size: Passages searched; ``len(passages)`` if not given.
+        arms: System ids of the two arms. If not given: the first diffusion and the first
+            autoregressive system, else the first two encoders, else the first two systems.
+        unit: What was retrieved.
+        pair_id: Of the registry, "" for none.
+        rbo_p: Persistence of RBO.
+
+    Raises:
+        UsageError: With fewer than two systems or an id that comes twice.
+        InvalidDepthError: If k is below 1.
+        UnknownNameError: If an arm or a passage is not among those given.
+    """
+    require_depth(k)
+    arm_a, arm_b = _require_arms(systems, arms)
+    standings = {system.info.system_id: _Standings(system, backgrounds) for system in systems}
+    union = sorted(
+        {hit.passage_id for system in systems for hit in system.ranking.hits},
+        key=lambda passage_id: _place(passage_id, standings.values()),
+    )
+    compared = tuple(
+        _compared(passage_id, passages, document_names, list(standings.values()))
+        for passage_id in union
+    )
+    comparison = Comparison(
+        query=query,
+        k=k,
+        unit=unit,
+        corpus_size=len(passages) if corpus_size is None else corpus_size,
+        columns=tuple(_column(system, backgrounds) for system in systems),
+        arm_a=arm_a,
+        arm_b=arm_b,
+        passages=compared,
+        agreements=tuple(
+            _agreement(first, second, compared, k=k, rbo_p=rbo_p)
+            for first, second in combinations(systems, 2)
+            if not (first.failure or second.failure)
+        ),
+        cloud=_cloud(arm_a, arm_b, systems, backgrounds, shown=set(union)),
+        pair_id=pair_id,
+        equal_limits=_equal_limits(arm_a, arm_b, systems),
+    )
+    return replace(comparison, summary=summarise(comparison))
+
+
+# -- parts ---------------------------------------------------------------------------------
+
+
+class _Standings:
+    """Where passages stand in one system, hits first and the whole corpus after them."""
+
+    def __init__(self, system: SystemResult, backgrounds: Mapping[str, Background]) -> None:
+        self.system_id = system.info.system_id
+        self._hits = {hit.passage_id: hit for hit in system.ranking.hits}
+        self._scores = system.scores
+        self._background = backgrounds.get(self.system_id)
+
+    def of(self, passage_id: str) -> Standing:
+        hit = self._hits.get(passage_id)
+        if hit is not None:
+            return self._standing(hit.rank, hit.score)
+        score = self._scores.score(passage_id) if self._scores else None
+        rank = self._scores.rank(passage_id) if self._scores else None
+        if rank is not None:
+            # Scores computed on another path may differ in the last bit from the ranking's.
+            rank = max(rank, len(self._hits) + 1)
+        return self._standing(rank, score)
+
+    def _standing(self, rank: int | None, score: float | None) -> Standing:
+        if score is None or self._background is None:
+            return Standing(system_id=self.system_id, rank=rank, score=score)
+        return Standing(
+            system_id=self.system_id,
+            rank=rank,
+            score=score,
+            z=self._background.z(score),
+            percentile=self._background.percentile(score),
+        )
+
+
+def _place(passage_id: str, standings: Iterable[_Standings]) -> tuple[int, str]:
+    ranks = [standing.of(passage_id).rank for standing in standings]
+    return min(rank for rank in ranks if rank is not None), passage_id
+
+
+def _compared(
+    passage_id: str,
+    passages: Mapping[str, Passage],
+    document_names: Mapping[str, str],
+    standings: Sequence[_Standings],
+) -> ComparedPassage:
+    passage = passages.get(passage_id)
+    if passage is None:
+        msg = f"A system returned passage {passage_id!r}, which this library does not hold."
+        raise UnknownNameError(msg)
+    return ComparedPassage(
+        passage_id=passage_id,
+        doc_id=passage.doc_id,
+        document=document_names.get(passage.doc_id, passage.doc_id),
+        page_first=passage.page_first,
+        page_last=passage.page_last,
+        start=passage.start,
+        end=passage.end,
+        text=passage.text,
+        standings=tuple(standing.of(passage_id) for standing in standings),
+    )
+
+
+def _column(system: SystemResult, backgrounds: Mapping[str, Background]) -> Column:
+    background = backgrounds.get(system.info.system_id)
+    return Column(
+        info=system.info,
+        ranking=system.ranking,
+        background=None if background is None else background.summary(),
+        fingerprint=system.fingerprint,
+        max_tokens=system.max_tokens,
+        received=system.received,
+        seconds=system.seconds,
+        failure=system.failure,
+    )
+
+
+def _agreement(
+    first: SystemResult,
+    second: SystemResult,
+    compared: Sequence[ComparedPassage],
+    *,
+    k: int,
+    rbo_p: float,
+) -> Agreement:
+    ids_a, ids_b = first.ranking.passage_ids, second.ranking.passage_ids
+    rbo = rank_biased_overlap(ids_a, ids_b, p=rbo_p)
+    tau = kendall_tau_b(ids_a, ids_b, k=k)
+    return Agreement(
+        system_a=first.info.system_id,
+        system_b=second.info.system_id,
+        k=k,
+        shared=shared_at_k(ids_a, ids_b, k=k),
+        overlap=overlap_at_k(ids_a, ids_b, k=k),
+        jaccard=jaccard_at_k(ids_a, ids_b, k=k),
+        rbo=rbo.ext,
+        rbo_residual=rbo.residual,
+        rbo_p=rbo.p,
+        rbo_depth=rbo.depth,
+        tau_b=tau.tau_b,
+        tau_items=tau.items,
+        moves=rank_moves(
+            _known_ranks(first.info.system_id, compared),
+            _known_ranks(second.info.system_id, compared),
+            k=k,
+        ),
+    )
+
+
+def _known_ranks(system_id: str, compared: Sequence[ComparedPassage]) -> dict[str, int]:
+    ranks = {passage.passage_id: passage.standing(system_id).rank for passage in compared}
+    return {passage_id: rank for passage_id, rank in ranks.items() if rank is not None}
+
+
+def _cloud(
+    arm_a: str,
+    arm_b: str,
+    systems: Sequence[SystemResult],
+    backgrounds: Mapping[str, Background],
+    *,
+    shown: set[str],
+) -> tuple[CloudPoint, ...]:
+    by_id = {system.info.system_id: system for system in systems}
+    scores_a, scores_b = by_id[arm_a].scores, by_id[arm_b].scores
+    background_a, background_b = backgrounds.get(arm_a), backgrounds.get(arm_b)
+    if scores_a is None or scores_b is None or background_a is None or background_b is None:
+        return ()
+    if not (background_a.places_scores and background_b.places_scores):
+        return ()
+    picked = np.unique(np.linspace(0, len(scores_a) - 1, CLOUD_POINTS).round().astype(int))
+    points = []
+    for position in picked[: len(scores_a)]:
+        passage_id = scores_a.passage_ids[position]
+        score_b = scores_b.score(passage_id)
+        z_a = background_a.z(float(scores_a.scores[position]))
+        z_b = None if score_b is None else background_b.z(score_b)
+        if passage_id in shown or z_a is None or z_b is None:
+            continue
+        if math.isfinite(z_a) and math.isfinite(z_b):
+            points.append(CloudPoint(passage_id=passage_id, z_a=z_a, z_b=z_b))
+    return tuple(points)
+
+
+def _equal_limits(arm_a: str, arm_b: str, systems: Sequence[SystemResult]) -> bool | None:
+    limits = {system.info.system_id: system.max_tokens for system in systems}
+    if not (limits[arm_a] and limits[arm_b]):
+        return None
+    return limits[arm_a] == limits[arm_b]
+
+
+def _require_arms(systems: Sequence[SystemResult], arms: tuple[str, str] | None) -> tuple[str, str]:
+    ids = [system.info.system_id for system in systems]
+    if len(ids) <= 1:
+        raise UsageError("A comparison needs at least two systems.")
+    twice = {system_id for system_id in ids if ids.count(system_id) > 1}
+    if twice:
+        msg = f"Two systems are called {min(twice)!r}; give each its own id."
+        raise UsageError(msg)
+    if arms is None:
+        return _default_arms([system.info for system in systems])
+    for arm in arms:
+        if arm not in ids:
+            msg = f"The arm {arm!r} is not among the systems {', '.join(ids)}."
+            raise UnknownNameError(msg)
+    if arms[0] == arms[1]:
+        raise UsageError(f"Both arms are {arms[0]!r}; choose two systems.")
+    return arms
+
+
+def _default_arms(infos: Sequence[SystemInfo]) -> tuple[str, str]:
+    diffusion = next((info for info in infos if info.family is Family.DIFFUSION), None)
+    causal = next((info for info in infos if info.family is Family.AUTOREGRESSIVE), None)
+    if diffusion is not None and causal is not None:
+        return diffusion.system_id, causal.system_id
+    encoders = [info for info in infos if info.family not in _NEITHER_ENCODER]
+    others = [info for info in infos if info.family in _NEITHER_ENCODER]
+    first, second = (*encoders, *others)[:2]
+    return first.system_id, second.system_id

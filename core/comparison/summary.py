@@ -1,0 +1,223 @@
+"""A comparison in words: at most three sentences, made by rules from its numbers.
+
+1. how far the two arms agree;
+2. the passage that travelled most between them, and its page;
+3. whether a first hit is a weak match, and what BM25 makes of the first hits.
+
+A sentence never says more than its numbers: "weak" is a stated rule (`is_weak_match`), and
+nothing is called better or worse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.comparison.calibration import is_weak_match
+from core.records import Family, Unit
+
+if TYPE_CHECKING:
+    from core.comparison.records import (
+        Agreement,
+        Column,
+        ComparedPassage,
+        Comparison,
+        Move,
+        Standing,
+    )
+
+_NAME_CHARS = 60
+_TEENS = (11, 12, 13)
+
+
+def summarise(comparison: Comparison) -> tuple[str, ...]:
+    """Return one to three sentences about a comparison, plain text."""
+    column_a = comparison.column(comparison.arm_a)
+    column_b = comparison.column(comparison.arm_b)
+    failed = [column for column in (column_a, column_b) if column.failure]
+    if failed:
+        return (_failed_sentence(comparison, failed),)
+    agreement = comparison.arms_agreement
+    if agreement is None or not (column_a.ranking.hits or column_b.ranking.hits):
+        return ("Neither lens found anything for this query.",)
+    sentences = [
+        _agreement_sentence(comparison, agreement, column_a, column_b),
+        _travel_sentence(comparison, agreement),
+        _top_sentence(comparison, column_a, column_b),
+    ]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th ... 11th ... 21st."""
+    if number % 100 in _TEENS:
+        return f"{number}th"
+    return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+
+
+def arm_names(comparison: Comparison) -> tuple[str, str]:
+    """Return what sentences call the two arms: their families, or labels where these are equal."""
+    infos = [comparison.column(arm).info for arm in (comparison.arm_a, comparison.arm_b)]
+    first, second = infos
+    if {first.family, second.family} == {Family.DIFFUSION, Family.AUTOREGRESSIVE}:
+        return first.family.value, second.family.value
+    if first.label != second.label:
+        return _shortened(first.label), _shortened(second.label)
+    return first.system_id, second.system_id
+
+
+# -- the three sentences -------------------------------------------------------------------
+
+
+def _failed_sentence(comparison: Comparison, failed: list[Column]) -> str:
+    names = dict(zip((comparison.arm_a, comparison.arm_b), arm_names(comparison), strict=True))
+    if len(failed) > 1:
+        return "Both lenses failed on this query, so there is nothing to compare."
+    name = _capital(names[failed[0].info.system_id])
+    return f"{name} failed on this query, so there is nothing to compare it with."
+
+
+def _agreement_sentence(
+    comparison: Comparison, agreement: Agreement, column_a: Column, column_b: Column
+) -> str:
+    top_a = column_a.ranking.passage_ids[: comparison.k]
+    top_b = column_b.ranking.passage_ids[: comparison.k]
+    depth = min(comparison.k, max(len(top_a), len(top_b)))
+    things = "documents" if comparison.unit is Unit.DOCUMENT else "passages"
+    if top_a == top_b:
+        if depth == 1:
+            return f"Both lenses return one {things[:-1]}, the same."
+        return f"Both lenses return the same {depth} {things} in the same order."
+    if not agreement.shared:
+        return f"The two lenses share none of their first {depth} {things}."
+    same_first = top_a[:1] == top_b[:1]
+    if agreement.shared == depth:
+        first = "the first hit is the same" if same_first else "the first hits differ"
+        return f"Both lenses return the same {depth} {things} in a different order; {first}."
+    first = "the first hit is the same" if same_first else "the first hits differ"
+    return f"The two lenses share {agreement.shared} of their first {depth} {things}; {first}."
+
+
+def _travel_sentence(comparison: Comparison, agreement: Agreement) -> str:
+    move = agreement.travelled_most
+    if move is not None:
+        passage = comparison.passage(move.passage_id)
+        return (
+            f"What travelled most is {_place(passage, comparison.unit)}: "
+            f"{_ranks_in_words(comparison, move)}."
+        )
+    # Without ranks beyond the lists themselves (an imported run, say) only "alone" can be told.
+    alone = next(
+        (move for move in agreement.moves if move.rank_a is None or move.rank_b is None), None
+    )
+    if alone is None:
+        return ""
+    name_a, name_b = arm_names(comparison)
+    finder, rank = (name_a, alone.rank_a) if alone.rank_b is None else (name_b, alone.rank_b)
+    passage = comparison.passage(alone.passage_id)
+    place = _place(passage, comparison.unit)
+    return f"Only {finder} finds {place} ({ordinal(rank or 0)})."
+
+
+def _top_sentence(comparison: Comparison, column_a: Column, column_b: Column) -> str:
+    parts = [_weak_part(comparison, column_a, column_b), _lexical_part(comparison)]
+    said = [part for part in parts if part]
+    return f"{_capital('; '.join(said))}." if said else ""
+
+
+# -- parts ---------------------------------------------------------------------------------
+
+
+def _ranks_in_words(comparison: Comparison, move: Move) -> str:
+    name_a, name_b = arm_names(comparison)
+    rank_a, rank_b = move.rank_a or 0, move.rank_b or 0
+    return f"{ordinal(rank_a)} for {name_a}, {ordinal(rank_b)} for {name_b}"
+
+
+def _weak_part(comparison: Comparison, column_a: Column, column_b: Column) -> str:
+    name_a, name_b = arm_names(comparison)
+    tops = [
+        (name, _top_standing(comparison, column))
+        for name, column in ((name_a, column_a), (name_b, column_b))
+    ]
+    weak = [
+        (name, standing.percentile)
+        for name, standing in tops
+        if standing is not None
+        and standing.percentile is not None
+        and is_weak_match(standing.percentile, corpus_size=comparison.corpus_size)
+    ]
+    if not weak:
+        return ""
+    if len(weak) == len(tops):
+        (_, first), (_, second) = weak
+        return (
+            "the first hit is a weak match for both, no better than chance among "
+            f"{comparison.corpus_size:,} would be ({name_a} {_percentile(first)}, "
+            f"{name_b} {_percentile(second)})"
+        )
+    name, percentile = weak[0]
+    return (
+        f"the first hit of {name} is a weak match, no better than chance among "
+        f"{comparison.corpus_size:,} would be ({_percentile(percentile)})"
+    )
+
+
+def _lexical_part(comparison: Comparison) -> str:
+    lexical = next(
+        (column for column in comparison.columns if column.info.family is Family.LEXICAL), None
+    )
+    if lexical is None or lexical.failure:
+        return ""
+    label = _shortened(lexical.info.label)
+    tops = {
+        arm: comparison.column(arm).ranking.passage_ids[0]
+        for arm in (comparison.arm_a, comparison.arm_b)
+        if comparison.column(arm).ranking.hits
+    }
+    ranks = {
+        arm: comparison.passage(passage_id).standing(lexical.info.system_id).rank
+        for arm, passage_id in tops.items()
+    }
+    found = {arm: rank for arm, rank in ranks.items() if rank is not None and rank <= comparison.k}
+    names = dict(zip((comparison.arm_a, comparison.arm_b), arm_names(comparison), strict=True))
+    if not found:
+        if len(set(tops.values())) == 1:
+            return f"{label} does not have that first hit among its first {comparison.k}"
+        return f"{label} has neither first hit among its first {comparison.k}"
+    if len(set(tops.values())) == 1:
+        return f"{label} ranks that first hit {ordinal(next(iter(found.values())))}"
+    if len(found) == len(tops):
+        places = " and ".join(
+            f"that of {names[arm]} {ordinal(rank)}" for arm, rank in found.items()
+        )
+        return f"{label} ranks both first hits: {places}"
+    arm, rank = next(iter(found.items()))
+    return f"{label} ranks the first hit of {names[arm]} {ordinal(rank)} and lacks the other"
+
+
+def _top_standing(comparison: Comparison, column: Column) -> Standing | None:
+    if not column.ranking.hits:
+        return None
+    passage = comparison.passage(column.ranking.hits[0].passage_id)
+    return passage.standing(column.info.system_id)
+
+
+def _place(passage: ComparedPassage, unit: Unit) -> str:
+    name = _shortened(passage.document)
+    if unit is Unit.DOCUMENT:
+        return name
+    if passage.page_first == passage.page_last:
+        return f"a passage on page {passage.page_first} of {name}"
+    return f"a passage on pages {passage.page_first}-{passage.page_last} of {name}"
+
+
+def _percentile(percentile: float | None) -> str:
+    return f"{ordinal(int(percentile or 0.0))} percentile of random pairs"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME_CHARS else name[: _NAME_CHARS - 1] + "…"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
