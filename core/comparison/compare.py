@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ from core.comparison.records import (
 from core.comparison.summary import summarise
 from core.errors import IndexMismatchError, UnknownNameError, UsageError
 from core.records import Family, Unit
+from core.search.order import full_ranks, id_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,36 +41,47 @@ _NEITHER_ENCODER = (Family.LEXICAL, Family.FUSION)
 
 
 class CorpusScores:
-    """One system's score for every passage of the corpus.
+    """One system's score and rank for every passage of the corpus.
 
     Args:
         passage_ids: ``n`` ids. Ascending is quickest; any other order gives the same answers.
         scores: ``(n,)`` in that order, finite.
-        positive_only: Whether a score of 0 or less means "not found" (BM25 without a shared
-            word) and so no rank.
+        ranks: ``(n,)`` from 1, 0 for what the system does not rank, as search has computed
+            them; None to rank here.
+        positive_only: When ranking here: a score of 0 or less means "not found" (BM25 without a
+            shared word) and so no rank.
 
     Raises:
         IndexMismatchError: If lengths differ or an id comes twice.
     """
 
     def __init__(
-        self, passage_ids: Sequence[str], scores: ArrayLike, *, positive_only: bool = False
+        self,
+        passage_ids: Sequence[str],
+        scores: ArrayLike,
+        *,
+        ranks: NDArray[np.int64] | None = None,
+        positive_only: bool = False,
     ) -> None:
-        array = np.asarray(scores, dtype=np.float64)
-        if array.shape != (len(passage_ids),):
+        array = np.asarray(scores)
+        if array.shape != (len(passage_ids),) or (ranks is not None and ranks.shape != array.shape):
             msg = f"{len(passage_ids)} passages cannot have scores of shape {array.shape}."
             raise IndexMismatchError(msg)
-        if len(set(passage_ids)) != len(passage_ids):
-            raise IndexMismatchError("A passage id comes twice in the scores.")
-        ascending = sorted(passage_ids)
-        if ascending != list(passage_ids):
-            order = sorted(range(len(passage_ids)), key=passage_ids.__getitem__)
-            passage_ids = ascending
+        places = id_order(passage_ids)
+        if places is not None:
+            order = np.argsort(places)
+            passage_ids = [passage_ids[position] for position in order.tolist()]
+            if any(first == second for first, second in pairwise(passage_ids)):
+                raise IndexMismatchError("A passage id comes twice in the scores.")
             array = array[order]
+            ranks = None if ranks is None else ranks[order]
+        if ranks is None:
+            ranks = full_ranks(array)
+            if positive_only:
+                ranks[array <= 0] = 0
         self.passage_ids: Sequence[str] = passage_ids
-        self.scores: NDArray[np.float64] = array
-        self._positive_only = positive_only
-        self._sorted = np.sort(array)
+        self.scores = array
+        self.ranks: NDArray[np.int64] = ranks
 
     def __len__(self) -> int:
         return len(self.passage_ids)
@@ -80,20 +92,9 @@ class CorpusScores:
         return None if position is None else float(self.scores[position])
 
     def rank(self, passage_id: str) -> int | None:
-        """Return a passage's rank over the corpus, ties by passage id ascending; None if unranked."""
+        """Return a passage's rank over the corpus; None where the system does not rank it."""
         position = self._position(passage_id)
-        if position is None:
-            return None
-        score = self.scores[position]
-        if self._positive_only and score <= 0.0:
-            return None
-        low = int(np.searchsorted(self._sorted, score, side="left"))
-        high = int(np.searchsorted(self._sorted, score, side="right"))
-        rank = 1 + len(self) - high
-        if high - low > 1:
-            # Positions go by ascending id, so the tie rule is: equal scores before this position.
-            rank += int(np.count_nonzero(self.scores[:position] == score))
-        return rank
+        return None if position is None else int(self.ranks[position]) or None
 
     def _position(self, passage_id: str) -> int | None:
         position = bisect_left(self.passage_ids, passage_id)

@@ -107,7 +107,7 @@ class BackgroundSummary:
         pairs: What the pairs are: ``query-passage`` or ``passage-passage``.
         samples: How many scores were drawn.
         mean: Of the scores.
-        deviation: Their standard deviation (population).
+        deviation: Their standard deviation.
         quantiles: 101 scores: the 0th, 1st ... 100th percentile.
     """
 
