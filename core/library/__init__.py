@@ -1,1 +1,14 @@
-"""."""
+"""Documents that can be searched: reading, cutting, embedding and searching joined together."""
+
+from core.library.embedding import EmbeddingCounts, embed_texts, encoder_facts
+from core.library.files import SourceFile
+from core.library.library import Library, SearchView
+
+__all__ = [
+    "EmbeddingCounts",
+    "Library",
+    "SearchView",
+    "SourceFile",
+    "embed_texts",
+    "encoder_facts",
+]

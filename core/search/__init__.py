@@ -1,1 +1,43 @@
-"""."""
+"""Exact search for every system over the same passages. The only room that knows FAISS."""
+
+from core.search.background import PairKind, ScoreBackground, corpus_key, score_background
+from core.search.dense import Backend, DenseIndex, choose_backend
+from core.search.fusion import RRF_CONSTANT, reciprocal_rank_fusion
+from core.search.lexical import LexicalIndex
+from core.search.searcher import (
+    DenseSystem,
+    FusedSystem,
+    LexicalSystem,
+    QueryEmbeddings,
+    Searcher,
+    SearchResults,
+    System,
+    SystemAnswer,
+    SystemFailure,
+    UnavailableSystem,
+    require_query,
+)
+
+__all__ = [
+    "RRF_CONSTANT",
+    "Backend",
+    "DenseIndex",
+    "DenseSystem",
+    "FusedSystem",
+    "LexicalIndex",
+    "LexicalSystem",
+    "PairKind",
+    "QueryEmbeddings",
+    "ScoreBackground",
+    "SearchResults",
+    "Searcher",
+    "System",
+    "SystemAnswer",
+    "SystemFailure",
+    "UnavailableSystem",
+    "choose_backend",
+    "corpus_key",
+    "reciprocal_rank_fusion",
+    "require_query",
+    "score_background",
+]

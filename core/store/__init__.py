@@ -1,1 +1,7 @@
-"""."""
+"""The workspace on disk. The only room that knows SQLite."""
+
+from core.store.records import DamageRecord, StoredComparison, StoredDocument
+from core.store.vectors import text_key
+from core.store.workspace import Workspace
+
+__all__ = ["DamageRecord", "StoredComparison", "StoredDocument", "Workspace", "text_key"]

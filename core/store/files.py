@@ -1,0 +1,175 @@
+"""Write files so that a crash leaves the old or the new, never a half. All writing goes through here.
+
+The pattern everywhere: write beside, sync the file, rename over, sync the folder. `write_bytes` is
+the one function that puts bytes on the disk, so that a test can make it fail at any byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.errors import DiskFullError, StoreError, WorkspaceDamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+BLOCK_BYTES = 8 * 1024 * 1024
+TEMPORARY_PREFIX = ".tmp-"
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def write_bytes(descriptor: int, block: memoryview) -> None:
+    """Write a whole block; the seam at which tests fill the disk."""
+    while block:
+        block = block[os.write(descriptor, block) :]
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into our errors, naming the file.
+
+    Raises:
+        DiskFullError: If there is no room (or a quota or file size limit is reached).
+        StoreError: If the file may not be written at all.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            msg = (
+                f"The disk is full: {path} could not be written. What was stored before is intact. "
+                "Free some space and start again; work goes on from where it stopped."
+            )
+            raise DiskFullError(msg) from exc
+        msg = (
+            f"{path} could not be written ({exc.strerror or exc}). Check the folder's permissions."
+        )
+        raise StoreError(msg) from exc
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder durable; a no-op where folders cannot be opened (Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, blocks: Iterable[memoryview]) -> str:
+    """Write a file inside a folder that nobody reads yet, synced; return its sha256.
+
+    Raises:
+        DiskFullError: If there is no room; the partial file is removed.
+    """
+    digest = hashlib.sha256()
+    with disk_errors(path):
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600
+        )
+        try:
+            for block in blocks:
+                for start in range(0, len(block), BLOCK_BYTES):
+                    piece = block[start : start + BLOCK_BYTES]
+                    digest.update(piece)
+                    write_bytes(descriptor, piece)
+            os.fsync(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        os.close(descriptor)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> str:
+    """Replace a file in one step; readers see the old or the new. Returns the sha256."""
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
+    digest = write_new(temporary, [memoryview(content)])
+    with disk_errors(path):
+        temporary.replace(path)
+        sync_folder(path.parent)
+    return digest
+
+
+def array_blocks(array: NDArray[np.generic]) -> Iterator[memoryview]:
+    """Yield the bytes of an ``.npy`` file holding ``array``, without copying the numbers."""
+    contiguous = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, np.lib.format.header_data_from_array_1_0(contiguous)
+    )
+    yield memoryview(header.getvalue())
+    if contiguous.size:
+        yield contiguous.data.cast("B")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def open_array(
+    path: Path, *, shape: tuple[int, int], dtype: str, sha256: str
+) -> NDArray[np.generic]:
+    """Map an ``.npy`` file read-only after checking its header, length and hash.
+
+    Never unpickles: an array of objects is refused like any other damage.
+
+    Raises:
+        WorkspaceDamagedError: If the file is missing, too short, too long, or not what it was.
+    """
+    try:
+        problem = _array_problem(path, shape=shape, dtype=dtype, sha256=sha256)
+        if problem:
+            raise WorkspaceDamagedError(f"{path} is damaged: {problem}.")
+        if shape[0] == 0:  # an empty file part cannot be mapped
+            return np.empty(shape, dtype=dtype)
+        array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as exc:
+        raise WorkspaceDamagedError(f"{path} is damaged: {exc}.") from exc
+    return array
+
+
+def _array_problem(path: Path, *, shape: tuple[int, int], dtype: str, sha256: str) -> str:
+    """Return what is wrong with an ``.npy`` file, or ""."""
+    with path.open("rb") as stream:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            return "unknown .npy version"
+        found_shape, fortran, found_dtype = np.lib.format.read_array_header_1_0(stream)
+        expected_bytes = stream.tell() + found_dtype.itemsize * shape[0] * shape[1]
+    if (found_shape, fortran, found_dtype) != (shape, False, np.dtype(dtype)):
+        return f"it holds {found_shape} {found_dtype}, expected {shape} {dtype}"
+    found_bytes = path.stat().st_size
+    if found_bytes != expected_bytes:
+        return f"it is {found_bytes} bytes long, expected {expected_bytes}"
+    return "" if file_sha256(path) == sha256 else "its hash is wrong"
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder as far as possible; what is still open elsewhere goes at the next start."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def tree_bytes(folder: Path) -> int:
+    """Return how many bytes the files below a folder hold."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # removed while we look
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
+    return total

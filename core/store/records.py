@@ -1,0 +1,117 @@
+"""What a workspace hands out besides the values of `core.records`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.errors import WorkspaceDamagedError
+from core.records import TextSource, Unit
+from core.settings import ChunkingSettings, WorkspaceSettings
+
+if TYPE_CHECKING:
+    from core.records import Document
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A line about a document, without its text.
+
+    Attributes:
+        doc_id: As in `Document`.
+        sha256: Of the source file.
+        name: The file's own name.
+        media_type: ``application/pdf``, ``text/plain`` or ``text/markdown``.
+        size_bytes: Of the source file.
+        pages: How many.
+        pages_with_text: How many of them have text.
+        scanned_pages: Page numbers that look scanned.
+        chars: Length of the text.
+        warnings: Sentences from reading.
+        added: When, ISO 8601 UTC.
+    """
+
+    doc_id: str
+    sha256: str
+    name: str
+    media_type: str
+    size_bytes: int
+    pages: int
+    pages_with_text: int
+    scanned_pages: tuple[int, ...]
+    chars: int
+    warnings: tuple[str, ...]
+    added: str
+
+    @classmethod
+    def of(cls, document: Document, *, added: str) -> StoredDocument:
+        """Return the line about a document that was just read."""
+        with_text = [
+            page
+            for page in document.pages
+            if page.text_source is not TextSource.NONE
+            and document.text[page.start : page.end].strip()
+        ]
+        return cls(
+            doc_id=document.doc_id,
+            sha256=document.sha256,
+            name=document.name,
+            media_type=document.media_type,
+            size_bytes=document.size_bytes,
+            pages=len(document.pages),
+            pages_with_text=len(with_text),
+            scanned_pages=tuple(p.page_number for p in document.pages if p.looks_scanned),
+            chars=len(document.text),
+            warnings=document.warnings,
+            added=added,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredComparison:
+    """A saved comparison: its facts for a list, its payload as it was given."""
+
+    comparison_id: str
+    created: str
+    query: str
+    pair_id: str
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DamageRecord:
+    """Something found damaged, what was done about it and what the user can do."""
+
+    found: str
+    what: str
+    message: str
+
+
+def settings_to_json(settings: WorkspaceSettings) -> str:
+    """Return settings as JSON, one key a field."""
+    return json.dumps(asdict(settings), sort_keys=True)
+
+
+def settings_from_json(text: str) -> WorkspaceSettings:
+    """Return the settings `settings_to_json` wrote; fields of a later minor version are ignored.
+
+    Raises:
+        WorkspaceDamagedError: If it is not that.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        chunking = fields.pop("chunking")
+        known = {
+            name: fields[name] for name in WorkspaceSettings.__dataclass_fields__ if name in fields
+        }
+        return WorkspaceSettings(
+            **known,
+            chunking=ChunkingSettings(
+                unit=Unit(chunking["unit"]),
+                chunk_tokens=chunking["chunk_tokens"],
+                overlap_tokens=chunking["overlap_tokens"],
+            ),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise WorkspaceDamagedError(f"The stored settings are damaged: {exc}.") from exc

@@ -1,0 +1,1004 @@
+"""The workspace: one folder that holds documents, passages, vectors, settings and judgments.
+
+    workspace.sqlite      facts, passages, comparisons, judgments, cached results (WAL)
+    documents/<doc_id>/   facts.json, record (the read document), source (the file as given)
+    vectors/<encoder>/    generations of segments, see `core.store.vectors`
+    quarantine/           damaged files, set aside and never read again
+    workspace.lock        held while a process has the workspace open; workspace.owner says which
+
+Whatever moment a process dies at, the next one finds the old or the new state: documents appear
+and vanish by one rename, tables change in transactions, vectors by the swap of one small file.
+Documents and vectors can be read without the database, so a damaged database costs little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import sqlite3
+import threading
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import filelock
+
+from core.encoders.spec import TextKind
+from core.errors import (
+    DiskFullError,
+    StoreError,
+    UnknownNameError,
+    WorkspaceDamagedError,
+    WorkspaceLockedError,
+    WorkspaceNotFoundError,
+    WorkspaceVersionError,
+)
+from core.records import Judgment, Passage, Unit
+from core.settings import WorkspaceSettings
+from core.store import schema
+from core.store.files import (
+    TEMPORARY_PREFIX,
+    disk_errors,
+    file_sha256,
+    remove_tree,
+    sync_folder,
+    tree_bytes,
+    write_atomically,
+    write_new,
+)
+from core.store.records import (
+    DamageRecord,
+    StoredComparison,
+    StoredDocument,
+    settings_from_json,
+    settings_to_json,
+)
+from core.store.vectors import VectorFolder, folder_name, relative_to, text_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from core.records import Document
+
+DATABASE = "workspace.sqlite"
+MAX_CACHED_RESULT_BYTES = 256 * 1024 * 1024
+_DOC_ID = re.compile(r"d[0-9a-f]{16}")
+_REMOVED_PREFIX = ".removed-"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _sha256(*parts: str | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(encoded).to_bytes(8, "big"))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def _passages_sha256(passages: Sequence[Passage]) -> str:
+    return _sha256(*(part for p in passages for part in (p.passage_id, p.text)))
+
+
+class Workspace:
+    """A folder on disk, open in one process at a time. Use `Workspace.open`.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        connection: sqlite3.Connection,
+        lock: filelock.BaseFileLock | None,
+        *,
+        read_only: bool,
+    ) -> None:
+        """Take over an open database; only `open` calls this."""
+        self.folder = folder
+        self.read_only = read_only
+        self._connection = connection
+        self._file_lock = lock
+        self._lock = threading.RLock()
+        self._vectors: dict[str, VectorFolder] = {}
+        self._damage: list[DamageRecord] = []
+        self._closed = False
+
+    # -- opening and closing ---------------------------------------------------------------
+
+    @classmethod
+    def open(cls, folder: Path, *, create: bool = True, read_only: bool = False) -> Workspace:
+        """Open a workspace, making it when there is none; put right what a crash left behind.
+
+        Args:
+            folder: Where it is or shall be.
+            create: Make a new one when there is none.
+            read_only: Take no lock and write nothing; damage is reported, not repaired.
+
+        Raises:
+            WorkspaceNotFoundError: Nothing is there and ``create`` is off (or reading only).
+            WorkspaceLockedError: Another process has it open.
+            WorkspaceVersionError: A newer Bifocal wrote it.
+            WorkspaceDamagedError: The database is damaged and the workspace is read-only.
+            DiskFullError: There is no room to make it.
+        """
+        exists = any((folder / name).exists() for name in (DATABASE, "documents", "vectors"))
+        if not exists and (read_only or not create):
+            msg = (
+                f"There is no Bifocal workspace at {folder}. Check the path, or index files first."
+            )
+            raise WorkspaceNotFoundError(msg)
+        if read_only:
+            connection = _connect_read_only(folder / DATABASE)
+            return cls(folder, connection, None, read_only=True)
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = _lock(folder)
+        try:
+            connection, damage = _connect_or_rebuild(folder)
+            workspace = cls(folder, connection, lock, read_only=False)
+            for what, message in damage:
+                workspace.record_damage(what, message)
+            try:
+                workspace._finish_interrupted_work()
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            lock.release()
+            raise
+        return workspace
+
+    def close(self) -> None:
+        """Close the database and let another process in. Closing twice is harmless."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._vectors.clear()
+            if not self.read_only:
+                with contextlib.suppress(sqlite3.Error):  # a full disk must not keep us open
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
+            if self._file_lock is not None:
+                (self.folder / "workspace.owner").unlink(missing_ok=True)
+                self._file_lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """What the workspace takes on disk."""
+        return tree_bytes(self.folder)
+
+    # -- damage ----------------------------------------------------------------------------
+
+    def damage(self) -> tuple[DamageRecord, ...]:
+        """Return everything that was ever found damaged here, oldest first."""
+        if self.read_only:
+            return tuple(self._damage)
+        rows = self._rows("SELECT found, what, message FROM damage ORDER BY damage_number")
+        return tuple(DamageRecord(*row) for row in rows)
+
+    def record_damage(self, what: str, message: str) -> None:
+        """Remember that something was damaged and what was done about it."""
+        record = DamageRecord(_now(), what, message)
+        self._damage.append(record)
+        if not self.read_only:
+            with self._transaction() as connection:
+                connection.execute(
+                    "INSERT INTO damage (found, what, message) VALUES (?, ?, ?)",
+                    (record.found, record.what, record.message),
+                )
+
+    def _set_aside(self, path: Path) -> None:
+        _quarantine(self.folder, path)
+
+    # -- documents -------------------------------------------------------------------------
+
+    def put_document(self, document: Document, *, source: bytes, record: bytes) -> StoredDocument:
+        """Keep a document whole: its line, its serialised record and the file as given.
+
+        A document that is already there is replaced.
+
+        Args:
+            document: As read.
+            source: The bytes of the file.
+            record: The document serialised (``core.documents.document_to_bytes``).
+
+        Raises:
+            DiskFullError: The state before stays.
+        """
+        self._require_writable()
+        if not _DOC_ID.fullmatch(document.doc_id):
+            raise UnknownNameError(f"{document.doc_id!r} is not a document id.")
+        stored = StoredDocument.of(document, added=_now())
+        parent = self.folder / "documents"
+        final = parent / stored.doc_id
+        temporary = parent / f"{TEMPORARY_PREFIX}{stored.doc_id}"
+        with self._lock:
+            try:
+                with disk_errors(final):
+                    parent.mkdir(exist_ok=True)
+                    remove_tree(temporary)
+                    temporary.mkdir()
+                facts = {
+                    **asdict(stored),
+                    "source_sha256": write_new(temporary / "source", [memoryview(source)]),
+                    "record_sha256": write_new(temporary / "record", [memoryview(record)]),
+                }
+                content = json.dumps(facts, indent=1).encode()
+                write_new(temporary / "facts.json", [memoryview(content)])
+                with disk_errors(final):
+                    sync_folder(temporary)
+                    if final.exists():  # a repair: the same document once more
+                        self._set_aside(final)
+                    temporary.rename(final)
+                    sync_folder(parent)
+                self._insert_document(stored)
+            except BaseException:
+                remove_tree(temporary)
+                raise
+        return stored
+
+    def documents(self) -> tuple[StoredDocument, ...]:
+        """Return a line per document, ordered by name, then id."""
+        rows = self._rows(
+            "SELECT doc_id, sha256, name, media_type, size_bytes, pages, pages_with_text, "
+            "scanned_pages, chars, warnings, added FROM documents ORDER BY name, doc_id"
+        )
+        return tuple(_stored_document(row) for row in rows)
+
+    def has_document(self, doc_id: str) -> bool:
+        """Whether a document is here."""
+        return bool(self._rows("SELECT 1 FROM documents WHERE doc_id = ?", (doc_id,)))
+
+    def stored_document(self, doc_id: str) -> StoredDocument:
+        """Return the line about one document.
+
+        Raises:
+            UnknownNameError: If it is not here.
+        """
+        for stored in self.documents():
+            if stored.doc_id == doc_id:
+                return stored
+        raise _unknown_document(doc_id)
+
+    def document_source(self, doc_id: str) -> bytes:
+        """Return the file as it was given.
+
+        Raises:
+            UnknownNameError: If the document is not here.
+            WorkspaceDamagedError: If the stored file is not what it was.
+        """
+        return self._document_file(doc_id, "source")
+
+    def document_record(self, doc_id: str) -> bytes:
+        """Return the serialised document; errors as in `document_source`."""
+        return self._document_file(doc_id, "record")
+
+    def remove_document(self, doc_id: str) -> None:
+        """Forget a document, its passages, and vectors that no other document needs.
+
+        Judgments stay: they name the file's hash and count again when the file comes back.
+
+        Raises:
+            UnknownNameError: If it is not here.
+        """
+        self._require_writable()
+        with self._lock:
+            if not self.has_document(doc_id):
+                raise _unknown_document(doc_id)
+            parent = self.folder / "documents"
+            with disk_errors(parent):
+                if (parent / doc_id).exists():
+                    remove_tree(parent / f"{_REMOVED_PREFIX}{doc_id}")
+                    (parent / doc_id).rename(parent / f"{_REMOVED_PREFIX}{doc_id}")
+                else:  # its files are gone already; a marker lets a crash finish the work
+                    (parent / f"{_REMOVED_PREFIX}{doc_id}").mkdir(parents=True, exist_ok=True)
+                sync_folder(parent)
+            self._finish_removal(doc_id)
+
+    def _finish_removal(self, doc_id: str) -> None:
+        texts = {
+            text for (text,) in self._rows("SELECT text FROM passages WHERE doc_id = ?", (doc_id,))
+        }
+        if texts:
+            others = self._rows("SELECT text FROM passages WHERE doc_id != ?", (doc_id,))
+            texts -= {text for (text,) in others}
+            self._forget_vectors(texts)
+        with self._transaction() as connection:
+            for table in ("passages", "chunkings", "documents"):
+                connection.execute(f"DELETE FROM {table} WHERE doc_id = ?", (doc_id,))  # noqa: S608
+        remove_tree(self.folder / "documents" / f"{_REMOVED_PREFIX}{doc_id}")
+
+    def _insert_document(self, stored: StoredDocument) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO documents (doc_id, sha256, name, media_type, size_bytes, "
+                "pages, pages_with_text, scanned_pages, chars, warnings, added) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    stored.doc_id,
+                    stored.sha256,
+                    _storable(stored.name),
+                    stored.media_type,
+                    stored.size_bytes,
+                    stored.pages,
+                    stored.pages_with_text,
+                    json.dumps(stored.scanned_pages),
+                    stored.chars,
+                    json.dumps(stored.warnings),
+                    stored.added,
+                ),
+            )
+
+    def _document_file(self, doc_id: str, name: str) -> bytes:
+        if not _DOC_ID.fullmatch(doc_id) or not self.has_document(doc_id):
+            raise _unknown_document(doc_id)
+        folder = self.folder / "documents" / doc_id
+        try:
+            facts = json.loads((folder / "facts.json").read_bytes())
+            content = (folder / name).read_bytes()
+            expected = facts[f"{name}_sha256"]
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            msg = f"{folder / name} is damaged or missing. Upload the document again."
+            raise WorkspaceDamagedError(msg) from exc
+        if hashlib.sha256(content).hexdigest() != expected:
+            msg = f"{folder / name} is damaged: its hash is wrong. Upload the document again."
+            raise WorkspaceDamagedError(msg)
+        return content
+
+    # -- passages --------------------------------------------------------------------------
+
+    def put_passages(self, chunking_key: str, doc_id: str, passages: Sequence[Passage]) -> None:
+        """Keep the passages of one document under one chunking, replacing earlier ones."""
+        with self._transaction() as connection:
+            self._write_passages(connection, chunking_key, doc_id, passages)
+
+    def _write_passages(
+        self,
+        connection: sqlite3.Connection,
+        chunking_key: str,
+        doc_id: str,
+        passages: Sequence[Passage],
+    ) -> None:
+        ordered = sorted(passages, key=lambda passage: passage.passage_id)
+        where = (chunking_key, doc_id)
+        connection.execute("DELETE FROM passages WHERE chunking_key = ? AND doc_id = ?", where)
+        connection.executemany(
+            "INSERT INTO passages (chunking_key, passage_id, doc_id, start, end, page_first, "
+            "page_last, unit, token_count, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    chunking_key,
+                    p.passage_id,
+                    p.doc_id,
+                    p.start,
+                    p.end,
+                    p.page_first,
+                    p.page_last,
+                    p.unit.value,
+                    p.token_count,
+                    p.text,
+                )
+                for p in ordered
+            ],
+        )
+        connection.execute(
+            "INSERT OR REPLACE INTO chunkings (chunking_key, doc_id, passages, tokens, sha256) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (
+                *where,
+                len(ordered),
+                sum(passage.token_count for passage in ordered),
+                _passages_sha256(ordered),
+            ),
+        )
+
+    def chunked(self, chunking_key: str) -> dict[str, tuple[int, int]]:
+        """Return ``{doc_id: (passages, tokens)}`` of the documents cut under a chunking."""
+        rows = self._rows(
+            "SELECT doc_id, passages, tokens FROM chunkings WHERE chunking_key = ?", (chunking_key,)
+        )
+        return {doc_id: (passages, tokens) for doc_id, passages, tokens in rows}
+
+    def passages(self, chunking_key: str) -> tuple[Passage, ...]:
+        """Return all passages of a chunking, ordered by id, after checking their hashes.
+
+        A document whose passages are damaged counts as not chunked from then on.
+        """
+        with self._lock:
+            rows = self._rows(
+                "SELECT passage_id, doc_id, start, end, text, page_first, page_last, unit, "
+                "token_count FROM passages WHERE chunking_key = ? ORDER BY passage_id",
+                (chunking_key,),
+            )
+            expected = dict(
+                self._rows(
+                    "SELECT doc_id, sha256 FROM chunkings WHERE chunking_key = ?", (chunking_key,)
+                )
+            )
+        by_document: dict[str, list[Passage]] = {doc_id: [] for doc_id in expected}
+        for row in rows:
+            with contextlib.suppress(ValueError, TypeError):  # a damaged unit: the hash tells
+                by_document.setdefault(row[1], []).append(_passage(row))
+        for doc_id, passages in list(by_document.items()):
+            if _passages_sha256(passages) == expected.get(doc_id):
+                continue
+            del by_document[doc_id]
+            self.record_damage(
+                DATABASE, f"The passages of document {doc_id} were damaged; they are cut again."
+            )
+            if not self.read_only:
+                with self._transaction() as connection:
+                    for table in ("passages", "chunkings"):
+                        connection.execute(
+                            f"DELETE FROM {table} WHERE chunking_key = ? AND doc_id = ?",  # noqa: S608
+                            (chunking_key, doc_id),
+                        )
+        found = (passage for passages in by_document.values() for passage in passages)
+        return tuple(sorted(found, key=lambda passage: passage.passage_id))
+
+    # -- vectors ---------------------------------------------------------------------------
+
+    def missing(
+        self, fingerprint: str, texts: Sequence[str], *, kind: TextKind = TextKind.PASSAGE
+    ) -> list[int]:
+        """Return positions in ``texts`` that have no vector yet; a repeated text only once."""
+        return self._vector_folder(fingerprint).missing([text_key(t, kind=kind) for t in texts])
+
+    def append(
+        self,
+        fingerprint: str,
+        facts: Mapping[str, Any],
+        texts: Sequence[str],
+        embeddings: NDArray[np.float32],
+        *,
+        kind: TextKind = TextKind.PASSAGE,
+    ) -> int:
+        """Add vectors durably; returns how many were new.
+
+        Args:
+            fingerprint: Of the encoder.
+            facts: About the encoder, JSON-able; kept in the manifest for people to read.
+            texts: What was embedded, without prompts.
+            embeddings: ``(len(texts), dim)`` float32, finite.
+            kind: Queries and passages are kept apart.
+
+        Raises:
+            IndexMismatchError: If the shape does not fit what is stored.
+            DiskFullError: The state before stays.
+        """
+        keys = [text_key(text, kind=kind) for text in texts]
+        return self._vector_folder(fingerprint).append(facts, keys, embeddings)
+
+    def vectors(
+        self, fingerprint: str, texts: Sequence[str], *, kind: TextKind = TextKind.PASSAGE
+    ) -> NDArray[np.float32]:
+        """Return ``(len(texts), dim)`` float32 in the order given.
+
+        Raises:
+            IndexMismatchError: If one is missing.
+        """
+        return self._vector_folder(fingerprint).vectors([text_key(t, kind=kind) for t in texts])
+
+    def vector_count(self, fingerprint: str) -> int:
+        """Return how many vectors an encoder has here."""
+        return len(self._vector_folder(fingerprint))
+
+    def _vector_folder(self, fingerprint: str) -> VectorFolder:
+        with self._lock:
+            folder = self._vectors.get(fingerprint)
+            if folder is None:
+                folder = VectorFolder(
+                    self.folder / "vectors" / folder_name(fingerprint),
+                    fingerprint,
+                    on_damage=lambda path, sentence: self.record_damage(
+                        relative_to(path, self.folder), sentence
+                    ),
+                    quarantine=None if self.read_only else self._set_aside,
+                    read_only=self.read_only,
+                )
+                self._vectors[fingerprint] = folder
+            return folder
+
+    def _forget_vectors(self, texts: Iterable[str]) -> None:
+        keys = {text_key(text) for text in texts}
+        for folder in sorted((self.folder / "vectors").glob("*/CURRENT")):
+            fingerprint = _fingerprint_in(folder.parent)
+            if fingerprint is not None:
+                self._vector_folder(fingerprint).discard(keys)
+
+    # -- settings --------------------------------------------------------------------------
+
+    def settings(self) -> WorkspaceSettings:
+        """Return the stored settings; the defaults while there are none.
+
+        Damaged settings are reported and replaced by the defaults.
+        """
+        rows = self._rows("SELECT value FROM facts WHERE name = 'settings'")
+        if not rows:
+            return WorkspaceSettings()
+        try:
+            return settings_from_json(rows[0][0])
+        except WorkspaceDamagedError as exc:
+            self.record_damage(DATABASE, f"{exc} The defaults are used; set yours again.")
+            if not self.read_only:
+                self.put_settings(WorkspaceSettings())
+            return WorkspaceSettings()
+
+    def put_settings(self, settings: WorkspaceSettings) -> None:
+        """Keep settings."""
+        self.put_fact("settings", settings_to_json(settings))
+
+    def fact(self, name: str) -> str | None:
+        """Return a small named text kept here, or None."""
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def put_fact(self, name: str, value: str) -> None:
+        """Keep a small named text."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    # -- comparisons -----------------------------------------------------------------------
+
+    def save_comparison(self, payload: bytes, *, query: str, pair_id: str) -> str:
+        """Keep a comparison; returns the unguessable id that its permalink uses."""
+        comparison_id = secrets.token_urlsafe(12)
+        query = _storable(query)
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO comparisons (comparison_id, created, query, pair_id, payload, sha256) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (comparison_id, _now(), query, pair_id, payload, _sha256(payload)),
+            )
+        return comparison_id
+
+    def comparisons(self) -> tuple[StoredComparison, ...]:
+        """Return saved comparisons without their payload, newest first."""
+        rows = self._rows(
+            "SELECT comparison_id, created, query, pair_id FROM comparisons "
+            "ORDER BY created DESC, rowid DESC"
+        )
+        return tuple(StoredComparison(*row) for row in rows)
+
+    def comparison(self, comparison_id: str) -> StoredComparison:
+        """Return one saved comparison.
+
+        Raises:
+            UnknownNameError: If there is none with this id.
+            WorkspaceDamagedError: If it is not what was saved.
+        """
+        rows = self._rows(
+            "SELECT comparison_id, created, query, pair_id, payload, sha256 FROM comparisons "
+            "WHERE comparison_id = ?",
+            (comparison_id,),
+        )
+        if not rows:
+            msg = "This saved comparison is not in this workspace; it may have been removed."
+            raise UnknownNameError(msg)
+        *fields, sha256 = rows[0]
+        comparison = StoredComparison(*fields)
+        if _sha256(comparison.payload) != sha256:
+            msg = f"The saved comparison {comparison_id} is damaged. Ask its query again."
+            raise WorkspaceDamagedError(msg)
+        return comparison
+
+    def remove_comparison(self, comparison_id: str) -> None:
+        """Forget a saved comparison; one that is not there is no error."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM comparisons WHERE comparison_id = ?", (comparison_id,))
+
+    # -- judgments -------------------------------------------------------------------------
+
+    def put_judgments(self, judgments: Iterable[Judgment]) -> None:
+        """Keep judgments; the same query and characters are judged once, the last one counts."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO judgments "
+                "(query_text, sha256, page_number, start, end, grade) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (_storable(j.query_text), j.sha256, j.page_number, j.start, j.end, j.grade)
+                    for j in judgments
+                ],
+            )
+
+    def judgments(self, query_text: str | None = None) -> tuple[Judgment, ...]:
+        """Return judgments of one query, or all, in order of query, file and place."""
+        where, arguments = (
+            ("", ()) if query_text is None else (" WHERE query_text = ?", (query_text,))
+        )
+        rows = self._rows(
+            "SELECT query_text, sha256, page_number, start, end, grade FROM judgments"  # noqa: S608
+            f"{where} ORDER BY query_text, sha256, start, end",
+            arguments,
+        )
+        return tuple(Judgment(*row) for row in rows)
+
+    def remove_judgments(self, judgments: Iterable[Judgment]) -> None:
+        """Forget judgments; one that is not there is no error."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "DELETE FROM judgments WHERE query_text = ? AND sha256 = ? AND start = ? "
+                "AND end = ?",
+                [(j.query_text, j.sha256, j.start, j.end) for j in judgments],
+            )
+
+    # -- results of long computations ------------------------------------------------------
+
+    def cached_result(self, key: str) -> bytes | None:
+        """Return what was kept under a key, or None; a damaged value counts as none."""
+        rows = self._rows("SELECT value, sha256 FROM results WHERE key = ?", (key,))
+        if not rows:
+            return None
+        value, sha256 = rows[0]
+        if _sha256(value) != sha256:
+            self.record_damage(DATABASE, "A cached result was damaged; it is computed again.")
+            return None
+        return bytes(value)
+
+    def cache_result(self, key: str, value: bytes) -> None:
+        """Keep a result under a key; the oldest go when all together exceed 256 MiB."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO results (key, created, value, sha256) VALUES (?, ?, ?, ?)",
+                (key, _now(), value, _sha256(value)),
+            )
+            total = connection.execute("SELECT SUM(LENGTH(value)) FROM results").fetchone()[0]
+            while total > MAX_CACHED_RESULT_BYTES:
+                oldest, size = connection.execute(
+                    "SELECT key, LENGTH(value) FROM results ORDER BY created, rowid LIMIT 1"
+                ).fetchone()
+                connection.execute("DELETE FROM results WHERE key = ?", (oldest,))
+                total -= size
+
+    # -- ingestion reports -----------------------------------------------------------------
+
+    def put_report(self, payload: str) -> None:
+        """Keep an ingestion report as JSON; the last hundred stay."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO ingestion_reports (created, payload) VALUES (?, ?)", (_now(), payload)
+            )
+            connection.execute(
+                "DELETE FROM ingestion_reports WHERE report_number <= "
+                "(SELECT MAX(report_number) FROM ingestion_reports) - 100"
+            )
+
+    def reports(self) -> tuple[tuple[str, str], ...]:
+        """Return ``(created, payload)`` of kept reports, newest first."""
+        rows = self._rows(
+            "SELECT created, payload FROM ingestion_reports ORDER BY report_number DESC"
+        )
+        return tuple((created, payload) for created, payload in rows)
+
+    # -- putting right ---------------------------------------------------------------------
+
+    def _finish_interrupted_work(self) -> None:
+        """Bring folders and tables together after a crash or a rebuilt database."""
+        parent = self.folder / "documents"
+        if not parent.is_dir():
+            if self._rows("SELECT 1 FROM documents LIMIT 1"):
+                self.record_damage(
+                    "documents", "The folder of documents is gone; upload them again."
+                )
+                for stored in self.documents():
+                    self._finish_removal(stored.doc_id)
+            return
+        on_disk = set()
+        for path in sorted(parent.iterdir()):
+            if path.name.startswith(TEMPORARY_PREFIX):
+                remove_tree(path)
+            elif path.name.startswith(_REMOVED_PREFIX):
+                self._finish_removal(path.name.removeprefix(_REMOVED_PREFIX))
+            elif _DOC_ID.fullmatch(path.name):
+                on_disk.add(path.name)
+        in_table = {stored.doc_id for stored in self.documents()}
+        for doc_id in sorted(on_disk - in_table):
+            self._adopt(parent / doc_id)
+        for doc_id in sorted(in_table - on_disk):
+            self.record_damage(
+                f"documents/{doc_id}",
+                f"The files of document {doc_id} are gone; upload it again.",
+            )
+            self._finish_removal(doc_id)
+
+    def _adopt(self, folder: Path) -> None:
+        """Put a document that is whole on disk back into the table."""
+        try:
+            facts = json.loads((folder / "facts.json").read_bytes())
+            names = StoredDocument.__dataclass_fields__
+            stored = StoredDocument(**{name: facts[name] for name in names})
+            stored = replace(
+                stored,
+                scanned_pages=tuple(stored.scanned_pages),
+                warnings=tuple(stored.warnings),
+            )
+            sound = stored.doc_id == folder.name and all(
+                file_sha256(folder / name) == facts[f"{name}_sha256"]
+                for name in ("source", "record")
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            sound, stored = False, None
+        if not sound or stored is None:
+            self._set_aside(folder)
+            self.record_damage(
+                f"documents/{folder.name}",
+                f"The files of document {folder.name} are damaged and were set aside; "
+                "upload it again.",
+            )
+            return
+        self._insert_document(stored)
+
+    # -- SQLite ----------------------------------------------------------------------------
+
+    def _require_writable(self) -> None:
+        if self.read_only:
+            raise StoreError("This workspace was opened for reading only.")
+
+    def _rows(self, query: str, arguments: Sequence[object] = ()) -> list[Any]:
+        with self._lock, self._database_errors():
+            return self._connection.execute(query, arguments).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing."""
+        self._require_writable()
+        with self._lock, self._database_errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _database_errors(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreError("This workspace is closed.")
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise _translated(exc, self.folder / DATABASE) from exc
+
+
+# -- opening, in pieces --------------------------------------------------------------------
+
+
+def _translated(exc: sqlite3.Error, path: Path) -> StoreError:
+    code = getattr(exc, "sqlite_errorcode", None)
+    primary = code & 0xFF if code is not None else None
+    if primary == sqlite3.SQLITE_FULL:
+        return DiskFullError(
+            f"The disk is full: {path} could not be written. What was stored before is intact. "
+            "Free some space and start again; work goes on from where it stopped."
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return WorkspaceDamagedError(
+            f"{path} is damaged. Restart Bifocal: it saves what can be read and "
+            "builds the rest again from the documents."
+        )
+    return StoreError(f"{path} could not be used ({exc}). Check the disk and the permissions.")
+
+
+def _lock(folder: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(folder / "workspace.lock", blocking=False, thread_local=False)
+    with disk_errors(folder / "workspace.lock"):
+        try:
+            lock.acquire()
+        except filelock.Timeout as exc:  # an OSError, so it must be met before `disk_errors` does
+            try:
+                owner = f"another process (pid {int((folder / 'workspace.owner').read_text())})"
+            except (OSError, ValueError):
+                owner = "another process"
+            msg = (
+                f"The workspace {folder} is open in {owner}. Close that Bifocal first, "
+                "or choose another workspace folder."
+            )
+            raise WorkspaceLockedError(msg) from exc
+    try:
+        write_atomically(folder / "workspace.owner", f"{os.getpid()}\n".encode())
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > schema.SCHEMA_VERSION:
+        msg = (
+            f"{path.parent} was written by a newer Bifocal (workspace version {version}; this one "
+            f"reads up to {schema.SCHEMA_VERSION}). Update Bifocal, or choose another workspace."
+        )
+        raise WorkspaceVersionError(msg)
+    return version
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    try:
+        connection = schema.connect(path, read_only=True)
+        sound = schema.is_sound(connection)
+        if sound and _check_version(connection, path) == schema.SCHEMA_VERSION:
+            return connection
+        connection.close()
+    except sqlite3.Error as exc:
+        raise _translated(exc, path) from exc
+    msg = f"{path} is damaged. Open the workspace for writing once: what can be saved is saved."
+    raise WorkspaceDamagedError(msg)
+
+
+def _connect_or_rebuild(
+    folder: Path,
+) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
+    """Open the database; a damaged or lost one is set aside and built again from what is left."""
+    path = folder / DATABASE
+    has_content = any(
+        next((folder / name).iterdir(), None) is not None
+        for name in ("documents", "vectors")
+        if (folder / name).is_dir()
+    )
+    existed = path.exists()
+    connection = None
+    try:
+        connection = schema.connect(path, read_only=False)
+        if schema.is_sound(connection):
+            version = _check_version(connection, path)
+            if version == schema.SCHEMA_VERSION:
+                return connection, []
+            if version == 0 and not has_content:
+                _create(connection)
+                return connection, []
+    except sqlite3.Error as exc:
+        translated = _translated(exc, path)
+        if connection is not None:
+            connection.close()
+        if not isinstance(translated, WorkspaceDamagedError):
+            raise translated from exc
+    except WorkspaceVersionError:
+        if connection is not None:
+            connection.close()
+        raise
+    if connection is not None:
+        connection.close()
+    return _rebuild(folder, existed=existed)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {schema.SCHEMA} PRAGMA application_id={schema.APPLICATION_ID}; "
+        f"PRAGMA user_version={schema.SCHEMA_VERSION}; COMMIT;"
+    )
+
+
+def _rebuild(folder: Path, *, existed: bool) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
+    """Make a fresh database from what the damaged one still gives."""
+    path = folder / DATABASE
+    beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
+    # Copied, not moved: a crash before the last step leaves the damage to be found again.
+    damaged = _quarantine(folder, path, also=beside, keep=True) if existed else None
+    fresh = folder / f"{TEMPORARY_PREFIX}{DATABASE}"
+    for suffix in ("", "-wal", "-shm"):
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    try:
+        with contextlib.closing(schema.connect(fresh, read_only=False)) as connection:
+            _create(connection)
+            saved: dict[str, int] = {}
+            if damaged is not None:
+                connection.execute("BEGIN")
+                saved = schema.salvage(damaged, connection)
+                connection.execute("COMMIT")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with disk_errors(path):
+            for leftover in beside:  # an old log must not be played into the new file
+                leftover.unlink(missing_ok=True)
+            fresh.replace(path)
+            sync_folder(folder)
+        rebuilt = schema.connect(path, read_only=False)
+    except sqlite3.Error as exc:
+        raise _translated(exc, path) from exc
+    if damaged is None:
+        message = (
+            f"{DATABASE} was missing. Documents and vectors are still here and are used; "
+            "settings, judgments and saved comparisons are lost."
+        )
+    else:
+        message = (
+            f"{DATABASE} was damaged and set aside in {damaged.parent.name}. Saved from it: "
+            f"{saved['judgments']} judgments, {saved['comparisons']} comparisons, "
+            f"{'the' if saved['facts'] else 'no'} settings. Documents and vectors are files of "
+            "their own and are used as they are; passages are cut again."
+        )
+    return rebuilt, [(DATABASE, message)]
+
+
+def _quarantine(folder: Path, path: Path, *, also: Sequence[Path] = (), keep: bool = False) -> Path:
+    """Move something out of the way (or copy it); returns where it is now."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    target = folder / "quarantine" / f"{stamp}-{secrets.token_hex(3)}"
+    with disk_errors(target):
+        target.mkdir(parents=True)
+        for part in (*also, path):
+            if not part.exists():
+                continue
+            if keep:
+                shutil.copy2(part, target / part.name)
+            else:
+                shutil.move(part, target / part.name)
+        sync_folder(path.parent)
+    return target / path.name
+
+
+def _fingerprint_in(folder: Path) -> str | None:
+    """Return the fingerprint named by the newest readable manifest of a vector folder."""
+    for manifest in sorted(folder.glob("gen-*/manifest.json"), reverse=True):
+        try:
+            return str(json.loads(manifest.read_bytes())["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _stored_document(row: Sequence[Any]) -> StoredDocument:
+    try:
+        scanned, warnings = tuple(json.loads(row[7])), tuple(json.loads(row[9]))
+    except ValueError as exc:
+        raise WorkspaceDamagedError(f"The line of document {row[0]} is damaged.") from exc
+    doc_id, sha256, name, media_type, size_bytes, pages, with_text, _, chars, _, added = row
+    return StoredDocument(
+        doc_id=doc_id,
+        sha256=sha256,
+        name=name,
+        media_type=media_type,
+        size_bytes=size_bytes,
+        pages=pages,
+        pages_with_text=with_text,
+        scanned_pages=scanned,
+        chars=chars,
+        warnings=warnings,
+        added=added,
+    )
+
+
+def _passage(row: Sequence[Any]) -> Passage:
+    passage_id, doc_id, start, end, text, page_first, page_last, unit, token_count = row
+    return Passage(
+        passage_id=passage_id,
+        doc_id=doc_id,
+        start=start,
+        end=end,
+        text=text,
+        page_first=page_first,
+        page_last=page_last,
+        unit=Unit(unit),
+        token_count=token_count,
+    )
+
+
+def _unknown_document(doc_id: str) -> UnknownNameError:
+    return UnknownNameError(f"There is no document {doc_id[:40]!r} in this library.")
+
+
+def _storable(text: str) -> str:
+    """SQLite refuses lone surrogates, which hostile PDFs and file names can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
