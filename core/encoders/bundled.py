@@ -1,0 +1,389 @@
+"""The bundled pair on disk: one base, two adapters, one manifest. Sole owner of that format.
+
+A folder holds
+
+    manifest.json               format version, SHA-256 of every other file, the facts of both arms
+    config.json                 the backbone's configuration (stock Llama, K layers)
+    tokenizer.json              fast tokenizer
+    base.safetensors            K layers and the token embeddings as 4- and 8-bit blocks, shared
+    diffusion.safetensors       low-rank adapter and readout of the diffusion arm
+    autoregressive.safetensors  the same for the autoregressive arm
+
+What others call:
+
+- ``bundled_specs(folder)`` reads the manifest only, so the page can list the pair before any heavy
+  library is loaded;
+- ``load_bundled(folder, family)`` checks hashes, de-quantises, merges the adapter and returns
+  everything that an encoder needs, ready for a strict ``load_state_dict`` into ``LlamaModel``;
+- ``write_bundled(...)`` is for core/training.
+
+A tensor ``X.weight`` of the base is stored as ``X.codes`` with ``X.scale`` and, for 4 bits,
+``X.minimum``; small tensors are stored as they are. An adapter holds ``X.down`` (rank, in) and
+``X.up`` (out, rank), scaling included: the merged matrix is ``weight + up @ down``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save_file
+
+from core.encoders.blocks import EightBitBlocks, FourBitBlocks
+from core.encoders.spec import Attention, EncoderSpec, Pooling
+from core.errors import EncoderLoadError, EncoderUnavailableError, WeightsMismatchError
+from core.records import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+    from torch import Tensor
+    from transformers import LlamaConfig
+
+    from core.encoders.readout import Readout
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+BASE = "base.safetensors"
+_HASH_CHUNK_BYTES = 1 << 20
+
+Arrays = dict[str, "NDArray[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFacts:
+    """What the manifest says about one arm; the rest of its spec follows from the folder.
+
+    Attributes:
+        encoder_id: As in `EncoderSpec`.
+        label: Name for people.
+        attention: How it attends when it embeds.
+        pooling: How states become an embedding.
+        layers: Points of the residual stream that the readout reads.
+        query_prompt: Prefix of every query; read by the backbone, not pooled.
+        passage_prompt: Prefix of every passage; read by the backbone, not pooled.
+        max_tokens: Most tokens that enter the backbone, prompt included.
+        dimension: Of the embedding.
+        parameters: Number of weights that run.
+        licence: SPDX id.
+        trained_on: One sentence.
+    """
+
+    encoder_id: str
+    label: str
+    attention: Attention
+    pooling: Pooling
+    layers: tuple[int, ...]
+    query_prompt: str
+    passage_prompt: str
+    max_tokens: int
+    dimension: int
+    parameters: int
+    licence: str
+    trained_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The bundled folder's table of contents.
+
+    Attributes:
+        digest: SHA-256 of manifest.json itself: the revision of the pair.
+        files: SHA-256 of every other file, by name.
+        arms: Facts by family.
+    """
+
+    digest: str
+    files: Mapping[str, str]
+    arms: Mapping[Family, ArmFacts]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BundledArm:
+    """One arm, ready to run.
+
+    Attributes:
+        config: For ``LlamaModel(config)``; K layers.
+        state: Every tensor of ``LlamaModel.state_dict()``, float32, adapter merged.
+        readout: From hidden states to the embedding.
+        tokenizer: Never takes text for special tokens; adds none; does not truncate or pad.
+        facts: What the manifest says about the arm.
+        revision: SHA-256 of the manifest.
+    """
+
+    config: LlamaConfig
+    state: dict[str, Tensor]
+    readout: Readout
+    tokenizer: Tokenizer
+    facts: ArmFacts
+    revision: str
+
+
+def adapter_file(family: Family) -> str:
+    """Name of an arm's own file."""
+    return f"{family.value}.safetensors"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check manifest.json; no weights are touched.
+
+    Raises:
+        EncoderUnavailableError: If there is no such file.
+        EncoderLoadError: If it is not a manifest of this format.
+    """
+    path = folder / MANIFEST
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        msg = f"The bundled pair is not at {folder}: {MANIFEST} cannot be read. Reinstall Bifocal."
+        raise EncoderUnavailableError(msg) from exc
+    try:
+        stated = json.loads(content)
+        version = stated["format"]
+        if version != FORMAT:
+            msg = f"{path} has format {version}; this Bifocal reads format {FORMAT}. Update one."
+            raise EncoderLoadError(msg)
+        arms = {Family(name): _facts(facts) for name, facts in stated["arms"].items()}
+        files = {str(name): str(digest) for name, digest in stated["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        msg = f"{path} is not a manifest of a bundled pair: {exc}. Reinstall Bifocal."
+        raise EncoderLoadError(msg) from exc
+    return Manifest(digest=hashlib.sha256(content).hexdigest(), files=files, arms=arms)
+
+
+def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
+    """The specs of both arms, from the manifest alone.
+
+    Raises:
+        EncoderUnavailableError: If the folder holds no manifest.
+        EncoderLoadError: If the manifest cannot be understood.
+    """
+    manifest = read_manifest(folder)
+    return {
+        family: EncoderSpec(
+            encoder_id=facts.encoder_id,
+            label=facts.label,
+            family=family,
+            checkpoint=f"bundled:{folder.name}",
+            revision=manifest.digest,
+            architecture="llama",
+            attention=facts.attention,
+            pooling=facts.pooling,
+            query_prompt=facts.query_prompt,
+            passage_prompt=facts.passage_prompt,
+            max_tokens=facts.max_tokens,
+            dimension=facts.dimension,
+            licence=facts.licence,
+            trained_on=facts.trained_on,
+            parameters=facts.parameters,
+        )
+        for family, facts in manifest.arms.items()
+    }
+
+
+def load_bundled(folder: Path, family: Family, *, adapted: bool = True) -> BundledArm:
+    """Check, de-quantise and merge one arm of the bundled pair.
+
+    Args:
+        folder: The bundled folder.
+        family: Which arm.
+        adapted: False leaves the adapter out, for controls; the readout stays the arm's.
+
+    Raises:
+        EncoderUnavailableError: If a file is missing.
+        WeightsMismatchError: If a hash, a tensor name or a shape differs.
+        EncoderLoadError: If the manifest or another file cannot be understood.
+    """
+    # Late: importing torch takes seconds, and specs must be readable without it.
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import LlamaConfig
+
+    from core.encoders.readout import Readout
+
+    manifest = read_manifest(folder)
+    facts = manifest.arms.get(family)
+    if facts is None:
+        msg = f"{folder / MANIFEST} describes no {family.value} arm."
+        raise EncoderLoadError(msg)
+    base = restored(load_tensors(_checked(folder, BASE, manifest)))
+    adapter = load_tensors(_checked(folder, adapter_file(family), manifest))
+    if adapted:
+        base = merged(base, adapter)
+    pieces = readout_arrays(adapter)
+    readout = Readout(
+        layers=facts.layers,
+        pooling=facts.pooling,
+        offset=torch.from_numpy(pieces["offset"]),
+        scale=torch.from_numpy(pieces["scale"]),
+        projection=torch.from_numpy(pieces["projection"]) if "projection" in pieces else None,
+        token_weights=torch.from_numpy(pieces["token_weights"]),
+    )
+    if readout.dimension != facts.dimension:
+        msg = (
+            f"{adapter_file(family)} gives {readout.dimension} dimensions, "
+            f"but {MANIFEST} says {facts.dimension}. Reinstall Bifocal."
+        )
+        raise WeightsMismatchError(msg)
+    tokenizer = Tokenizer.from_str(_checked(folder, TOKENIZER, manifest).decode("utf-8"))
+    # A document that spells out a special token must not be able to issue one.
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return BundledArm(
+        config=LlamaConfig(**json.loads(_checked(folder, CONFIG, manifest))),
+        state={name: torch.from_numpy(array) for name, array in base.items()},
+        readout=readout,
+        tokenizer=tokenizer,
+        facts=facts,
+        revision=manifest.digest,
+    )
+
+
+def restored(stored: Arrays) -> Arrays:
+    """De-quantise every blocked tensor: ``X.codes`` and its scales become ``X.weight`` float32."""
+    weights: Arrays = {}
+    for name, array in stored.items():
+        stem, _, kind = name.rpartition(".")
+        if kind in {"scale", "minimum"}:
+            continue
+        if kind != "codes":
+            weights[name] = array.astype(np.float32)
+            continue
+        try:
+            scale = stored[f"{stem}.scale"]
+        except KeyError as exc:
+            msg = f"{BASE} holds {name} but not {stem}.scale. Reinstall Bifocal."
+            raise WeightsMismatchError(msg) from exc
+        minimum = stored.get(f"{stem}.minimum")
+        blocks = (
+            EightBitBlocks(codes=array, scale=scale)
+            if minimum is None
+            else FourBitBlocks(codes=array, scale=scale, minimum=minimum)
+        )
+        weights[f"{stem}.weight"] = blocks.dequantised()
+    return weights
+
+
+def merged(base: Arrays, adapter: Arrays) -> Arrays:
+    """Add ``up @ down`` of every adapted matrix; what is not adapted is passed on as it is.
+
+    Raises:
+        WeightsMismatchError: If the adapter speaks of a matrix that the base lacks, or its shape
+            is another.
+    """
+    weights = dict(base)
+    for name, down in adapter.items():
+        stem, _, kind = name.rpartition(".")
+        if kind != "down":
+            continue
+        target = weights.get(f"{stem}.weight")
+        up = adapter.get(f"{stem}.up")
+        if target is None or up is None:
+            msg = f"The adapter's {name} has no counterpart in the base. Reinstall Bifocal."
+            raise WeightsMismatchError(msg)
+        if up.shape != (target.shape[0], down.shape[0]) or down.shape[1] != target.shape[1]:
+            msg = (
+                f"The adapter of {stem} is {up.shape} x {down.shape}, the base {target.shape}. "
+                "Reinstall Bifocal."
+            )
+            raise WeightsMismatchError(msg)
+        weights[f"{stem}.weight"] = target + up.astype(np.float32) @ down.astype(np.float32)
+    return weights
+
+
+def readout_arrays(adapter: Arrays) -> Arrays:
+    """The readout's own tensors of an adapter file, float32, without their prefix."""
+    prefix = "readout."
+    pieces = {
+        name.removeprefix(prefix): np.ascontiguousarray(array, dtype=np.float32)
+        for name, array in adapter.items()
+        if name.startswith(prefix)
+    }
+    missing = {"offset", "scale", "token_weights"} - pieces.keys()
+    if missing:
+        msg = f"The adapter lacks the readout's {', '.join(sorted(missing))}. Reinstall Bifocal."
+        raise WeightsMismatchError(msg)
+    return pieces
+
+
+def write_bundled(
+    folder: Path,
+    *,
+    config: Mapping[str, object],
+    tokenizer_json: str,
+    base: Arrays,
+    adapters: Mapping[Family, Arrays],
+    arms: Mapping[Family, ArmFacts],
+) -> Manifest:
+    """Write a bundled folder, manifest last, and read the manifest back.
+
+    Args:
+        folder: Made when missing; files of the same names are replaced.
+        config: Arguments of ``LlamaConfig``.
+        tokenizer_json: Serialised fast tokenizer.
+        base: Blocked tensors as described at the top of this module.
+        adapters: ``X.down``, ``X.up`` and ``readout.*`` of each arm.
+        arms: Facts of each arm.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / TOKENIZER).write_text(tokenizer_json, encoding="utf-8")
+    save_file(base, folder / BASE)
+    for family, arrays in adapters.items():
+        save_file(arrays, folder / adapter_file(family))
+    names = [CONFIG, TOKENIZER, BASE, *(adapter_file(family) for family in adapters)]
+    stated = {
+        "format": FORMAT,
+        "files": {name: _digest(folder / name) for name in names},
+        "arms": {family.value: asdict(facts) for family, facts in arms.items()},
+    }
+    (folder / MANIFEST).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+    return read_manifest(folder)
+
+
+def _facts(stated: Mapping[str, Any]) -> ArmFacts:
+    known = {field.name for field in fields(ArmFacts)}
+    if set(stated) != known:
+        differing = ", ".join(sorted(known ^ set(stated)))
+        msg = f"an arm's facts differ from what is expected in: {differing}"
+        raise ValueError(msg)
+    return ArmFacts(
+        **{
+            **stated,
+            "attention": Attention(stated["attention"]),
+            "pooling": Pooling(stated["pooling"]),
+            "layers": tuple(int(layer) for layer in stated["layers"]),
+        }
+    )
+
+
+def _checked(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """A file's content, after comparing its hash with the manifest's."""
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        msg = f"{path} cannot be read. Reinstall Bifocal."
+        raise EncoderUnavailableError(msg) from exc
+    if hashlib.sha256(content).hexdigest() != manifest.files.get(name):
+        msg = f"{path} is not the file that {MANIFEST} describes (SHA-256). Reinstall Bifocal."
+        raise WeightsMismatchError(msg)
+    return content
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,489 @@
+"""``python -m core.training``: one command per step of the recipe, each resumable.
+
+    convert    GGUF file -> base, tokenizer, configuration in a working folder
+    adapt      stage 1 of one arm
+    prepare    statistics and first projection of one arm's readout
+    contrast   stage 2 of one arm
+    measure    language-model losses and infilling samples of one arm
+    export     both arms -> the folder that ships
+
+Everything is kept in the working folder; a command that is stopped goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from tokenizers import Tokenizer
+
+from core.encoders.bundled import restored
+from core.encoders.readout import Readout
+from core.encoders.spec import Attention
+from core.errors import CoreError
+from core.monitor import Progress
+from core.records import Family
+from core.training import corpus, preparation
+from core.training.adaptation import AdaptationOptions, adapt
+from core.training.contrastive import ContrastiveOptions, contrast
+from core.training.conversion import convert, first_layers
+from core.training.export import (
+    ATTENTION,
+    TrainedArm,
+    export,
+    read_converted,
+    write_converted,
+)
+from core.training.language_model import (
+    infill,
+    masked_losses,
+    next_token_losses,
+    unigram_loss,
+)
+from core.training.network import AdaptedNetwork
+from core.training.pairs import long_pairs, neighbour_batches
+from core.training.schedule import Log, Schedule, load_parameters
+from core.training.teacher import CachingTeacher
+
+app = typer.Typer(
+    help="Train the bundled pair.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+Work = Annotated[Path, typer.Option(help="Working folder: base, checkpoints, readouts.")]
+Arm = Annotated[Family, typer.Option(help="diffusion or autoregressive.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda:0, mps.")]
+Seed = Annotated[int, typer.Option(help="Of every random choice.")]
+Budget = Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")]
+Pairs = Annotated[Path, typer.Option(help="Folder of *.jsonl.gz with query and positive.")]
+Layers = Annotated[str, typer.Option(help="Layers that the readout reads, with commas.")]
+HELD_OUT = 64
+_SAMPLES = (
+    "The heart pumps blood through the body, carrying oxygen to every cell.",
+    "Water boils at one hundred degrees Celsius at sea level.",
+    "The committee decided to postpone the meeting until the following week.",
+)
+
+
+class EchoMonitor:
+    """Progress as lines on the terminal."""
+
+    def report(self, progress: Progress) -> None:
+        """Print one line."""
+        typer.echo(f"{progress.stage} {progress.done}/{progress.total} {progress.detail}")
+
+    def stop_requested(self) -> bool:
+        """Ctrl-C stops instead; the last checkpoint holds."""
+        return False
+
+
+@app.command("convert")
+def convert_command(
+    *,
+    gguf: Annotated[Path, typer.Option(help="SmolLM2-135M-Instruct.Q4_1.gguf")],
+    work: Work,
+    texts: Annotated[Path, typer.Option(help="Folder of *.txt.gz to adapt on.")],
+    chars: Annotated[int, typer.Option(help="Characters read of the encyclopaedia.")] = 16_000_000,
+    chars_others: Annotated[
+        int, typer.Option(help="Characters read of any other file.")
+    ] = 1_000_000,
+) -> None:
+    """Convert the base, tokenise the texts, and weigh the vocabulary."""
+    base = convert(gguf)
+    write_converted(work, base)
+    tokenizer = _tokenizer(base.tokenizer_json)
+    paths = corpus.text_files(texts)
+    wide = [path for path in paths if path.name.startswith("wikipedia")]
+    others = [path for path in paths if path not in wide]
+    stream = np.concatenate(
+        [
+            corpus.token_stream(wide, tokenizer, chars_per_file=chars),
+            corpus.token_stream(others, tokenizer, chars_per_file=chars_others),
+        ]
+    )
+    np.save(work / "stream.npy", stream)
+    vocabulary = int(str(base.config["vocab_size"]))
+    np.save(work / "weights.npy", corpus.token_weights(stream, vocabulary=vocabulary, window=256))
+    typer.echo(f"{len(stream):,} tokens of text in {work}")
+
+
+@app.command("adapt")
+def adapt_command(
+    *,
+    work: Work,
+    arm: Arm,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 240,
+    batch: Annotated[int, typer.Option(help="Sequences a step.")] = 8,
+    micro_batch: Annotated[int, typer.Option(help="Sequences in the network at once.")] = 8,
+    length: Annotated[int, typer.Option(help="Tokens a sequence (packed, no padding).")] = 128,
+    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1e-3,
+    token_loss_every: Annotated[int, typer.Option(help="Full-depth step every n-th step.")] = 3,
+    dense_weight: Annotated[
+        float, typer.Option(help="Of the dense loss; 0 for the ablation.")
+    ] = 1.0,
+    layers: Layers = "0,2,4,6,8",
+    budget_minutes: Budget = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Stage 1: masked denoising under full attention, or next-token training."""
+    network = _network(work, rank=rank, seed=seed, device=device)
+    sequences = corpus.windows(np.load(work / "stream.npy"), length=length, seed=seed)
+    plain = preparation.plain_readout(
+        layers=_layer_list(layers),
+        hidden=int(network.backbone.config.hidden_size),
+        token_weights=np.load(work / "weights.npy"),
+    )
+    readout = preparation.token_statistics(network, plain, sequences[-HELD_OUT:])
+    log = adapt(
+        network,
+        arm,
+        sequences[:-HELD_OUT],
+        readout=readout,
+        options=AdaptationOptions(
+            batch=batch,
+            micro_batch=micro_batch,
+            token_loss_every=token_loss_every,
+            dense_weight=dense_weight,
+            seed=seed,
+            precision=_precision(device),
+        ),
+        schedule=Schedule(steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes),
+        checkpoint=work / f"stage1_{arm.value}.pt",
+        monitor=EchoMonitor(),
+    )
+    _write_log(work / f"stage1_{arm.value}.json", log)
+
+
+@app.command("prepare")
+def prepare_command(
+    *,
+    work: Work,
+    arm: Arm,
+    pairs: Pairs,
+    count: Annotated[int, typer.Option(help="Pairs to take statistics of.")] = 4000,
+    dimension: Annotated[int, typer.Option(help="Of the embedding.")] = 512,
+    steps: Annotated[
+        int, typer.Option(help="Of learning the projection; 0: principal axes.")
+    ] = 400,
+    batch: Annotated[int, typer.Option(help="Pairs a step.")] = 1024,
+    learning_rate: Annotated[float, typer.Option(help="Of the projection.")] = 1e-3,
+    pull: Annotated[float, typer.Option(help="Pull towards the principal axes.")] = 1.0,
+    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
+    layers: Layers = "0,2,4,6,8",
+    teacher: Annotated[Path | None, typer.Option(help="Folder of a teacher, if any.")] = None,
+    teacher_weight: Annotated[float, typer.Option(help="Of its divergence.")] = 1.0,
+    attention: Annotated[Attention | None, typer.Option(help="Another one, for controls.")] = None,
+    adapted: Annotated[bool, typer.Option(help="Start from stage 1; off for controls.")] = True,
+    name: Annotated[str, typer.Option(help="Name of what is kept; the arm's unless given.")] = "",
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Fix the readout's statistics and learn a first projection, backbone untouched."""
+    torch.manual_seed(seed)
+    layer_list = _layer_list(layers)
+    network = _network(work, rank=rank, seed=seed, device=device, depth=max(layer_list))
+    if adapted:
+        load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
+    readout = preparation.plain_readout(
+        layers=layer_list,
+        hidden=int(network.backbone.config.hidden_size),
+        token_weights=np.load(work / "weights.npy"),
+    )
+    chosen = corpus.read_pairs(pairs, corpus.PAIR_CAPS, seed=seed)
+    order = np.random.default_rng(seed).permutation(len(chosen))[:count]
+    sample = [chosen[place] for place in order]
+    options = ContrastiveOptions()
+    tokenizer = _tokenizer(read_converted(work).tokenizer_json)
+    rows = []
+    for texts, prompt, limit in (
+        ([pair.query for pair in sample], options.query_prompt, options.query_tokens),
+        ([pair.positive for pair in sample], options.passage_prompt, options.passage_tokens),
+    ):
+        pooled = preparation.pooled_states(
+            network,
+            readout,
+            texts,
+            prompt=prompt,
+            attention=attention or ATTENTION[arm],
+            tokenizer=tokenizer,
+            max_tokens=limit,
+            precision=_precision(device),
+        )
+        rows.append(pooled)
+        typer.echo(f"{len(texts)} texts embedded")
+    readout = preparation.standardised_on(readout, torch.cat(rows))
+    queries, passages = (readout.project(pooled) for pooled in rows)
+    wanted = None
+    if teacher is not None:
+        vectors = CachingTeacher(teacher, work / "teacher.npz", device=device)
+        wanted = (
+            vectors([pair.query for pair in sample]),
+            vectors([pair.positive for pair in sample]),
+        )
+        vectors.save()
+    projection = preparation.learned_projection(
+        queries,
+        passages,
+        sources=[pair.source for pair in sample],
+        dimension=dimension,
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        temperature=options.temperature,
+        teacher=wanted,
+        teacher_weight=teacher_weight,
+        pull=pull,
+        seed=seed,
+    )
+    _write_readout(
+        work / f"readout_{name or arm.value}.pt", preparation.with_projection(readout, projection)
+    )
+
+
+@app.command("contrast")
+def contrast_command(
+    *,
+    work: Work,
+    arm: Arm,
+    pairs: Pairs,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 100,
+    batch: Annotated[int, typer.Option(help="Pairs a step.")] = 64,
+    group: Annotated[int, typer.Option(help="Pairs that are mined to resemble each other.")] = 4,
+    micro_batch: Annotated[int, typer.Option(help="Texts in the network at once.")] = 64,
+    long_every: Annotated[int, typer.Option(help="Every n-th step has long pairs; 0: none.")] = 12,
+    long_batch: Annotated[int, typer.Option(help="Pairs of a long step.")] = 8,
+    long_tokens: Annotated[int, typer.Option(help="Tokens of a long passage.")] = 1024,
+    passage_tokens: Annotated[int, typer.Option(help="Tokens of a passage.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 5e-4,
+    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
+    teacher: Annotated[Path | None, typer.Option(help="Folder of a teacher, if any.")] = None,
+    teacher_weight: Annotated[float, typer.Option(help="Of its divergence.")] = 1.0,
+    attention: Annotated[Attention | None, typer.Option(help="Another one, for controls.")] = None,
+    adapted: Annotated[bool, typer.Option(help="Start from stage 1; off for controls.")] = True,
+    name: Annotated[str, typer.Option(help="Name of what is kept; the arm's unless given.")] = "",
+    budget_minutes: Budget = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Stage 2: contrastive training of adapters and projection."""
+    called = name or arm.value
+    readout = _read_readout(work / f"readout_{called}.pt")
+    depth = max(readout.layers)
+    network = _network(work, rank=rank, seed=seed, device=device, depth=depth)
+    if adapted:
+        load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
+    options = ContrastiveOptions(
+        passage_tokens=passage_tokens,
+        long_tokens=long_tokens,
+        teacher_weight=teacher_weight if teacher is not None else 0.0,
+        micro_batch=micro_batch,
+        precision=_precision(device),
+    )
+    vectors = (
+        None if teacher is None else CachingTeacher(teacher, work / "teacher.npz", device=device)
+    )
+    trained, log = contrast(
+        network,
+        readout,
+        attention=attention or ATTENTION[arm],
+        batches=_batches(
+            corpus.read_pairs(pairs, corpus.PAIR_CAPS, seed=seed),
+            steps=steps,
+            batch=batch,
+            group=group,
+            long_every=long_every,
+            long_batch=long_batch,
+            long_chars=long_tokens * 4,
+            seed=seed,
+        ),
+        tokenizer=_tokenizer(read_converted(work).tokenizer_json),
+        options=options,
+        schedule=Schedule(steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes),
+        checkpoint=work / f"stage2_{called}.pt",
+        teacher=vectors,
+        monitor=EchoMonitor(),
+    )
+    if vectors is not None:
+        vectors.save()
+    torch.save(
+        {key: torch.from_numpy(array) for key, array in network.exported(layers=depth).items()},
+        work / f"adapters_{called}.pt",
+    )
+    _write_readout(work / f"final_{called}.pt", trained)
+    _write_log(work / f"stage2_{called}.json", log)
+
+
+@app.command("measure")
+def measure_command(
+    *,
+    work: Work,
+    arm: Arm,
+    adapted: Annotated[bool, typer.Option(help="Off measures the untouched base.")] = True,
+    length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 128,
+    count: Annotated[int, typer.Option(help="Held-out sequences.")] = HELD_OUT,
+    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Token losses on held-out text, and samples."""
+    network = _network(work, rank=rank, seed=seed, device=device)
+    if adapted:
+        load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
+    else:
+        network.switch_adapters(active=False)
+    stream = np.load(work / "stream.npy")
+    sequences = corpus.windows(stream, length=length, seed=seed)[-HELD_OUT:][:count]
+    measured: dict[str, Any] = {
+        "arm": arm.value,
+        "adapted": adapted,
+        "tokens": int(sequences.size),
+        "unigram": unigram_loss(
+            stream, sequences, vocabulary=int(network.backbone.config.vocab_size)
+        ),
+    }
+    if arm is Family.DIFFUSION:
+        losses = masked_losses(network, sequences, attention=Attention.BIDIRECTIONAL)
+        measured["masked token loss"] = {str(ratio): loss for ratio, loss in losses.items()}
+        tokenizer = _tokenizer(read_converted(work).tokenizer_json)
+        measured["infilling"] = [
+            asdict(infill(network, tokenizer, text, ratio=0.3)) for text in _SAMPLES
+        ]
+    else:
+        measured["next token loss"] = next_token_losses(network, sequences)
+    path = work / f"language_{arm.value}{'' if adapted else '_base'}.json"
+    path.write_text(json.dumps(measured, indent=2, ensure_ascii=False), encoding="utf-8")
+    typer.echo(path.read_text(encoding="utf-8"))
+
+
+@app.command("export")
+def export_command(
+    *,
+    work: Work,
+    out: Annotated[Path, typer.Option(help="Folder that ships.")],
+    trained_on: Annotated[str, typer.Option(help="One sentence; {family} is replaced.")],
+    max_tokens: Annotated[int, typer.Option(help="Limit of both arms.")] = 4096,
+) -> None:
+    """Write base, adapters, readouts and manifest."""
+    options = ContrastiveOptions()
+    arms = {}
+    for family in (Family.DIFFUSION, Family.AUTOREGRESSIVE):
+        tensors = torch.load(work / f"adapters_{family.value}.pt", weights_only=True)
+        arms[family] = TrainedArm(
+            adapters={key: tensor.numpy() for key, tensor in tensors.items()},
+            readout=_read_readout(work / f"final_{family.value}.pt"),
+            trained_on=trained_on.replace("{family}", family.value),
+        )
+    export(
+        out,
+        base=read_converted(work),
+        arms=arms,
+        query_prompt=options.query_prompt,
+        passage_prompt=options.passage_prompt,
+        max_tokens=max_tokens,
+        licence="Apache-2.0",
+    )
+    total = sum(path.stat().st_size for path in out.iterdir())
+    typer.echo(f"{out}: {total / 1e6:.1f} MB")
+
+
+def main() -> None:
+    """Run the command line; errors of Bifocal's own are told in one line."""
+    try:
+        app()
+    except CoreError as exc:
+        typer.echo(str(exc), err=True)
+        raise SystemExit(1) from exc
+
+
+def _network(
+    work: Path, *, rank: int, seed: int, device: str, depth: int | None = None
+) -> AdaptedNetwork:
+    base = read_converted(work)
+    count = depth or int(str(base.config["num_hidden_layers"]))
+    network = AdaptedNetwork(
+        {**base.config, "num_hidden_layers": count},
+        restored(first_layers(base.arrays, count)),
+        rank=rank,
+        seed=seed,
+    )
+    return network.to(device)
+
+
+def _batches(
+    pairs: list[corpus.TrainingPair],
+    *,
+    steps: int,
+    batch: int,
+    group: int,
+    long_every: int,
+    long_batch: int,
+    long_chars: int,
+    seed: int,
+) -> list[list[corpus.TrainingPair]]:
+    """The steps' pairs in order: mined batches, with a batch of long pairs now and then."""
+    short = neighbour_batches(pairs, batch=batch, group=group, seed=seed)
+    count = (steps // long_every if long_every else 0) * long_batch
+    lengthened = long_pairs(pairs, count=count, characters=long_chars, seed=seed)
+    ordered = []
+    taken = 0
+    for step in range(steps):
+        if long_every and step % long_every == long_every - 1:
+            first = (step // long_every) * long_batch
+            ordered.append(lengthened[first : first + long_batch])
+        else:
+            ordered.append([pairs[place] for place in short[taken % len(short)]])
+            taken += 1
+    return ordered
+
+
+def _tokenizer(serialised: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(serialised)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _layer_list(layers: str) -> tuple[int, ...]:
+    return tuple(int(layer) for layer in layers.split(","))
+
+
+def _precision(device: str) -> torch.dtype:
+    """bfloat16 on a GPU; float32 on a CPU, where it is the fastest as well."""
+    return torch.bfloat16 if device.startswith("cuda") else torch.float32
+
+
+def _write_readout(path: Path, readout: Readout) -> None:
+    torch.save(
+        {
+            "layers": list(readout.layers),
+            "offset": readout.offset,
+            "scale": readout.scale,
+            "projection": readout.projection,
+            "token_weights": readout.token_weights,
+        },
+        path,
+    )
+
+
+def _read_readout(path: Path) -> Readout:
+    saved = torch.load(path, weights_only=True)
+    return Readout(**{**saved, "layers": tuple(saved["layers"])})
+
+
+def _write_log(path: Path, log: Log) -> None:
+    path.write_text(
+        json.dumps(
+            {
+                "steps": log.step,
+                "tokens": log.tokens,
+                "seconds": log.seconds,
+                "losses": log.losses,
+            }
+        ),
+        encoding="utf-8",
+    )

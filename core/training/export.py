@@ -1,0 +1,142 @@
+"""From what was trained to the folder that ships."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.encoders.bundled import ArmFacts, Arrays, Manifest, write_bundled
+from core.encoders.spec import Attention
+from core.records import Family
+from core.training.conversion import first_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from core.encoders.readout import Readout
+    from core.training.conversion import ConvertedBase
+
+ATTENTION = {
+    Family.DIFFUSION: Attention.BIDIRECTIONAL,
+    Family.AUTOREGRESSIVE: Attention.CAUSAL,
+}
+ENCODER_IDS = {
+    Family.DIFFUSION: "bifocal-diffusion-135m",
+    Family.AUTOREGRESSIVE: "bifocal-autoregressive-135m",
+}
+_LABELS = {
+    Family.DIFFUSION: "Bifocal diffusion",
+    Family.AUTOREGRESSIVE: "Bifocal autoregressive",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedArm:
+    """What the stages leave behind for one arm.
+
+    Attributes:
+        adapters: ``X.down`` and ``X.up`` of the layers that ship.
+        readout: Trained.
+        trained_on: One sentence for the spec.
+    """
+
+    adapters: Arrays
+    readout: Readout
+    trained_on: str
+
+
+def readout_tensors(readout: Readout) -> Arrays:
+    """The readout as stored: the large projection float16, the small statistics float32."""
+    arrays: Arrays = {
+        "readout.offset": readout.offset.cpu().numpy(),
+        "readout.scale": readout.scale.cpu().numpy(),
+        "readout.token_weights": readout.token_weights.cpu().numpy(),
+    }
+    if readout.projection is not None:
+        projection = readout.projection.detach().cpu().half().numpy()
+        arrays["readout.projection"] = np.ascontiguousarray(projection)
+    return arrays
+
+
+def export(
+    folder: Path,
+    *,
+    base: ConvertedBase,
+    arms: Mapping[Family, TrainedArm],
+    query_prompt: str,
+    passage_prompt: str,
+    max_tokens: int,
+    licence: str,
+) -> Manifest:
+    """Cut the base to the layers that are read, and write the folder."""
+    layers = max(max(arm.readout.layers) for arm in arms.values())
+    arrays = first_layers(base.arrays, layers)
+    # decoded, because a run's count must not depend on how the weights are packed
+    running = sum(
+        array.size * (2 if name.endswith(".codes") and f"{name[:-6]}.minimum" in arrays else 1)
+        for name, array in arrays.items()
+        if not name.endswith((".scale", ".minimum"))
+    )
+    facts = {}
+    for family, arm in arms.items():
+        projection = arm.readout.projection
+        facts[family] = ArmFacts(
+            encoder_id=ENCODER_IDS[family],
+            label=_LABELS[family],
+            attention=ATTENTION[family],
+            pooling=arm.readout.pooling,
+            layers=arm.readout.layers,
+            query_prompt=query_prompt,
+            passage_prompt=passage_prompt,
+            max_tokens=max_tokens,
+            dimension=arm.readout.dimension,
+            parameters=running + (0 if projection is None else projection.numel()),
+            licence=licence,
+            trained_on=arm.trained_on,
+        )
+    return write_bundled(
+        folder,
+        config={**base.config, "num_hidden_layers": layers},
+        tokenizer_json=base.tokenizer_json,
+        base=arrays,
+        adapters={
+            family: {**arm.adapters, **readout_tensors(arm.readout)} for family, arm in arms.items()
+        },
+        arms=facts,
+    )
+
+
+def write_converted(folder: Path, base: ConvertedBase) -> None:
+    """Keep a converted base in a working folder."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(base.config), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(base.tokenizer_json, encoding="utf-8")
+    save_file(base.arrays, folder / "base.safetensors")
+
+
+def read_converted(folder: Path) -> ConvertedBase:
+    """Read back what `write_converted` wrote.
+
+    Raises:
+        EncoderUnavailableError: If the folder holds no converted base.
+    """
+    from safetensors.numpy import load_file
+
+    from core.errors import EncoderUnavailableError
+    from core.training.conversion import ConvertedBase as Converted
+
+    try:
+        return Converted(
+            config=json.loads((folder / "config.json").read_text(encoding="utf-8")),
+            tokenizer_json=(folder / "tokenizer.json").read_text(encoding="utf-8"),
+            arrays=load_file(folder / "base.safetensors"),
+        )
+    except OSError as exc:
+        msg = f"{folder} holds no converted base ({exc}). Run the convert step first."
+        raise EncoderUnavailableError(msg) from exc
