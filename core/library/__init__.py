@@ -3,12 +3,14 @@
 from core.library.embedding import EmbeddingCounts, embed_texts, encoder_facts
 from core.library.files import SourceFile
 from core.library.library import Library, SearchView
+from core.library.visitors import WorkspaceRoot
 
 __all__ = [
     "EmbeddingCounts",
     "Library",
     "SearchView",
     "SourceFile",
+    "WorkspaceRoot",
     "embed_texts",
     "encoder_facts",
 ]

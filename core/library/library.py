@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 DOCUMENTS_IN_MEMORY = 4
 GROUP_PASSAGES = 512  # embedded by every encoder before the next group: finished documents early
 VECTOR_BLOCK_ROWS = 16_384
+VIEW_AGE_FACTOR = 10.0
 READING = "reading"
 CHUNKING = "chunking"
 
@@ -102,6 +103,18 @@ class SearchView:
     by_id: Mapping[str, Passage]
     corpus_key: str
     pending_documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _BuiltView:
+    """The last view made, and what decides whether it still serves."""
+
+    asked: object
+    version: int
+    epoch: int
+    built_at: float
+    build_seconds: float
+    view: SearchView
 
 
 @dataclass(slots=True)
@@ -150,9 +163,10 @@ class Library:
         self._limits = limits or ExtractionLimits()
         self._ingesting = threading.Lock()  # held through long work
         self._lock = threading.RLock()  # held for moments, guards what follows
-        self._version = 0
+        self._version = 0  # of what could be searched
+        self._epoch = 0  # raised when a view made before must not be used any more
         self._corpus: _Corpus | None = None
-        self._view: tuple[object, SearchView] | None = None
+        self._built: _BuiltView | None = None
         self._building = threading.Lock()
         self._query_embeddings = QueryEmbeddings()
         self._documents: OrderedDict[str, Document] = OrderedDict()
@@ -316,7 +330,7 @@ class Library:
         with self._lock:
             self._documents.pop(doc_id, None)
             self._passwords.pop(doc_id, None)
-        self._changed()
+        self._changed(epoch=True)
 
     def rechunk(
         self,
@@ -341,7 +355,7 @@ class Library:
             try:
                 self._chunk_missing(chunking, monitor)
                 self.workspace.put_settings(replace(self.settings, chunking=chunking))
-                self._changed()
+                self._changed(epoch=True)
                 self._embed(encoder_ids, ingestion, monitor)
             except StoppedError:
                 ingestion.stopped = True
@@ -474,17 +488,26 @@ class Library:
             view = self._ready_view(asked)
             if view is None:
                 with self._lock:
-                    version = self._version
+                    version, epoch = self._version, self._epoch
+                started = time.monotonic()
                 view = self._build_view(systems, encoders, unavailable)
+                now = time.monotonic()
                 with self._lock:
-                    self._view = ((version, asked), view)
+                    self._built = _BuiltView(asked, version, epoch, now, now - started, view)
             return view
 
     def _ready_view(self, asked: object) -> SearchView | None:
         with self._lock:
-            if self._view is not None and self._view[0] == (self._version, asked):
-                return self._view[1]
-            return None
+            built = self._built
+            if built is None or (built.asked, built.epoch) != (asked, self._epoch):
+                return None
+            if built.version == self._version:
+                return built.view
+            # While more is being indexed the last view serves on for a while: building one after
+            # every few passages of a large library would leave no time for anything else.
+            age = time.monotonic() - built.built_at
+            fresh = age < VIEW_AGE_FACTOR * built.build_seconds
+            return built.view if fresh and self._ingesting.locked() else None
 
     def _build_view(
         self,
@@ -507,6 +530,7 @@ class Library:
                 else "Nothing has been indexed yet. Add documents first."
             )
             raise EmptyLibraryError(msg)
+        key = corpus_key(passages)
         ids = tuple(passage.passage_id for passage in passages)
         ready_texts = [passage.text for passage in passages]
         members = tuple(info.system_id for info in systems if info.system_id in encoders)
@@ -515,7 +539,8 @@ class Library:
             if info.system_id in unavailable:
                 built.append(UnavailableSystem(info, unavailable[info.system_id]))
             elif info.family is Family.LEXICAL:
-                built.append(LexicalSystem(info, LexicalIndex(ids, ready_texts)))
+                lexical = self._last_lexical(key) or LexicalIndex(ids, ready_texts)
+                built.append(LexicalSystem(info, lexical))
             elif info.family is Family.FUSION:
                 built.append(FusedSystem(info, members))
             else:
@@ -526,9 +551,19 @@ class Library:
             searcher=Searcher(built, query_embeddings=self._query_embeddings),
             passages=passages,
             by_id={passage.passage_id: passage for passage in passages},
-            corpus_key=corpus_key(passages),
+            corpus_key=key,
             pending_documents=tuple(sorted(pending)),
         )
+
+    def _last_lexical(self, key: str) -> LexicalIndex | None:
+        """Return the last view's BM25 when it is over the very same passages."""
+        with self._lock:
+            built = self._built
+        if built is not None and built.view.corpus_key == key:
+            for system in built.view.searcher.systems:
+                if isinstance(system, LexicalSystem):
+                    return system.index
+        return None
 
     def _vector_blocks(
         self, fingerprint: str, texts: Sequence[str]
@@ -585,9 +620,10 @@ class Library:
                 self._corpus = corpus
         return corpus
 
-    def _changed(self, *, vectors_only: bool = False) -> None:
+    def _changed(self, *, vectors_only: bool = False, epoch: bool = False) -> None:
         with self._lock:
             self._version += 1
+            self._epoch += epoch
             if not vectors_only:
                 self._corpus = None
 

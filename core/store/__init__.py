@@ -1,7 +1,15 @@
 """The workspace on disk. The only room that knows SQLite."""
 
+from core.store.files import remove_tree
 from core.store.records import DamageRecord, StoredComparison, StoredDocument
 from core.store.vectors import text_key
 from core.store.workspace import Workspace
 
-__all__ = ["DamageRecord", "StoredComparison", "StoredDocument", "Workspace", "text_key"]
+__all__ = [
+    "DamageRecord",
+    "StoredComparison",
+    "StoredDocument",
+    "Workspace",
+    "remove_tree",
+    "text_key",
+]
