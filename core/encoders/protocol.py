@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from core.encoders.spec import Attention, EncoderSpec, TextKind
@@ -89,4 +90,47 @@ class Encoder(Protocol):
         attention: Attention | None = None,
     ) -> tuple[TokenTrace, ...]:
         """Follow texts token by token, with the attention of the spec or another one."""
+        ...
+
+
+class TokenReadout(Protocol):
+    """How a backbone's layer states become an embedding: something per token, a mean, a linear map.
+
+    State indices: 0 is the token embeddings, ``i`` the residual stream after block ``i`` (no final
+    norm), -1 the states after the final norm. The projection is affine and shares sum to 1, so
+    pooling before it gives the same embedding as pooling after it.
+    """
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Which layers' states it reads, as state indices."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Of the embedding."""
+        ...
+
+    def normalised(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Join each layer's ``(batch, length, hidden)`` into one float32 tensor, token by token."""
+        ...
+
+    def project(self, normalised: torch.Tensor) -> torch.Tensor:
+        """Map the last dimension to the embedding's, affinely."""
+        ...
+
+    def shares(self, token_ids: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+        """Tell how much each token counts.
+
+        Args:
+            token_ids: ``(batch, length)`` int64.
+            pooled: ``(batch, length)``, 1 where a token may count, 0 on padding.
+
+        Returns:
+            ``(batch, length)`` float32; rows sum to 1, padding is 0.
+        """
+        ...
+
+    def to(self, device: torch.device | str) -> TokenReadout:
+        """Return the same readout with its numbers on a device."""
         ...

@@ -23,7 +23,8 @@ class Pooling(StrEnum):
 
     MEAN = "mean"
     WEIGHTED_MEAN = "weighted mean"  # mean with a fixed weight per vocabulary entry
-    LAST_TOKEN = "last token"
+    LAST_TOKEN = "last token"  # noqa: S105 (no password)
+    FIRST_TOKEN = "first token"  # noqa: S105 (BERT's [CLS]; reference encoders only)
 
 
 class TextKind(StrEnum):
@@ -56,6 +57,11 @@ class EncoderSpec:
         licence: SPDX id or name.
         trained_on: One sentence on what it was trained on.
         parameters: Number of weights that run.
+        pools_prompt: Whether the prompt's tokens count in a mean, as some checkpoints' recipes have
+            it; where False they are read by the backbone but never pooled.
+        late_chunking: Passages of one document are meant to be embedded together: one forward of
+            the document, pooled per passage (`LoadedEncoder.encode_spans`).
+        matryoshka_dimensions: Shorter lengths that the embedding may be cut to.
     """
 
     encoder_id: str
@@ -76,6 +82,9 @@ class EncoderSpec:
     default_instruction: str = ""
     dtype: str = "float32"
     appends_end_token: int | None = None
+    pools_prompt: bool = True
+    late_chunking: bool = False
+    matryoshka_dimensions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,469 @@
+"""Texts to embeddings: tokenizer, backbone and readout joined, and an account of what was sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from core.encoders.batching import plan_batches, run_batches
+from core.encoders.pooling import pool
+from core.encoders.protocol import TokenTrace
+from core.encoders.spec import Attention, TextKind
+from core.errors import EncodingError, InvalidSettingError
+from core.records import ReceivedText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from core.encoders.backbone import Backbone, StateBlock
+    from core.encoders.protocol import TokenReadout
+    from core.encoders.spec import EncoderSpec
+    from core.encoders.tokens import TextTokenizer, TokenisedText
+    from core.monitor import Monitor
+
+INSTRUCTION = "{instruction}"
+_FINGERPRINT_FORMAT = 1
+_TOKEN_BUDGET_CPU = 2048
+_TOKEN_BUDGET_DEVICE = 32_768
+_TEXTS_AT_ONCE = 4096  # tokenised together, so that memory stays flat however many there are
+_QUOTED_CHARS = 60
+
+
+class OutputType(StrEnum):
+    """What becomes of the pooled state before it is brought to unit length."""
+
+    FLOAT = "float"
+    INT8 = "int8"  # round(127 * tanh(x)), pplx-embed's own
+    BINARY = "binary"  # the sign of x, unquantised
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncoderOptions:
+    """What a user may change about an encoder; all of it is part of the fingerprint.
+
+    Attributes:
+        max_tokens: Most tokens that enter the backbone; 0 keeps the spec's limit.
+        query_instruction: Replaces ``{instruction}`` in prompts; "" keeps the spec's default.
+        output: Quantisation of the embedding.
+        dimension: Leading dimensions to keep (Matryoshka); 0 keeps all.
+        centre: ``(dim,)`` mean to subtract from pooled states (raw language models), or None.
+    """
+
+    max_tokens: int = 0
+    query_instruction: str = ""
+    output: OutputType = OutputType.FLOAT
+    dimension: int = 0
+    centre: NDArray[np.float32] | None = None
+
+
+class LoadedEncoder:
+    """An encoder that is in memory; see `core.encoders.protocol.Encoder` for what it promises.
+
+    Args:
+        spec: What it is.
+        backbone: The network; probed by whoever loaded it.
+        readout: Token states to embedding.
+        tokenizer: Strings to ids.
+        weights_digest: Hash of everything stored: weights, adapter, readout.
+        options: What the user changed.
+
+    Raises:
+        InvalidSettingError: If an option cannot work with this encoder.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        *,
+        backbone: Backbone,
+        readout: TokenReadout,
+        tokenizer: TextTokenizer,
+        weights_digest: str,
+        options: EncoderOptions | None = None,
+    ) -> None:
+        self._spec = spec
+        self._backbone = backbone
+        self._readout = readout.to(backbone.device)
+        self._tokenizer = tokenizer
+        self._weights_digest = weights_digest
+        self._options = options or EncoderOptions()
+        wanted = self._options.max_tokens or spec.max_tokens
+        self._max_tokens = min(wanted, backbone.max_positions)
+        width = readout.dimension
+        if not 0 <= self._options.dimension <= width:
+            msg = (
+                f"{spec.label} has {width} dimensions; {self._options.dimension} cannot be kept. "
+                f"Choose from 1 to {width}."
+            )
+            raise InvalidSettingError(msg)
+        self._dimension = self._options.dimension or width
+        centre = self._options.centre
+        if centre is not None and centre.shape != (width,):
+            msg = f"The centre has shape {centre.shape}, the embedding ({width},)."
+            raise InvalidSettingError(msg)
+        instruction = self._options.query_instruction or spec.default_instruction
+        self._prompts = {
+            TextKind.QUERY: spec.query_prompt.replace(INSTRUCTION, instruction),
+            TextKind.PASSAGE: spec.passage_prompt.replace(INSTRUCTION, instruction),
+        }
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What this encoder is."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """Where it runs: ``cpu``, ``cuda:0``, ``mps``."""
+        return self._backbone.device
+
+    @property
+    def dimension(self) -> int:
+        """Length of the embeddings, after any cut."""
+        return self._dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """The limit in force."""
+        return self._max_tokens
+
+    @property
+    def options(self) -> EncoderOptions:
+        """What the user changed."""
+        return self._options
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of everything that decides the vectors."""
+        centre = self._options.centre
+        stated = {
+            "format": _FINGERPRINT_FORMAT,
+            "weights": self._weights_digest,
+            "tokenizer": self._tokenizer.digest,
+            "readout": type(self._readout).__name__,
+            "attention": self._spec.attention.value,
+            "pooling": self._spec.pooling.value,
+            "pools_prompt": self._spec.pools_prompt,
+            "prompts": [self._prompts[TextKind.QUERY], self._prompts[TextKind.PASSAGE]],
+            "max_tokens": self._max_tokens,
+            "dtype": str(self._backbone.dtype),
+            "output": self._options.output.value,
+            "dimension": self._dimension,
+            "centre": "" if centre is None else hashlib.sha256(centre.tobytes()).hexdigest(),
+        }
+        return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+    def with_options(self, options: EncoderOptions) -> LoadedEncoder:
+        """Return an encoder with other options that shares the weights in memory."""
+        return LoadedEncoder(
+            self._spec,
+            backbone=self._backbone,
+            readout=self._readout,
+            tokenizer=self._tokenizer,
+            weights_digest=self._weights_digest,
+            options=options,
+        )
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        monitor: Monitor | None = None,
+    ) -> NDArray[np.float32]:
+        """Embed texts; ``(n, dim)`` float32, unit rows, in the order given; ``(0, dim)`` for none.
+
+        Vectors of a text differ between batches by float rounding only (below 1e-5 in float32).
+        A text without a single token, such as "", is embedded as the tokenizer's padding or
+        end token alone.
+
+        Raises:
+            EncodingError: If a vector is not finite or the backbone fails.
+            StoppedError: If the monitor asks to stop.
+        """
+        return self._unit(self.raw_embeddings(texts, kind=kind, monitor=monitor), texts)
+
+    def raw_embeddings(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        monitor: Monitor | None = None,
+    ) -> NDArray[np.float32]:
+        """Pooled and projected states before centring, cutting, quantising and unit length.
+
+        Returns:
+            ``(n, readout dimension)`` float32, in the order given.
+        """
+        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = texts[start : start + _TEXTS_AT_ONCE]
+            raw[start : start + len(part)] = self._raw_part(part, kind, monitor)
+        return raw
+
+    def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
+        """Tell exactly what the encoder gets for each text: string, tokens kept and dropped."""
+        return tuple(
+            ReceivedText(self._prompts[kind] + text, tokenised.total, len(tokenised.ids))
+            for text, tokenised in zip(texts, self._tokenise(texts, kind), strict=True)
+        )
+
+    def trace(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        attention: Attention | None = None,
+    ) -> tuple[TokenTrace, ...]:
+        """Follow texts token by token, with the attention of the spec or another one.
+
+        ``unit(weights @ states)`` is what `encode` returns, quantised outputs excepted: they are
+        made from that sum and are not linear in it.
+        """
+        tokenised = self._tokenise(texts, kind)
+        found: list[TokenTrace | None] = [None] * len(texts)
+        plan = plan_batches(
+            [len(text.ids) for text in tokenised],
+            token_budget=self._token_budget,
+            padded=not self._backbone.is_lean,
+        )
+
+        def follow(batch: Sequence[int]) -> None:
+            for block in self._blocks(batch, tokenised, attention or self._spec.attention):
+                with torch.inference_mode():
+                    shares = self._shares(
+                        block, [tokenised[batch[row]] for row in block.rows], kind
+                    )
+                    states = self._readout.project(self._readout.normalised(block.states))
+                states_np, shares_np = states.cpu().numpy(), shares.cpu().numpy()
+                for place, row in enumerate(block.rows):
+                    text = batch[row]
+                    count = len(tokenised[text].ids)
+                    found[text] = self._token_trace(
+                        texts[text],
+                        tokenised[text],
+                        kind,
+                        states_np[place, :count],
+                        shares_np[place, :count],
+                    )
+
+        self._run(plan, follow, None)
+        return tuple(trace for trace in found if trace is not None)
+
+    def encode_spans(
+        self, text: str, spans: Sequence[tuple[int, int]], *, monitor: Monitor | None = None
+    ) -> NDArray[np.float32]:
+        """Embed character ranges of one text in its light: late chunking.
+
+        The whole text goes through the backbone once, then each range is pooled over its tokens.
+        Where the text is longer than the encoder's limit, reading starts afresh at the first range
+        that does not fit, so each range is read with as much of what precedes it as its own window
+        holds.
+
+        Args:
+            text: The whole document.
+            spans: Half-open character ranges into it.
+            monitor: Who watches.
+
+        Returns:
+            ``(len(spans), dim)`` float32, unit rows, in the order given.
+
+        Raises:
+            EncodingError: If a range is outside the text or not finite.
+        """
+        raw = np.empty((len(spans), self._readout.dimension), dtype=np.float32)
+        waiting = sorted(range(len(spans)), key=lambda place: spans[place])
+        for start, end in spans:
+            if not 0 <= start < end <= len(text):
+                msg = f"The range {start} to {end} is not inside a text of {len(text)} characters."
+                raise EncodingError(msg)
+        begin = 0
+
+        def work(batch: Sequence[int]) -> None:
+            raw[list(batch)] = self._window(text[begin:], [spans[p] for p in batch], begin)
+
+        while waiting:
+            tokenised = self._tokenise([text[begin:]], TextKind.PASSAGE)[0]
+            reach = begin + max((end for _, end in self._text_offsets(tokenised)), default=0)
+            complete = tokenised.total == len(tokenised.ids)
+            inside = [p for p in waiting if complete or spans[p][1] <= reach]
+            if not inside:
+                if spans[waiting[0]][0] == begin:  # one range fills a window: its end is cut off
+                    inside = waiting[:1]
+                else:
+                    begin = spans[waiting[0]][0]
+                    continue
+            self._run([inside], work, monitor)
+            waiting = [p for p in waiting if p not in set(inside)]
+            if waiting:
+                begin = spans[waiting[0]][0]
+        return self._unit(raw, [text[start:end] for start, end in spans])
+
+    @property
+    def _token_budget(self) -> int:
+        return _TOKEN_BUDGET_CPU if self.device == "cpu" else _TOKEN_BUDGET_DEVICE
+
+    def _tokenise(self, texts: Sequence[str], kind: TextKind) -> list[TokenisedText]:
+        prompt = self._prompts[kind]
+        return self._tokenizer.encode(
+            [prompt + text for text in texts], max_tokens=self._max_tokens
+        )
+
+    def _raw_part(
+        self, texts: Sequence[str], kind: TextKind, monitor: Monitor | None
+    ) -> NDArray[np.float32]:
+        tokenised = self._tokenise(texts, kind)
+        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
+        plan = plan_batches(
+            [len(text.ids) for text in tokenised],
+            token_budget=self._token_budget,
+            padded=not self._backbone.is_lean,
+        )
+
+        def embed(batch: Sequence[int]) -> None:
+            for block in self._blocks(batch, tokenised, self._spec.attention):
+                rows = [batch[row] for row in block.rows]
+                with torch.inference_mode():
+                    shares = self._shares(block, [tokenised[row] for row in rows], kind)
+                    pooled = pool(self._readout.normalised(block.states), shares)
+                    raw[rows] = self._readout.project(pooled).cpu().numpy()
+
+        self._run(plan, embed, monitor)
+        return raw
+
+    def _window(
+        self, text: str, spans: Sequence[tuple[int, int]], begin: int
+    ) -> NDArray[np.float32]:
+        tokenised = self._tokenise([text], TextKind.PASSAGE)
+        (block,) = self._blocks([0], tokenised, self._spec.attention)
+        prompt = len(self._prompts[TextKind.PASSAGE])
+        offsets = np.asarray(tokenised[0].offsets)
+        own = offsets[:, 1] > prompt  # neither prompt nor special
+        offsets = np.where(own[:, None], offsets - prompt + begin, -1)
+        with torch.inference_mode():
+            normalised = self._readout.normalised(block.states)[0]  # (length, width)
+            pooled = []
+            for start, end in spans:
+                inside = (offsets[:, 0] < end) & (offsets[:, 1] > start)
+                if not inside.any():
+                    # a range without a token of its own (white space): the token before it
+                    before = np.flatnonzero(offsets[:, 0] <= start)
+                    inside[before[-1] if len(before) else 0] = True
+                marked = torch.from_numpy(inside.astype(np.int64))[None].to(self.device)
+                shares = self._readout.shares(block.token_ids, marked)
+                pooled.append(pool(normalised[None], shares)[0])
+            projected: NDArray[np.float32] = (
+                self._readout.project(torch.stack(pooled)).cpu().numpy()
+            )
+        return projected
+
+    def _text_offsets(self, tokenised: TokenisedText) -> list[tuple[int, int]]:
+        prompt = len(self._prompts[TextKind.PASSAGE])
+        return [(start - prompt, end - prompt) for start, end in tokenised.offsets if start >= 0]
+
+    def _blocks(
+        self, batch: Sequence[int], tokenised: Sequence[TokenisedText], attention: Attention
+    ) -> list[StateBlock]:
+        texts = [tokenised[text].ids for text in batch]
+        return list(self._backbone.run(texts, attention=attention, layers=self._readout.layers))
+
+    def _shares(
+        self, block: StateBlock, tokenised: Sequence[TokenisedText], kind: TextKind
+    ) -> torch.Tensor:
+        """How much each token of a block counts, ``(rows, length)``."""
+        pooled = block.attention_mask
+        prompt = self._prompts[kind]
+        if prompt and not self._spec.pools_prompt:
+            pooled = pooled.clone()
+            for place, text in enumerate(tokenised):
+                own = [end > len(prompt) for _, end in text.offsets]
+                if any(own):  # a prompt alone (an empty text) has to be pooled itself
+                    for position, counts in enumerate(own):
+                        if not counts:
+                            pooled[place, position] = 0
+        return self._readout.shares(block.token_ids, pooled)
+
+    def _run(
+        self,
+        plan: Sequence[Sequence[int]],
+        work: Callable[[Sequence[int]], None],
+        monitor: Monitor | None,
+    ) -> None:
+        run_batches(
+            plan,
+            work,
+            stage=f"embedding ({self._spec.label})",
+            monitor=monitor,
+            is_out_of_memory=is_out_of_memory,
+            free_memory=free_memory,
+        )
+
+    def _unit(self, raw: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
+        """Centre, cut, quantise and bring to unit length; refuse what is not finite."""
+        if self._options.centre is not None:
+            raw = raw - self._options.centre
+        raw = raw[:, : self._dimension]
+        if self._options.output is OutputType.INT8:
+            raw = np.clip(np.round(127.0 * np.tanh(raw)), -127.0, 127.0)
+        elif self._options.output is OutputType.BINARY:
+            raw = np.where(raw >= 0, np.float32(1.0), np.float32(-1.0))
+        norms = np.linalg.norm(raw, axis=1, keepdims=True)
+        bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
+        if len(bad):
+            quoted = texts[int(bad[0])][:_QUOTED_CHARS]
+            msg = (
+                f"{self._spec.label} gave no usable vector for {len(bad)} of {len(texts)} texts, "
+                f"first for the one that begins {quoted!r}. Load the encoder again; if it happens "
+                "again, its weights are damaged."
+            )
+            raise EncodingError(msg)
+        return np.ascontiguousarray(raw / norms, dtype=np.float32)
+
+    def _token_trace(
+        self,
+        text: str,
+        tokenised: TokenisedText,
+        kind: TextKind,
+        states: NDArray[np.float32],
+        weights: NDArray[np.float32],
+    ) -> TokenTrace:
+        prompt = self._prompts[kind]
+        source = prompt + text
+        offsets = np.full((len(tokenised.ids), 2), -1, dtype=np.int64)
+        for position, (start, end) in enumerate(tokenised.offsets):
+            if end > len(prompt):
+                offsets[position] = max(0, start - len(prompt)), end - len(prompt)
+        if self._options.centre is not None:
+            states = states - self._options.centre
+        return TokenTrace(
+            token_ids=np.asarray(tokenised.ids, dtype=np.int64),
+            tokens=tuple(
+                self._tokenizer.piece(token, source, offset)
+                for token, offset in zip(tokenised.ids, tokenised.offsets, strict=True)
+            ),
+            offsets=offsets,
+            states=np.ascontiguousarray(states[:, : self._dimension], dtype=np.float32),
+            weights=weights.astype(np.float32),
+            tokens_dropped=tokenised.total - len(tokenised.ids),
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory is full."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower()
+
+
+def free_memory() -> None:
+    """Give cached device memory back before trying again."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -1,0 +1,409 @@
+"""Bring a checkpoint from the hub to this machine, after saying what it costs.
+
+huggingface_hub does the talking, so HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and a stored login work as
+its users know them. Only config, tokenizer and safetensors files are fetched: no code, no pickle.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+import torch
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+from core.encoders.spec import EncoderSpec
+from core.errors import EncoderLoadError, EncoderTooLargeError, EncoderUnavailableError
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+GIBIBYTE = 1024**3
+_SMALL_FILES = frozenset(
+    {
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "vocab.json",
+        "merges.txt",
+        "modules.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+        "1_Pooling/config.json",
+        "2_Dense/config.json",
+    }
+)
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_SHARD_PREFIX = "model-"
+_SHARD_SUFFIX = ".safetensors"
+# While loading, one tensor in the file's type and one layer's fused copy lie beside the weights;
+# the rest is activations and what Python and torch themselves take.
+_LOADING_SHARE = 1.12
+_WORKING_BYTES = GIBIBYTE // 2
+_PASSAGE_TOKENS = 160
+_PASSAGES = 1000
+_SUSTAINED_SHARE = 0.6  # of the matrix-product peak, over a whole forward pass
+_PROBE_SIZE = 1024
+_PROBE_SECONDS = 0.2
+_SMALL_PARAMETERS = 500_000_000  # below, activations matter more than weights
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPlan:
+    """What a user is told before a download.
+
+    Attributes:
+        checkpoint: Hub id.
+        revision: The commit that will be fetched.
+        files: Names, in order.
+        download_bytes: Still to be fetched; what is on the machine already is not counted.
+        licence: As the hub states it, else as the spec does.
+        gated: The hub asks for an accepted licence and a login.
+        memory_needed_bytes: While it loads and runs.
+        memory_present_bytes: Free now, on the device that would run it.
+        disk_present_bytes: Free where checkpoints are kept.
+        seconds_per_1000_passages: Expected embedding time for passages of 160 tokens.
+        refusal: Why it cannot work here, in a sentence; "" when it can.
+    """
+
+    checkpoint: str
+    revision: str
+    files: tuple[str, ...]
+    download_bytes: int
+    licence: str
+    gated: bool
+    memory_needed_bytes: int
+    memory_present_bytes: int
+    disk_present_bytes: int
+    seconds_per_1000_passages: float
+    refusal: str = ""
+
+
+def memory_needed(spec: EncoderSpec, device: str) -> int:
+    """Bytes that an encoder needs while it loads and runs: 4 a weight on CPU, 2 on CUDA."""
+    size = 2 if device.startswith("cuda") else 4
+    return int(spec.parameters * size * _LOADING_SHARE) + _WORKING_BYTES
+
+
+def memory_present(device: str) -> int:
+    """Bytes free on a device, and within the container's own limit where there is one."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit = _CGROUP_LIMIT.read_text(encoding="ascii").strip()
+        used = _CGROUP_USED.read_text(encoding="ascii").strip()
+        if limit.isdigit():
+            free = min(free, int(limit) - int(used))
+    except (OSError, ValueError):
+        pass  # no such container: the machine's own figure stands
+    return max(free, 0)
+
+
+def require_memory(spec: EncoderSpec, device: str) -> None:
+    """Refuse an encoder that does not fit.
+
+    Raises:
+        EncoderTooLargeError: With both figures.
+    """
+    refusal = _memory_refusal(spec, memory_needed(spec, device), memory_present(device), device)
+    if refusal:
+        raise EncoderTooLargeError(refusal)
+
+
+def expected_seconds(
+    parameters: int, device: str, *, passages: int = _PASSAGES, tokens: int = _PASSAGE_TOKENS
+) -> float:
+    """Expect an embedding time from a matrix product timed here and now (0.2 s).
+
+    Two floating-point operations a weight and token, at the share of the peak that whole forward
+    passes reach; attention, a few percent at this length, is left out.
+    """
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    left = torch.randn(_PROBE_SIZE, _PROBE_SIZE, device=device, dtype=dtype)
+    products = 0
+    torch.matmul(left, left)
+    _finish(device)
+    start = time.perf_counter()
+    while time.perf_counter() - start < _PROBE_SECONDS:
+        torch.matmul(left, left)
+        _finish(device)
+        products += 1
+    operations = 2 * _PROBE_SIZE**3 * products / (time.perf_counter() - start)
+    return 2 * parameters * passages * tokens / (operations * _SUSTAINED_SHARE)
+
+
+def plan_fetch(
+    spec: EncoderSpec,
+    *,
+    cache_dir: Path | None = None,
+    device: str = "cpu",
+    endpoint: str | None = None,
+) -> FetchPlan:
+    """Ask the hub what a checkpoint is and compare it with this machine. Fetches no weights.
+
+    Args:
+        spec: A hub checkpoint.
+        cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
+        device: Where it would run.
+        endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
+
+    Raises:
+        EncoderUnavailableError: If the hub cannot be asked, or does not have it.
+        EncoderLoadError: If it has no safetensors weights.
+    """
+    api = HfApi(endpoint=endpoint)
+    with _explained(spec):
+        info = api.model_info(spec.checkpoint, revision=spec.revision or None, files_metadata=True)
+    sizes = {entry.rfilename: int(entry.size or 0) for entry in info.siblings or ()}
+    files = _wanted(spec, sizes)
+    revision = str(info.sha)
+    cached = _cached(spec, revision, files, cache_dir)
+    card: Any = info.card_data
+    needed, present = memory_needed(spec, device), memory_present(device)
+    place = cache_dir or Path(constants.HF_HUB_CACHE)
+    disk = shutil.disk_usage(_existing(place)).free
+    download = sum(sizes[name] for name in files if name not in cached)
+    refusal = _memory_refusal(spec, needed, present, device)
+    if not refusal and download > disk:
+        refusal = (
+            f"{spec.label} needs {_gib(download)} on disk and {place} has {_gib(disk)} left. "
+            "Free some space or set HF_HOME to a larger disk."
+        )
+    return FetchPlan(
+        checkpoint=spec.checkpoint,
+        revision=revision,
+        files=files,
+        download_bytes=download,
+        licence=str(getattr(card, "license", None) or spec.licence),
+        gated=bool(info.gated),
+        memory_needed_bytes=needed,
+        memory_present_bytes=present,
+        disk_present_bytes=disk,
+        seconds_per_1000_passages=expected_seconds(spec.parameters, device),
+        refusal=refusal,
+    )
+
+
+def fetch_checkpoint(
+    spec: EncoderSpec,
+    *,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    device: str = "cpu",
+    monitor: Monitor | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """Return a checkpoint's folder, fetching what is missing; a stopped download goes on later.
+
+    Args:
+        spec: A hub checkpoint.
+        cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
+        offline: Use what is on the machine or nothing.
+        device: Where it will run; decides how much memory it needs.
+        monitor: Sees progress in bytes, may stop.
+        endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
+
+    Raises:
+        EncoderTooLargeError: If it does not fit in memory or on disk.
+        EncoderUnavailableError: If it is neither here nor to be had.
+        EncoderLoadError: If it has no safetensors weights.
+        StoppedError: If the monitor asks to stop.
+    """
+    require_memory(spec, device)
+    folder = _complete(spec, cache_dir)
+    if folder is not None:
+        return folder
+    if offline or constants.HF_HUB_OFFLINE:
+        msg = (
+            f"{spec.label} ({spec.checkpoint}) is not on this machine and Bifocal is offline. "
+            "Go online once to fetch it, or give a folder that holds it."
+        )
+        raise EncoderUnavailableError(msg)
+    plan = plan_fetch(spec, cache_dir=cache_dir, device=device, endpoint=endpoint)
+    if plan.refusal:
+        raise EncoderTooLargeError(plan.refusal)
+    watcher = monitor or SilentMonitor()
+    bar = _bar_class(watcher, spec.label, plan.download_bytes)
+    path = ""
+    for name in plan.files:
+        raise_if_stopped(watcher)
+        with _explained(spec):
+            path = hf_hub_download(
+                spec.checkpoint,
+                name,
+                revision=plan.revision,
+                cache_dir=cache_dir,
+                endpoint=endpoint,
+                tqdm_class=bar,
+            )
+    depth = len(Path(plan.files[-1]).parts)
+    return Path(path).parents[depth - 1]
+
+
+def _wanted(spec: EncoderSpec, names: Iterable[str]) -> tuple[str, ...]:
+    present = set(names)
+    small = sorted(present & _SMALL_FILES)
+    if _WEIGHTS in present:
+        return (*small, _WEIGHTS)
+    shards = sorted(
+        name
+        for name in present
+        if name.startswith(_SHARD_PREFIX) and name.endswith(_SHARD_SUFFIX) and "/" not in name
+    )
+    if _INDEX in present and shards:
+        return (*small, _INDEX, *shards)
+    msg = (
+        f"{spec.checkpoint} has no safetensors weights; Bifocal opens no other kind, since pickle "
+        "files can run code. Choose a checkpoint saved as safetensors."
+    )
+    raise EncoderLoadError(msg)
+
+
+def _complete(spec: EncoderSpec, cache_dir: Path | None) -> Path | None:
+    """The folder of a checkpoint that is wholly on this machine, or None."""
+    try:
+        folder = Path(
+            snapshot_download(
+                spec.checkpoint,
+                revision=spec.revision or None,
+                cache_dir=cache_dir,
+                local_files_only=True,
+                allow_patterns=["config.json"],
+            )
+        )
+    except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+    if not (folder / "config.json").is_file():
+        return None
+    if (folder / _WEIGHTS).is_file():
+        return folder
+    if (folder / _INDEX).is_file():
+        from core.encoders.backbone import weight_files  # one reader of shard indexes
+
+        try:
+            weight_files(folder)
+        except EncoderUnavailableError:
+            return None
+        return folder
+    return None
+
+
+def _cached(
+    spec: EncoderSpec, revision: str, files: Iterable[str], cache_dir: Path | None
+) -> set[str]:
+    found = set()
+    for name in files:
+        try:
+            hf_hub_download(
+                spec.checkpoint, name, revision=revision, cache_dir=cache_dir, local_files_only=True
+            )
+        except (EntryNotFoundError, LocalEntryNotFoundError):
+            continue
+        found.add(name)
+    return found
+
+
+def _memory_refusal(spec: EncoderSpec, needed: int, present: int, device: str) -> str:
+    if needed <= present:
+        return ""
+    return (
+        f"{spec.label} needs about {_gib(needed)} of memory on {device} and {_gib(present)} is "
+        "free. Close other programs, choose a smaller pair, or run on a larger machine."
+    )
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIBIBYTE:.1f} GiB"
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _finish(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def _bar_class(watcher: Monitor, label: str, total: int) -> Any:  # noqa: ANN401 (untyped library)
+    """A progress bar that reports to a monitor and stops when the monitor says so."""
+    done = 0
+
+    class MonitorBar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (tqdm's own)
+            options["disable"] = True  # nothing is printed
+            options.pop("name", None)
+            super().__init__(*args, **options)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal done
+            done += int(n or 0)
+            detail = f"{_gib(done)} of {_gib(total)}"
+            watcher.report(Progress(f"fetching {label}", min(done, total), total, detail))
+            raise_if_stopped(watcher)
+            return None
+
+    return MonitorBar
+
+
+class _explained:  # noqa: N801 (reads as a phrase: with _explained(spec))
+    """Turn the hub library's errors into sentences that say what to do."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        self._spec = spec
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise what the user can act on."""
+        name = f"{self._spec.label} ({self._spec.checkpoint})"
+        if isinstance(error, GatedRepoError):
+            msg = (
+                f"{name} is gated. Open https://huggingface.co/{self._spec.checkpoint} in a "
+                "browser, accept its terms, then log in on this machine with `hf auth login` and "
+                "try again."
+            )
+        elif isinstance(error, RevisionNotFoundError):
+            msg = f"{name} no longer has revision {self._spec.revision}; update Bifocal."
+        elif isinstance(error, RepositoryNotFoundError):
+            msg = (
+                f"{name} is not on the hub, or is private. Check the id; for a private one log in "
+                "with `hf auth login`."
+            )
+        elif isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError)):
+            msg = (
+                f"{name} cannot be fetched: {error}. Check the connection (HF_ENDPOINT for a "
+                "mirror, HF_HUB_OFFLINE for none) and try again; the download goes on where it "
+                "stopped."
+            )
+        elif isinstance(error, HFValidationError):
+            msg = f"{self._spec.checkpoint!r} is no hub id: {error}. It looks like owner/name."
+        else:
+            return
+        raise EncoderUnavailableError(msg) from error

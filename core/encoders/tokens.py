@@ -1,0 +1,182 @@
+"""Strings to token ids, with the `tokenizers` library alone: prompts, limits, end tokens, counts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
+
+from core.errors import EncoderLoadError, EncoderUnavailableError, InvalidSettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+TOKENIZER_FILE = "tokenizer.json"
+_PROBE_TEXT = "a"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenisedText:
+    """One text as the backbone gets it.
+
+    Attributes:
+        ids: Token ids, special tokens included, at most the limit, at least one.
+        offsets: Character range of each in the whole string; (-1, -1) for special tokens.
+        total: Tokens it would have without a limit.
+    """
+
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+    total: int
+
+
+class TextTokenizer:
+    """A fast tokenizer that keeps its special tokens when a text is cut.
+
+    Args:
+        tokenizer: Its own truncation and padding are switched off.
+        end_token: Id that must close every text (Qwen3-Embedding's 151643), or None. Added where
+            the tokenizer does not do so itself, and kept when the text is cut.
+        empty_token: Id that stands in for a text without a single token.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, *, end_token: int | None = None, empty_token: int = 0
+    ) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self._empty_token = empty_token
+        plain = list(tokenizer.encode(_PROBE_TEXT, add_special_tokens=False).ids)
+        whole = list(tokenizer.encode(_PROBE_TEXT, add_special_tokens=True).ids)
+        start = next(
+            (
+                place
+                for place in range(len(whole) - len(plain) + 1)
+                if whole[place : place + len(plain)] == plain
+            ),
+            None,
+        )
+        if start is None:
+            msg = "The tokenizer changes a text when it adds special tokens; Bifocal cannot use it."
+            raise EncoderLoadError(msg)
+        self._before = tuple(whole[:start])
+        after = tuple(whole[start + len(plain) :])
+        if end_token is not None and (not after or after[-1] != end_token):
+            after = (*after, end_token)
+        self._after = after
+
+    @property
+    def special_tokens(self) -> int:
+        """How many special tokens every text gets."""
+        return len(self._before) + len(self._after)
+
+    @property
+    def closing_token(self) -> int | None:
+        """Id of the token that closes every text, if any."""
+        return self._after[-1] if self._after else None
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids, added ones included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the tokenizer and of what is added to every text, hex."""
+        stated = f"{self._tokenizer.to_str()}|{self._before}|{self._after}|{self._empty_token}"
+        escaping = bool(getattr(self._tokenizer, "encode_special_tokens", False))
+        return hashlib.sha256(f"{stated}|{escaping}".encode()).hexdigest()
+
+    def encode(self, texts: Sequence[str], *, max_tokens: int) -> list[TokenisedText]:
+        """Tokenise texts, cutting the end off what is too long but keeping the special tokens.
+
+        Raises:
+            InvalidSettingError: If the limit leaves no room for a text.
+        """
+        room = max_tokens - self.special_tokens
+        if room < 1:
+            msg = (
+                f"A limit of {max_tokens} tokens leaves no room beside {self.special_tokens} "
+                "special tokens; choose a higher limit."
+            )
+            raise InvalidSettingError(msg)
+        outside = (-1, -1)
+        found = []
+        for encoding in self._encode_batch(texts):
+            ids, offsets = encoding.ids, encoding.offsets
+            if not ids and not self.special_tokens:
+                found.append(TokenisedText((self._empty_token,), (outside,), 1))
+                continue
+            total = len(ids) + self.special_tokens
+            found.append(
+                TokenisedText(
+                    ids=(*self._before, *ids[:room], *self._after),
+                    offsets=(
+                        *(outside for _ in self._before),
+                        *offsets[:room],
+                        *(outside for _ in self._after),
+                    ),
+                    total=total,
+                )
+            )
+        return found
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Count each text's own tokens, special ones not included."""
+        return [len(encoding.ids) for encoding in self._encode_batch(texts)]
+
+    def piece(self, token_id: int, source: str, offset: tuple[int, int]) -> str:
+        """Return a token as people can read it."""
+        start, end = offset
+        if 0 <= start < end:
+            return source[start:end]
+        return self._tokenizer.id_to_token(token_id) or ""
+
+    def _encode_batch(self, texts: Sequence[str]) -> list[Any]:
+        # lone surrogates cannot be UTF-8; PDF readers produce them now and then
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return list(self._tokenizer.encode_batch(clean, add_special_tokens=False))
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json.
+
+    Raises:
+        EncoderUnavailableError: If it is not there.
+        EncoderLoadError: If the library cannot read it.
+    """
+    if not path.is_file():
+        msg = f"{path} is missing. Reinstall Bifocal or download the checkpoint again."
+        raise EncoderUnavailableError(msg)
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as exc:
+        msg = f"{path} is not a tokenizer: {exc}. Download the checkpoint again."
+        raise EncoderLoadError(msg) from exc
+
+
+def neutral_counter(assets: Path, *, folder: str = "") -> Callable[[Sequence[str]], Sequence[int]]:
+    """Return the counter that chunking uses for every pair alike: the bundled tokenizer's.
+
+    No torch is needed. The tokenizer is read at once, so that a missing file shows here.
+
+    Args:
+        assets: Bifocal's assets folder.
+        folder: Name under ``assets/encoders``; "" takes the first that holds a tokenizer.
+
+    Returns:
+        Texts to their numbers of tokens, special tokens not included.
+
+    Raises:
+        EncoderUnavailableError: If no bundled tokenizer is there.
+    """
+    root = assets / "encoders"
+    paths = [root / folder / TOKENIZER_FILE] if folder else sorted(root.glob(f"*/{TOKENIZER_FILE}"))
+    if not paths:
+        msg = f"There is no bundled tokenizer under {root}. Reinstall Bifocal."
+        raise EncoderUnavailableError(msg)
+    return TextTokenizer(read_tokenizer(paths[0])).counts
