@@ -110,8 +110,8 @@ def _pieces(text: str, budget: int, count_tokens: CountTokens) -> tuple[list[Spa
     Counted with the white space before them, as they stand inside a passage.
     """
     spans = list(sentence_spans(text))
-    starts = [0, *(end for _, end in spans[:-1])]
-    leading = [(start, end) for start, (_, end) in zip(starts, spans, strict=True)]
+    starts = [0, *(end for _, end in spans)]
+    leading = [(starts[place], end) for place, (_, end) in enumerate(spans)]
     counts = _counted(text, leading, count_tokens)
     pieces: list[Span] = []
     piece_counts: list[int] = []

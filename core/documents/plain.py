@@ -15,6 +15,7 @@ PDF_MARK_WITHIN = 1024  # readers look no further for the mark, and neither do w
 _PEEK_BYTES = 65_536
 _MARKDOWN_ENDINGS = (".md", ".markdown", ".mdown")
 _CONTROL_SHARE = 0.005  # text has next to none; binary has plenty
+_STRAY_CONTROLS = 4  # a few do no harm: they are replaced
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\v\x1b\x08")
 _CONTROLS = bytes(code for code in range(32) if code not in _TEXT_CONTROLS) + b"\x7f"
 _BYTE_ORDER_MARKS = (
@@ -93,7 +94,7 @@ def _what_it_is(data: bytes) -> str:
     controls = len(peek) - len(peek.translate(None, _CONTROLS))
     if _utf16_without_mark(peek):
         return ""
-    if b"\0" in peek or controls > _CONTROL_SHARE * len(peek) + 1:
+    if controls > max(_STRAY_CONTROLS, _CONTROL_SHARE * len(peek)):
         return "a binary file"
     return ""
 

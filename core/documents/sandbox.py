@@ -86,6 +86,11 @@ class PdfWorker:
         return not self._closed.is_set() and self._process.poll() is None
 
     @property
+    def process_id(self) -> int:
+        """The operating system's number of the process."""
+        return self._process.pid
+
+    @property
     def peak_bytes(self) -> int:
         """Most memory the process held at once; known after `close`, 0 where not measured."""
         return self._peak_bytes
@@ -165,11 +170,10 @@ class PdfWorker:
 
     def close(self) -> None:
         """Kill the process and collect it."""
-        if self._closed.is_set():
-            return
         self._closed.set()
-        self._process.kill()
-        self._reap()
+        if self._process.returncode is None:
+            self._process.kill()
+            self._reap()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
@@ -307,8 +311,8 @@ class PdfWorker:
         """Say why the worker ended by itself."""
         if self._too_long:
             self._kill_for_output()
-        self._closed.set()
         self._reap()
+        self.close()
         code = self._process.returncode
         ended_by = ""
         if code is not None and code < 0:

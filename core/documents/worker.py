@@ -22,6 +22,7 @@ import ctypes
 import io
 import itertools
 import json
+import math
 import os
 import struct
 import sys
@@ -63,6 +64,10 @@ CODE_BYTES = 4
 FEW_CHARS = 20  # below this the page is searched for an image that covers it
 MAX_OBJECTS_SEARCHED = 5_000
 MAX_FORM_DEPTH = 3
+ANGLES_SAMPLED = 64
+ANGLE_MAJORITY = 0.6
+ANGLE_SLACK = 0.05  # of a quarter turn
+QUARTER_TURN = math.pi / 2
 MAX_PIXELS = 16_000_000
 WATCH_SECONDS = 1.0
 
@@ -106,7 +111,7 @@ def limit_cpu(cpu_seconds: int) -> None:
     except ImportError:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime) + cpu_seconds + 1
+    soft = math.ceil(used.ru_utime + used.ru_stime) + cpu_seconds
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
@@ -162,7 +167,8 @@ class PdfFile:
         text_page = None
         try:
             bounds = self._page_box(page)
-            text_page = pdfium.FPDFText_LoadPage(page)
+            rotation = pdfium.FPDFPage_GetRotation(page) & 3
+            text_page = self._text_page(page, rotation)
             total = max(0, pdfium.FPDFText_CountChars(text_page)) if text_page else 0
             sent = min(total, chars_per_page)
             codes, boxes = _characters(pdfium, text_page, sent) if sent else (b"", b"")
@@ -172,7 +178,7 @@ class PdfFile:
             header = PAGE_HEADER.pack(
                 page_number,
                 PAGE_OK,
-                pdfium.FPDFPage_GetRotation(page) & 3,
+                rotation,
                 flags,
                 sent,
                 total,
@@ -185,6 +191,23 @@ class PdfFile:
             if text_page:
                 pdfium.FPDFText_ClosePage(text_page)
             pdfium.FPDF_ClosePage(page)
+
+    def _text_page(self, page: Any, rotation: int) -> Any:
+        """Return the text page, read the way up that most of its characters stand.
+
+        PDFium orders lines as displayed; on a page that is shown sideways it would read them
+        from the last to the first.
+        """
+        pdfium = self.pdfium
+        text_page = pdfium.FPDFText_LoadPage(page)
+        upright = _upright_rotation(pdfium, text_page) if text_page else None
+        if upright is None or upright == rotation:
+            return text_page
+        pdfium.FPDFText_ClosePage(text_page)
+        pdfium.FPDFPage_SetRotation(page, upright)
+        text_page = pdfium.FPDFText_LoadPage(page)
+        pdfium.FPDFPage_SetRotation(page, rotation)
+        return text_page
 
     def _page_box(self, page: Any) -> tuple[float, float, float, float]:
         """Return left, bottom, right, top of what is displayed (crop box within media box)."""
@@ -280,7 +303,29 @@ def _password_bytes(password: str | None) -> list[bytes | None]:
         latin = password.encode("latin-1")
         if latin not in candidates:
             candidates.append(latin)
+    candidates.append(None)  # a password that was not needed does no harm
     return candidates
+
+
+def _upright_rotation(pdfium: Any, text_page: Any) -> int | None:
+    """Return the page rotation (quarter turns clockwise) that shows most characters upright.
+
+    None where there are too few characters, or they stand at odd or mixed angles.
+    """
+    count = pdfium.FPDFText_CountChars(text_page)
+    if count < FEW_CHARS:
+        return None
+    places = range(0, count, max(1, count // ANGLES_SAMPLED))
+    angles = [pdfium.FPDFText_GetCharAngle(text_page, place) for place in places]
+    quarters = collections.Counter(
+        round(angle / QUARTER_TURN) % 4
+        for angle in angles
+        if abs(angle / QUARTER_TURN - round(angle / QUARTER_TURN)) < ANGLE_SLACK
+    )
+    if not quarters:
+        return None
+    quarter, share = quarters.most_common(1)[0]
+    return (4 - quarter) % 4 if share > ANGLE_MAJORITY * len(angles) else None
 
 
 def _characters(pdfium: Any, text_page: Any, count: int) -> tuple[bytes, bytes]:
