@@ -1,0 +1,306 @@
+"""The same weights with another attention mask: what each arm owes to the direction it reads in.
+
+Full and causal are the paper's (Table 5): a mismatch between training and test, not an encoder
+trained that way. Backward-only and reversed sentences are Bifocal's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.documents.sentences import sentence_spans
+from core.encoders.protocol import TokenTrace
+from core.encoders.spec import Attention, TextKind
+from core.errors import EncoderError, LaboratoryError, StoppedError
+from core.laboratory.arms import (
+    Arm,
+    Bench,
+    Floats,
+    SystemName,
+    encode,
+    name_of,
+    pooled,
+    raise_problems,
+    rank_of,
+    readable,
+    trace,
+)
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.search.order import best_positions
+
+DEFAULT_CANDIDATES = 12
+
+
+class Mode(StrEnum):
+    """How the text is read."""
+
+    FULL = "full"
+    CAUSAL = "causal"
+    BACKWARD = "backward-only"
+    REVERSED = "reversed sentences"
+
+
+OWN_MODES = (Mode.BACKWARD, Mode.REVERSED)  # Bifocal's own; the paper has no such row
+_ATTENTION = {
+    Mode.FULL: Attention.BIDIRECTIONAL,
+    Mode.CAUSAL: Attention.CAUSAL,
+    Mode.BACKWARD: Attention.BACKWARD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChange:
+    """How much one token's state differs from how the encoder normally reads.
+
+    Attributes:
+        token: Readable piece. Hostile text: escape it.
+        start: First character in the passage; -1 for prompt and special tokens.
+        end: One past the last.
+        change: ``1 - cosine`` of both states, 0 to 2; NaN where the token has no counterpart.
+    """
+
+    token: str
+    start: int
+    end: int
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModeOutcome:
+    """One arm read one way.
+
+    Attributes:
+        mode: How.
+        is_own: The experiment is Bifocal's and not the paper's.
+        is_native: The encoder reads this way anyway.
+        score: Of query and passage, both read this way.
+        rank: Of the passage among the candidates, all read this way.
+        cosine: Between the passage's embedding read this way and read as usual.
+        strip: One entry per token of the passage, in the order of the passage.
+    """
+
+    mode: Mode
+    is_own: bool
+    is_native: bool
+    score: float
+    rank: int
+    cosine: float
+    strip: tuple[TokenChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSwitch:
+    """One arm in every mode; a mode that the arm cannot run is missing."""
+
+    system: SystemName
+    outcomes: tuple[ModeOutcome, ...]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionSwitch:
+    """Both arms in every mode.
+
+    Attributes:
+        query: What was asked.
+        passage_id: The right passage.
+        candidates: Passage ids the ranks are out of: the right one, each arm's and BM25's best,
+            and random others, the same for every mode and arm.
+        a: Arm A.
+        b: Arm B.
+        notes: What the reader should know.
+        stopped: Whether the user stopped it; outcomes are those done by then.
+    """
+
+    query: str
+    passage_id: str
+    candidates: tuple[str, ...]
+    a: ArmSwitch
+    b: ArmSwitch
+    notes: tuple[str, ...]
+    stopped: bool
+
+
+def switch_attention(
+    bench: Bench,
+    query: str,
+    passage_id: str,
+    *,
+    modes: Sequence[Mode] = tuple(Mode),
+    candidates: int = DEFAULT_CANDIDATES,
+    seed: int = 0,
+    monitor: Monitor | None = None,
+) -> AttentionSwitch:
+    """Read a query and candidate passages with each mask and follow the right passage.
+
+    Args:
+        bench: Both arms over the corpus.
+        query: What was asked.
+        passage_id: The passage that should come first.
+        modes: Which ones.
+        candidates: Passages ranked, 2 or more. Re-reading the whole corpus in every mode would
+            take minutes; the strongest rivals are in.
+        seed: Draws the random candidates.
+        monitor: Hears progress; may stop.
+
+    Raises:
+        LaboratoryError: If query or passage are unreadable, or the library holds one passage.
+        EncodingError: If an arm failed before anything was done.
+        StoppedError: If stopped before anything was done.
+    """
+    readable(query, what="query")
+    row = bench.corpus.position(passage_id)
+    readable(bench.corpus.passages[row].text)
+    if len(bench.corpus.passages) < 2:
+        msg = "The library holds one passage, so no rank can change; add more documents."
+        raise LaboratoryError(msg)
+    if candidates < 2:
+        msg = f"{candidates} candidates were asked for; choose 2 or more."
+        raise LaboratoryError(msg)
+    rows = _candidates(bench, query, row, candidates, seed=seed)
+    watch = monitor or SilentMonitor()
+    done: list[list[ModeOutcome]] = [[], []]
+    problems = ["", ""]
+    stopped = False
+    steps = [(side, mode) for mode in modes for side in (0, 1)]
+    for step, (side, mode) in enumerate(steps):
+        arm = bench.arms[side]
+        watch.report(Progress("switching attention", step, len(steps), f"{arm.label}, {mode}"))
+        try:
+            raise_if_stopped(watch)
+            if not problems[side]:
+                done[side].append(_read(bench, arm, query, row, rows, mode))
+        except StoppedError:
+            if not any(done):
+                raise
+            stopped = True
+            break
+        except EncoderError as exc:
+            problems[side] = str(exc)
+    if all(problems) and not any(done):
+        raise_problems(problems)
+    watch.report(Progress("switching attention", len(steps), len(steps)))
+    return AttentionSwitch(
+        query=query,
+        passage_id=passage_id,
+        candidates=tuple(bench.corpus.passages[place].passage_id for place in rows),
+        a=ArmSwitch(name_of(bench.a), tuple(done[0]), problems[0]),
+        b=ArmSwitch(name_of(bench.b), tuple(done[1]), problems[1]),
+        notes=(
+            f"Ranks are out of {len(rows)} candidate passages, not the whole library.",
+            "The mask is changed only at test time. A fall shows what the trained encoder relies "
+            "on, not how an encoder trained with that mask would do.",
+        ),
+        stopped=stopped,
+    )
+
+
+def _candidates(bench: Bench, query: str, row: int, count: int, *, seed: int) -> list[int]:
+    """Return rows in corpus order: the right passage, strong rivals in turn, random others."""
+    columns = []
+    for arm in bench.arms:
+        vector = encode(arm.encoder, [query], kind=TextKind.QUERY)[0]
+        columns.append(best_positions(arm.vectors @ vector, k=count))
+    if bench.lexical is not None:
+        columns.append(best_positions(bench.lexical.scores(query), k=count))
+    chosen = {row}
+    rivals = [int(place) for line in zip(*columns, strict=False) for place in sorted(set(line))]
+    for place in rivals[: 2 * count]:
+        if len(chosen) >= max(2, (3 * count) // 4):
+            break
+        chosen.add(place)
+    for place in np.random.default_rng(seed).permutation(len(bench.corpus.passages)):
+        if len(chosen) >= count:
+            break
+        chosen.add(int(place))
+    return sorted(chosen)
+
+
+def _read(
+    bench: Bench, arm: Arm, query: str, row: int, rows: Sequence[int], mode: Mode
+) -> ModeOutcome:
+    texts = [bench.corpus.passages[place].text for place in rows]
+    text = bench.corpus.passages[row].text
+    if mode is Mode.REVERSED:
+        attention = None
+        turned = [reverse_sentences(one)[0] for one in texts]
+    else:
+        attention = _ATTENTION[mode]
+        turned = texts
+    found = trace(arm.encoder, turned, attention=attention)
+    (asked,) = trace(arm.encoder, [query], kind=TextKind.QUERY, attention=attention)
+    vectors = np.stack([pooled(one) for one in found])
+    scores: Floats = vectors @ pooled(asked)
+    place = list(rows).index(row)
+    (usual,) = trace(arm.encoder, [text])
+    changed = found[place]
+    origin = reverse_sentences(text)[1] if mode is Mode.REVERSED else None
+    return ModeOutcome(
+        mode=mode,
+        is_own=mode in OWN_MODES,
+        is_native=_ATTENTION.get(mode) is arm.encoder.spec.attention,
+        score=float(scores[place]),
+        rank=rank_of(scores, place),
+        cosine=float(vectors[place] @ pooled(usual)),
+        strip=_strip(usual, changed, origin),
+    )
+
+
+def reverse_sentences(text: str) -> tuple[str, NDArray[np.int64]]:
+    """Return a text with its sentences in reverse order, each sentence as it was.
+
+    Returns:
+        The new text, and for each of its characters the place it had in the old one (-1 for the
+        spaces put between sentences).
+    """
+    pieces: list[str] = []
+    origin: list[int] = []
+    for start, end in reversed(sentence_spans(text)):
+        if pieces:
+            pieces.append(" ")
+            origin.append(-1)
+        pieces.append(text[start:end])
+        origin.extend(range(start, end))
+    return "".join(pieces), np.asarray(origin, dtype=np.int64)
+
+
+def _strip(
+    usual: TokenTrace, changed: TokenTrace, origin: NDArray[np.int64] | None
+) -> tuple[TokenChange, ...]:
+    """Compare every token of the usual reading with its counterpart."""
+    counterparts: dict[tuple[int, int, int], int] = {}
+    for place, (start, end) in enumerate(changed.offsets):
+        if origin is not None and start >= 0 and end > start:
+            first, last = int(origin[start]), int(origin[end - 1]) + 1
+        else:
+            first, last = int(start), int(end)
+        # prompt and special tokens have no range: they meet by their order
+        key = (first, last, place if first < 0 else int(changed.token_ids[place]))
+        counterparts.setdefault(key, place)
+    strip = []
+    for place, (start, end) in enumerate(usual.offsets):
+        first, last = int(start), int(end)
+        key = (first, last, place if first < 0 else int(usual.token_ids[place]))
+        other = counterparts.get(key)
+        change = (
+            math.nan if other is None else state_change(usual.states[place], changed.states[other])
+        )
+        strip.append(TokenChange(usual.tokens[place], first, last, change))
+    return tuple(strip)
+
+
+def state_change(before: Floats, after: Floats) -> float:
+    """Return ``1 - cosine`` of two states; exactly 0.0 when they are equal bit by bit."""
+    if np.array_equal(before, after):
+        return 0.0
+    one, two = before.astype(np.float64), after.astype(np.float64)
+    length = float(np.linalg.norm(one) * np.linalg.norm(two))
+    if length == 0.0:
+        return 1.0
+    return max(0.0, 1.0 - float(one @ two) / length)

@@ -1,0 +1,242 @@
+"""Edit the last sentence and watch every earlier token: reading in both directions, made visible.
+
+Under a causal mask a token cannot know what follows, so every state before the edit stays the
+same, bit by bit. Under full attention they all move. No statistics, no threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.documents.sentences import sentence_spans
+from core.encoders.protocol import TokenTrace
+from core.encoders.spec import Attention
+from core.errors import EncoderError, LaboratoryError
+from core.laboratory.arms import Arm, SystemName, name_of, pooled, raise_problems, readable, trace
+from core.laboratory.attention_switch import TokenChange, state_change
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+
+DEFAULT_EDIT = "None of this happened."
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceChange:
+    """Mean change over the tokens of one earlier sentence."""
+
+    number: int
+    start: int
+    end: int
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmEdit:
+    """What the edit did to one arm.
+
+    Attributes:
+        system: The arm.
+        attention: How it read.
+        strip: Every token before the edit, in order.
+        sentences: The same by sentence.
+        largest: Largest change of any earlier token.
+        mean: Mean change of earlier tokens.
+        unmoved: Whether every earlier state is equal to what it was, bit by bit.
+        cosine: Between both embeddings of the whole text: the edit reaches the embedding through
+            its own tokens even where no earlier token moved.
+        dropped: Tokens cut off by the limit; when the edit lies beyond it nothing can change.
+        problem: Why there is nothing to show; "" when all went well.
+    """
+
+    system: SystemName
+    attention: Attention
+    strip: tuple[TokenChange, ...]
+    sentences: tuple[SentenceChange, ...]
+    largest: float
+    mean: float
+    unmoved: bool
+    cosine: float
+    dropped: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastSentenceEdit:
+    """One edit, both arms.
+
+    Attributes:
+        before: The text as it was.
+        after: The text as edited.
+        edit_start: First character of the edited sentence; the same in both.
+        removed: The sentence that went.
+        added: What came in its place.
+        a: Arm A.
+        b: Arm B.
+        summary: The picture in a sentence or two.
+    """
+
+    before: str
+    after: str
+    edit_start: int
+    removed: str
+    added: str
+    a: ArmEdit
+    b: ArmEdit
+    summary: tuple[str, ...]
+
+
+def edit_last_sentence(
+    arms: tuple[Arm, Arm],
+    text: str,
+    *,
+    replacement: str = DEFAULT_EDIT,
+    attention: Attention | None = None,
+    monitor: Monitor | None = None,
+) -> LastSentenceEdit:
+    """Replace the last sentence of a text and compare every earlier token's state.
+
+    Args:
+        arms: A, B.
+        text: Two sentences or more.
+        replacement: What stands there instead; "" deletes the sentence.
+        attention: Read both arms this way; None lets each read its own way.
+        monitor: Hears progress; may stop.
+
+    Raises:
+        LaboratoryError: If the text is unreadable, has one sentence, or the edit changes nothing.
+        EncoderError: If both arms failed.
+        StoppedError: If stopped.
+    """
+    readable(text, what="text")
+    spans = sentence_spans(text)
+    if len(spans) < 2:
+        msg = (
+            "The text has one sentence, so nothing stands before the edit; choose a longer passage."
+        )
+        raise LaboratoryError(msg)
+    start, end = spans[-1]
+    removed, added = text[start:end], replacement.strip()
+    if removed == added:
+        msg = "The new last sentence is the old one; write another."
+        raise LaboratoryError(msg)
+    after = text[:start] + added
+    watch = monitor or SilentMonitor()
+    sides = []
+    for done, arm in enumerate(arms):
+        raise_if_stopped(watch)
+        watch.report(Progress("editing the last sentence", done, 2, arm.label))
+        sides.append(_side(arm, text[:end], after, start, spans[:-1], attention))
+    watch.report(Progress("editing the last sentence", 2, 2))
+    if all(side.problem for side in sides):
+        raise_problems([side.problem for side in sides])
+    return LastSentenceEdit(
+        before=text[:end],
+        after=after,
+        edit_start=start,
+        removed=removed,
+        added=added,
+        a=sides[0],
+        b=sides[1],
+        summary=tuple(_sentence(side) for side in sides),
+    )
+
+
+def _side(
+    arm: Arm,
+    before: str,
+    after: str,
+    start: int,
+    spans: tuple[tuple[int, int], ...],
+    attention: Attention | None,
+) -> ArmEdit:
+    how = attention or arm.encoder.spec.attention
+    try:
+        # in one call: the same padded shapes, so that equal inputs are added up in equal order
+        one, two = trace(arm.encoder, [before, after], attention=attention)
+    except EncoderError as exc:
+        nothing = float("nan")
+        return ArmEdit(
+            name_of(arm), how, (), (), nothing, nothing, unmoved=False, cosine=nothing, dropped=0,
+            problem=str(exc),
+        )  # fmt: skip
+    count = _shared_tokens(one, two, start)
+    strip = tuple(
+        TokenChange(
+            one.tokens[place],
+            int(one.offsets[place, 0]),
+            int(one.offsets[place, 1]),
+            state_change(one.states[place], two.states[place]),
+        )
+        for place in range(count)
+    )
+    changes = [token.change for token in strip]
+    return ArmEdit(
+        system=name_of(arm),
+        attention=how,
+        strip=strip,
+        sentences=_by_sentence(strip, spans),
+        largest=max(changes, default=0.0),
+        mean=float(np.mean(changes)) if changes else 0.0,
+        unmoved=bool(np.array_equal(one.states[:count], two.states[:count])),
+        cosine=float(pooled(one) @ pooled(two)),
+        dropped=max(one.tokens_dropped, two.tokens_dropped),
+        problem="",
+    )
+
+
+def _shared_tokens(one: TokenTrace, two: TokenTrace, start: int) -> int:
+    """Return how many leading tokens are the same and end before the edit.
+
+    A token that reaches into the edited sentence (a space before its first word, say) is part of
+    the edit.
+    """
+    count = 0
+    for place in range(min(len(one.tokens), len(two.tokens))):
+        if one.token_ids[place] != two.token_ids[place] or one.offsets[place, 1] > start:
+            break
+        count += 1
+    # an end token that both texts close with is no earlier token
+    while (
+        count and one.offsets[count - 1, 1] < 0 and count == min(len(one.tokens), len(two.tokens))
+    ):
+        count -= 1
+    return count
+
+
+def _by_sentence(
+    strip: tuple[TokenChange, ...], spans: tuple[tuple[int, int], ...]
+) -> tuple[SentenceChange, ...]:
+    found = []
+    for number, (start, end) in enumerate(spans, start=1):
+        changes = [token.change for token in strip if token.start >= 0 and start < token.end <= end]
+        if changes:
+            found.append(SentenceChange(number, start, end, float(np.mean(changes))))
+    return tuple(found)
+
+
+def _sentence(side: ArmEdit) -> str:
+    if side.problem:
+        return f"{side.system.label} could not be read: {side.problem}"
+    label = side.system.label
+    if side.unmoved:
+        reason = (
+            "it reads forward only"
+            if side.attention is Attention.CAUSAL
+            else "the edit lies beyond what it reads"
+            if side.dropped
+            else "nothing reached them"
+        )
+        return f"{label}: not one of {len(side.strip)} earlier tokens moved; {reason}."
+    if side.attention is Attention.CAUSAL:
+        return (
+            f"{label}: earlier tokens moved by at most {side.largest:.1e}, rounding of the "
+            "arithmetic; it reads forward only."
+        )
+    moved = sum(token.change > 0 for token in side.strip)
+    return (
+        f"{label}: {moved} of {len(side.strip)} earlier tokens moved, the most by "
+        f"{side.largest:.2g} (1 - cosine); it reads in both directions."
+        if side.attention is Attention.BIDIRECTIONAL
+        else f"{label}: {moved} of {len(side.strip)} earlier tokens moved; it reads backward only."
+    )
