@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -29,6 +30,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
+from core.encoders.bundled import ArmFacts, write_bundled
 from core.encoders.spec import Attention, EncoderSpec, Pooling
 from core.records import Family
 
@@ -473,3 +475,52 @@ def write_checkpoint(name: str, folder: Path, *, seed: int = 0) -> Checkpoint:
     )
     model.requires_grad_(requires_grad=False)
     return Checkpoint(folder, spec, model)
+
+
+def write_tiny_bundled(assets: Path) -> str:
+    """Write a bundled folder around a tiny Llama under ``assets/encoders``; return its name."""
+    torch.manual_seed(5)
+    model = _llama().eval()
+    generator = np.random.default_rng(5)
+    base = {name: value.numpy() for name, value in model.state_dict().items()}
+    width = 2 * HIDDEN
+
+    def adapter(seed: int) -> dict[str, Any]:
+        own = np.random.default_rng(seed)
+        return {
+            "layers.1.mlp.down_proj.down": own.normal(size=(2, 64)).astype(np.float32),
+            "layers.1.mlp.down_proj.up": own.normal(size=(HIDDEN, 2)).astype(np.float32),
+            "readout.offset": generator.normal(size=width).astype(np.float32) * 0.1,
+            "readout.scale": generator.uniform(0.5, 2, size=width).astype(np.float32),
+            "readout.projection": generator.normal(size=(width, 12)).astype(np.float32),
+            "readout.token_weights": generator.uniform(0.1, 2, VOCABULARY).astype(np.float32),
+        }
+
+    def facts(attention: Attention, name: str) -> ArmFacts:
+        return ArmFacts(
+            encoder_id=name,
+            label=name,
+            attention=attention,
+            pooling=Pooling.WEIGHTED_MEAN,
+            layers=(1, 2),
+            query_prompt="question: ",
+            passage_prompt="letter: ",
+            max_tokens=MAX_TOKENS,
+            dimension=12,
+            parameters=1,
+            licence="Apache-2.0",
+            trained_on="Nothing: random.",
+        )
+
+    write_bundled(
+        assets / "encoders" / "tiny",
+        config={**_DECODER, "num_key_value_heads": 2, "pad_token_id": 0, "eos_token_id": END_TOKEN},
+        tokenizer_json=tiny_tokenizer().to_str(),
+        base=base,
+        adapters={Family.DIFFUSION: adapter(1), Family.AUTOREGRESSIVE: adapter(2)},
+        arms={
+            Family.DIFFUSION: facts(Attention.BIDIRECTIONAL, "tiny-diffusion"),
+            Family.AUTOREGRESSIVE: facts(Attention.CAUSAL, "tiny-autoregressive"),
+        },
+    )
+    return "tiny"
