@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
 from core.records import Family, Query, SystemInfo
 from core.search import (
@@ -19,6 +21,14 @@ from core.search import (
 )
 from tests.library.tiny import TinyEncoder
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from core.encoders.spec import TextKind
+    from core.monitor import Monitor
+
 DIMENSION = 576
 WORDS_PER_PASSAGE = 110
 VOCABULARY = 60_000
@@ -27,10 +37,14 @@ VOCABULARY = 60_000
 class _RandomVectors(TinyEncoder):
     """Costs nothing: what is left is search."""
 
-    def encode(self, texts, *, kind, monitor=None):  # type: ignore[no-untyped-def]
-        generator = np.random.default_rng(abs(hash(texts[0])) % 2**32)
+    @override
+    def encode(
+        self, texts: Sequence[str], *, kind: TextKind, monitor: Monitor | None = None
+    ) -> NDArray[np.float32]:
+        generator = np.random.default_rng(len(texts[0]))
         rows = generator.standard_normal((len(texts), DIMENSION), dtype=np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
 
 
 def _texts(generator: np.random.Generator, count: int) -> list[str]:
