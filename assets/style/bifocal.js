@@ -1,0 +1,357 @@
+/* Bifocal's own script: selecting a passage everywhere at once, the joining lines, the keyboard.
+   It knows no science and no state of the library; the server is asked through `send`. */
+() => {
+  if (window.bifocal) return;
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const ns = "http://www.w3.org/2000/svg";
+  const state = { pid: null, col: 0, timer: 0, pending: 0 };
+
+  /* -- to the server ---------------------------------------------------------------------- */
+  function send(name, payload = {}) {
+    if (window.bifocalTrigger) window.bifocalTrigger(`do_${name}`, payload);
+  }
+
+  /* -- selecting -------------------------------------------------------------------------- */
+  const byPid = (pid) => $$("[data-pid]").filter((node) => node.dataset.pid === pid);
+  function clearSelected() {
+    $$(".sel").forEach((node) => node.classList.remove("sel"));
+    state.pid = null;
+  }
+  function select(pid, { ask = true, scroll = false } = {}) {
+    if (!pid) return;
+    clearSelected();
+    state.pid = pid;
+    byPid(pid).forEach((node) => {
+      if (node.matches(".hit, .pt, g.join")) node.classList.add("sel");
+    });
+    drawLines();
+    if (scroll) {
+      const column = $(`.col[data-col="${state.col}"]`);
+      const card = (column && $$(".hit.sel", column)[0]) || $$(".hit.sel")[0];
+      if (card) {
+        card.focus({ preventScroll: true });
+        card.scrollIntoView({ block: "nearest" });
+      }
+    }
+    if (ask) {
+      document.body.classList.add("pane");
+      clearTimeout(state.timer);
+      state.timer = setTimeout(() => send("pick", { pid }), 90);
+    }
+  }
+  function closePane() {
+    document.body.classList.remove("pane");
+  }
+  function hover(pid, on) {
+    byPid(pid).forEach((node) => {
+      if (node.matches(".hit, .pt, g.join")) node.classList.toggle("hov", on);
+    });
+  }
+
+  /* -- joining lines ---------------------------------------------------------------------- */
+  function end(kind, x, y) {
+    const square = kind === "aut";
+    const node = document.createElementNS(ns, square ? "rect" : "circle");
+    if (square) {
+      node.setAttribute("x", x - 3.5); node.setAttribute("y", y - 3.5);
+      node.setAttribute("width", 7); node.setAttribute("height", 7);
+    } else {
+      node.setAttribute("cx", x); node.setAttribute("cy", y);
+      node.setAttribute("r", kind === "lex" ? 2.5 : 3.8);
+    }
+    node.setAttribute("class", `end ${kind}`);
+    return node;
+  }
+  const kindOf = (card) => ["dif", "aut"].find((kind) => card.classList.contains(kind)) || "lex";
+  function drawLines() {
+    $$(".lenses-grid").forEach((grid) => {
+      const svg = $("svg.lines", grid);
+      if (!svg) return;
+      svg.replaceChildren();
+      if (getComputedStyle(svg).display === "none") return;
+      const origin = grid.getBoundingClientRect();
+      const columns = $$(".col", grid);
+      const place = new Map();
+      columns.forEach((column, index) => $$(".hit[data-pid]", column).forEach((card) => {
+        const box = ($(".rank", card) || card).getBoundingClientRect();
+        const outer = card.getBoundingClientRect();
+        place.set(`${index}|${card.dataset.pid}`, {
+          left: outer.left - origin.left, right: outer.right - origin.left,
+          y: box.top + box.height / 2 - origin.top, rank: +card.dataset.rank, card,
+        });
+      }));
+      for (let index = 0; index + 1 < columns.length; index += 1) {
+        $$(".hit[data-pid]", columns[index]).forEach((card) => {
+          const pid = card.dataset.pid;
+          const from = place.get(`${index}|${pid}`);
+          const to = place.get(`${index + 1}|${pid}`);
+          if (!to) return;
+          const group = document.createElementNS(ns, "g");
+          const arms = kindOf(from.card) !== "lex" && kindOf(to.card) !== "lex";
+          group.setAttribute("class", arms ? "join" : "join lexline");
+          group.dataset.pid = pid;
+          if (pid === state.pid) group.classList.add("sel");
+          const x1 = from.right + 7, x2 = to.left - 7, bend = (x2 - x1) * 0.5;
+          const path = document.createElementNS(ns, "path");
+          path.setAttribute("d",
+            `M${x1} ${from.y} C${x1 + bend} ${from.y} ${x2 - bend} ${to.y} ${x2} ${to.y}`);
+          if (Math.abs(from.rank - to.rank) >= 3) path.setAttribute("class", "far");
+          group.append(path, end(kindOf(from.card), x1, from.y), end(kindOf(to.card), x2, to.y));
+          svg.append(group);
+        });
+      }
+    });
+  }
+  let lineFrame = 0;
+  const linesSoon = () => { cancelAnimationFrame(lineFrame); lineFrame = requestAnimationFrame(drawLines); };
+
+  /* -- columns as tabs on a phone ----------------------------------------------------------- */
+  function showColumn(index) {
+    state.col = index;
+    $$(".results").forEach((root) => {
+      $$(".coltabs button", root).forEach((tab, at) => tab.setAttribute("aria-selected", at === index));
+      $$(".col", root).forEach((column, at) => column.classList.toggle("shown", at === index));
+    });
+  }
+
+  /* -- moving by keyboard --------------------------------------------------------------------- */
+  function cards(onlyDifferent) {
+    const column = $(`.view-now .col[data-col="${state.col}"]`) || $(`.col[data-col="${state.col}"]`);
+    if (!column) return [];
+    return $$(".hit[data-pid]", column).filter((card) => !onlyDifferent || card.dataset.differs);
+  }
+  function move(step, onlyDifferent) {
+    const list = cards(false);
+    if (!list.length) return;
+    const at = list.findIndex((card) => card.dataset.pid === state.pid);
+    if (!onlyDifferent) {
+      const next = at < 0 ? (step > 0 ? 0 : list.length - 1) : at + step;
+      if (list[next]) select(list[next].dataset.pid, { scroll: true });
+      return;
+    }
+    for (let next = at < 0 ? (step > 0 ? 0 : list.length - 1) : at + step; list[next]; next += step) {
+      if (list[next].dataset.differs) { select(list[next].dataset.pid, { scroll: true }); return; }
+    }
+  }
+  const typing = (target) =>
+    target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      if ($("dialog[open]")) return;
+      closePane();
+      $$(".examples details[open]").forEach((node) => { node.open = false; });
+      if (typing(event.target)) event.target.blur();
+      return;
+    }
+    if (typing(event.target)) return;
+    const visible = (selector) => $$(selector).find((node) => node.offsetParent !== null);
+    if (event.key === "Enter" || event.key === " ") {
+      const on = event.target.closest && event.target.closest("[data-act]");
+      if (on && on.tagName !== "BUTTON") {
+        event.preventDefault();
+        if (on.classList.contains("sel") && event.key === "Enter") act(visible("[data-act=evidence]") || on, event);
+        else act(on, event);
+      } else if (!on && event.key === "Enter" && state.pid) {
+        const why = visible("[data-act=evidence]");
+        if (why) { event.preventDefault(); act(why, event); }
+      }
+      return;
+    }
+    const judge = visible("#bf-judge-card");
+    if (judge && /^[0-3sb]$/.test(event.key)) {
+      event.preventDefault();
+      send("grade", { key: event.key });
+      return;
+    }
+    const keys = {
+      "/": () => { view("compare"); const box = $("#bf-query textarea"); if (box) { box.focus(); box.select(); } },
+      j: () => (stepList(1) || move(1)), k: () => (stepList(-1) || move(-1)),
+      n: () => (stepList(1) || move(1, true)), p: () => (stepList(-1) || move(-1, true)),
+      "1": () => focusColumn(0), "2": () => focusColumn(1), "3": () => focusColumn(2),
+      "?": help,
+    };
+    if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
+  });
+  /* Lists outside the columns (found disagreements) are walked with the same keys. */
+  function stepList(step) {
+    const list = $$(".walk [data-act]").filter((node) => node.offsetParent !== null);
+    if (!list.length) return false;
+    const at = list.findIndex((node) => node.classList.contains("now"));
+    const next = list[Math.max(0, Math.min(list.length - 1, at < 0 ? 0 : at + step))];
+    list.forEach((node) => node.classList.toggle("now", node === next));
+    next.focus();
+    next.scrollIntoView({ block: "nearest" });
+    return true;
+  }
+  function focusColumn(index) {
+    showColumn(index);
+    const list = cards(false);
+    const same = list.find((card) => card.dataset.pid === state.pid) || list[0];
+    if (same) { same.focus(); same.scrollIntoView({ block: "nearest" }); }
+  }
+  function help() {
+    const dialog = $("#bf-help-dialog");
+    if (dialog && !dialog.open) dialog.showModal();
+  }
+
+  /* -- views ------------------------------------------------------------------------------------ */
+  function view(name) {
+    const order = $$(".nav [data-view]").map((node) => node.dataset.view);
+    const tabs = $$("#bf-views > .tab-wrapper [role=tab], #bf-views [role=tablist] [role=tab]");
+    const at = order.indexOf(name);
+    if (at >= 0 && tabs[at] && tabs[at].getAttribute("aria-selected") !== "true") tabs[at].click();
+    $$(".nav [data-view]").forEach((node) => {
+      if (node.dataset.view === name) node.setAttribute("aria-current", "page");
+      else node.removeAttribute("aria-current");
+    });
+    if (name !== "compare") closePane();
+    linesSoon();
+  }
+
+  /* -- acting on a click -------------------------------------------------------------------------- */
+  function setText(selector, value) {
+    const box = $(`${selector} textarea, ${selector} input`);
+    if (!box) return false;
+    const proto = box.tagName === "TEXTAREA" ? HTMLTextAreaElement.prototype : HTMLInputElement.prototype;
+    Object.getOwnPropertyDescriptor(proto, "value").set.call(box, value);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    return true;
+  }
+  function ask(text) {
+    view("compare");
+    $$(".examples details[open]").forEach((node) => { node.open = false; });
+    setText("#bf-query", text);
+    send("ask", { text });
+  }
+  function act(node, event) {
+    const data = node.dataset;
+    const go = {
+      pick: () => {
+        const column = node.closest(".col");
+        if (column) state.col = +column.dataset.col;
+        select(data.pid);
+      },
+      page: () => send("page", { pid: state.pid || node.closest(".pane").dataset.pid, page: +data.page }),
+      close: closePane,
+      tab: () => showColumn(+data.index),
+      ask: () => ask(data.text),
+      view: () => { view(data.view); closeSidebarOnPhone(); },
+      help, theme,
+      "close-help": () => $("#bf-help-dialog").close(),
+      remove: () => { if (confirm(`Remove ${data.name} from this library?`)) send("remove", { doc: data.doc }); },
+      drop: () => { const input = $("#bf-drop input[type=file]"); if (input) input.click(); },
+    };
+    if (go[data.act]) go[data.act]();
+    else send(data.act.replaceAll("-", "_"), { ...data });
+    if (event && node.tagName !== "SUMMARY") event.stopPropagation();
+  }
+  document.addEventListener("click", (event) => {
+    const node = event.target.closest && event.target.closest("[data-act]");
+    if (node && !node.disabled) act(node, event);
+    if (!event.target.closest || !event.target.closest(".examples"))
+      $$(".examples details[open]").forEach((open) => { open.open = false; });
+  });
+  document.addEventListener("toggle", (event) => {
+    if (event.target.open && event.target.closest && event.target.closest(".examples"))
+      $$(".examples details[open]").forEach((open) => { if (open !== event.target) open.open = false; });
+    linesSoon();
+  }, true);
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest(".ask-password");
+    if (!form) return;
+    event.preventDefault();
+    const field = $("input[type=password]", form);
+    send("password", { token: form.dataset.token, password: field.value });
+    field.value = "";
+  }, true);
+
+  /* -- hovering ------------------------------------------------------------------------------------- */
+  const tip = document.createElement("div");
+  tip.className = "tip"; tip.hidden = true; tip.setAttribute("role", "tooltip");
+  document.body.append(tip);
+  document.addEventListener("pointerover", (event) => {
+    const node = event.target.closest && event.target.closest("[data-pid]");
+    if (node && node.matches(".hit, .pt")) hover(node.dataset.pid, true);
+    const told = event.target.closest && event.target.closest("[data-tip]");
+    if (told) { tip.textContent = told.dataset.tip; tip.style.whiteSpace = "pre-line"; tip.hidden = false; placeTip(event); }
+  });
+  document.addEventListener("pointermove", (event) => { if (!tip.hidden) placeTip(event); });
+  document.addEventListener("pointerout", (event) => {
+    const node = event.target.closest && event.target.closest("[data-pid]");
+    if (node) hover(node.dataset.pid, false);
+    if (event.target.closest && event.target.closest("[data-tip]")) tip.hidden = true;
+  });
+  function placeTip(event) {
+    const box = tip.getBoundingClientRect();
+    tip.style.left = `${Math.max(8, Math.min(event.clientX + 14, innerWidth - box.width - 8))}px`;
+    tip.style.top = `${event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 12 : event.clientY + 18}px`;
+  }
+
+  /* -- theme ------------------------------------------------------------------------------------------- */
+  function theme() {
+    const dark = !document.body.classList.contains("dark");
+    document.body.classList.toggle("dark", dark);
+    try { localStorage.setItem("bifocal-theme", dark ? "dark" : "light"); } catch { /* private mode */ }
+  }
+  try {
+    const kept = localStorage.getItem("bifocal-theme");
+    if (kept && !new URLSearchParams(location.search).has("__theme"))
+      document.body.classList.toggle("dark", kept === "dark");
+  } catch { /* private mode */ }
+
+  /* -- what the server asks of the page ------------------------------------------------------------------ */
+  function run(command) {
+    if (!command || !command.do) return;
+    const known = {
+      download: () => {
+        const url = URL.createObjectURL(new Blob([command.text], { type: `${command.mime};charset=utf-8` }));
+        const link = document.createElement("a");
+        link.href = url; link.download = command.name;
+        document.body.append(link); link.click(); link.remove();
+        setTimeout(() => URL.revokeObjectURL(url), 10000);
+      },
+      link: () => {
+        const at = new URL(location.href);
+        ["w", "c"].forEach((key) => at.searchParams.delete(key));
+        if (command.library) at.searchParams.set("w", command.library);
+        if (command.comparison) at.searchParams.set("c", command.comparison);
+        history.replaceState(null, "", at);
+      },
+      view: () => view(command.view),
+      query: () => setText("#bf-query", command.text),
+    };
+    if (known[command.do]) known[command.do]();
+  }
+
+  function closeSidebarOnPhone() {
+    if (innerWidth > 820) return;
+    const toggle = $(".sidebar.open .toggle-button, .sidebar.open button.toggle-button");
+    if (toggle) toggle.click();
+  }
+
+  /* -- keeping up with what changes ------------------------------------------------------------------------ */
+  let lastGrid = null;
+  new MutationObserver((records) => {
+    // What this script draws itself is no news to it.
+    if (records.every((record) => record.target.closest && record.target.closest("svg.lines, .tip"))) return;
+    const grid = $("#bf-columns .lenses-grid");
+    if (grid !== lastGrid) {
+      lastGrid = grid;
+      if (grid && !grid.classList.contains("skeleton")) {
+        showColumn(Math.min(state.col, 2));
+        if (state.pid && !byPid(state.pid).some((node) => node.matches(".hit"))) { clearSelected(); closePane(); }
+        else if (state.pid) select(state.pid, { ask: false });
+      }
+      if (grid) sizes.observe(grid);
+    }
+    linesSoon();
+  }).observe(document.body, { childList: true, subtree: true });
+  const sizes = new ResizeObserver(linesSoon);
+  addEventListener("resize", linesSoon);
+  document.fonts && document.fonts.ready.then(linesSoon);
+  setTimeout(closeSidebarOnPhone, 50);
+
+  window.bifocal = { send, select, run, view, ask, drawLines };
+}

@@ -1,0 +1,561 @@
+"""Values from the page -> workbench -> presenters. Plain functions: no UI toolkit, no science.
+
+Every handler takes the visitor's id first and has it checked. A `CoreError` becomes a sentence in
+the place where its result would have stood; anything else is a bug and is logged.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.comparison.records import to_json
+from core.errors import CoreError, EmptyLibraryError, StoppedError, UnknownNameError
+from core.records import Unit
+from core.settings import ChunkingSettings, WorkspaceSettings
+from demo import plots, texts
+from demo.presenters import columns, frame, library, measures, page, summary
+from demo.presenters.markup import plural
+from demo.session import Sessions, discard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from core.comparison.records import Comparison
+    from core.monitor import Monitor
+    from core.records import IngestionReport
+    from core.workbench import Workbench
+    from demo.jobs import Job
+    from demo.services import LibraryEntry, Services
+
+PAGE_WIDTH_PIXELS = 1100
+PATIENCE_SECONDS = 0.2  # before the page says that it is working
+
+
+@dataclass(frozen=True, slots=True)
+class CompareScreen:
+    """What the Compare view shows; None leaves a part as it is."""
+
+    summary: str
+    columns: str
+    lower: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryScreen:
+    """What the sidebar and the header show about one library."""
+
+    library_id: str
+    choices: tuple[tuple[str, str], ...]
+    documents: str
+    notice: str
+    examples: str
+    saved: str
+    blank: str
+    removable: bool
+    settings: WorkspaceSettings
+    pairs: tuple[tuple[str, str], ...]
+
+
+class Handlers:
+    """The page's verbs, over services and sessions."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.sessions = Sessions(services)
+
+    # -- arriving --------------------------------------------------------------------------
+
+    def arrive(self, visitor_id: object, library_id: str = "") -> tuple[str, LibraryScreen]:
+        """Return the visitor's id and their screen; a library they do not have is the default."""
+        visitor = self.sessions.start(visitor_id)
+        try:
+            return visitor, self.library_screen(visitor, library_id or self._first(visitor))
+        except UnknownNameError:
+            return visitor, self.library_screen(visitor, self._first(visitor))
+
+    def _first(self, visitor: str) -> str:
+        entries = self.services.libraries(visitor)
+        ids = [entry.library_id for entry in entries]
+        wanted = self.services.default_library_id
+        return wanted if wanted in ids or not ids else ids[0]
+
+    def library_screen(self, visitor_id: object, library_id: str) -> LibraryScreen:
+        """Return what to show about a library."""
+        visitor = self.sessions.require(visitor_id)
+        bench = self.services.open_library(visitor, library_id)
+        entries = self.services.libraries(visitor)
+        entry = next((item for item in entries if item.library_id == library_id), None)
+        removable = entry is None or not entry.is_sample
+        reports = bench.documents()
+        return LibraryScreen(
+            library_id=library_id,
+            choices=tuple((library_label(item), item.library_id) for item in entries),
+            documents=library.documents(reports, removable=removable),
+            notice=library.arms(bench.arms()) if reports else "",
+            examples=frame.examples(bench.examples()),
+            saved=library.saved(bench.saved_comparisons()),
+            blank=frame.blank(
+                empty=not reports,
+                hosted=self.services.hosted,
+                keep_hours=self.services.keep_hours,
+                examples=bench.examples(),
+            ),
+            removable=removable,
+            settings=bench.settings,
+            pairs=tuple((pair.label, pair.pair_id) for pair in self.services.pairs()),
+        )
+
+    def create_library(self, visitor_id: object, label: str) -> LibraryScreen:
+        """Make a library and show it."""
+        visitor = self.sessions.require(visitor_id)
+        entry = self.services.create_library(visitor, label.strip())
+        return self.library_screen(visitor, entry.library_id)
+
+    # -- comparing -------------------------------------------------------------------------
+
+    def compare(self, visitor_id: object, library_id: str, text: str) -> Iterator[CompareScreen]:
+        """Ask both encoders; yields the waiting state only when it takes long enough to notice."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            bench = self.services.open_library(visitor, library_id)
+            if not text.strip():
+                yield self._blank(bench, texts.EMPTY_QUERY)
+                return
+            job = self.sessions.jobs.start(
+                (visitor, library_id, "compare"),
+                "compare",
+                lambda monitor: bench.compare(text, monitor=monitor),
+            )
+            yield from _waiting(job)
+            comparison = job.outcome()
+            yield self._screen(visitor, library_id, bench, comparison)
+        except StoppedError as error:
+            yield CompareScreen("", frame.failure("Stopped", str(error)), "", "")
+        except EmptyLibraryError as error:
+            yield CompareScreen("", frame.failure(texts.BLANK_LIBRARY[0], str(error)), "", "")
+        except CoreError as error:
+            yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
+
+    def _blank(self, bench: Workbench, notice: str = "") -> CompareScreen:
+        html = frame.blank(
+            empty=not bench.documents(),
+            hosted=self.services.hosted,
+            keep_hours=self.services.keep_hours,
+            examples=bench.examples(),
+            notice=notice,
+        )
+        return CompareScreen("", html, "", "")
+
+    def _screen(
+        self,
+        visitor: str,
+        library_id: str,
+        bench: Workbench,
+        comparison: Comparison,
+        *,
+        saved: bool = False,
+    ) -> CompareScreen:
+        token = self.sessions.show(visitor, library_id, comparison)
+        return CompareScreen(
+            summary=summary.summary(comparison, saved=saved),
+            columns=columns.columns(comparison, best_sentences(bench, comparison)),
+            lower=(
+                f'<div class="bf"><div class="lower">{plots.score_plot(comparison)}'
+                f"<div>{measures.measures(comparison)}{summary.received(comparison)}</div>"
+                "</div></div>"
+            ),
+            token=token,
+        )
+
+    def equal_limits(self, visitor_id: object, token: object) -> Iterator[CompareScreen]:
+        """Run the comparison on screen again with one token limit for both arms."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            shown = self.sessions.shown(visitor, token)
+            bench = self.services.open_library(visitor, shown.library_id)
+            limits = [column.max_tokens for column in shown.comparison.columns if column.max_tokens]
+            settings = replace(bench.settings, max_tokens=min(limits, default=0))
+
+            def work(monitor: Monitor) -> Comparison:
+                bench.change_settings(settings, monitor=monitor)
+                return bench.compare(shown.comparison.query.text, monitor=monitor)
+
+            job = self.sessions.jobs.start((visitor, shown.library_id, "compare"), "compare", work)
+            yield from _waiting(job)
+            yield self._screen(visitor, shown.library_id, bench, job.outcome())
+        except CoreError as error:
+            yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
+
+    # -- one hit ---------------------------------------------------------------------------
+
+    def pane(
+        self, visitor_id: object, token: object, passage_id: str, page_number: int | None = None
+    ) -> str:
+        """Return the page pane of a hit of the comparison on screen."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            shown = self.sessions.shown(visitor, token)
+            bench = self.services.open_library(visitor, shown.library_id)
+            return _pane(bench, shown.comparison, passage_id, page_number)
+        except CoreError as error:
+            return frame.pane_problem(str(error))
+
+    # -- keeping ---------------------------------------------------------------------------
+
+    def save(self, visitor_id: object, token: object) -> tuple[dict[str, Any], str, str]:
+        """Keep the comparison on screen.
+
+        Returns:
+            A command for the page (show the permalink), the list of what is saved, the summary.
+        """
+        visitor = self.sessions.require(visitor_id)
+        shown = self.sessions.shown(visitor, token)
+        bench = self.services.open_library(visitor, shown.library_id)
+        comparison_id = bench.save_comparison(shown.comparison)
+        command = {"do": "link", "library": shown.library_id, "comparison": comparison_id}
+        return (
+            command,
+            library.saved(bench.saved_comparisons()),
+            summary.summary(shown.comparison, saved=True),
+        )
+
+    def open_saved(self, visitor_id: object, library_id: str, comparison_id: str) -> CompareScreen:
+        """Show a kept comparison exactly as it was."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            bench = self.services.open_library(visitor, library_id)
+            comparison = bench.load_comparison(comparison_id)
+            return self._screen(visitor, library_id, bench, comparison, saved=True)
+        except CoreError:
+            return CompareScreen("", frame.failure(texts.LINK_GONE, ""), "", "")
+
+    def export(self, visitor_id: object, token: object, kind: str) -> dict[str, Any]:
+        """Return a download for the page to make: never a file on the server."""
+        visitor = self.sessions.require(visitor_id)
+        shown = self.sessions.shown(visitor, token)
+        bench = self.services.open_library(visitor, shown.library_id)
+        name, mime, text = exported(bench, shown.comparison, kind)
+        return {"do": "download", "name": name, "mime": mime, "text": text}
+
+    # -- the library -----------------------------------------------------------------------
+
+    def upload(
+        self, visitor_id: object, library_id: str, files: Sequence[str | Path]
+    ) -> tuple[str, Job[IngestionReport] | None, str]:
+        """Start reading uploaded files.
+
+        Returns:
+            The library they go to (uploads never change the sample), the job, and a remark.
+        """
+        visitor = self.sessions.require(visitor_id)
+        remark = ""
+        entry = next(
+            (e for e in self.services.libraries(visitor) if e.library_id == library_id), None
+        )
+        if entry is None or entry.is_sample:
+            library_id = self.services.upload_library_id(visitor)
+            remark = texts.SAMPLE_UPLOADS
+        paths = [Path(file) for file in files]
+        limit = self.services.limits.files_per_upload
+        if len(paths) > limit:
+            for path in paths[limit:]:
+                discard(path)
+            remark = f"Only the first {limit} files were taken; add the others afterwards."
+            paths = paths[:limit]
+        if not paths:
+            return library_id, None, remark
+        job = self._index(visitor, library_id, [(path.name, path, None) for path in paths])
+        return library_id, job, remark
+
+    def _index(
+        self, visitor: str, library_id: str, files: Sequence[tuple[str, Path, str | None]]
+    ) -> Job[IngestionReport]:
+        bench = self.services.open_library(visitor, library_id)
+
+        def work(monitor: Monitor) -> IngestionReport:
+            sources = [source_file(name, path, password) for name, path, password in files]
+            try:
+                report = bench.add_files(sources, monitor=monitor)
+            except CoreError:
+                for _, path, _ in files:
+                    discard(path)
+                raise
+            locked = {skipped.name for skipped in report.skipped if skipped.needs_password}
+            for name, path, _ in files:
+                if clean(name) in locked or name in locked:
+                    self.sessions.hold(visitor, library_id, clean(name), path)
+                else:
+                    discard(path)
+            return report
+
+        return self.sessions.jobs.start((visitor, library_id, "index"), "index", work, heavy=True)
+
+    def password(self, visitor_id: object, token: str, password: str) -> tuple[str, Job[Any]]:
+        """Try a password on a file that waits for it."""
+        visitor = self.sessions.require(visitor_id)
+        file = self.sessions.release(visitor, token)
+        return file.library_id, self._index(
+            visitor, file.library_id, [(file.name, file.path, password)]
+        )
+
+    def forget_file(self, visitor_id: object, token: str) -> str:
+        """Drop a file that waits for a password."""
+        visitor = self.sessions.require(visitor_id)
+        file = self.sessions.release(visitor, token)
+        discard(file.path)
+        waiting = self.sessions.held(visitor, file.library_id)
+        return "".join(library.password_form(key, item.name) for key, item in waiting.items())
+
+    def watch_index(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
+        """Yield ``(html, running)`` of the indexing job of a library; nothing when there is none."""
+        visitor = self.sessions.require(visitor_id)
+        job = self.sessions.jobs.get((visitor, library_id, "index"))
+        if job is None:
+            return
+        for snapshot in job.watch():
+            if snapshot.running:
+                yield library.progress(snapshot), True
+        waiting = {key: item.name for key, item in self.sessions.held(visitor, library_id).items()}
+        if job.error is not None:
+            words = texts.STOPPED if isinstance(job.error, StoppedError) else str(job.error)
+            forms = "".join(library.password_form(key, name) for key, name in waiting.items())
+            yield (
+                library.trouble(words) + (f'<div class="bf">{forms}</div>' if forms else ""),
+                False,
+            )
+        else:
+            report = job.result
+            html = library.ingestion(report, waiting) if report is not None else ""  # type: ignore[arg-type]
+            yield html, False
+
+    def embed(self, visitor_id: object, library_id: str) -> Job[Any]:
+        """Go on embedding what has no vectors yet."""
+        visitor = self.sessions.require(visitor_id)
+        bench = self.services.open_library(visitor, library_id)
+        return self.sessions.jobs.start(
+            (visitor, library_id, "index"),
+            "index",
+            lambda monitor: bench.embed_missing(monitor=monitor),
+            heavy=True,
+        )
+
+    def change_settings(
+        self, visitor_id: object, library_id: str, settings: WorkspaceSettings
+    ) -> Job[Any] | None:
+        """Keep new settings; returns the job when something has to be made anew."""
+        visitor = self.sessions.require(visitor_id)
+        bench = self.services.open_library(visitor, library_id)
+        if settings == bench.settings:
+            return None
+        if replace(settings, k=bench.settings.k) == bench.settings:
+            bench.change_settings(settings)
+            return None
+        return self.sessions.jobs.start(
+            (visitor, library_id, "index"),
+            "index",
+            lambda monitor: bench.change_settings(settings, monitor=monitor),
+            heavy=True,
+        )
+
+    def with_pair(self, visitor_id: object, library_id: str, pair_id: str) -> WorkspaceSettings:
+        """Return a library's settings with another pair.
+
+        Raises:
+            UnknownNameError: If the pair is not on offer.
+        """
+        visitor = self.sessions.require(visitor_id)
+        if pair_id not in {pair.pair_id for pair in self.services.pairs()}:
+            raise UnknownNameError(f"There is no pair named {pair_id!r} here.")
+        return replace(self.services.open_library(visitor, library_id).settings, pair_id=pair_id)
+
+    def stop(self, visitor_id: object, library_id: str, kind: str = "index") -> bool:
+        """Press Stop on a library's job."""
+        visitor = self.sessions.require(visitor_id)
+        return self.sessions.jobs.stop((visitor, library_id, kind))
+
+    def remove(self, visitor_id: object, library_id: str, doc_id: str) -> LibraryScreen:
+        """Forget a document."""
+        visitor = self.sessions.require(visitor_id)
+        self.services.open_library(visitor, library_id).remove_document(doc_id)
+        return self.library_screen(visitor, library_id)
+
+
+def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
+    """Yield skeletons while a comparison takes longer than one notices."""
+    if job.wait(PATIENCE_SECONDS):
+        return
+    for snapshot in job.watch():
+        if not snapshot.running:
+            return
+        words = snapshot.stages[-1].stage if snapshot.stages else ""
+        detail = f"{words[:1].upper()}{words[1:]}\u2026" if words else ""
+        if snapshot.seconds > 2.0 and not detail:
+            detail = texts.LOADING_FIRST
+        yield CompareScreen("", columns.skeleton(texts.LOADING_COMPARE, detail), "", "")
+
+
+def library_label(entry: LibraryEntry) -> str:
+    """Return ``Sample library (6 documents, 412 passages)``."""
+    documents, passages = plural(entry.documents, "doc"), plural(entry.passages, "passage")
+    return f"{entry.label} ({documents}, {passages})"
+
+
+def best_sentences(bench: Workbench, comparison: Comparison) -> Mapping[str, tuple[int, int]]:
+    """Return the nearest sentence of every hit in the columns; none where it cannot be had."""
+    shown = dict.fromkeys(
+        hit.passage_id
+        for column in comparison.columns
+        for hit in column.ranking.hits[: comparison.k]
+    )
+    try:
+        return bench.best_sentences(comparison.query.text, tuple(shown))
+    except CoreError:
+        # A saved comparison may name passages of another chunking: cards without marks then.
+        return {}
+
+
+def _pane(
+    bench: Workbench, comparison: Comparison, passage_id: str, page_number: int | None
+) -> str:
+    passage = comparison.passage(passage_id)
+    document = bench.document(passage.doc_id)
+    number = passage.page_first if page_number is None else page_number
+    best = best_sentences_one(bench, comparison, passage_id)
+    received = {}
+    try:
+        received = bench.received_passage(passage_id)
+    except CoreError:
+        received = {}
+    picture, notice = "", ""
+    if not 1 <= number <= len(document.pages):
+        raise UnknownNameError(f"{document.name} has no page {number}.")
+    if document.media_type != "application/pdf":
+        notice = texts.PAGE_TEXT_ONLY
+    else:
+        shown = document.pages[number - 1]
+        drawn = _drawn(bench, comparison, passage.doc_id, number, passage_id)
+        own_page = passage.page_first <= number <= passage.page_last
+        if own_page and not any(item.selected and item.boxes for item in drawn):
+            notice = texts.PAGE_NO_BOXES
+        try:
+            image = bench.page_image(passage.doc_id, number, width_pixels=PAGE_WIDTH_PIXELS)
+            picture = page.page_image(image, shown, drawn)
+        except CoreError as error:
+            notice = str(error)
+    return page.pane(
+        comparison,
+        passage,
+        page_number=number,
+        pages=len(document.pages) if document.media_type == "application/pdf" else 0,
+        picture=picture,
+        best=best,
+        received=received,
+        notice=notice,
+    )
+
+
+def best_sentences_one(
+    bench: Workbench, comparison: Comparison, passage_id: str
+) -> tuple[int, int] | None:
+    """Return the nearest sentence of one passage, None where it cannot be had."""
+    try:
+        return bench.best_sentences(comparison.query.text, (passage_id,)).get(passage_id)
+    except CoreError:
+        return None
+
+
+def _drawn(
+    bench: Workbench, comparison: Comparison, doc_id: str, number: int, selected: str
+) -> list[page.DrawnPassage]:
+    """Return every passage of the comparison's top k that stands on a page."""
+    drawn = []
+    for passage in comparison.passages:
+        if passage.doc_id != doc_id or not passage.page_first <= number <= passage.page_last:
+            continue
+        ranks = page.drawn_ranks(comparison, passage)
+        if not ranks and passage.passage_id != selected:
+            continue
+        try:
+            boxes = bench.passage_boxes(passage.passage_id)
+        except CoreError:
+            continue
+        here = [
+            tuple(box)
+            for item in boxes
+            if item.page_number == number
+            for box in item.boxes.tolist()
+        ]
+        drawn.append(
+            page.DrawnPassage(
+                passage.passage_id,
+                here,  # type: ignore[arg-type]  # rows of four floats
+                ranks,
+                passage.passage_id == selected,
+            )
+        )
+    return drawn
+
+
+def clean(name: str) -> str:
+    """Return a file's name as the library keeps it."""
+    from core.documents import clean_name  # late: it brings the PDF libraries along
+
+    return clean_name(name)
+
+
+def source_file(name: str, path: Path, password: str | None) -> Any:  # noqa: ANN401  see below
+    """Return what `Workbench.add_files` takes."""
+    from core.library import SourceFile  # late: it brings the PDF libraries along
+
+    return SourceFile(name=name, path=path, password=password)
+
+
+def exported(bench: Workbench, comparison: Comparison, kind: str) -> tuple[str, str, str]:
+    """Return name, media type and text of an export.
+
+    Raises:
+        UnknownNameError: A kind nobody knows.
+    """
+    del bench
+    if kind == "json":
+        return "comparison.json", "application/json", to_json(comparison, indent=2)
+    raise UnknownNameError(f"There is no export named {kind!r}; choose csv, json, trec or html.")
+
+
+def settings_from(
+    now: WorkspaceSettings,
+    *,
+    k: float,
+    unit: str,
+    chunk_tokens: float,
+    overlap_tokens: float,
+    instruction: str,
+    max_tokens: float | None,
+) -> WorkspaceSettings:
+    """Return settings from the page's fields.
+
+    Raises:
+        InvalidSettingError: A value that cannot work.
+    """
+    chunk = int(chunk_tokens)
+    return WorkspaceSettings(
+        pair_id=now.pair_id,
+        k=int(k),
+        chunking=ChunkingSettings(
+            unit=Unit(unit), chunk_tokens=chunk, overlap_tokens=min(int(overlap_tokens), chunk // 2)
+        ),
+        query_instruction=instruction.strip(),
+        max_tokens=int(max_tokens or 0),
+    )
+
+
+def first_of(stream: Iterator[Any]) -> Any:  # noqa: ANN401  whatever the stream holds
+    """Return the last item of a stream: what a handler came to."""
+    last = None
+    for last in itertools.chain(stream):
+        pass
+    return last

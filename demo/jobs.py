@@ -1,0 +1,217 @@
+"""Long work that outlives the tab that started it: one thread, its progress, and a Stop.
+
+The page watches a job and may go away; on its return it finds the job by its key and watches on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from core.errors import CoreError, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from core.monitor import Monitor, Progress
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+UNEXPECTED = (
+    "Something went wrong that Bifocal did not expect ({kind}). What was finished before is kept. "
+    "The log in the terminal has the details."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a job stands at one moment.
+
+    Attributes:
+        kind: What is being done: ``index``, ``compare``, ``disagree``...
+        stages: Latest progress of each stage, in order of first appearance.
+        running: False once there is an outcome.
+        stopping: Stop was pressed and the work has not ended yet.
+        seconds: Since the start.
+        error: Sentence for the user; "" when all is well so far.
+        waiting: It has not begun: another job has the machine.
+    """
+
+    kind: str
+    stages: tuple[Progress, ...]
+    running: bool
+    stopping: bool
+    seconds: float
+    error: str = ""
+    waiting: bool = False
+    stopped: bool = False
+
+
+class Job(Generic[T]):
+    """One piece of work in a thread of its own. It is its own monitor."""
+
+    def __init__(
+        self, kind: str, work: Callable[[Monitor], T], *, turn: threading.Semaphore | None = None
+    ) -> None:
+        self.kind = kind
+        self.result: T | None = None
+        self.error: CoreError | None = None
+        self.detail: dict[str, object] = {}
+        self._work = work
+        self._turn = turn
+        self._stages: dict[str, Progress] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._changed = threading.Event()
+        self._done = threading.Event()
+        self._waiting = turn is not None
+        self._started = time.monotonic()
+        self._ended: float | None = None
+        self._thread = threading.Thread(target=self._run, name=f"bifocal-{kind}", daemon=True)
+
+    def start(self) -> Job[T]:
+        """Begin, and return self."""
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        try:
+            if self._turn is not None:
+                while not self._turn.acquire(timeout=0.2):
+                    if self._stop.is_set():
+                        raise StoppedError("Stopped before it began.")
+            try:
+                self._waiting = False
+                self._changed.set()
+                self.result = self._work(self)
+            finally:
+                if self._turn is not None:
+                    self._turn.release()
+        except CoreError as error:
+            self.error = error
+        except Exception as error:
+            logger.exception("%s failed", self.kind)
+            self.error = CoreError(UNEXPECTED.format(kind=type(error).__name__))
+        finally:
+            self._ended = time.monotonic()
+            self._done.set()
+            self._changed.set()
+
+    # -- the monitor's side ----------------------------------------------------------------
+
+    def report(self, progress: Progress) -> None:
+        """Keep the latest progress of a stage."""
+        with self._lock:
+            self._stages[progress.stage] = progress
+        self._changed.set()
+
+    def stop_requested(self) -> bool:
+        """Whether Stop was pressed."""
+        return self._stop.is_set()
+
+    # -- the page's side -------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask the work to end at its next step."""
+        self._stop.set()
+        self._changed.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether there is no outcome yet."""
+        return not self._done.is_set()
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for the outcome; returns whether there is one."""
+        return self._done.wait(timeout_seconds)
+
+    def snapshot(self) -> Snapshot:
+        """Return how the job stands now."""
+        with self._lock:
+            stages = tuple(self._stages.values())
+        running = self.running
+        stopped = isinstance(self.error, StoppedError)
+        return Snapshot(
+            kind=self.kind,
+            stages=stages,
+            running=running,
+            stopping=running and self._stop.is_set(),
+            seconds=(self._ended or time.monotonic()) - self._started,
+            error=str(self.error) if self.error else "",
+            waiting=running and self._waiting,
+            stopped=stopped,
+        )
+
+    def watch(self, *, every_seconds: float = 0.25) -> Iterator[Snapshot]:
+        """Yield snapshots, no more than one per interval, the last one with the outcome."""
+        while self.running:
+            yield self.snapshot()
+            self._changed.clear()
+            if not self._done.is_set():
+                # Wake at least each second so that the clock on the page moves.
+                self._changed.wait(1.0)
+            self._done.wait(every_seconds)
+        yield self.snapshot()
+
+    def outcome(self) -> T:
+        """Return the result, or raise what the work raised."""
+        self._done.wait()
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]  # set whenever there was no error
+
+
+@dataclass
+class Jobs:
+    """Jobs by key. One at a time per key; heavy work takes turns on the machine."""
+
+    heavy_at_once: int = 1
+    _jobs: dict[tuple[str, ...], Job[object]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.Semaphore = field(init=False)
+    _count: itertools.count[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self._turn = threading.Semaphore(self.heavy_at_once)
+
+    def start(
+        self, key: tuple[str, ...], kind: str, work: Callable[[Monitor], T], *, heavy: bool = False
+    ) -> Job[T]:
+        """Start work under a key.
+
+        Raises:
+            CoreError: Something runs under this key already.
+        """
+        job: Job[T] = Job(kind, work, turn=self._turn if heavy else None)
+        with self._lock:
+            current = self._jobs.get(key)
+            if current is not None and current.running:
+                raise CoreError(
+                    "This library is busy with something else. Wait until it is done, or press Stop."
+                )
+            self._jobs[key] = job  # type: ignore[assignment]  # Job is invariant; nobody writes back
+        return job.start()
+
+    def get(self, key: tuple[str, ...]) -> Job[object] | None:
+        """Return the latest job under a key, running or done."""
+        with self._lock:
+            return self._jobs.get(key)
+
+    def forget(self, key: tuple[str, ...]) -> None:
+        """Drop a finished job."""
+        with self._lock:
+            job = self._jobs.get(key)
+            if job is not None and not job.running:
+                del self._jobs[key]
+
+    def stop(self, key: tuple[str, ...]) -> bool:
+        """Press Stop; returns whether anything was running."""
+        job = self.get(key)
+        if job is None or not job.running:
+            return False
+        job.stop()
+        return True

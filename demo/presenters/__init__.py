@@ -1,0 +1,1 @@
+"""Pure functions from records to escaped HTML. Nothing here knows the UI toolkit."""

@@ -1,0 +1,130 @@
+"""What surrounds the results: brand, navigation, example queries, and the designed empty states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from demo import texts
+from demo.presenters.markup import esc, join
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.workbench import ExampleQuery
+
+# Two lenses that overlap: circle and square of the two families.
+_LENSES = (
+    '<svg class="lenses" viewBox="0 0 36 20" aria-hidden="true">'
+    '<circle cx="11" cy="10" r="9" fill="var(--dif)" fill-opacity=".8"/>'
+    '<rect x="16" y="1" width="18" height="18" fill="var(--aut)" fill-opacity=".72"/></svg>'
+)
+
+
+def brand() -> str:
+    """Return the name."""
+    return (
+        f'<div class="bf brand">{_LENSES}<b>{texts.NAME}</b>'
+        f'<span class="meta">{esc(texts.TAGLINE)}</span></div>'
+    )
+
+
+def tools() -> str:
+    """Return help and theme buttons, and the help dialog."""
+    keys = join(f"<dt><kbd>{esc(key)}</kbd></dt><dd>{esc(what)}</dd>" for key, what in texts.KEYS)
+    words = join(f"<p>{esc(text)}</p>" for text in texts.HELP_TEXT)
+    return (
+        '<div class="bf"><div class="tools">'
+        '<button data-act="help" aria-label="help" title="help and keys">?</button>'
+        '<button data-act="theme" aria-label="light or dark" title="light or dark">'
+        '<span class="when-light">dark</span><span class="when-dark">light</span></button></div>'
+        f'<dialog class="help" id="bf-help-dialog"><h2>{esc(texts.HELP_TITLE)}</h2>{words}'
+        f'<dl class="keys">{keys}</dl><button class="button" data-act="close-help">Close</button>'
+        "</dialog></div>"
+    )
+
+
+def navigation(current: str = "compare") -> str:
+    """Return the list of views."""
+    items = join(
+        f'<button data-act="view" data-view="{key}"'
+        + (' aria-current="page"' if key == current else "")
+        + f">{esc(name)}</button>"
+        for key, name in texts.VIEWS
+    )
+    return f'<nav class="bf" aria-label="Views"><div class="nav">{items}</div></nav>'
+
+
+def examples(queries: Sequence[ExampleQuery]) -> str:
+    """Return the example queries in their groups, each group a sheet to choose from."""
+    if not queries:
+        return ""
+    groups: dict[str, list[ExampleQuery]] = {}
+    for query in queries:
+        groups.setdefault(query.group, []).append(query)
+    ordered = sorted(
+        groups,
+        key=lambda name: list(texts.GROUP_TITLES).index(name) if name in texts.GROUP_TITLES else 9,
+    )
+    sheets = join(_group(name, groups[name]) for name in ordered)
+    return (
+        f'<div class="bf examples"><span class="meta">{texts.EXAMPLES_LABEL}</span>{sheets}</div>'
+    )
+
+
+def _group(name: str, queries: Sequence[ExampleQuery]) -> str:
+    hint = texts.GROUP_HINTS.get(name, "")
+    items = join(_question(query.text) for query in queries)
+    return (
+        f"<details><summary>{esc(texts.GROUP_TITLES.get(name, name))} ({len(queries)})</summary>"
+        f'<div class="sheet"><p class="meta">{esc(hint)}</p>{items}</div></details>'
+    )
+
+
+def _question(text: str) -> str:
+    return f'<button data-act="ask" data-text="{esc(text)}" dir="auto">{esc(text)}</button>'
+
+
+def blank(
+    *,
+    empty: bool,
+    hosted: bool,
+    keep_hours: int,
+    examples: Sequence[ExampleQuery],
+    notice: str = "",
+) -> str:
+    """Return the Compare view before the first question."""
+    if empty:
+        title, words = texts.BLANK_LIBRARY_HOSTED if hosted else texts.BLANK_LIBRARY
+        words = words.format(hours=keep_hours)
+        actions = '<button class="button strong" data-act="drop">Choose files</button>'
+    else:
+        title, words = texts.BLANK_COMPARE
+        actions = ""
+    picks = []
+    for group in texts.GROUP_TITLES:
+        picks += [query for query in examples if query.group == group][:1]
+    rows = join(
+        f'<li><span class="meta">{esc(texts.GROUP_TITLES[query.group])}</span>'
+        f"{_question(query.text)}</li>"
+        for query in picks
+    )
+    listed = f'<ul class="starters">{rows}</ul>' if rows and not empty else ""
+    said = f'<p class="notice" role="alert">{esc(notice)}</p>' if notice else ""
+    return (
+        f'<div class="bf blank">{said}<h2>{esc(title)}</h2><p>{esc(words)}</p>{listed}'
+        f'<div class="go">{actions}</div></div>'
+    )
+
+
+def failure(title: str, words: str) -> str:
+    """Return a failing state: what happened and what to do."""
+    return f'<div class="bf fail" role="alert"><h3>{esc(title)}</h3><p>{esc(words)}</p></div>'
+
+
+def pane_problem(words: str) -> str:
+    """Return the page pane when there is nothing to show in it."""
+    return (
+        '<div class="bf pane"><header><h3>Page</h3>'
+        '<button class="close" data-act="close" aria-label="close">\u00d7</button></header>'
+        f'<div class="fail" role="alert"><p>{esc(words)}</p></div></div>'
+    )

@@ -1,0 +1,173 @@
+"""What one browser may hold, and what the server remembers for it.
+
+A browser holds one opaque visitor id and nothing else. Behind it the server keeps the comparisons
+that are on screen, files that wait for a password, and running jobs, each under that id; every
+handler passes the id through `Sessions.require`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import UnknownNameError
+from demo.jobs import Jobs
+
+if TYPE_CHECKING:
+    from core.comparison.records import Comparison
+    from demo.services import Services
+
+VISITOR_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+COMPARISONS_KEPT = 200
+PENDING_FILES_KEPT = 50
+PENDING_SECONDS = 3600.0
+GONE = (
+    "This page's session is not known to the server (any more). Reload the page to start a new "
+    "one; a library that was kept only for a time may have been removed."
+)
+
+
+def new_token() -> str:
+    """Return an id nobody can guess: 144 random bits."""
+    return secrets.token_urlsafe(18)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A comparison on somebody's screen."""
+
+    visitor_id: str
+    library_id: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFile:
+    """An uploaded file that waits for its password."""
+
+    visitor_id: str
+    library_id: str
+    name: str
+    path: Path
+    since: float
+
+
+@dataclass
+class Sessions:
+    """The server's memory of visitors. Bounded: the oldest entries go first."""
+
+    services: Services
+    jobs: Jobs = field(init=False)
+    _shown: OrderedDict[str, Shown] = field(default_factory=OrderedDict)
+    _pending: OrderedDict[str, PendingFile] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(heavy_at_once=self.services.limits.heavy_at_once)
+
+    # -- visitors --------------------------------------------------------------------------
+
+    def start(self, visitor_id: object) -> str:
+        """Return the visitor's id: the one given if this server knows it, else a new one."""
+        if (
+            isinstance(visitor_id, str)
+            and VISITOR_PATTERN.fullmatch(visitor_id)
+            and self.services.known_visitor(visitor_id)
+        ):
+            return visitor_id
+        return self.services.new_visitor()
+
+    def require(self, visitor_id: object) -> str:
+        """Return the id if this server gave it out.
+
+        Raises:
+            UnknownNameError: In every other case, always with the same words.
+        """
+        if (
+            not isinstance(visitor_id, str)
+            or not VISITOR_PATTERN.fullmatch(visitor_id)
+            or not self.services.known_visitor(visitor_id)
+        ):
+            raise UnknownNameError(GONE)
+        return visitor_id
+
+    # -- comparisons on screen -------------------------------------------------------------
+
+    def show(self, visitor_id: str, library_id: str, comparison: Comparison) -> str:
+        """Remember a comparison; returns the token by which its visitor finds it again."""
+        token = new_token()
+        with self._lock:
+            self._shown[token] = Shown(visitor_id, library_id, comparison)
+            while len(self._shown) > COMPARISONS_KEPT:
+                self._shown.popitem(last=False)
+        return token
+
+    def shown(self, visitor_id: str, token: object) -> Shown:
+        """Return a comparison of this visitor's.
+
+        Raises:
+            UnknownNameError: Not known, too old, or somebody else's.
+        """
+        with self._lock:
+            shown = self._shown.get(token) if isinstance(token, str) else None
+            if shown is None or shown.visitor_id != visitor_id:
+                raise UnknownNameError(
+                    "That comparison is no longer in memory. Ask again, or open a saved one."
+                )
+            self._shown.move_to_end(token)  # type: ignore[arg-type]  # a str: it was found
+            return shown
+
+    # -- files that wait for a password ----------------------------------------------------
+
+    def hold(self, visitor_id: str, library_id: str, name: str, path: Path) -> str:
+        """Keep an uploaded file until its password comes; returns a token."""
+        token = new_token()
+        with self._lock:
+            self._pending[token] = PendingFile(visitor_id, library_id, name, path, time.monotonic())
+            stale = [
+                key
+                for key, file in self._pending.items()
+                if time.monotonic() - file.since > PENDING_SECONDS
+            ]
+            overflow = max(0, len(self._pending) - len(stale) - PENDING_FILES_KEPT)
+            stale += [key for key in self._pending if key not in stale][:overflow]
+            dropped = [self._pending.pop(key) for key in stale]
+        for file in dropped:
+            discard(file.path)
+        return token
+
+    def held(self, visitor_id: str, library_id: str) -> dict[str, PendingFile]:
+        """Return what waits for a password in a library of this visitor's, by token."""
+        with self._lock:
+            return {
+                token: file
+                for token, file in self._pending.items()
+                if (file.visitor_id, file.library_id) == (visitor_id, library_id)
+            }
+
+    def release(self, visitor_id: str, token: str) -> PendingFile:
+        """Take a waiting file out.
+
+        Raises:
+            UnknownNameError: Not waiting (any more), or somebody else's.
+        """
+        with self._lock:
+            file = self._pending.get(token)
+            if file is None or file.visitor_id != visitor_id:
+                raise UnknownNameError("That file is no longer waiting; upload it again.")
+            return self._pending.pop(token)
+
+
+def discard(path: Path) -> None:
+    """Delete an uploaded file and its folder if that is empty; gone already is fine."""
+    path.unlink(missing_ok=True)
+    try:
+        path.parent.rmdir()
+    except OSError:
+        return  # other uploads are in it

@@ -1,0 +1,175 @@
+"""Every sentence the page says by itself. Plain text: presenters escape it like anything else."""
+
+from __future__ import annotations
+
+from core.records import Family
+
+NAME = "Bifocal"
+TAGLINE = "one question, two lenses"
+
+FAMILY_NAMES = {
+    Family.DIFFUSION: "Diffusion",
+    Family.AUTOREGRESSIVE: "Autoregressive",
+    Family.LEXICAL: "BM25",
+    Family.REFERENCE: "Reference",
+    Family.FUSION: "Fusion",
+    Family.IMPORTED: "Imported",
+}
+FAMILY_CLASSES = {
+    Family.DIFFUSION: "dif",
+    Family.AUTOREGRESSIVE: "aut",
+}
+FAMILY_SUBJECTS = {
+    Family.DIFFUSION: "the diffusion encoder",
+    Family.AUTOREGRESSIVE: "the autoregressive encoder",
+    Family.LEXICAL: "BM25",
+}
+LEXICAL_NOTE = "keywords, for orientation"
+
+VIEWS = (
+    ("compare", "Compare"),
+    ("disagree", "Disagree"),
+    ("laboratory", "Laboratory"),
+    ("judge", "Judge"),
+    ("benchmarks", "Benchmarks"),
+    ("paper", "The paper"),
+)
+
+QUERY_PLACEHOLDER = "Ask the library\u2026"
+COMPARE = "Compare"
+EXAMPLES_LABEL = "Try"
+GROUP_TITLES = {
+    "lookup": "lookup",
+    "paraphrase": "paraphrase",
+    "long-range": "long-range",
+    "reasoning": "reasoning",
+}
+GROUP_HINTS = {
+    "lookup": "The words of the query are in the passage.",
+    "paraphrase": "The passage says it in other words.",
+    "long-range": "What the passage means depends on an earlier page.",
+    "reasoning": "Two steps of reasoning; query and answer share no words.",
+}
+
+BLANK_COMPARE = (
+    "Ask the library a question",
+    "Both encoders read the same passages. You will see what each retrieves, where they part and "
+    "by how much. Start with one of the examples above, or press / and type.",
+)
+BLANK_LIBRARY = (
+    "This library is empty",
+    "Drop PDFs, text or Markdown files into the box on the left. Reading starts at once, and "
+    "nothing leaves this computer.",
+)
+BLANK_LIBRARY_HOSTED = (
+    "This library is empty",
+    "Drop PDFs, text or Markdown files into the box on the left. Only you can see this library; "
+    "it is removed {hours} hours after your last visit.",
+)
+LOADING_COMPARE = "Asking both encoders\u2026"
+LOADING_FIRST = (
+    "The first question takes a few seconds longer: the encoders are being loaded and checked."
+)
+
+NO_HITS = "Nothing found. No passage shares a word with the query."
+FAILED_COLUMN = "This column is empty because its encoder failed."
+
+WEAK = "weak match"
+ONLY_HERE = "only here"
+NOT_RANKED = "not ranked"
+FIRST_THERE = "same place"
+
+PLOT_TITLE = "Every passage, seen by both"
+PLOT_HOW = (
+    "Each point is a passage. Its place is its z-score in either encoder: how many standard "
+    "deviations its cosine lies above that encoder's scores for random query-passage pairs of "
+    "this library. Cosines of two encoders cannot be compared; z-scores can. Filled points are in "
+    "a top {k}; grey dots are a spread of the rest. On the dashed line both encoders find a "
+    "passage equally unusual."
+)
+PLOT_NONE = "There is no plot: it needs calibrated scores from both encoders."
+
+MEASURES = {
+    "overlap": (
+        "Overlap@{k}",
+        "Of the top {k}, the share both lists hold. Order does not count.",
+        "Number of passages in both top {k}, divided by {k} (or by the longer list where both "
+        "hold fewer): {shared} of {depth}.",
+    ),
+    "jaccard": (
+        "Jaccard@{k}",
+        "Shared passages over all passages in either list; stricter than overlap.",
+        "Shared passages divided by the number of different passages in both top {k} together.",
+    ),
+    "rbo": (
+        "RBO",
+        "Agreement of the two orders, the top counting most. 1 is the same list, 0 has nothing "
+        "in common.",
+        "Rank-biased overlap (Webber, Moffat, Zobel 2010), extrapolated, persistence "
+        "p = {p}, over the first {depth} hits. What lies below could still add at most "
+        "{residual}.",
+    ),
+    "tau": (
+        "Kendall \u03c4-b",
+        "Whether passages that both found stand in the same order: 1 same, 0 unrelated, \u22121 "
+        "reversed.",
+        "Kendall's tau-b over the {items} passages in both top {k}, by rank.",
+    ),
+}
+TAU_NONE = "needs two shared passages"
+MEASURES_TITLE = "How far they agree"
+MEASURES_NONE = "There is no agreement to measure: one of the two encoders failed."
+
+RECEIVED_TITLE = "What each encoder received"
+RECEIVED_HOW = (
+    "The exact string, prompt included, before it was cut into tokens. Dropped tokens were cut "
+    "off at the end and had no influence."
+)
+
+EQUAL_YES = "equal token limits"
+EQUAL_NO = "unequal token limits"
+EQUAL_RUN = "run both at equal limits"
+
+PAGE_EMPTY = "Select a hit to see its page."
+PAGE_TEXT_ONLY = "This document is plain text; it has no pages to draw."
+PAGE_NO_BOXES = (
+    "The passage's place on this page is not known (its text came from the second reader), so no "
+    "boxes are drawn."
+)
+
+DROP_LABEL = "Drop PDFs, text or Markdown here, or click to choose"
+FOLDER = "Add a folder"
+STOP = "Stop"
+STOPPING = "Stopping after the step in hand\u2026"
+STOPPED = "Stopped. What was finished is kept; go on whenever you like."
+SAMPLE_UPLOADS = (
+    "The sample library stays as it is: your files go into a library of your own, which is "
+    "opened for you."
+)
+PASSWORD_LABEL = "Password"
+SCANNED_ADVICE = "run OCR, for example ocrmypdf"
+EMPTY_QUERY = "Type a question first."
+SAVED_NONE = "Nothing saved yet. After a comparison, press Save."
+SAVED_NOTE = "Saved. The address in your browser now leads here."
+LINK_GONE = "The link leads to a comparison that is not here (any more)."
+
+HELP_TITLE = "How to read this page"
+HELP_TEXT = (
+    "Two encoders of the same size, trained on the same data, read the same passages. One comes "
+    "from a diffusion language model and sees each text in both directions; the other comes from "
+    "an autoregressive model and reads left to right. BM25 matches keywords and knows neither.",
+    "The large number is the rank. z says how unusual the score is for that encoder: standard "
+    "deviations above random query-passage pairs of this library. The percentile says the same "
+    "as a share. The raw cosine is in the selected card; never compare it between encoders.",
+    "Lines join the same passage across the columns. A click selects it everywhere and opens its "
+    "page, with the hits of both encoders drawn in their colours.",
+)
+KEYS = (
+    ("/", "go to the query"),
+    ("Enter", "compare; on a selected hit: open the evidence"),
+    ("j k", "next, previous hit"),
+    ("n p", "next, previous disagreement"),
+    ("1 2 3", "go to a column"),
+    ("Esc", "close the page"),
+    ("?", "this help"),
+)

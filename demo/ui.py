@@ -1,0 +1,134 @@
+"""Layout and wiring of the page. `build_app` places components; what they do is in `handlers`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from demo import security, style, texts
+from demo.handlers import Handlers
+from demo.presenters import frame
+from demo.views import compare, sidebar
+from demo.views.wiring import PRIVATE, Shared, bridge, html_part
+
+if TYPE_CHECKING:
+    from demo.services import Services
+
+VISITOR_KEY = "bifocal-visitor"
+# Only hides the id from a glance: it is the id itself, 144 random bits, that keeps others out.
+VISITOR_SECRET = "bifocal"  # noqa: S105  not a secret
+CACHE_SECONDS = 3600
+
+
+def build_app(services: Services) -> gr.Blocks:
+    """Return the page.
+
+    Args:
+        services: What it works on; see `Services`.
+    """
+    handlers = Handlers(services)
+    with gr.Blocks(
+        title=texts.NAME,
+        analytics_enabled=False,
+        delete_cache=(CACHE_SECONDS, CACHE_SECONDS),
+        fill_width=True,
+    ) as app:
+        visitor = gr.BrowserState("", storage_key=VISITOR_KEY, secret=VISITOR_SECRET)
+        token = gr.State("")
+        link = bridge()
+        command = gr.JSON(visible="hidden", elem_id="bf-command")
+        with gr.Sidebar(width=288, elem_id="bf-sidebar"):
+            side = sidebar.build()
+        with gr.Row(elem_id="bf-header"):
+            html_part("bf-brand", frame.brand())
+            picker = gr.Dropdown(
+                [], label="Library", elem_id="bf-library", elem_classes="pick", filterable=False
+            )
+            pair = gr.Dropdown(
+                [], label="Pair", elem_id="bf-pair", elem_classes="pick", filterable=False
+            )
+            html_part("bf-tools", frame.tools())
+        with gr.Tabs(elem_id="bf-views"):
+            with gr.Tab("Compare", elem_classes="view", render_children=True):
+                query, go = compare.build_query()
+                main = compare.build(go)
+        pane = html_part("bf-pane")
+        shared = Shared(handlers, visitor, picker, pair, token, query, link, command)
+        compare.wire(main, shared, pane, side.saved)
+        screen = [main.summary, main.columns, main.lower, token]
+        watched = sidebar.wire(side, shared, main.examples, screen)
+
+        def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
+            asked = dict(request.query_params) if request else {}
+            known, shown = handlers.arrive(visitor_id, str(asked.get("w", ""))[:100])
+            compared = compare.empty(shown.blank)
+            text = ""
+            wanted = str(asked.get("c", ""))[:100]
+            if wanted:
+                opened = handlers.open_saved(known, shown.library_id, wanted)
+                compared = compare.parts(opened)
+                if opened.token:
+                    text = handlers.sessions.shown(known, opened.token).comparison.query.text
+            return known, *sidebar.screen_values(shown), *compared, text
+
+        app.load(
+            arrive,
+            visitor,
+            [visitor, *sidebar.screen_outputs(side, shared, main.examples), *screen, query],
+            **PRIVATE,
+        ).then(
+            watched,
+            [visitor, picker],
+            [side.progress, side.stop, *sidebar.screen_outputs(side, shared, main.examples)],
+            concurrency_limit=64,
+            **PRIVATE,
+        )
+    app.queue(
+        max_size=services.limits.queue_size,
+        default_concurrency_limit=services.limits.concurrency,
+        api_open=False,
+    )
+    return app
+
+
+def launch_options(
+    services: Services,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = 7860,
+    mcp: bool = False,
+    blocked_paths: list[str] | None = None,
+) -> dict[str, Any]:
+    """Return what `Blocks.launch` is called with: the toolkit's loose defaults, closed.
+
+    Args:
+        services: For its limits.
+        host: Address to listen on.
+        port: 0 or None picks a free one.
+        mcp: Also serve the verbs as MCP tools.
+        blocked_paths: Folders that must never be served, the user's data folder among them.
+    """
+    return {
+        "server_name": host,
+        "server_port": port or None,
+        "share": False,
+        "max_file_size": services.limits.upload_bytes,
+        "allowed_paths": [],
+        "blocked_paths": blocked_paths or [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": not services.hosted,
+        "strict_cors": True,
+        "state_session_capacity": 200,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": mcp,
+        "footer_links": ["api"],
+        "favicon_path": str(style.STYLE_FOLDER / "favicon.svg"),
+        "theme": style.theme(),
+        "head": f"<style>{style.style_sheet()}</style>",
+        "js": style.script(),
+        "app_kwargs": {"middleware": security.middleware()},
+        "quiet": True,
+    }

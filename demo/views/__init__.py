@@ -1,0 +1,1 @@
+"""One module per view of the page: components placed and events wired, nothing computed."""

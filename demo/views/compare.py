@@ -1,0 +1,137 @@
+"""The Compare view: one question, the summary, the ranked columns, the plot, the page pane."""
+
+from __future__ import annotations
+
+# The UI toolkit reads the handlers' annotations when it wires them, so these are real imports.
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from core.errors import CoreError
+from demo import texts
+from demo.presenters import frame
+from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_number, event_text, html_part
+
+if TYPE_CHECKING:
+    from demo.handlers import CompareScreen
+
+
+@dataclass(frozen=True, slots=True)
+class CompareView:
+    """The view's components, for wiring."""
+
+    examples: gr.HTML
+    summary: gr.HTML
+    columns: gr.HTML
+    lower: gr.HTML
+    go: gr.Button
+
+
+def build_query() -> tuple[gr.Textbox, gr.Button]:
+    """Place the query box."""
+    with gr.Row(elem_id="bf-ask"):
+        query = gr.Textbox(
+            placeholder=texts.QUERY_PLACEHOLDER,
+            show_label=False,
+            container=False,
+            lines=1,
+            max_lines=8,
+            elem_id="bf-query",
+            autofocus=False,
+        )
+        go = gr.Button(texts.COMPARE, variant="primary", elem_id="bf-go")
+    return query, go
+
+
+def build(go: gr.Button) -> CompareView:
+    """Place the view's parts below the query box."""
+    examples = html_part("bf-examples")
+    summary = html_part("bf-summary")
+    columns = html_part("bf-columns")
+    lower = html_part("bf-lower")
+    return CompareView(examples, summary, columns, lower, go)
+
+
+def wire(view: CompareView, shared: Shared, pane: gr.HTML, saved: gr.HTML) -> None:
+    """Connect the view to its handlers."""
+    handlers = shared.handlers
+    screen = [view.summary, view.columns, view.lower, shared.token]
+
+    def compare(query: str, visitor: Any, library: str) -> Iterator[tuple[str, str, str, str]]:  # noqa: ANN401
+        for shown in handlers.compare(visitor, library, query):
+            yield parts(shown)
+
+    def ask(event: gr.EventData, visitor: Any, library: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        for shown in handlers.compare(visitor, library, event_text(event, "text")):
+            yield parts(shown)
+
+    def pick(event: gr.EventData, visitor: Any, token: str) -> str:  # noqa: ANN401
+        return handlers.pane(visitor, token, event_text(event, "pid"))
+
+    def page(event: gr.EventData, visitor: Any, token: str) -> str:  # noqa: ANN401
+        return handlers.pane(visitor, token, event_text(event, "pid"), event_number(event, "page"))
+
+    def save(visitor: Any, token: str) -> tuple[Any, str, str]:  # noqa: ANN401
+        try:
+            command, listed, summary = handlers.save(visitor, token)
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        gr.Info(texts.SAVED_NOTE, duration=4)
+        return command, listed, summary
+
+    def export(event: gr.EventData, visitor: Any, token: str) -> Any:  # noqa: ANN401
+        try:
+            return handlers.export(visitor, token, event_text(event, "kind"))
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def equal(visitor: Any, token: str) -> Iterator[tuple[str, str, str, str]]:  # noqa: ANN401
+        for shown in handlers.equal_limits(visitor, token):
+            yield parts(shown)
+
+    def open_saved(event: gr.EventData, visitor: Any, library: str) -> tuple[Any, ...]:  # noqa: ANN401
+        name = event_text(event, "id")
+        shown = handlers.open_saved(visitor, library, name)
+        text = ""
+        if shown.token:
+            text = handlers.sessions.shown(visitor, shown.token).comparison.query.text
+        command = {"do": "link", "library": library, "comparison": name}
+        return *parts(shown), text, command
+
+    together: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "once"}
+    gr.on(
+        [shared.query.submit, view.go.click],
+        compare,
+        [shared.query, shared.visitor, shared.library],
+        screen,
+        **together,
+    )
+    shared.bridge.do_ask(ask, [shared.visitor, shared.library], screen, **together)
+    latest: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "always_last"}
+    shared.bridge.do_pick(pick, [shared.visitor, shared.token], pane, **latest)
+    shared.bridge.do_page(page, [shared.visitor, shared.token], pane, **latest)
+    shared.bridge.do_equal(equal, [shared.visitor, shared.token], screen, **together)
+    shared.bridge.do_save(
+        save, [shared.visitor, shared.token], [shared.command, saved, view.summary], **PRIVATE
+    ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private")
+    shared.bridge.do_export(export, [shared.visitor, shared.token], shared.command, **PRIVATE).then(
+        None, shared.command, None, js=COMMAND_JS, api_visibility="private"
+    )
+    shared.bridge.do_open_saved(
+        open_saved,
+        [shared.visitor, shared.library],
+        [*screen, shared.query, shared.command],
+        **PRIVATE,
+    ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private")
+
+
+def parts(shown: CompareScreen) -> tuple[str, str, str, str]:
+    """Return a screen as the outputs' values."""
+    return shown.summary, shown.columns, shown.lower, shown.token
+
+
+def empty(blank: str) -> tuple[str, str, str, str]:
+    """Return the outputs before the first question."""
+    return "", blank or frame.failure("", ""), "", ""

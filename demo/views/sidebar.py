@@ -1,0 +1,278 @@
+"""The sidebar: views, files in, progress, Stop, the documents, settings, saved comparisons."""
+
+from __future__ import annotations
+
+# The UI toolkit reads the handlers' annotations when it wires them, so these are real imports.
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from core.errors import CoreError
+from core.records import Unit
+from core.settings import CHUNK_TOKENS_RANGE, K_RANGE, WorkspaceSettings
+from demo import texts
+from demo.handlers import settings_from
+from demo.presenters import frame, library
+from demo.views.wiring import PRIVATE, Shared, event_text, html_part
+
+if TYPE_CHECKING:
+    from demo.handlers import LibraryScreen
+
+
+@dataclass(frozen=True, slots=True)
+class Sidebar:
+    """The sidebar's components, for wiring."""
+
+    drop: gr.File
+    folder: gr.UploadButton
+    new_name: gr.Textbox
+    new_library: gr.Button
+    progress: gr.HTML
+    stop: gr.Button
+    notice: gr.HTML
+    documents: gr.HTML
+    k: gr.Slider
+    unit: gr.Radio
+    chunk: gr.Slider
+    overlap: gr.Slider
+    instruction: gr.Textbox
+    max_tokens: gr.Number
+    apply: gr.Button
+    saved: gr.HTML
+
+
+def build() -> Sidebar:
+    """Place the sidebar's parts."""
+    html_part("bf-nav", frame.navigation())
+    drop = gr.File(
+        label=texts.DROP_LABEL,
+        file_count="multiple",
+        type="filepath",
+        show_label=False,
+        height=96,
+        elem_id="bf-drop",
+    )
+    with gr.Row(elem_id="bf-more"):
+        folder = gr.UploadButton(
+            texts.FOLDER,
+            file_count="directory",
+            size="sm",
+            variant="secondary",
+            elem_id="bf-folder",
+        )
+        stop = gr.Button(texts.STOP, variant="stop", size="sm", visible=False, elem_id="bf-stop")
+    progress = html_part("bf-progress")
+    notice = html_part("bf-notice")
+    documents = html_part("bf-documents")
+    with gr.Accordion("Settings", open=False, elem_id="bf-settings"):
+        k = gr.Slider(*K_RANGE, value=10, step=1, label="Depth of the columns (k)", elem_id="bf-k")
+        unit = gr.Radio(
+            [("passages", Unit.PASSAGE.value), ("whole documents", Unit.DOCUMENT.value)],
+            value=Unit.PASSAGE.value,
+            label="What is retrieved",
+        )
+        chunk = gr.Slider(*CHUNK_TOKENS_RANGE, value=160, step=8, label="Passage size in tokens")
+        overlap = gr.Slider(0, 512, value=32, step=8, label="Overlap in tokens")
+        instruction = gr.Textbox(
+            label="Query instruction (for encoders that take one)", lines=2, max_length=2000
+        )
+        max_tokens = gr.Number(
+            label="One token limit for both encoders (0: each its own)", value=0, precision=0
+        )
+        apply = gr.Button("Apply", size="sm", variant="secondary")
+    with gr.Accordion("Saved comparisons", open=False, elem_id="bf-saved-box"):
+        saved = html_part("bf-saved")
+    with gr.Accordion("New library", open=False, elem_id="bf-new"):
+        new_name = gr.Textbox(label="Name", max_length=80)
+        new_library = gr.Button("Create", size="sm", variant="secondary")
+    return Sidebar(
+        drop, folder, new_name, new_library, progress, stop, notice, documents,
+        k, unit, chunk, overlap, instruction, max_tokens, apply, saved,
+    )  # fmt: skip
+
+
+def screen_outputs(side: Sidebar, shared: Shared, examples: gr.HTML) -> list[Any]:
+    """Return the components that show one library, in the order of `screen_values`."""
+    return [
+        shared.library, shared.pair, side.documents, side.notice, side.saved, examples,
+        side.k, side.unit, side.chunk, side.overlap, side.instruction, side.max_tokens,
+    ]  # fmt: skip
+
+
+def screen_values(shown: LibraryScreen) -> list[Any]:
+    """Return what those components show."""
+    kept = shown.settings
+    chunking = kept.chunking
+    return [
+        gr.update(choices=[tuple(c) for c in shown.choices], value=shown.library_id),
+        gr.update(choices=[tuple(c) for c in shown.pairs], value=kept.pair_id),
+        shown.documents, shown.notice, shown.saved, shown.examples,
+        kept.k, chunking.unit.value, chunking.chunk_tokens, chunking.overlap_tokens,
+        kept.query_instruction, kept.max_tokens,
+    ]  # fmt: skip
+
+
+def wire(
+    side: Sidebar, shared: Shared, examples: gr.HTML, compare_screen: list[Any]
+) -> Callable[..., Any]:
+    """Connect the sidebar to its handlers; returns the watcher that a page load starts too."""
+    handlers = shared.handlers
+    screen = screen_outputs(side, shared, examples)
+    idle = gr.update(visible=False)
+
+    def watched(visitor: Any, library_id: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        """Show the job of a library until it ends, then the library as it is then."""
+        seen = False
+        try:
+            for html, running in handlers.watch_index(visitor, library_id):
+                seen = True
+                if running:
+                    yield html, gr.update(visible=True), *([gr.skip()] * len(screen))
+                else:
+                    shown = handlers.library_screen(visitor, library_id)
+                    yield html, idle, *screen_values(shown)
+        except CoreError as error:
+            yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
+            return
+        if not seen:
+            yield gr.skip(), idle, *([gr.skip()] * len(screen))
+
+    def upload(files: Any, visitor: Any, library_id: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        keep = [gr.skip()] * len(screen)
+        listed = files if isinstance(files, list) else [files] if files else []
+        if not listed:
+            return
+        try:
+            target, _, remark = handlers.upload(visitor, library_id, listed)
+            if remark:
+                gr.Info(remark, duration=6)
+            shown = screen_values(handlers.library_screen(visitor, target))
+        except CoreError as error:
+            yield None, library.trouble(str(error)), idle, *keep
+            return
+        yield None, gr.skip(), gr.update(visible=True), *shown
+        for row in watched(visitor, target):
+            yield gr.skip(), *row
+
+    def password(event: gr.EventData, visitor: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        try:
+            target, _ = handlers.password(
+                visitor, event_text(event, "token"), event_text(event, "password")
+            )
+        except CoreError as error:
+            yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
+            return
+        yield from watched(visitor, target)
+
+    def forget(event: gr.EventData, visitor: Any) -> str:  # noqa: ANN401
+        try:
+            return handlers.forget_file(visitor, event_text(event, "token"))
+        except CoreError as error:
+            return library.trouble(str(error))
+
+    def stop(visitor: Any, library_id: str) -> None:  # noqa: ANN401
+        handlers.stop(visitor, library_id)
+
+    def remove(event: gr.EventData, visitor: Any, library_id: str) -> list[Any]:  # noqa: ANN401
+        try:
+            return screen_values(handlers.remove(visitor, library_id, event_text(event, "doc")))
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def embed(visitor: Any, library_id: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        try:
+            handlers.embed(visitor, library_id)
+        except CoreError as error:
+            yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
+            return
+        yield from watched(visitor, library_id)
+
+    def change(visitor: Any, library_id: str, settings: WorkspaceSettings) -> Iterator[Any]:  # noqa: ANN401
+        if handlers.change_settings(visitor, library_id, settings) is not None:
+            yield from watched(visitor, library_id)
+            return
+        shown = handlers.library_screen(visitor, library_id)
+        yield library.notice("Settings kept."), idle, *screen_values(shown)
+
+    def apply(
+        visitor: Any,  # noqa: ANN401
+        library_id: str,
+        k: float,
+        unit: str,
+        chunk: float,
+        overlap: float,
+        instruction: str,
+        max_tokens: float,
+    ) -> Iterator[Any]:
+        try:
+            now = handlers.library_screen(visitor, library_id).settings
+            settings = settings_from(
+                now,
+                k=k,
+                unit=unit,
+                chunk_tokens=chunk,
+                overlap_tokens=overlap,
+                instruction=instruction or "",
+                max_tokens=max_tokens,
+            )
+            yield from change(visitor, library_id, settings)
+        except CoreError as error:
+            yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
+
+    def choose_pair(visitor: Any, library_id: str, pair_id: str) -> Iterator[Any]:  # noqa: ANN401
+        try:
+            yield from change(visitor, library_id, handlers.with_pair(visitor, library_id, pair_id))
+        except CoreError as error:
+            yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
+
+    def choose_library(visitor: Any, library_id: str) -> tuple[Any, ...]:  # noqa: ANN401
+        try:
+            shown = handlers.library_screen(visitor, library_id)
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return "", *screen_values(shown), "", shown.blank, "", ""
+
+    def create(visitor: Any, name: str) -> tuple[Any, ...]:  # noqa: ANN401
+        try:
+            shown = handlers.create_library(visitor, name or "")
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return "", "", *screen_values(shown), "", shown.blank, "", ""
+
+    long: dict[str, Any] = {**PRIVATE, "concurrency_limit": 64}
+    job = [side.progress, side.stop, *screen]
+    place = [shared.visitor, shared.library]
+    for source in (side.drop, side.folder):
+        source.upload(upload, [source, *place], [source, *job], **long)
+    shared.bridge.do_password(password, shared.visitor, job, **long)
+    shared.bridge.do_forget(forget, shared.visitor, side.progress, **PRIVATE)
+    shared.bridge.do_embed(embed, place, job, **long)
+    shared.bridge.do_remove(remove, place, screen, **PRIVATE)
+    side.stop.click(stop, place, None, queue=False, **PRIVATE)
+    side.apply.click(
+        apply,
+        [
+            *place,
+            side.k,
+            side.unit,
+            side.chunk,
+            side.overlap,
+            side.instruction,
+            side.max_tokens,
+        ],  # fmt: skip
+        job,
+        **long,
+    )
+    shared.pair.input(choose_pair, [*place, shared.pair], job, **long)
+    shared.library.input(
+        choose_library, place, [side.progress, *screen, *compare_screen], **PRIVATE
+    ).then(watched, place, job, **long)
+    side.new_library.click(
+        create,
+        [shared.visitor, side.new_name],
+        [side.new_name, side.progress, *screen, *compare_screen],
+        **PRIVATE,
+    )
+    return watched
