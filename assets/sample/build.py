@@ -56,6 +56,7 @@ GREY = HexColor("#666666")
 HAIRLINE = HexColor("#b9b9b9")
 
 PADDINGS = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
+PAIR_COLUMNS, PAIR_WIDTH = 2, 0.72
 COLUMN_GAP = 20.0
 PAPER_MARGIN = 54.0
 BOOK_MARGIN = 90.0
@@ -154,9 +155,16 @@ def _items(lines: list[str], mark: str) -> list[str]:
     return items
 
 
+def typographic(text: str) -> str:
+    """Replace typewriter quotation marks, minus signs and dashes by a printer's."""
+    text = re.sub(r'(^|[\s(*\[])"', "\\1\u201c", text).replace('"', "\u201d")
+    text = re.sub(r"(^|[\s(*\[])'", "\\1\u2018", text).replace("'", "\u2019")
+    return re.sub(r"(?<![\w)])-(?=\d)| - ", lambda found: found[0].replace("-", "\u2013"), text)
+
+
 def markup(text: str) -> str:
     """Turn the inline marks (bold, italic, code, super- and subscript) into reportlab's tags."""
-    out = escape(text)
+    out = escape(typographic(text))
     out = re.sub(r"`([^`]+)`", r'<font face="Courier" size="-1">\1</font>', out)
     out = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", out)
     out = re.sub(r"\*(.+?)\*", r"<i>\1</i>", out)
@@ -499,6 +507,8 @@ def _table(
     shares = [float(part) for part in options.rstrip("} ").split()] or [1.0] * len(head)
     if len(shares) != len(head) or any(len(row) != len(head) for row in rows):
         raise ValueError(f"table with uneven rows: {caption or head}")
+    if len(head) == PAIR_COLUMNS:
+        width *= PAIR_WIDTH  # a name and its value should not stand a page apart
     widths = [width * share / sum(shares) for share in shares]
     cells = [
         [
@@ -561,13 +571,17 @@ def _text(x: float, y: float, text: str, *, anchor: str = "middle", size: float 
 
 
 def _chart(block: Block, width: float, accent: Color) -> Drawing:
-    """Lines or bars from ``name: v v v`` rows; ``x:`` names the places, ``y:`` is low, high, step."""
+    """Draw lines or bars from ``name: v v v`` rows.
+
+    ``x:`` names the places, ``y:`` is low, high and step, ``run:`` after how many a line breaks.
+    """
     rows = {}
     for line in block.lines:
         key, _, values = line.partition(":")
         rows[key.strip()] = values.split()
     labels = [label.replace("_", " ") for label in rows.pop("x")]
     low, high, step = (_number(value) for value in rows.pop("y"))
+    run = int(rows.pop("run", [str(len(labels))])[0])
     height, left, bottom, top = min(170.0, width * 0.5), 34.0, 22.0, 12.0
     drawing = Drawing(width, height)
     plot_width, plot_height = width - left - 6, height - bottom - top
@@ -604,12 +618,13 @@ def _chart(block: Block, width: float, accent: Color) -> Drawing:
                     )
                 )
         else:
-            points = [
-                part
-                for i, value in enumerate(values)
-                for part in (left + slot * (i + 0.5), y_of(value))
-            ]
-            drawing.add(PolyLine(points, strokeColor=shade, strokeWidth=1.5))
+            for first in range(0, len(values), run):
+                points = [
+                    part
+                    for i, value in enumerate(values[first : first + run], start=first)
+                    for part in (left + slot * (i + 0.5), y_of(value))
+                ]
+                drawing.add(PolyLine(points, strokeColor=shade, strokeWidth=1.5))
         legend_x = left + 6 + series * plot_width / max(len(rows), 2)
         drawing.add(Rect(legend_x, height - 7, 8, 4, fillColor=shade, strokeColor=None))
         drawing.add(_text(legend_x + 12, height - 8, name.replace("_", " "), anchor="start"))

@@ -1,7 +1,7 @@
 """The sample library's queries: read them, find their right passages, make qrels of them.
 
 A right passage is marked by a quotation from the document, not by an id, so the marks survive any
-chunking and any extractor that keeps the letters: blanks, line ends and hyphens do not count.
+chunking and any extractor that keeps the letters: blanks, line ends, hyphens and dashes do not count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 QUERIES_FILE = "queries.jsonl"
 _FIELDS = ("query_id", "group", "text", "document", "answer", "note")
-_HYPHENS = "-\u00ad\u2010\u2011\ufffe\x02"  # the last two: how PDF readers mark a soft line end
+_DASHES = (
+    "-\u00ad\u2010\u2011\u2013\u2212\ufffe\x02"  # last two: soft line ends, as PDF readers say
+)
 _STRAIGHT = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 _QUOTED_IN_ERRORS_CHARS = 60
 
@@ -115,11 +117,11 @@ def _parse(line: str, *, where: str) -> SampleQuery:
 
 
 def locate(document_text: str, quotation: str) -> tuple[int, int]:
-    """Find the one place where a text says a quotation, whatever the line ends and hyphens.
+    """Find the one place where a text says a quotation, whatever the line ends and dashes.
 
     Args:
         document_text: Text of the whole document.
-        quotation: Exact words. Blanks, hyphens, the slant of quotation marks and ligatures may
+        quotation: Exact words. Blanks, hyphens, dashes, the slant of quotation marks and ligatures may
             differ from the document's.
 
     Returns:
@@ -160,12 +162,12 @@ class _Letters:
 
 
 def _letters_of(character: str) -> str:
-    if character.isspace() or character in _HYPHENS:
+    if character.isspace() or character in _DASHES:
         return ""
     if character.isascii():
         return character
     folded = unicodedata.normalize("NFKC", character).translate(_STRAIGHT)
-    return "".join(part for part in folded if not part.isspace() and part not in _HYPHENS)
+    return "".join(part for part in folded if not part.isspace() and part not in _DASHES)
 
 
 def sample_qrels(

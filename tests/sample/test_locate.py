@@ -22,6 +22,7 @@ from core.records import Document, Passage, make_passage_id
         ("an e\ufb00ect of \ufb01re", "effect of fire", "e\ufb00ect of \ufb01re"),
         ("it is \u201cso\u201d", 'is "so"', "is \u201cso\u201d"),
         ("2,950\u00a0m away", "2,950 m", "2,950\u00a0m"),
+        ("sill at \u20132.60 m", "at -2.60", "at \u20132.60"),
     ],
     ids=[
         "plain",
@@ -32,6 +33,7 @@ from core.records import Document, Passage, make_passage_id
         "ligature",
         "quotes",
         "no-break",
+        "minus",
     ],
 )
 def test_locate_looks_through_line_ends_and_letter_forms(
