@@ -1,0 +1,428 @@
+"""Measure encoders, BM25 and their fusion on a collection with known answers.
+
+Everything is the same for every system: the texts (title and text joined once), the corpus, the
+tie rule, the depth, the queries. Dense search is exact. Vectors are kept in a workspace by encoder
+fingerprint and text, so a second run embeds nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.documents.chunking import chunk_document
+from core.encoders.spec import TextKind
+from core.errors import UsageError
+from core.evaluation.beir import DEFAULT_SPLIT, read_beir, sample_passages
+from core.evaluation.measures import DEPTH, per_query
+from core.evaluation.records import Evaluation, Measured, MeasuredSystem
+from core.evaluation.significance import bootstrap_mean, paired_difference
+from core.library.embedding import embed_texts
+from core.monitor import Progress, SilentMonitor, raise_if_stopped
+from core.records import Document, Family, Page, Ranking, SystemInfo, TextSource, Unit
+from core.search.dense import DenseIndex
+from core.search.fusion import reciprocal_rank_fusion
+from core.search.lexical import LexicalIndex
+from core.search.order import best_positions, make_ranking
+from core.settings import ChunkingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from core.encoders.protocol import Encoder
+    from core.evaluation.beir import Collection
+    from core.monitor import Monitor
+    from core.store import Workspace
+
+    CountTokens = Callable[[Sequence[str]], Sequence[int]]
+
+BM25 = SystemInfo(system_id="bm25", family=Family.LEXICAL, label="BM25")
+RRF = SystemInfo(system_id="rrf", family=Family.FUSION, label="RRF of both arms")
+PASSAGE_TOKENS = 512  # documents up to here stay whole when the unit is a passage
+_LOOK_AT = 1000  # texts whose tokens are counted to tell the share that was cut
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """What is embedded and scored: whole documents, or passages that stand for theirs.
+
+    Attributes:
+        doc_ids: ``n`` document ids, ascending.
+        texts: ``m`` texts.
+        owner: ``(m,)`` position in ``doc_ids`` of each text's document.
+        one_to_one: Whether text i is document i.
+    """
+
+    doc_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    owner: NDArray[np.int64]
+    one_to_one: bool
+
+
+def evaluate_beir(
+    folder: Path,
+    encoders: Sequence[Encoder],
+    *,
+    unit: Unit = Unit.DOCUMENT,
+    split: str = DEFAULT_SPLIT,
+    sample: int | None = None,
+    seed: int = 0,
+    workspace: Workspace | None = None,
+    count_tokens: CountTokens | None = None,
+    monitor: Monitor | None = None,
+) -> Evaluation:
+    """Measure a BEIR folder: every encoder, BM25 and, with two arms, their fusion.
+
+    Args:
+        folder: With corpus.jsonl, queries.jsonl, qrels/<split>.tsv and maybe qrels/<split>_<L>.tsv.
+        encoders: Usually a pair; more are measured beside it. The arms of the difference are the
+            first diffusion and the first autoregressive encoder, else the first two.
+        unit: ``DOCUMENT`` gives each encoder whole documents up to its limit, which is what
+            published BEIR figures measure. ``PASSAGE`` cuts documents of more than 512 tokens
+            into passages, for BM25 as well, and ranks documents by their best passage.
+        split: Of the qrels.
+        sample: Keep the relevant documents and this many minus those others; None for all.
+        seed: Of the sample, the bootstrap and the test.
+        workspace: Where vectors are kept; None to embed everything anew.
+        count_tokens: Neutral counter for ``PASSAGE``; 4 tokens to 3 words if not given.
+        monitor: Told of the progress, asked whether to stop.
+
+    Raises:
+        DatasetError: If the folder is not as it should be; names file and line.
+        UsageError: If two encoders share an id but are not the same, or sampling is impossible.
+        EncodingError: If an encoder fails.
+        StoppedError: If the monitor asks to stop; vectors made before are kept in the workspace.
+    """
+    started = time.perf_counter()
+    monitor = monitor or SilentMonitor()
+    dataset = read_beir(folder, split=split)
+    if sample is not None:
+        dataset = sample_passages(dataset, count=sample, seed=seed)
+    named = _named(encoders)
+    whole = dataset.whole
+    units = _cut(whole.documents, unit, count_tokens)
+    queries = tuple(
+        dict.fromkeys(text for part in (whole, *dataset.lengths) for text in part.queries.values())
+    )
+    vectors = {
+        info.system_id: _Vectors(encoder, units, queries, workspace=workspace, monitor=monitor)
+        for info, encoder in named
+    }
+    parts = []
+    for part in (whole, *dataset.lengths):
+        raise_if_stopped(monitor)
+        parts.append(
+            _measure(part, units, named, vectors, query_texts=queries, seed=seed, monitor=monitor)
+        )
+    notes = list(dict.fromkeys(note for part in (whole, *dataset.lengths) for note in part.notes))
+    if not units.one_to_one:
+        notes.append(
+            f"{len(units.doc_ids):,} documents were cut into {len(units.texts):,} passages of up "
+            f"to {PASSAGE_TOKENS} tokens; a document counts by its best passage."
+        )
+    arms = _arms([info for info, _ in named])
+    cut_share = {info.system_id: _cut_share(encoder, units.texts) for info, encoder in named}
+    notes.extend(_cut_notes(named, cut_share))
+    return Evaluation(
+        dataset=whole.name,
+        unit=unit,
+        whole=parts[0],
+        lengths=tuple(parts[1:]),
+        arms=arms,
+        seconds=time.perf_counter() - started,
+        notes=tuple(notes),
+        cut_share=cut_share,
+    )
+
+
+def measure_runs(
+    qrels: Mapping[str, Mapping[str, int]],
+    runs: Mapping[str, tuple[SystemInfo, Sequence[Ranking]]],
+    *,
+    name: str,
+    passages: int,
+    length: int | None = None,
+    seed: int = 0,
+) -> Measured:
+    """Measure runs that are there already: of our own systems, or imported.
+
+    Args:
+        qrels: Grades by query id and passage id.
+        runs: By system id; the two arms are found by family, else they are the first two.
+        name: Of the collection.
+        passages: How many were ranked.
+        length: Nominal length, where it has one.
+        seed: Of the bootstrap and the test.
+    """
+    systems = []
+    for info, rankings in runs.values():
+        values = per_query(qrels, rankings)
+        systems.append(
+            MeasuredSystem(
+                system_id=info.system_id,
+                family=info.family,
+                label=info.label,
+                measures={
+                    measure: bootstrap_mean(found, seed=seed) for measure, found in values.items()
+                },
+                per_query=values,
+                rankings=tuple(rankings),
+            )
+        )
+    arms = _arms([info for info, _ in runs.values()])
+    by_id = {system.system_id: system for system in systems}
+    return Measured(
+        name=name,
+        length=length,
+        systems=tuple(systems),
+        difference={}
+        if arms is None
+        else {
+            measure: paired_difference(
+                by_id[arms[0]].per_query[measure], by_id[arms[1]].per_query[measure], seed=seed
+            )
+            for measure in by_id[arms[0]].per_query
+        },
+        query_ids=tuple(qrels),
+        passages=passages,
+    )
+
+
+# -- systems -------------------------------------------------------------------------------
+
+
+def _named(encoders: Sequence[Encoder]) -> list[tuple[SystemInfo, Encoder]]:
+    """Give every encoder an id of its own; the same encoder twice becomes x and x#2."""
+    named: list[tuple[SystemInfo, Encoder]] = []
+    seen: dict[str, int] = {}
+    for encoder in encoders:
+        spec = encoder.spec
+        seen[spec.encoder_id] = seen.get(spec.encoder_id, 0) + 1
+        count = seen[spec.encoder_id]
+        suffix = f"#{count}" if count > 1 else ""
+        info = SystemInfo(spec.encoder_id + suffix, spec.family, spec.label + suffix)
+        if info.system_id in (BM25.system_id, RRF.system_id):
+            raise UsageError(f"An encoder cannot be called {info.system_id!r}; rename it.")
+        named.append((info, encoder))
+    return named
+
+
+def _arms(infos: Sequence[SystemInfo]) -> tuple[str, str] | None:
+    diffusion = next((i.system_id for i in infos if i.family is Family.DIFFUSION), None)
+    causal = next((i.system_id for i in infos if i.family is Family.AUTOREGRESSIVE), None)
+    if diffusion is not None and causal is not None:
+        return diffusion, causal
+    beside = (Family.LEXICAL, Family.FUSION)
+    encoders = [info.system_id for info in infos if info.family not in beside]
+    return (encoders[0], encoders[1]) if len(encoders) > 1 else None
+
+
+def _measure(
+    collection: Collection,
+    units: _Units,
+    named: Sequence[tuple[SystemInfo, Encoder]],
+    vectors: Mapping[str, _Vectors],
+    *,
+    query_texts: Sequence[str],
+    seed: int,
+    monitor: Monitor,
+) -> Measured:
+    part, chosen = _part(units, collection)
+    rows = {text: row for row, text in enumerate(query_texts)}
+    query_ids = tuple(collection.queries)
+    query_rows = [rows[collection.queries[query_id]] for query_id in query_ids]
+    runs: dict[str, tuple[SystemInfo, Sequence[Ranking]]] = {}
+    for info, _ in named:
+        index = DenseIndex(
+            [f"u{position:09d}" for position in range(len(part.texts))],
+            vectors[info.system_id].passages[chosen],
+        )
+        query_vectors = vectors[info.system_id].queries
+        scores = (index.scores(query_vectors[row]) for row in query_rows)
+        runs[info.system_id] = (
+            info,
+            _rankings(part, query_ids, scores, info=info, floor=-np.inf, monitor=monitor),
+        )
+    lexical = LexicalIndex([f"u{position:09d}" for position in range(len(part.texts))], part.texts)
+    scores = (lexical.scores(collection.queries[query_id]) for query_id in query_ids)
+    runs[BM25.system_id] = (
+        BM25,
+        _rankings(part, query_ids, scores, info=BM25, floor=0.0, monitor=monitor),
+    )
+    arms = _arms([info for info, _ in named])
+    if arms is not None:
+        pairs = zip(runs[arms[0]][1], runs[arms[1]][1], strict=True)
+        fused = [reciprocal_rank_fusion(pair, k=DEPTH, system_id=RRF.system_id) for pair in pairs]
+        runs[RRF.system_id] = (RRF, fused)
+    monitor.report(Progress(f"measuring {collection.name}", len(query_ids), len(query_ids)))
+    return measure_runs(
+        collection.qrels,
+        runs,
+        name=collection.name,
+        passages=len(part.doc_ids),
+        length=collection.length,
+        seed=seed,
+    )
+
+
+def _rankings(
+    units: _Units,
+    query_ids: Sequence[str],
+    scores: Iterator[NDArray[np.float32]],
+    *,
+    info: SystemInfo,
+    floor: float,
+    monitor: Monitor,
+) -> list[Ranking]:
+    """Rank documents by their best unit; what does not score above the floor is not found."""
+    rankings = []
+    for place, (query_id, unit_scores) in enumerate(zip(query_ids, scores, strict=True)):
+        if place % 50 == 0:
+            raise_if_stopped(monitor)
+            monitor.report(Progress(f"searching ({info.label})", place, len(query_ids)))
+        by_document = unit_scores
+        if not units.one_to_one:
+            by_document = np.full(len(units.doc_ids), -np.inf, dtype=np.float32)
+            np.maximum.at(by_document, units.owner, unit_scores)
+        # One more than needed: BEIR leaves a document out that is the query itself.
+        positions = best_positions(by_document, k=DEPTH + 1)
+        found = [
+            position
+            for position in positions.tolist()
+            if by_document[position] > floor and units.doc_ids[position] != query_id
+        ]
+        rankings.append(
+            make_ranking(
+                units.doc_ids,
+                by_document,
+                np.array(found[:DEPTH], dtype=np.int64),
+                query_id=query_id,
+                system_id=info.system_id,
+            )
+        )
+    return rankings
+
+
+class _Vectors:
+    """One encoder's vectors of all units and all queries, from the workspace where it has them."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        units: _Units,
+        queries: Sequence[str],
+        *,
+        workspace: Workspace | None,
+        monitor: Monitor,
+    ) -> None:
+        self.passages = _embed(encoder, units.texts, TextKind.PASSAGE, workspace, monitor)
+        self.queries = _embed(encoder, queries, TextKind.QUERY, workspace, monitor)
+
+
+def _embed(
+    encoder: Encoder,
+    texts: Sequence[str],
+    kind: TextKind,
+    workspace: Workspace | None,
+    monitor: Monitor,
+) -> NDArray[np.float32]:
+    if workspace is None:
+        return encoder.encode(texts, kind=kind, monitor=monitor)
+    what = "queries" if kind is TextKind.QUERY else "passages"
+    stage = f"embedding {what} ({encoder.spec.label})"
+    embed_texts(workspace, encoder, texts, kind=kind, monitor=monitor, stage=stage)
+    return workspace.vectors(encoder.fingerprint, texts, kind=kind)
+
+
+# -- units ---------------------------------------------------------------------------------
+
+
+def _cut(documents: Mapping[str, str], unit: Unit, count_tokens: CountTokens | None) -> _Units:
+    doc_ids = tuple(documents)
+    if unit is Unit.DOCUMENT:
+        texts = tuple(documents.values())
+        return _Units(doc_ids, texts, np.arange(len(texts)), one_to_one=True)
+    settings = ChunkingSettings(chunk_tokens=PASSAGE_TOKENS, overlap_tokens=0)
+    texts_of = [
+        _passages(text, count_tokens or _tokens_by_words, settings) for text in documents.values()
+    ]
+    owner = [position for position, texts in enumerate(texts_of) for _ in texts]
+    return _Units(
+        doc_ids,
+        tuple(text for texts in texts_of for text in texts),
+        np.array(owner, dtype=np.int64),
+        one_to_one=len(owner) == len(doc_ids),
+    )
+
+
+def _passages(text: str, count_tokens: CountTokens, settings: ChunkingSettings) -> tuple[str, ...]:
+    if count_tokens([text])[0] <= settings.chunk_tokens:
+        return (text,)
+    page = Page(
+        page_number=1,
+        start=0,
+        end=len(text),
+        width=0.0,
+        height=0.0,
+        char_boxes=np.empty((0, 4), dtype=np.float32),
+        text_source=TextSource.PLAIN,
+    )
+    document = Document(
+        doc_id="d0",
+        name="",
+        sha256="",
+        media_type="text/plain",
+        text=text,
+        pages=(page,),
+        size_bytes=0,
+    )
+    passages = chunk_document(document, count_tokens=count_tokens, settings=settings)
+    return tuple(passage.text for passage in passages) or (text,)
+
+
+def _tokens_by_words(texts: Sequence[str]) -> list[int]:
+    return [-(-4 * len(text.split()) // 3) for text in texts]  # 4 tokens to 3 words, rounded up
+
+
+def _part(units: _Units, collection: Collection) -> tuple[_Units, NDArray[np.int64]]:
+    """Return the units of a collection's documents and their positions among all units."""
+    if len(collection.documents) == len(units.doc_ids):
+        return units, np.arange(len(units.texts))
+    kept = [place for place, doc_id in enumerate(units.doc_ids) if doc_id in collection.documents]
+    chosen = np.flatnonzero(np.isin(units.owner, kept))
+    new_place = {place: new for new, place in enumerate(kept)}
+    part = _Units(
+        tuple(units.doc_ids[place] for place in kept),
+        tuple(units.texts[position] for position in chosen.tolist()),
+        np.array([new_place[place] for place in units.owner[chosen].tolist()], dtype=np.int64),
+        one_to_one=units.one_to_one,
+    )
+    return part, chosen
+
+
+# -- what was cut --------------------------------------------------------------------------
+
+
+def _cut_share(encoder: Encoder, texts: Sequence[str]) -> float:
+    """Share of the texts longer than the encoder's limit, over up to 1,000 spread evenly."""
+    places = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _LOOK_AT)).astype(int))
+    received = encoder.received([texts[place] for place in places], kind=TextKind.PASSAGE)
+    return sum(one.tokens_dropped > 0 for one in received) / len(received)
+
+
+def _cut_notes(
+    named: Sequence[tuple[SystemInfo, Encoder]], cut_share: Mapping[str, float]
+) -> Iterator[str]:
+    for info, encoder in named:
+        share = cut_share[info.system_id]
+        if share > 0:
+            yield (
+                f"{info.label} was cut at {encoder.spec.max_tokens:,} tokens on "
+                f"{100 * share:.0f} % of the texts."
+            )

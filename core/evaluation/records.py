@@ -1,0 +1,91 @@
+"""What an evaluation is: measures of every system with intervals, and what lies between the arms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from core.evaluation.significance import Difference, Interval
+    from core.records import Family, Ranking, Unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredSystem:
+    """One system's figures on one collection.
+
+    Attributes:
+        system_id: An encoder's id, ``bm25`` or ``rrf``.
+        family: Diffusion, autoregressive, reference, lexical, fusion or imported.
+        label: Name for people.
+        measures: By name of measure: mean and interval.
+        per_query: By name of measure: ``(queries,)``.
+        rankings: Its run, a ranking per query.
+    """
+
+    system_id: str
+    family: Family
+    label: str
+    measures: Mapping[str, Interval]
+    per_query: Mapping[str, NDArray[np.float64]]
+    rankings: tuple[Ranking, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Every system on one collection.
+
+    Attributes:
+        name: Of the collection.
+        length: Nominal length in tokens; None for the whole.
+        systems: In the order they were given, BM25 and fusion last.
+        difference: By name of measure: first arm minus second arm; empty without two arms.
+        query_ids: In the order of every ``per_query``.
+        passages: Documents that were ranked.
+    """
+
+    name: str
+    length: int | None
+    systems: tuple[MeasuredSystem, ...]
+    difference: Mapping[str, Difference]
+    query_ids: tuple[str, ...]
+    passages: int
+
+    @property
+    def queries(self) -> int:
+        """How many queries were measured."""
+        return len(self.query_ids)
+
+    def system(self, system_id: str) -> MeasuredSystem | None:
+        """Return one system; None if it is not there."""
+        return next((one for one in self.systems if one.system_id == system_id), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A data set measured.
+
+    Attributes:
+        dataset: The folder's name.
+        unit: Documents whole, or cut into passages and ranked by their best one.
+        whole: The whole collection.
+        lengths: Its parts by nominal length, shortest first; none for ordinary sets.
+        arms: System ids of the two arms that ``difference`` compares; None with fewer than two.
+        seconds: Wall clock of everything, embedding included.
+        notes: What a reader has to know, each a sentence.
+        cut_share: By encoder id: share of the texts that were longer than its limit.
+    """
+
+    dataset: str
+    unit: Unit
+    whole: Measured
+    lengths: tuple[Measured, ...]
+    arms: tuple[str, str] | None
+    seconds: float
+    notes: tuple[str, ...] = ()
+    cut_share: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,145 @@
+"""An evaluation as a table for the terminal and as JSON for other tools."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from core.evaluation.measures import MEASURES
+from core.evaluation.significance import holm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from core.evaluation.records import Evaluation, Measured
+    from core.evaluation.significance import Difference, Interval
+
+
+def to_fields(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as plain values.
+
+    ``dataset`` to ``seconds`` are the shape that other tools read; ``lengths``, ``holm``,
+    ``arms``, ``cut_share`` and ``notes`` come on top.
+    """
+    whole = evaluation.whole
+    return {
+        "dataset": evaluation.dataset,
+        "unit": evaluation.unit.value,
+        "systems": _systems_fields(whole),
+        "difference": _difference_fields(whole.difference),
+        "queries": whole.queries,
+        "passages": whole.passages,
+        "seconds": round(evaluation.seconds, 3),
+        "arms": None if evaluation.arms is None else list(evaluation.arms),
+        "holm": _holm_fields(whole.difference),
+        "lengths": [
+            {
+                "length": part.length,
+                "systems": _systems_fields(part),
+                "difference": _difference_fields(part.difference),
+                "holm": _holm_fields(part.difference),
+                "queries": part.queries,
+                "passages": part.passages,
+            }
+            for part in evaluation.lengths
+        ],
+        "cut_share": dict(evaluation.cut_share),
+        "notes": list(evaluation.notes),
+    }
+
+
+def to_json(evaluation: Evaluation) -> str:
+    """Return an evaluation as JSON text."""
+    return json.dumps(to_fields(evaluation), indent=2, allow_nan=False) + "\n"
+
+
+def to_text(evaluation: Evaluation) -> str:
+    """Return an evaluation as a plain text table."""
+    whole = evaluation.whole
+    lines = [
+        f"{evaluation.dataset}: {whole.queries:,} queries, {whole.passages:,} documents, "
+        f"unit {evaluation.unit.value}, {evaluation.seconds:.1f} s",
+        *(f"  {note}" for note in evaluation.notes),
+        "",
+        *_measured_lines(whole, evaluation.arms),
+    ]
+    for part in evaluation.lengths:
+        lines += [
+            "",
+            f"length {part.length:,}: {part.queries:,} queries, {part.passages:,} documents",
+            *_measured_lines(part, evaluation.arms),
+        ]
+    lines += [
+        "",
+        "[low, high]: 95 % bootstrap interval over queries. p: two-sided paired randomisation "
+        "test; Holm: adjusted for the measures of the table.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+# -- parts ---------------------------------------------------------------------------------
+
+
+def _interval_fields(interval: Interval | Difference) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+def _systems_fields(measured: Measured) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": system.system_id,
+            "family": system.family.value,
+            "measures": {
+                name: _interval_fields(interval) for name, interval in system.measures.items()
+            },
+        }
+        for system in measured.systems
+    ]
+
+
+def _difference_fields(difference: Mapping[str, Difference]) -> dict[str, dict[str, float]]:
+    return {
+        name: {**_interval_fields(one), "p_value": one.p_value} for name, one in difference.items()
+    }
+
+
+def _holm_fields(difference: Mapping[str, Difference]) -> dict[str, float]:
+    return holm({name: one.p_value for name, one in difference.items()})
+
+
+def _measured_lines(measured: Measured, arms: tuple[str, str] | None) -> list[str]:
+    rows: list[tuple[str, ...]] = [("system", *MEASURES)]
+    rows += [
+        (system.system_id, *(_interval_text(system.measures[name]) for name in MEASURES))
+        for system in measured.systems
+    ]
+    if arms is not None and measured.difference:
+        adjusted = _holm_fields(measured.difference)
+        ordered = [measured.difference[name] for name in MEASURES]
+        rows.append(("difference", *(_interval_text(one, signed=True) for one in ordered)))
+        rows.append(
+            (
+                "p (Holm)",
+                *(
+                    f"{one.p_value:.4f} ({adjusted[name]:.4f})"
+                    for name, one in zip(MEASURES, ordered, strict=True)
+                ),
+            )
+        )
+    lines = _table(rows)
+    if arms is not None and measured.difference:
+        lines.append(f"difference: {arms[0]} minus {arms[1]}")
+    return lines
+
+
+def _interval_text(interval: Interval | Difference, *, signed: bool = False) -> str:
+    form = "+.3f" if signed else ".3f"
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

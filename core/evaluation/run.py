@@ -1,0 +1,87 @@
+"""`python -m core evaluate` without the command line: measure a folder, keep what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.comparison.export import to_trec_run
+from core.errors import DatasetError
+from core.evaluation.beir import DEFAULT_SPLIT
+from core.evaluation.evaluate import evaluate_beir
+from core.evaluation.render import to_json
+from core.records import Unit
+from core.store import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from core.encoders.protocol import Encoder
+    from core.evaluation.evaluate import CountTokens
+    from core.evaluation.records import Evaluation
+    from core.monitor import Monitor
+
+
+def run_evaluation(
+    folder: Path,
+    encoders: Sequence[Encoder],
+    *,
+    unit: Unit = Unit.DOCUMENT,
+    split: str = DEFAULT_SPLIT,
+    sample: int | None = None,
+    seed: int = 0,
+    vector_cache: Path | None = None,
+    json_path: Path | None = None,
+    runs_folder: Path | None = None,
+    count_tokens: CountTokens | None = None,
+    monitor: Monitor | None = None,
+) -> Evaluation:
+    """Measure a BEIR folder; see `core.evaluation.evaluate.evaluate_beir`.
+
+    Args:
+        folder: In BEIR's layout.
+        encoders: The pair, and maybe more.
+        unit: Documents whole, or cut into passages.
+        split: Of the qrels.
+        sample: ``--sample-passages``.
+        seed: Of the sample, the bootstrap and the test.
+        vector_cache: Folder of a workspace for the vectors; made when it is not there.
+        json_path: Where to write the JSON.
+        runs_folder: Where to write ``<system id>.trec`` for every system.
+        count_tokens: Neutral counter, for cutting into passages.
+        monitor: Told of the progress, asked whether to stop.
+
+    Raises:
+        DatasetError: If the folder is not as it should be, or a result cannot be written.
+        WorkspaceLockedError: If another process has the vector cache open.
+    """
+    workspace = None if vector_cache is None else Workspace.open(vector_cache)
+    try:
+        evaluation = evaluate_beir(
+            folder,
+            encoders,
+            unit=unit,
+            split=split,
+            sample=sample,
+            seed=seed,
+            workspace=workspace,
+            count_tokens=count_tokens,
+            monitor=monitor,
+        )
+    finally:
+        if workspace is not None:
+            workspace.close()
+    try:
+        if json_path is not None:
+            json_path.parent.mkdir(parents=True, exist_ok=True)
+            json_path.write_text(to_json(evaluation), encoding="utf-8")
+        if runs_folder is not None:
+            runs_folder.mkdir(parents=True, exist_ok=True)
+            for system in evaluation.whole.systems:
+                name = system.system_id.replace("/", "_").replace("#", "_")
+                run = to_trec_run(system.rankings, tag=system.system_id)
+                (runs_folder / f"{name}.trec").write_text(run, encoding="utf-8")
+    except OSError as exc:
+        msg = f"{exc.filename} cannot be written: {exc.strerror}. Choose another place."
+        raise DatasetError(msg) from exc
+    return evaluation
