@@ -6,25 +6,63 @@ holds no user interface and no globals; it is safe to call from several threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import hashlib
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from core.comparison.calibration import Background
+from core.comparison.compare import RANKING_DEPTH, CorpusScores, SystemResult, compare
+from core.comparison.records import from_json, to_json
+from core.documents import boxes_for_range, render_page, sentence_spans
+from core.encoders.pool import LoadState
+from core.encoders.spec import TextKind
+from core.errors import (
+    EncoderError,
+    InvalidDepthError,
+    UnknownNameError,
+    WorkspaceDamagedError,
+)
+from core.evaluation.sample import load_sample_queries, sample_qrels
+from core.laboratory.arms import make_bench
+from core.laboratory.evidence import shared_best_sentence
+from core.laboratory.results import from_json as result_from_json
+from core.laboratory.results import to_json as result_to_json
+from core.library import Library
+from core.library.embedding import embed_texts
+from core.monitor import Progress, SilentMonitor
+from core.records import Family, Query, Ranking, SystemInfo
+from core.search import SystemAnswer
+from core.settings import K_RANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from core.comparison.records import Comparison
     from core.documents import PageBoxes
-    from core.library import SourceFile
+    from core.encoders.pool import EncoderPool
+    from core.encoders.protocol import Encoder
+    from core.encoders.spec import EncoderSpec
+    from core.laboratory.arms import Bench
+    from core.library import SearchView, SourceFile
     from core.monitor import Monitor
     from core.records import (
         Document,
         DocumentReport,
-        Family,
         IngestionReport,
+        Judgment,
         Passage,
         ReceivedText,
     )
-    from core.settings import WorkspaceSettings
+    from core.settings import ExtractionLimits, WorkspaceSettings
+    from core.store import Workspace
+
+    CountTokens = Callable[[Sequence[str]], Sequence[int]]
+
+R = TypeVar("R")
+
+LEXICAL = SystemInfo("bm25", Family.LEXICAL, "BM25")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +116,38 @@ class SavedComparison:
 
 
 class Workbench:
-    """One library, two encoders, and everything a user can ask of them."""
+    """One library, two encoders, and everything a user can ask of them.
+
+    Args:
+        workspace: Open; closed by `close`.
+        pool: The encoders.
+        count_tokens: The neutral counter for passage budgets.
+        limits: What reading one file may cost.
+        sample: Folder of the sample library when this is it; its queries become the examples.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        pool: EncoderPool,
+        count_tokens: CountTokens,
+        limits: ExtractionLimits | None = None,
+        sample: Path | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.pool = pool
+        self.library = Library(
+            workspace, encoders=self._encoder, count_tokens=count_tokens, limits=limits
+        )
+        self._sample = sample
+        self._lock = threading.Lock()
+        self._examples: tuple[str, tuple[ExampleQuery, ...]] | None = None
+        self._bench: tuple[object, Bench] | None = None
+
+    def close(self) -> None:
+        """Close the workspace."""
+        self.workspace.close()
 
     # -- library ---------------------------------------------------------------------------
 
@@ -89,20 +158,21 @@ class Workbench:
 
         Raises:
             DiskFullError: What was indexed before stays.
+            EncoderError: After the other arm has finished; the documents stay.
         """
-        raise NotImplementedError
+        return self.library.add_files(files, encoder_ids=self._arm_ids(), monitor=monitor)
 
     def embed_missing(self, *, monitor: Monitor | None = None) -> IngestionReport:
         """Embed what the current pair and settings have no vectors for (after Stop, or a change)."""
-        raise NotImplementedError
+        return self.library.embed_missing(self._arm_ids(), monitor=monitor)
 
     def remove_document(self, doc_id: str) -> None:
-        """Forget a document, its passages and its place in the index."""
-        raise NotImplementedError
+        """Forget a document, its passages and its place in the index; judgments on it stay."""
+        self.library.remove(doc_id)
 
     def documents(self) -> tuple[DocumentReport, ...]:
         """Return a line per document, in order of name."""
-        raise NotImplementedError
+        return self.library.documents()
 
     def document(self, doc_id: str) -> Document:
         """Return one document whole.
@@ -110,32 +180,69 @@ class Workbench:
         Raises:
             UnknownNameError: If the library does not hold it.
         """
-        raise NotImplementedError
+        return self.library.document(doc_id)
 
     def passage(self, passage_id: str) -> Passage:
         """Return one passage of the current chunking."""
-        raise NotImplementedError
+        return self.library.passage(passage_id)
 
     def passage_count(self) -> int:
         """Return how many passages the current chunking has."""
-        raise NotImplementedError
+        chunked = self.workspace.chunked(self.settings.chunking.key)
+        return sum(passages for passages, _tokens in chunked.values())
 
     def arms(self) -> tuple[ArmStatus, ...]:
         """Return the state of both encoders without loading anything."""
-        raise NotImplementedError
+        texts = [passage.text for passage in self.library.passages()]
+        found = []
+        for spec in self._arm_specs():
+            state, problem = self.pool.state(spec.encoder_id)
+            embedded = 0
+            if state is LoadState.READY:
+                fingerprint = self._encoder(spec.encoder_id).fingerprint
+                embedded = len(texts) - len(self.workspace.missing(fingerprint, texts))
+            found.append(
+                ArmStatus(
+                    system_id=spec.encoder_id,
+                    family=spec.family,
+                    label=spec.label,
+                    state=state.value,
+                    problem=problem,
+                    passages_embedded=embedded,
+                    passages=len(texts),
+                )
+            )
+        return tuple(found)
 
     # -- settings --------------------------------------------------------------------------
 
     @property
     def settings(self) -> WorkspaceSettings:
         """What this library remembers."""
-        raise NotImplementedError
+        return self.library.settings
 
     def change_settings(
         self, settings: WorkspaceSettings, *, monitor: Monitor | None = None
     ) -> None:
-        """Keep new settings; re-chunks when chunking changed. Vectors that fit are reused."""
-        raise NotImplementedError
+        """Keep new settings; re-chunks when chunking changed. Vectors that fit are reused.
+
+        Raises:
+            UnknownNameError: If nobody knows the pair.
+            EncoderError: If an arm cannot be loaded; the settings are kept all the same.
+        """
+        self.pool.registry.arms(settings.pair_id)
+        before = self.settings
+        if replace(settings, chunking=before.chunking) != before:
+            self.workspace.put_settings(replace(settings, chunking=before.chunking))
+        if settings.chunking != before.chunking:
+            self.library.rechunk(settings.chunking, encoder_ids=self._arm_ids(), monitor=monitor)
+        elif replace(settings, k=before.k) != before and self.documents():
+            self.embed_missing(monitor=monitor)
+
+    def token_limit(self) -> int:
+        """Return the limit both arms run at: the user's, or the smaller of their own."""
+        own = [spec.max_tokens for spec in self._arm_specs()]
+        return min([self.settings.max_tokens or min(own), *own])
 
     # -- asking ----------------------------------------------------------------------------
 
@@ -146,25 +253,183 @@ class Workbench:
 
         Raises:
             InvalidQueryError: Empty or over `MAX_QUERY_CHARS`.
+            InvalidDepthError: If k is outside what is offered.
             EmptyLibraryError: Nothing has been indexed.
         """
-        raise NotImplementedError
+        settings = self.settings
+        depth = settings.k if k is None else k
+        if not K_RANGE[0] <= depth <= K_RANGE[1]:
+            msg = f"k is {depth}; choose a whole number from {K_RANGE[0]} to {K_RANGE[1]}."
+            raise InvalidDepthError(msg)
+        monitor = monitor or SilentMonitor()
+        specs = self._arm_specs()
+        systems = [SystemInfo(s.encoder_id, s.family, s.label) for s in specs]
+        monitor.report(Progress("loading the encoders", 0, 0))
+        view = self.library.view([*systems, LEXICAL])
+        monitor.report(Progress("asking", 0, len(systems) + 1))
+        query = Query(_query_id(text), text)
+        found = view.searcher.search(query, k=max(depth, RANKING_DEPTH))
+        results, backgrounds = [], {}
+        for info in (*systems, LEXICAL):
+            outcome = found.outcomes[info.system_id]
+            if not isinstance(outcome, SystemAnswer):
+                empty = Ranking(query.query_id, info.system_id, ())
+                results.append(SystemResult(info, empty, failure=outcome.reason))
+                continue
+            scores = None
+            if outcome.scores is not None:
+                scores = CorpusScores(
+                    view.searcher.passage_ids,
+                    outcome.scores,
+                    positive_only=info.family is Family.LEXICAL,
+                )
+            result = SystemResult(
+                info,
+                outcome.ranking,
+                scores=scores,
+                seconds=outcome.encode_seconds + outcome.search_seconds,
+            )
+            if info.family is not Family.LEXICAL:
+                encoder = self._encoder(info.system_id)
+                monitor.report(Progress("calibrating scores", 0, 0, info.label))
+                backgrounds[info.system_id] = self._background(encoder, view, monitor)
+                result = replace(
+                    result,
+                    fingerprint=encoder.fingerprint,
+                    max_tokens=self.token_limit(),
+                    received=encoder.received([text], kind=TextKind.QUERY)[0],
+                )
+            results.append(result)
+        return compare(
+            query,
+            results,
+            backgrounds,
+            k=depth,
+            passages=view.by_id,
+            document_names={report.doc_id: report.name for report in self.documents()},
+            corpus_size=len(view.passages),
+            arms=(specs[0].encoder_id, specs[1].encoder_id),
+            unit=settings.chunking.unit,
+            pair_id=settings.pair_id,
+        )
 
     def received(self, text: str) -> dict[str, ReceivedText]:
         """Return what each encoder gets for a query, by system id."""
-        raise NotImplementedError
+        return self._received(text, TextKind.QUERY)
 
     def received_passage(self, passage_id: str) -> dict[str, ReceivedText]:
         """Return what each encoder got for a passage, by system id."""
-        raise NotImplementedError
+        return self._received(self.passage(passage_id).text, TextKind.PASSAGE)
 
     def best_sentences(self, query: str, passage_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Return, per passage, the range in its text of the sentence nearest to the query."""
-        raise NotImplementedError
+        """Return, per passage, the range in its text of the sentence nearest to the query.
+
+        Both arms have the same say (`core.laboratory.evidence.shared_best_sentence`). Sentence
+        embeddings are kept, so the second look at a passage costs nothing.
+        """
+        texts = {passage_id: self.passage(passage_id).text for passage_id in passage_ids}
+        spans = {passage_id: sentence_spans(text) for passage_id, text in texts.items()}
+        sentences = [
+            texts[passage_id][start:end] for passage_id in texts for start, end in spans[passage_id]
+        ]
+        encoders = self._working_encoders()
+        query_vectors = [encoder.encode([query], kind=TextKind.QUERY)[0] for encoder in encoders]
+        vectors = []
+        for encoder in encoders:
+            embed_texts(self.workspace, encoder, sentences)
+            vectors.append(self.workspace.vectors(encoder.fingerprint, sentences))
+        found: dict[str, tuple[int, int]] = {}
+        row = 0
+        for passage_id, text in texts.items():
+            rows = slice(row, row + len(spans[passage_id]))
+            row = rows.stop
+            best = shared_best_sentence(text, query_vectors, [part[rows] for part in vectors])
+            if best is not None and encoders:
+                found[passage_id] = best
+        return found
 
     def examples(self) -> tuple[ExampleQuery, ...]:
         """Return the example queries of this library; none for a user's own."""
-        raise NotImplementedError
+        if self._sample is None:
+            return ()
+        passages = self.library.passages()
+        key = f"{self.settings.chunking.key}:{len(passages)}"
+        with self._lock:
+            if self._examples is not None and self._examples[0] == key:
+                return self._examples[1]
+        queries = load_sample_queries(self._sample)
+        documents = [self.document(report.doc_id) for report in self.documents()]
+        qrels = sample_qrels(queries, documents, passages)
+        found = tuple(
+            ExampleQuery(
+                query.query_id, query.group.value, query.text, tuple(sorted(qrels[query.query_id]))
+            )
+            for query in queries
+        )
+        with self._lock:
+            self._examples = (key, found)
+        return found
+
+    # -- laboratory ------------------------------------------------------------------------
+
+    def bench(self, *, monitor: Monitor | None = None) -> Bench:
+        """Return both arms over this library, for the experiments of `core.laboratory`.
+
+        Raises:
+            EmptyLibraryError: Nothing has been indexed.
+            EncoderError: If an arm cannot be loaded: an experiment needs both.
+        """
+        specs = self._arm_specs()
+        systems = [SystemInfo(s.encoder_id, s.family, s.label) for s in specs]
+        encoder_a, encoder_b = (self._encoder(spec.encoder_id) for spec in specs)
+        view = self.library.view([*systems, LEXICAL])
+        key = (view.corpus_key, encoder_a.fingerprint, encoder_b.fingerprint)
+        with self._lock:
+            if self._bench is not None and self._bench[0] == key:
+                return self._bench[1]
+        doc_ids = sorted({passage.doc_id for passage in view.passages})
+        bench = make_bench(
+            view.passages,
+            [self.document(doc_id) for doc_id in doc_ids],
+            encoders=(encoder_a, encoder_b),
+            vectors=(
+                self.library.embeddings(encoder_a, view.passages),
+                self.library.embeddings(encoder_b, view.passages),
+            ),
+            backgrounds=(
+                self._background(encoder_a, view, monitor),
+                self._background(encoder_b, view, monitor),
+            ),
+            monitor=monitor,
+        )
+        with self._lock:
+            self._bench = (key, bench)
+        return bench
+
+    def experiment(self, key: str, kind: type[R], run: Callable[[Bench], R]) -> R:
+        """Return an experiment's result, from the workspace's cache when it was run before.
+
+        Args:
+            key: From `core.laboratory.results.result_key`; corpus and encoders are added here.
+            kind: Record type of the result.
+            run: Computes it.
+        """
+        bench = self.bench()
+        corpus = hashlib.sha256(
+            "\n".join(passage.passage_id for passage in bench.corpus.passages).encode()
+        ).hexdigest()
+        full = ":".join(
+            ("experiment", key, corpus, bench.a.encoder.fingerprint, bench.b.encoder.fingerprint)
+        )
+        kept = self.workspace.cached_result(full)
+        if kept is not None:
+            try:
+                return result_from_json(kind, kept.decode())
+            except (ValueError, TypeError, KeyError):
+                pass  # an older layout; computed again below
+        result = run(bench)
+        self.workspace.cache_result(full, result_to_json(result).encode())
+        return result
 
     # -- pages -----------------------------------------------------------------------------
 
@@ -174,22 +439,103 @@ class Workbench:
         Raises:
             UnknownNameError: No such document or page, or a plain text document.
         """
-        raise NotImplementedError
+        document = self.document(doc_id)
+        if document.media_type != "application/pdf":
+            msg = f'"{document.name}" is plain text and has no page images.'
+            raise UnknownNameError(msg)
+        if not 1 <= page_number <= len(document.pages):
+            msg = f'"{document.name}" has pages 1 to {len(document.pages)}, not {page_number}.'
+            raise UnknownNameError(msg)
+        return render_page(
+            self.workspace.document_source(doc_id),
+            page_number,
+            width_pixels=width_pixels,
+            password=self.library.password(doc_id),
+        )
 
     def passage_boxes(self, passage_id: str) -> tuple[PageBoxes, ...]:
         """Return where a passage stands on its pages, from stored character boxes."""
-        raise NotImplementedError
+        passage = self.passage(passage_id)
+        return boxes_for_range(self.document(passage.doc_id), passage.start, passage.end)
 
     # -- keeping ---------------------------------------------------------------------------
 
     def save_comparison(self, comparison: Comparison) -> str:
         """Keep a comparison; returns the id its permalink uses."""
-        raise NotImplementedError
+        return self.workspace.save_comparison(
+            to_json(comparison).encode(),
+            query=comparison.query.text,
+            pair_id=comparison.pair_id,
+        )
 
     def saved_comparisons(self) -> tuple[SavedComparison, ...]:
         """Return what was kept, newest first."""
-        raise NotImplementedError
+        return tuple(
+            SavedComparison(kept.comparison_id, kept.query, kept.created, kept.pair_id)
+            for kept in self.workspace.comparisons()
+        )
 
     def load_comparison(self, comparison_id: str) -> Comparison:
-        """Return a kept comparison exactly as it was."""
-        raise NotImplementedError
+        """Return a kept comparison exactly as it was.
+
+        Raises:
+            UnknownNameError: If nothing was kept under this id.
+            WorkspaceDamagedError: If what was kept cannot be read.
+        """
+        kept = self.workspace.comparison(comparison_id)
+        try:
+            return from_json(kept.payload.decode())
+        except ValueError as exc:
+            msg = f"The saved comparison {comparison_id} is damaged; ask the query again."
+            raise WorkspaceDamagedError(msg) from exc
+
+    def judge(self, judgments: Sequence[Judgment]) -> None:
+        """Keep judgments; a new grade for the same characters replaces the old one."""
+        self.workspace.put_judgments(judgments)
+
+    def judgments(self, query_text: str | None = None) -> tuple[Judgment, ...]:
+        """Return what was judged, for one query or all."""
+        return self.workspace.judgments(query_text)
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _arm_specs(self) -> tuple[EncoderSpec, EncoderSpec]:
+        return self.pool.registry.arms(self.settings.pair_id)
+
+    def _arm_ids(self) -> tuple[str, ...]:
+        return tuple(spec.encoder_id for spec in self._arm_specs())
+
+    def _encoder(self, encoder_id: str) -> Encoder:
+        settings = self.settings
+        return self.pool.get(
+            encoder_id,
+            max_tokens=self.token_limit(),
+            query_instruction=settings.query_instruction,
+        )
+
+    def _working_encoders(self) -> list[Encoder]:
+        """Return the arms that can be had; one that fails is told elsewhere."""
+        found = []
+        for encoder_id in self._arm_ids():
+            try:
+                found.append(self._encoder(encoder_id))
+            except EncoderError:
+                continue
+        return found
+
+    def _background(
+        self, encoder: Encoder, view: SearchView, monitor: Monitor | None
+    ) -> Background:
+        sampled = self.library.background(encoder, view, monitor=monitor)
+        return Background.from_scores(sampled.sample())
+
+    def _received(self, text: str, kind: TextKind) -> dict[str, ReceivedText]:
+        return {
+            encoder.spec.encoder_id: encoder.received([text], kind=kind)[0]
+            for encoder in self._working_encoders()
+        }
+
+
+def _query_id(text: str) -> str:
+    """Return an id that is the same for the same query, without spaces."""
+    return "q" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

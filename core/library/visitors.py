@@ -49,6 +49,7 @@ class WorkspaceRoot(Generic[T]):
     Args:
         folder: Holds a folder per visitor; best on a disk that nothing else writes to.
         build: Makes what handlers use (a library, a workbench) from an open workspace.
+        end: Told when what was built is not used any more, before its workspace is closed.
         time_to_live_seconds: A visitor unused for so long is removed.
         max_visitors: Most at once; then idle ones go first, and new ones are refused.
         max_bytes_each: Most that one visitor may keep.
@@ -60,6 +61,7 @@ class WorkspaceRoot(Generic[T]):
         folder: Path,
         *,
         build: Callable[[Workspace], T],
+        end: Callable[[T], None] | None = None,
         time_to_live_seconds: float = TIME_TO_LIVE_SECONDS,
         max_visitors: int = MAX_VISITORS,
         max_bytes_each: int = MAX_BYTES_EACH,
@@ -67,6 +69,7 @@ class WorkspaceRoot(Generic[T]):
     ) -> None:
         self._folder = folder
         self._build = build
+        self._end_built = end
         self._time_to_live_seconds = time_to_live_seconds
         self._max_visitors = max_visitors
         self._max_bytes_each = max_bytes_each
@@ -162,9 +165,7 @@ class WorkspaceRoot(Generic[T]):
         """Close all workspaces; what they keep stays until its time is over."""
         with self._lock:
             for visit in self._visits.values():
-                if visit.workspace is not None:
-                    visit.workspace.close()
-                visit.workspace = visit.built = None
+                self._close_visit(visit)
 
     def __len__(self) -> int:
         return len(self._visits)
@@ -195,9 +196,15 @@ class WorkspaceRoot(Generic[T]):
 
     def _end(self, visit: _Visit[T]) -> None:
         self._visits.pop(visit.folder.name, None)
+        self._close_visit(visit)
+        remove_tree(visit.folder)
+
+    def _close_visit(self, visit: _Visit[T]) -> None:
+        if visit.built is not None and self._end_built is not None:
+            self._end_built(visit.built)
         if visit.workspace is not None:
             visit.workspace.close()
-        remove_tree(visit.folder)
+        visit.workspace = visit.built = None
 
     def _touch(self, visit: _Visit[T]) -> None:
         visit.last_used = self._clock()

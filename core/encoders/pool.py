@@ -1,0 +1,185 @@
+"""Encoders in memory: each loaded once, late, and shared by all libraries and visitors."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from core.encoders.registry import load_encoder, read_registry
+from core.errors import CoreError, EncoderLoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from core.encoders.encoder import LoadedEncoder
+    from core.encoders.protocol import Encoder
+    from core.encoders.registry import Registry
+    from core.encoders.spec import EncoderSpec
+    from core.monitor import Monitor
+
+LOADED_AT_ONCE = 4
+
+
+class LoadState(StrEnum):
+    """Where an encoder is on its way into memory."""
+
+    NOT_LOADED = "not loaded"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class _Slot:
+    lock: threading.Lock
+    state: LoadState = LoadState.NOT_LOADED
+    problem: str = ""
+    encoder: LoadedEncoder | None = None
+
+
+class EncoderPool:
+    """Encoders by id. Safe to use from several threads; importing it does not import torch.
+
+    Args:
+        assets: Bifocal's assets folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        offline: Never ask a hub for anything.
+        threads: CPU threads of the backbones; 0 takes every physical core.
+        cache_dir: For hub checkpoints; None keeps huggingface_hub's own rule.
+        registry: What is known; read from the assets unless given.
+        load: Loads one encoder; for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        assets: Path,
+        device: str = "auto",
+        offline: bool = False,
+        threads: int = 0,
+        cache_dir: Path | None = None,
+        registry: Registry | None = None,
+        load: Callable[..., LoadedEncoder] = load_encoder,
+    ) -> None:
+        """Know every encoder and hold none."""
+        self.registry = registry or read_registry(assets)
+        self._assets = assets
+        self._device = device
+        self._offline = offline
+        self._threads = threads
+        self._cache_dir = cache_dir
+        self._load = load
+        self._lock = threading.Lock()
+        self._slots: OrderedDict[str, _Slot] = OrderedDict()
+        self._variants: dict[tuple[str, int, str], LoadedEncoder] = {}
+
+    def state(self, encoder_id: str) -> tuple[LoadState, str]:
+        """Return where an encoder is, and the problem if it failed. Loads nothing."""
+        with self._lock:
+            slot = self._slots.get(encoder_id)
+            return (slot.state, slot.problem) if slot else (LoadState.NOT_LOADED, "")
+
+    def get(
+        self,
+        encoder_id: str,
+        *,
+        max_tokens: int = 0,
+        query_instruction: str = "",
+        monitor: Monitor | None = None,
+    ) -> Encoder:
+        """Return an encoder, loading it when needed; variants share the weights.
+
+        Args:
+            encoder_id: As the registry knows it.
+            max_tokens: The limit to run at; 0 keeps the encoder's own.
+            query_instruction: Replaces ``{instruction}``; "" keeps the encoder's default.
+            monitor: Watches a download, and may stop it.
+
+        Raises:
+            UnknownNameError: If nobody knows it.
+            EncoderError: If it cannot be loaded.
+        """
+        spec = self.registry.encoder(encoder_id)
+        limit = 0 if max_tokens >= spec.max_tokens else max_tokens
+        instruction = "" if query_instruction == spec.default_instruction else query_instruction
+        key = (encoder_id, limit, instruction)
+        with self._lock:
+            variant = self._variants.get(key)
+            if variant is not None:
+                self._slots.move_to_end(encoder_id)
+                return variant
+        base = self._loaded(spec, monitor)
+        if limit or instruction:
+            from core.encoders.encoder import EncoderOptions  # imports torch, loaded by now
+
+            options = EncoderOptions(max_tokens=limit, query_instruction=instruction)
+            base = base.with_options(options)
+        with self._lock:
+            if encoder_id in self._slots:
+                self._variants[key] = base
+        return base
+
+    def warm(self, encoder_ids: Iterable[str]) -> threading.Thread:
+        """Load encoders behind the page, one after the other; failures show in `state`."""
+        names = tuple(encoder_ids)
+
+        def work() -> None:
+            for name in names:
+                try:
+                    self.get(name)
+                except CoreError:
+                    continue  # its state says why; whoever asks for it gets the error
+
+        thread = threading.Thread(target=work, name="bifocal-warm", daemon=True)
+        thread.start()
+        return thread
+
+    def _loaded(self, spec: EncoderSpec, monitor: Monitor | None) -> LoadedEncoder:
+        with self._lock:
+            slot = self._slots.setdefault(spec.encoder_id, _Slot(threading.Lock()))
+            self._slots.move_to_end(spec.encoder_id)
+        with slot.lock:  # a second caller waits for the first one's result
+            if slot.encoder is not None:
+                return slot.encoder
+            slot.state, slot.problem = LoadState.LOADING, ""
+            try:
+                self._set_threads()
+                encoder = self._load(
+                    spec,
+                    assets=self._assets,
+                    device=self._device,
+                    cache_dir=self._cache_dir,
+                    offline=self._offline,
+                    monitor=monitor,
+                )
+            except CoreError as exc:
+                slot.state, slot.problem = LoadState.FAILED, str(exc)
+                raise
+            except Exception as exc:
+                problem = f"{spec.label} could not be loaded ({type(exc).__name__}: {exc})."
+                slot.state, slot.problem = LoadState.FAILED, problem
+                raise EncoderLoadError(problem) from exc
+            slot.encoder = encoder
+            slot.state = LoadState.READY
+        self._make_room(keep=spec.encoder_id)
+        return encoder
+
+    def _set_threads(self) -> None:
+        from core.encoders.threads import set_threads  # imports torch
+
+        set_threads(self._threads)
+
+    def _make_room(self, *, keep: str) -> None:
+        """Let the encoders go that were not used for longest."""
+        with self._lock:
+            loaded = [name for name, slot in self._slots.items() if slot.encoder is not None]
+            for name in loaded[: max(0, len(loaded) - LOADED_AT_ONCE)]:
+                if name != keep:
+                    del self._slots[name]
+                    self._variants = {
+                        key: encoder for key, encoder in self._variants.items() if key[0] != name
+                    }
