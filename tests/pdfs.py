@@ -229,6 +229,30 @@ def unicode_pdf(text: str) -> bytes:
     )
 
 
+def undrawn_glyphs_pdf(words: str = "Top", repeats: int = 1) -> bytes:
+    """Letters of a font that draws nothing: PDFium gives no text, pypdf does."""
+    names = " ".join(f"/{letter}" for letter in words)
+    font = (
+        "<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1 1] /FontMatrix [.001 0 0 .001 0 0] "
+        f"/CharProcs << >> /Encoding << /Differences [1 {names}] >> /FirstChar 1 "
+        f"/LastChar {len(words)} /Widths [{'500 ' * len(words)}] >>"
+    )
+    shown = "".join(f"{place:02x}" for place in range(1, len(words) + 1))
+    content = f"BT /F1 12 Tf 20 100 Td {f'<{shown}> Tj ' * repeats} ET".encode()
+    return raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [3 0 R 6 0 R] /Count 2 >>",
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 200] /Contents 4 0 R "
+            f"/Resources << /Font << /F1 {font} >> >> >>".encode(),
+            stream_object(content),
+            stream_object(b"BT /F1 12 Tf 20 100 Td (second page) Tj ET"),
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 200] /Contents 5 0 R /Resources "
+            b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+        ]
+    )
+
+
 HOSTILE_TEXT = (
     "<img src=x onerror=alert(1)> <script>alert('x')</script> javascript:alert(2) "
     "=cmd|'/c calc'!A1 \u202egnp.exe\u202c"

@@ -297,7 +297,9 @@ def _resolved(page: Characters, text: str, marks: NDArray[np.intp], words: set[s
         left = _LETTERS_AT_END.search(text[max(0, mark - _LONGEST_WORD) : mark])
         right = _LETTERS_AT_START.match(text[mark + 1 : mark + 1 + _LONGEST_WORD])
         if left is None or right is None:
-            codes[mark] = ord("-")
+            # PDFium puts the mark after a letter or digit; elsewhere it is an unmapped glyph.
+            known = mark > 0 and text[mark - 1].isalnum()
+            codes[mark] = ord("-") if known else REPLACEMENT
             continue
         first, second = left.group(), right.group()
         if f"{first}-{second}".lower() in words:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import queue
 import signal
@@ -20,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from core.documents import worker
 from core.errors import (
@@ -43,6 +42,16 @@ STARTING_SECONDS = 30.0
 _QUEUE_FRAMES = 64
 _WATCH_MEMORY = platform.system() != "Linux"  # elsewhere RLIMIT_AS is missing or not enforced
 _MEMORY_SIGNALS = {"SIGKILL", "SIGABRT", "SIGTRAP", "SIGILL"}
+
+
+def _high_water_mark(process_id: int) -> int:
+    """Return the most memory a process ever held, in bytes; 0 where the system does not say."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    _, _, rest = status.partition("VmHWM:")
+    return int(rest.split()[0]) * 1024 if rest.split() else 0
 
 
 class WorkerOverrunError(Exception):
@@ -92,7 +101,7 @@ class PdfWorker:
 
     @property
     def peak_bytes(self) -> int:
-        """Most memory the process held at once; known after `close`, 0 where not measured."""
+        """Most memory the process was seen to hold."""
         return self._peak_bytes
 
     def __enter__(self) -> Self:
@@ -172,8 +181,9 @@ class PdfWorker:
         """Kill the process and collect it."""
         self._closed.set()
         if self._process.returncode is None:
+            self._note_memory()
             self._process.kill()
-            self._reap()
+            self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
@@ -181,15 +191,18 @@ class PdfWorker:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _reap(self) -> None:
-        """Wait for the end and note the peak memory, which decides how the end is explained."""
-        if self._process.returncode is None and hasattr(os, "wait4"):
-            with contextlib.suppress(ChildProcessError):
-                _, status, usage = os.wait4(self._process.pid, 0)
-                self._process.returncode = os.waitstatus_to_exitcode(status)
-                unit = 1 if sys.platform == "darwin" else 1024
-                self._peak_bytes = usage.ru_maxrss * unit
-        self._process.wait()
+    def _note_memory(self) -> int:
+        """Return what the process holds now, in bytes, and remember the most it ever held.
+
+        Not from `os.wait4`: after a start by vfork its figure includes the parent's own memory.
+        """
+        try:
+            held = int(psutil.Process(self._process.pid).memory_info().rss)
+            peak = _high_water_mark(self._process.pid)
+        except psutil.Error:
+            return 0
+        self._peak_bytes = max(self._peak_bytes, held, peak)
+        return held
 
     def _collect(self) -> None:
         """Move frames from the pipe to the queue (runs in a thread: pipes have no time-out)."""
@@ -284,14 +297,10 @@ class PdfWorker:
             )
 
     def _check_memory(self) -> None:
-        """Do by watching what the kernel does on Linux only."""
-        if not _WATCH_MEMORY:
-            return
-        with contextlib.suppress(psutil.Error):
-            used = psutil.Process(self._process.pid).memory_info().rss
-            if used > self.limits.memory_bytes:
-                self.close()
-                raise WorkerOverrunError(self._memory_words())
+        """Note the memory, and where the kernel sets no limit, do that as well."""
+        if self._note_memory() > self.limits.memory_bytes and _WATCH_MEMORY:
+            self.close()
+            raise WorkerOverrunError(self._memory_words())
 
     def _memory_words(self) -> str:
         mebibytes = self.limits.memory_bytes // (1024 * 1024)
@@ -311,7 +320,7 @@ class PdfWorker:
         """Say why the worker ended by itself."""
         if self._too_long:
             self._kill_for_output()
-        self._reap()
+        self._process.wait()
         self.close()
         code = self._process.returncode
         ended_by = ""
@@ -324,7 +333,7 @@ class PdfWorker:
                 "Split it into smaller files and add those."
             )
         if ended_by == "SIGKILL" or (
-            ended_by in _MEMORY_SIGNALS and self._peak_bytes > self.limits.memory_bytes // 2
+            ended_by in _MEMORY_SIGNALS and self._peak_bytes > self.limits.memory_bytes // 3
         ):
             raise WorkerOverrunError(self._memory_words())
         how = ended_by or f"exit code {code}"

@@ -87,7 +87,7 @@ def test_white_space_at_line_ends_goes() -> None:
         (["Anglo\x02American"], ["Anglo-American"]),
         (["2019\x0220"], ["2019-20"]),
         (["re\x02Enter", "reEnter"], ["reEnter", "reEnter"]),  # spelled so on another page
-        (["\x02 end \x02"], ["- end -"]),
+        (["\x02 end\x02"], ["\ufffd end-"]),
         (["no mark"], ["no mark"]),
     ],
 )

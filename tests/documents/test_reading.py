@@ -235,6 +235,24 @@ def test_ligatures_emoji_and_unmapped_glyphs_keep_text_and_boxes_in_step() -> No
     assert ligature[2] <= after[0] + 1
 
 
+def test_the_second_reader_is_asked_where_the_first_finds_no_text() -> None:
+    document = read_document(pdfs.undrawn_glyphs_pdf("Top"), "a.pdf")
+    assert document.text == "Top\nsecond page"
+    first, second = document.pages
+    assert (first.text_source, second.text_source) == (TextSource.PYPDF, TextSource.PDFIUM)
+    assert np.isnan(first.char_boxes).all()
+    assert np.isfinite(second.char_boxes[:6]).all()
+    assert_whole(document)
+
+
+def test_a_second_reader_that_takes_too_long_costs_only_its_pages() -> None:
+    limits = ExtractionLimits(page_seconds=0.6)
+    document = read_document(pdfs.undrawn_glyphs_pdf("Top", 40_000), "a.pdf", limits=limits)
+    assert document.text.endswith("second page")
+    assert document.pages[0].text_source is not TextSource.PYPDF
+    assert "unreadable" in " ".join(document.warnings)
+
+
 class Recorder:
     """A monitor that remembers, and presses Stop at a page when told to."""
 

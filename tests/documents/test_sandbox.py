@@ -10,7 +10,7 @@ import threading
 import time
 from types import SimpleNamespace
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from core.documents import PdfWorker, read_document, worker
