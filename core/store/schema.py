@@ -68,6 +68,9 @@ SALVAGED_TABLES = (
     "results",
 )
 
+# A damaged file can put bytes that are no text into SQLite's own error messages.
+READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """Open the database; transactions are explicit, any thread may use it (one at a time)."""
@@ -85,15 +88,15 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             check_same_thread=False,
             isolation_level=None,
         )
-    connection.execute("PRAGMA foreign_keys=OFF")
+    connection.execute("PRAGMA cell_size_check=ON")  # notices damage before it is followed
     return connection
 
 
 def is_sound(connection: sqlite3.Connection) -> bool:
     """Whether SQLite itself finds nothing wrong."""
     try:
-        rows = connection.execute("PRAGMA quick_check(1)").fetchall()
-    except sqlite3.DatabaseError:
+        rows = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    except READ_ERRORS:
         return False
     return bool(rows == [("ok",)])
 
@@ -111,7 +114,7 @@ def salvage(damaged: Path, connection: sqlite3.Connection) -> dict[str, int]:
     saved = dict.fromkeys(SALVAGED_TABLES, 0)
     try:
         source = sqlite3.connect(damaged, isolation_level=None)
-    except sqlite3.Error:
+    except READ_ERRORS:
         return saved
     with contextlib.closing(source):
         for table in SALVAGED_TABLES:
@@ -132,7 +135,7 @@ def _salvage_table(source: sqlite3.Connection, target: sqlite3.Connection, table
             for row in source.execute(query):
                 with contextlib.suppress(sqlite3.IntegrityError):  # a row made of garbage
                     saved += target.execute(insert, row).rowcount
-        except (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError):
+        except (*READ_ERRORS, OverflowError):
             continue
         break
     return saved

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from core.records import Document
 
 DATABASE = "workspace.sqlite"
+DAMAGED_MARK = "workspace.damaged"  # damage met while running: build anew at the next start
 MAX_CACHED_RESULT_BYTES = 256 * 1024 * 1024
 _DOC_ID = re.compile(r"d[0-9a-f]{16}")
 _REMOVED_PREFIX = ".removed-"
@@ -778,14 +779,18 @@ class Workspace:
             raise StoreError("This workspace is closed.")
         try:
             yield
-        except sqlite3.Error as exc:
-            raise _translated(exc, self.folder / DATABASE) from exc
+        except schema.READ_ERRORS as exc:
+            translated = _translated(exc, self.folder / DATABASE)
+            if isinstance(translated, WorkspaceDamagedError) and not self.read_only:
+                with contextlib.suppress(OSError):  # found when opening, if this cannot be written
+                    (self.folder / DAMAGED_MARK).touch()
+            raise translated from exc
 
 
 # -- opening, in pieces --------------------------------------------------------------------
 
 
-def _translated(exc: sqlite3.Error, path: Path) -> StoreError:
+def _translated(exc: Exception, path: Path) -> StoreError:
     code = getattr(exc, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
     if primary == sqlite3.SQLITE_FULL:
@@ -793,9 +798,10 @@ def _translated(exc: sqlite3.Error, path: Path) -> StoreError:
             f"The disk is full: {path} could not be written. What was stored before is intact. "
             "Free some space and start again; work goes on from where it stopped."
         )
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    undecodable = isinstance(exc, UnicodeDecodeError)
+    if undecodable or primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return WorkspaceDamagedError(
-            f"{path} is damaged. Restart Bifocal: it saves what can be read and "
+            f"{path} is damaged. Start Bifocal again: it saves what can be read and "
             "builds the rest again from the documents."
         )
     return StoreError(f"{path} could not be used ({exc}). Check the disk and the permissions.")
@@ -842,7 +848,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
         if sound and _check_version(connection, path) == schema.SCHEMA_VERSION:
             return connection
         connection.close()
-    except sqlite3.Error as exc:
+    except schema.READ_ERRORS as exc:
         raise _translated(exc, path) from exc
     msg = f"{path} is damaged. Open the workspace for writing once: what can be saved is saved."
     raise WorkspaceDamagedError(msg)
@@ -862,14 +868,14 @@ def _connect_or_rebuild(
     connection = None
     try:
         connection = schema.connect(path, read_only=False)
-        if schema.is_sound(connection):
+        if not (folder / DAMAGED_MARK).exists() and schema.is_sound(connection):
             version = _check_version(connection, path)
             if version == schema.SCHEMA_VERSION:
                 return connection, []
             if version == 0 and not has_content:
                 _create(connection)
                 return connection, []
-    except sqlite3.Error as exc:
+    except schema.READ_ERRORS as exc:
         translated = _translated(exc, path)
         if connection is not None:
             connection.close()
@@ -914,8 +920,9 @@ def _rebuild(folder: Path, *, existed: bool) -> tuple[sqlite3.Connection, list[t
                 leftover.unlink(missing_ok=True)
             fresh.replace(path)
             sync_folder(folder)
+            (folder / DAMAGED_MARK).unlink(missing_ok=True)
         rebuilt = schema.connect(path, read_only=False)
-    except sqlite3.Error as exc:
+    except schema.READ_ERRORS as exc:
         raise _translated(exc, path) from exc
     if damaged is None:
         message = (

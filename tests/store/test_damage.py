@@ -1,0 +1,290 @@
+"""Damaged files are reported, set aside and rebuilt from what is intact; a full disk hurts nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import DiskFullError, StoreError, WorkspaceDamagedError
+from core.records import Judgment
+from core.settings import WorkspaceSettings
+from core.store import Workspace, files
+from tests.store.helpers import FACTS, FINGERPRINT, cut, make_document, rows_for
+
+TEXTS = [f"Document number {number} has some text of its own." for number in range(4)]
+
+
+def fill(folder: Path) -> list[str]:
+    """A workspace with four documents, vectors, a comparison, judgments and settings."""
+    doc_ids = []
+    with Workspace.open(folder) as store:
+        for number, text in enumerate(TEXTS):
+            document, source = make_document(text, name=f"{number}.txt")
+            store.put_document(document, source=source, record=source * 2)
+            passages = cut(document)
+            store.put_passages("k", document.doc_id, passages)
+            texts = [passage.text for passage in passages]
+            store.append(FINGERPRINT, FACTS, texts, rows_for(texts))
+            doc_ids.append(document.doc_id)
+        store.put_settings(WorkspaceSettings(k=30))
+        store.put_judgments([Judgment(f"q{n}", "aa", 1, n, n + 1, 2) for n in range(200)])
+        store.save_comparison(b"payload", query="why?", pair_id="p")
+    return doc_ids
+
+
+def assert_documents_and_vectors_are_whole(store: Workspace, doc_ids: list[str]) -> None:
+    assert [stored.doc_id for stored in store.documents()] == doc_ids
+    for doc_id, text in zip(doc_ids, TEXTS, strict=True):
+        assert store.document_source(doc_id) == text.encode()
+        assert store.document_record(doc_id) == text.encode() * 2
+        texts = [passage.text for passage in cut(make_document(text)[0])]
+        assert np.array_equal(store.vectors(FINGERPRINT, texts), rows_for(texts))
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def truncate_to_nothing(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def overwrite_header(path: Path) -> None:
+    path.write_bytes(b"not a database at all" + path.read_bytes()[21:])
+
+
+def cut_in_half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def replace_with_noise(path: Path) -> None:
+    path.write_bytes(random.Random(1).randbytes(20_000))
+
+
+HURTS = [delete, truncate_to_nothing, overwrite_header, cut_in_half, replace_with_noise]
+
+
+@pytest.mark.parametrize("hurt", HURTS, ids=lambda hurt: hurt.__name__)
+def test_a_damaged_database_costs_no_document_and_no_vector(
+    tmp_path: Path, hurt: Callable[[Path], None]
+) -> None:
+    doc_ids = fill(tmp_path / "w")
+    hurt(tmp_path / "w" / "workspace.sqlite")
+    with Workspace.open(tmp_path / "w") as store:
+        (record,) = store.damage()
+        assert "workspace.sqlite was" in record.message
+        assert_documents_and_vectors_are_whole(store, doc_ids)
+        if hurt is not delete:
+            assert list((tmp_path / "w" / "quarantine").glob("*/workspace.sqlite"))
+    with Workspace.open(tmp_path / "w") as store:  # repaired once and for all
+        assert len(store.damage()) == 1
+
+
+def test_rows_that_can_still_be_read_are_saved(tmp_path: Path) -> None:
+    doc_ids = fill(tmp_path / "w")
+    path = tmp_path / "w" / "workspace.sqlite"
+    connection = sqlite3.connect(path)
+    page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+    # the tree of passages: nothing else lives on its pages
+    root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name='passages'")
+    page = root.fetchone()[0]
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * page_size : page * page_size] = bytes([7]) * page_size
+    path.write_bytes(content)
+    with Workspace.open(tmp_path / "w") as store:
+        assert "200 judgments, 1 comparisons, the settings" in store.damage()[0].message
+        assert len(store.judgments()) == 200
+        assert store.settings().k == 30
+        comparison = store.comparisons()[0]
+        assert store.comparison(comparison.comparison_id).payload == b"payload"
+        assert_documents_and_vectors_are_whole(store, doc_ids)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_damage_is_never_read_as_something_else(tmp_path: Path, seed: int) -> None:
+    doc_ids = fill(tmp_path / "w")
+    path = tmp_path / "w" / "workspace.sqlite"
+    generator = random.Random(seed)
+    content = bytearray(path.read_bytes())
+    for _ in range(generator.choice([1, 10, 200])):
+        content[generator.randrange(len(content))] = generator.randrange(256)
+    path.write_bytes(content)
+    with Workspace.open(tmp_path / "w") as store:
+        # documents are files of their own and are all there, whatever happened to the tables
+        assert {stored.doc_id for stored in store.documents()} >= set(doc_ids)
+        for doc_id, text in zip(doc_ids, TEXTS, strict=True):
+            assert store.document_source(doc_id) == text.encode()
+        allowed = {p.text for text in TEXTS for p in cut(make_document(text)[0])}
+        assert {p.text for p in store.passages("k")} <= allowed
+        for comparison in store.comparisons():
+            with contextlib.suppress(WorkspaceDamagedError):  # reported, not read
+                assert store.comparison(comparison.comparison_id).payload == b"payload"
+        store.settings()
+
+
+def test_damage_met_while_running_is_repaired_at_the_next_start(tmp_path: Path) -> None:
+    doc_ids = fill(tmp_path / "w")
+    with Workspace.open(tmp_path / "w") as store:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT  # as SQLite sets it
+        with (
+            pytest.raises(WorkspaceDamagedError, match="Start Bifocal again"),
+            store._database_errors(),
+        ):
+            raise error
+    with Workspace.open(tmp_path / "w") as store:
+        assert "was damaged and set aside" in store.damage()[0].message
+        assert_documents_and_vectors_are_whole(store, doc_ids)
+    with Workspace.open(tmp_path / "w") as store:
+        assert len(store.damage()) == 1
+
+
+def test_a_flipped_letter_in_a_passage_is_noticed(tmp_path: Path) -> None:
+    doc_ids = fill(tmp_path / "w")
+    connection = sqlite3.connect(tmp_path / "w" / "workspace.sqlite")
+    connection.execute("UPDATE passages SET text = 'Dokument n' WHERE text = 'Document n'")
+    connection.execute("UPDATE passages SET unit = 'nonsense' WHERE doc_id = ?", (doc_ids[0],))
+    connection.commit()
+    connection.close()
+    with Workspace.open(tmp_path / "w") as store:
+        assert store.passages("k") == ()
+        assert "cut again" in store.damage()[0].message
+        assert store.chunked("k") == {}
+
+
+def test_damaged_documents_are_said_so_and_never_half_read(tmp_path: Path) -> None:
+    doc_ids = fill(tmp_path / "w")
+    documents = tmp_path / "w" / "documents"
+    (documents / doc_ids[0] / "source").write_bytes(b"changed")
+    (documents / doc_ids[1] / "record").unlink()
+    (documents / doc_ids[2] / "facts.json").write_bytes(b"{")
+    with Workspace.open(tmp_path / "w") as store:
+        assert store.document_record(doc_ids[0])  # intact beside the damaged source
+        with pytest.raises(WorkspaceDamagedError, match="hash is wrong"):
+            store.document_source(doc_ids[0])
+        with pytest.raises(WorkspaceDamagedError, match="Upload the document again"):
+            store.document_record(doc_ids[1])
+        with pytest.raises(WorkspaceDamagedError):
+            store.document_source(doc_ids[2])
+
+
+def test_a_lost_document_folder_is_reported(tmp_path: Path) -> None:
+    doc_ids = fill(tmp_path / "w")
+    shutil.rmtree(tmp_path / "w" / "documents" / doc_ids[0])
+    with Workspace.open(tmp_path / "w") as store:
+        assert [stored.doc_id for stored in store.documents()] == doc_ids[1:]
+        assert "upload it again" in store.damage()[0].message
+    shutil.rmtree(tmp_path / "w" / "documents")
+    with Workspace.open(tmp_path / "w") as store:
+        assert store.documents() == ()
+        assert "upload them again" in store.damage()[-1].message
+
+
+def test_a_damaged_document_without_its_line_is_set_aside(tmp_path: Path) -> None:
+    doc_ids = fill(tmp_path / "w")
+    (tmp_path / "w" / "documents" / doc_ids[0] / "source").write_bytes(b"changed")
+    (tmp_path / "w" / "workspace.sqlite").unlink()
+    with Workspace.open(tmp_path / "w") as store:
+        assert [stored.doc_id for stored in store.documents()] == doc_ids[1:]
+        assert any("set aside" in record.message for record in store.damage())
+        assert list((tmp_path / "w" / "quarantine").glob(f"*/{doc_ids[0]}/source"))
+
+
+def test_damaged_vectors_are_set_aside_and_counted_missing(tmp_path: Path) -> None:
+    fill(tmp_path / "w")
+    embeddings = next((tmp_path / "w").glob("vectors/*/gen-000002/embeddings.npy"))
+    embeddings.write_bytes(embeddings.read_bytes()[:-1])
+    texts = [p.text for text in TEXTS for p in cut(make_document(text)[0])]
+    with Workspace.open(tmp_path / "w") as store:
+        missing = store.missing(FINGERPRINT, texts)
+        assert 0 < len(missing) < len(set(texts))
+        assert "embedded again" in store.damage()[0].message
+        assert list((tmp_path / "w" / "quarantine").glob("*/gen-000002/embeddings.npy"))
+
+
+def test_damaged_results_comparisons_and_settings_are_not_believed(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path / "w") as store:
+        store.cache_result("key", b"value")
+        comparison_id = store.save_comparison(b"payload", query="why?", pair_id="p")
+        store.put_fact("settings", '{"k": "many"}')
+    connection = sqlite3.connect(tmp_path / "w" / "workspace.sqlite")
+    connection.execute("UPDATE results SET value = X'00'")
+    connection.execute("UPDATE comparisons SET payload = X'00'")
+    connection.commit()
+    connection.close()
+    with Workspace.open(tmp_path / "w") as store:
+        assert store.cached_result("key") is None
+        with pytest.raises(WorkspaceDamagedError, match="Ask its query again"):
+            store.comparison(comparison_id)
+        assert store.settings() == WorkspaceSettings()
+        assert len(store.damage()) == 2
+
+
+def test_reading_only_refuses_a_damaged_database(tmp_path: Path) -> None:
+    fill(tmp_path / "w")
+    cut_in_half(tmp_path / "w" / "workspace.sqlite")
+    with pytest.raises(WorkspaceDamagedError, match="Open the workspace for writing once"):
+        Workspace.open(tmp_path / "w", read_only=True)
+
+
+# -- a full disk ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fails_at", range(6))
+def test_a_full_disk_leaves_the_documents_that_were_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    doc_ids = fill(tmp_path / "w")
+    write, calls = files.write_bytes, []
+
+    def full(descriptor: int, block: memoryview) -> None:
+        calls.append(len(block))
+        if len(calls) > fails_at:
+            write(descriptor, block[: len(block) // 2])
+            raise OSError(28, "No space left on device")
+        write(descriptor, block)
+
+    document, source = make_document("One document too many.")
+    with Workspace.open(tmp_path / "w") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(files, "write_bytes", full)
+            if fails_at < 3:  # source, record, facts
+                with pytest.raises(DiskFullError, match="Free some space"):
+                    store.put_document(document, source=source, record=b"r")
+            else:
+                store.put_document(document, source=source, record=b"r")
+                store.remove_document(document.doc_id)
+        assert_documents_and_vectors_are_whole(store, doc_ids)
+        store.put_document(document, source=source, record=b"r")  # there is room again
+    with Workspace.open(tmp_path / "w") as store:
+        assert len(store.documents()) == 5
+        assert store.damage() == ()
+
+
+def test_a_full_disk_under_sqlite_leaves_the_tables(tmp_path: Path) -> None:
+    fill(tmp_path / "w")
+    with Workspace.open(tmp_path / "w") as store:
+        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(DiskFullError, match="Free some space"):
+            store.cache_result("big", bytes(1_000_000))
+        assert store.cached_result("big") is None
+        assert len(store.judgments()) == 200
+        store._connection.execute("PRAGMA max_page_count = 1000000")
+        store.cache_result("big", bytes(1_000_000))
+        assert store.cached_result("big") == bytes(1_000_000)
+
+
+def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="could not be written"):
+        Workspace.open(tmp_path / "file" / "w")
