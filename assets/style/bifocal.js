@@ -326,7 +326,7 @@
   }
 
   function closeSidebarOnPhone() {
-    if (innerWidth > 820) return;
+    if (innerWidth > 768) return;
     const toggle = $(".sidebar.open .toggle-button, .sidebar.open button.toggle-button");
     if (toggle) toggle.click();
   }
