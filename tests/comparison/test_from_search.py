@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from core.comparison.compare import compare
 from core.comparison.from_search import background_of, search_depth, system_results
@@ -34,6 +35,7 @@ TOPICS = ("water", "gate", "river", "sluice", "boat", "miller")
 
 
 class Broken(FakeEncoder):
+    @override
     def encode(
         self, texts: Sequence[str], *, kind: TextKind, monitor: Monitor | None = None
     ) -> NDArray[np.float32]:
