@@ -56,6 +56,7 @@ GREY = HexColor("#666666")
 HAIRLINE = HexColor("#b9b9b9")
 
 PADDINGS = ("LEFTPADDING", "RIGHTPADDING", "TOPPADDING", "BOTTOMPADDING")
+LONG_TABLE_ROWS, LONG_TABLE_START = 15, 190.0
 PAIR_COLUMNS, PAIR_WIDTH = 2, 0.72
 COLUMN_GAP = 20.0
 PAPER_MARGIN = 54.0
@@ -441,11 +442,20 @@ def _prose(block: Block, styles: dict[str, ParagraphStyle]) -> list[Flowable]:
 
 
 def _add_kept(out: list[Flowable], parts: list[Flowable]) -> None:
-    """Add ``parts`` in one piece, with the headings just above them."""
+    """Add ``parts`` in one piece, with the headings just above them.
+
+    A long table that follows text may break, so that it leaves no hole on the page before.
+    """
     headings: list[Flowable] = []
     while out and getattr(out[-1], "heading_level", 0):
         headings.insert(0, out.pop())
-    out.append(KeepTogether([*headings, *parts]))
+    rows = max(len(part._cellvalues) if isinstance(part, Table) else 0 for part in parts)
+    if rows > LONG_TABLE_ROWS and not headings:
+        caption = ParagraphStyle("caption-free", parent=parts[0].style, keepWithNext=0)
+        parts[0].style = caption
+        out += [CondPageBreak(LONG_TABLE_START), *parts]
+    else:
+        out.append(KeepTogether([*headings, *parts]))
 
 
 def _paragraphs(lines: tuple[str, ...]) -> list[str]:

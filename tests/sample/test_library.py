@@ -148,3 +148,29 @@ def test_a_source_out_of_order_is_refused(
     source.write_text(text)
     with pytest.raises(ValueError, match=complaint):
         build.typeset(source)
+
+
+@pytest.mark.parametrize(("wrong", "code"), [(["a.pdf"], 1), ([], 0)], ids=["stale", "current"])
+def test_check_tells_the_shell_and_names_the_files(
+    build: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wrong: list[str],
+    code: int,
+) -> None:
+    monkeypatch.setattr(build, "stale", lambda: wrong)
+    assert build.main(["--check"]) == code
+    assert ("not up to date: a.pdf" in capsys.readouterr().out) is bool(wrong)
+
+
+def test_the_readme_counts_pages_and_queries_right(
+    sample_folder: Path, sample_documents: dict[str, Document]
+) -> None:
+    readme = (sample_folder / "README.md").read_text(encoding="utf-8")
+    for stem, document in sample_documents.items():
+        assert re.search(rf"\| `{stem}` \| [a-z ]+ \| {len(document.pages)} \|", readme), stem
+    groups = Counter(
+        re.findall(r'"group": "([a-z-]+)"', (sample_folder / "queries.jsonl").read_text())
+    )
+    for group, size in groups.items():
+        assert f"| `{group}` | {size} |" in readme
