@@ -6,9 +6,11 @@ same, bit by bit. Under full attention they all move. No statistics, no threshol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.documents.sentences import sentence_spans
 from core.encoders.protocol import TokenTrace
@@ -18,6 +20,7 @@ from core.laboratory.arms import Arm, SystemName, name_of, pooled, raise_problem
 from core.laboratory.attention_switch import TokenChange, state_change
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
+_SHORTER = 12  # how many lengths are tried before giving up on equal token counts
 DEFAULT_EDIT = "None of this happened."
 
 
@@ -99,12 +102,13 @@ def edit_last_sentence(
     Args:
         arms: A, B.
         text: Two sentences or more.
-        replacement: What stands there instead; "" deletes the sentence.
+        replacement: What stands there instead.
         attention: Read both arms this way; None lets each read its own way.
         monitor: Hears progress; may stop.
 
     Raises:
-        LaboratoryError: If the text is unreadable, has one sentence, or the edit changes nothing.
+        LaboratoryError: If the text is unreadable, has one sentence, or the edit is empty or changes
+            nothing.
         EncoderError: If both arms failed.
         StoppedError: If stopped.
     """
@@ -117,6 +121,12 @@ def edit_last_sentence(
         raise LaboratoryError(msg)
     start, end = spans[-1]
     removed, added = text[start:end], replacement.strip()
+    if not added:
+        msg = (
+            "Write a sentence to stand in its place. With nothing there the texts could not be "
+            "brought to one length, and rounding would hide what is exactly zero."
+        )
+        raise LaboratoryError(msg)
     if removed == added:
         msg = "The new last sentence is the old one; write another."
         raise LaboratoryError(msg)
@@ -161,12 +171,13 @@ def _side(
             problem=str(exc),
         )  # fmt: skip
     count = _shared_tokens(one, two, start)
+    exact = _equal_at_one_length(arm, (before, after), (one, two), count, attention)
     strip = tuple(
         TokenChange(
             one.tokens[place],
             int(one.offsets[place, 0]),
             int(one.offsets[place, 1]),
-            state_change(one.states[place], two.states[place]),
+            0.0 if exact[place] else state_change(one.states[place], two.states[place]),
         )
         for place in range(count)
     )
@@ -178,11 +189,49 @@ def _side(
         sentences=_by_sentence(strip, spans),
         largest=max(changes, default=0.0),
         mean=float(np.mean(changes)) if changes else 0.0,
-        unmoved=bool(np.array_equal(one.states[:count], two.states[:count])),
+        unmoved=bool(exact.all()),
         cosine=float(pooled(one) @ pooled(two)),
         dropped=max(one.tokens_dropped, two.tokens_dropped),
         problem="",
     )
+
+
+def _equal_at_one_length(
+    arm: Arm,
+    texts: tuple[str, str],
+    traces: tuple[TokenTrace, TokenTrace],
+    count: int,
+    attention: Attention | None,
+) -> NDArray[np.bool_]:
+    """Tell which of the first ``count`` states are equal bit by bit, ``(count,)``.
+
+    A text of another length is added up in another order, which moves states by rounding alone. So
+    where the lengths differ, the longer text loses words at its end, after the edit has begun,
+    until both have as many tokens, and the states are compared there. What is equal then depends
+    on nothing that was edited; under full attention nothing is.
+    """
+    one, two = traces
+    target = min(len(one.tokens), len(two.tokens))
+    for length in range(target, max(count, target - _SHORTER), -1):
+        if len(one.tokens) == len(two.tokens) == length:
+            pair: Sequence[TokenTrace] = traces
+        else:
+            cut = [_cut(text, found, length) for text, found in zip(texts, traces, strict=True)]
+            pair = trace(arm.encoder, cut, attention=attention)
+        same = np.array_equal(pair[0].token_ids[:count], one.token_ids[:count])
+        if same and len(pair[0].tokens) == len(pair[1].tokens):
+            equal: NDArray[np.bool_] = (pair[0].states[:count] == pair[1].states[:count]).all(
+                axis=1
+            )
+            return equal
+    return np.asarray((one.states[:count] == two.states[:count]).all(axis=1), dtype=np.bool_)
+
+
+def _cut(text: str, found: TokenTrace, length: int) -> str:
+    """Return the beginning of a text that has ``length`` tokens, closing tokens included."""
+    surplus = len(found.tokens) - length
+    ends = [int(end) for end in found.offsets[:, 1] if end >= 0]
+    return text if surplus <= 0 else text[: ends[-1 - surplus]]
 
 
 def _shared_tokens(one: TokenTrace, two: TokenTrace, start: int) -> int:
