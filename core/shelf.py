@@ -213,11 +213,11 @@ class Shelves:
         hosted: bool = False,
         keep_hours: int = 24,
     ) -> None:
-        self._pool = pool
+        self.pool = pool
         self._count_tokens = count_tokens
         self._assets = assets
         self._limits = limits
-        self._template_lock = threading.Lock()
+        self._template_lock = threading.RLock()
         self._local: Shelf | None = None
         self._root: WorkspaceRoot[Shelf] | None = None
         self._template = folder / "sample-template"
@@ -269,6 +269,18 @@ class Shelves:
         else:
             self._sample_template()
 
+    def complete(self) -> None:
+        """Embed what the sample library lacks: nothing, unless its shipped vectors do not fit.
+
+        Raises:
+            EncoderError: If an arm of its pair cannot be loaded.
+        """
+        if self._local is not None:
+            self._local.open(SAMPLE_ID).embed_missing()
+            return
+        with self._template_lock, Workspace.open(self._template) as workspace:
+            self._make_sample(workspace).embed_missing()
+
     def close(self) -> None:
         """Close every workspace."""
         if self._local is not None:
@@ -300,14 +312,12 @@ class Shelves:
 
     def _make(self, workspace: Workspace) -> Workbench:
         return Workbench(
-            workspace, pool=self._pool, count_tokens=self._count_tokens, limits=self._limits
+            workspace, pool=self.pool, count_tokens=self._count_tokens, limits=self._limits
         )
 
     def _make_sample(self, workspace: Workspace) -> Workbench:
         folder = self._assets / SAMPLE_FOLDER
-        bench = Workbench(
-            workspace, pool=self._pool, count_tokens=self._count_tokens, sample=folder
-        )
+        bench = Workbench(workspace, pool=self.pool, count_tokens=self._count_tokens, sample=folder)
         seed_sample(bench, folder)
         return bench
 

@@ -11,8 +11,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from core.comparison.calibration import Background
-from core.comparison.compare import RANKING_DEPTH, CorpusScores, SystemResult, compare
+from core.comparison.compare import compare
+from core.comparison.from_search import background_of, search_depth, system_results
 from core.comparison.records import from_json, to_json
 from core.documents import boxes_for_range, render_page, sentence_spans
 from core.encoders.pool import LoadState
@@ -31,14 +31,14 @@ from core.laboratory.results import to_json as result_to_json
 from core.library import Library
 from core.library.embedding import embed_texts
 from core.monitor import Progress, SilentMonitor
-from core.records import Family, Query, Ranking, SystemInfo
-from core.search import SystemAnswer
+from core.records import Family, Query, SystemInfo
 from core.settings import K_RANGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from core.comparison.calibration import Background
     from core.comparison.records import Comparison
     from core.documents import PageBoxes
     from core.encoders.pool import EncoderPool
@@ -268,38 +268,20 @@ class Workbench:
         view = self.library.view([*systems, LEXICAL])
         monitor.report(Progress("asking", 0, len(systems) + 1))
         query = Query(_query_id(text), text)
-        found = view.searcher.search(query, k=max(depth, RANKING_DEPTH))
-        results, backgrounds = [], {}
-        for info in (*systems, LEXICAL):
-            outcome = found.outcomes[info.system_id]
-            if not isinstance(outcome, SystemAnswer):
-                empty = Ranking(query.query_id, info.system_id, ())
-                results.append(SystemResult(info, empty, failure=outcome.reason))
-                continue
-            scores = None
-            if outcome.scores is not None:
-                scores = CorpusScores(
-                    view.searcher.passage_ids,
-                    outcome.scores,
-                    positive_only=info.family is Family.LEXICAL,
-                )
-            result = SystemResult(
-                info,
-                outcome.ranking,
-                scores=scores,
-                seconds=outcome.encode_seconds + outcome.search_seconds,
-            )
-            if info.family is not Family.LEXICAL:
-                encoder = self._encoder(info.system_id)
-                monitor.report(Progress("calibrating scores", 0, 0, info.label))
-                backgrounds[info.system_id] = self._background(encoder, view, monitor)
-                result = replace(
-                    result,
-                    fingerprint=encoder.fingerprint,
-                    max_tokens=self.token_limit(),
-                    received=encoder.received([text], kind=TextKind.QUERY)[0],
-                )
-            results.append(result)
+        found = view.searcher.search(query, k=search_depth(depth))
+        encoders = {
+            spec.encoder_id: self._encoder(spec.encoder_id)
+            for spec in specs
+            if spec.encoder_id in found.answers
+        }
+        backgrounds = {}
+        for system_id, encoder in encoders.items():
+            monitor.report(Progress("calibrating scores", 0, 0, encoder.spec.label))
+            backgrounds[system_id] = self._background(encoder, view, monitor)
+        results = [
+            replace(result, max_tokens=self.token_limit()) if result.fingerprint else result
+            for result in system_results(found, encoders)
+        ]
         return compare(
             query,
             results,
@@ -527,7 +509,7 @@ class Workbench:
         self, encoder: Encoder, view: SearchView, monitor: Monitor | None
     ) -> Background:
         sampled = self.library.background(encoder, view, monitor=monitor)
-        return Background.from_scores(sampled.sample())
+        return background_of(sampled)
 
     def _received(self, text: str, kind: TextKind) -> dict[str, ReceivedText]:
         return {

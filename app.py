@@ -1,0 +1,170 @@
+"""Start Bifocal. Reads arguments and environment once, joins the parts, serves the page.
+
+Also the entry of a Hugging Face Space. ``python app.py --help`` lists the options.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import threading
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Before the toolkits are imported: they read these once, and nothing leaves this machine.
+os.environ.update(
+    GRADIO_ANALYTICS_ENABLED="False",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    DO_NOT_TRACK="1",
+    TOKENIZERS_PARALLELISM="false",  # its threads and the PDF workers' forks do not mix
+)
+os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="bifocal-"))
+
+import core
+from core.encoders.pool import EncoderPool
+from core.encoders.tokens import neutral_counter
+from core.errors import CoreError
+from core.settings import DEFAULT_PAIR, MEBIBYTE, ExtractionLimits
+from core.shelf import OWN_ID, SAMPLE_ID, Shelves
+from demo.options import AppOptions, parse
+from demo.services import LibraryEntry, PageLimits, Services
+from demo.ui import build_app, launch_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.encoders.spec import Pair
+    from core.workbench import Workbench
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+logger = logging.getLogger("bifocal")
+
+
+def data_folder(options: AppOptions) -> Path:
+    """Return where libraries are kept: as told, or the user's own data folder."""
+    if options.data is not None:
+        return options.data.expanduser().resolve()
+    if options.hosted:
+        return Path(tempfile.gettempdir()) / "bifocal-visitors"
+    from platformdirs import user_data_path
+
+    return user_data_path("bifocal", appauthor=False)
+
+
+@cache
+def _counter() -> object:
+    return neutral_counter(ASSETS, folder=DEFAULT_PAIR)
+
+
+def count_tokens(texts: Sequence[str]) -> Sequence[int]:
+    """Count tokens with the bundled tokenizer, read when first needed."""
+    return _counter()(texts)  # type: ignore[operator, no-any-return]  # cache() hides the type
+
+
+def make_shelves(options: AppOptions) -> Shelves:
+    """Return the libraries and the encoders behind them."""
+    pool = EncoderPool(
+        assets=ASSETS, device=options.device, offline=options.offline, threads=options.threads
+    )
+    return Shelves(
+        data_folder(options),
+        pool=pool,
+        count_tokens=count_tokens,
+        assets=ASSETS,
+        limits=ExtractionLimits(file_bytes=options.upload_mebibytes * MEBIBYTE),
+        hosted=options.hosted,
+        keep_hours=options.keep_hours,
+    )
+
+
+def make_services(options: AppOptions, shelves: Shelves) -> Services:
+    """Return what the page works on."""
+
+    def open_library(visitor_id: str, library_id: str) -> Workbench:
+        return shelves.shelf(visitor_id).open(library_id)
+
+    def libraries(visitor_id: str) -> tuple[LibraryEntry, ...]:
+        return tuple(
+            LibraryEntry(line.library_id, line.label, line.documents, line.passages, line.is_sample)
+            for line in shelves.shelf(visitor_id).lines()
+        )
+
+    def create_library(visitor_id: str, label: str) -> LibraryEntry:
+        line = shelves.shelf(visitor_id).create(label)
+        return LibraryEntry(line.library_id, line.label)
+
+    def delete_library(visitor_id: str, library_id: str) -> None:
+        shelves.shelf(visitor_id).delete(library_id)
+
+    def pairs() -> tuple[Pair, ...]:
+        return tuple(shelves.pool.registry.pairs.values())
+
+    return Services(
+        open_library=open_library,
+        libraries=libraries,
+        create_library=create_library,
+        delete_library=delete_library,
+        pairs=pairs,
+        new_visitor=shelves.new_visitor,
+        known_visitor=shelves.known_visitor,
+        upload_library_id=lambda _visitor_id: OWN_ID,
+        default_library_id=SAMPLE_ID,
+        hosted=options.hosted,
+        keep_hours=options.keep_hours,
+        version=core.__version__,
+        benchmarks=ASSETS / "benchmarks",
+        limits=PageLimits(upload_bytes=options.upload_mebibytes * MEBIBYTE),
+    )
+
+
+def warm_up(shelves: Shelves) -> None:
+    """Behind the page: the sample library first, then the encoders, then what it lacks."""
+    try:
+        shelves.prepare()
+        shelves.pool.warm(
+            spec.encoder_id for spec in shelves.pool.registry.arms(DEFAULT_PAIR)
+        ).join()
+        shelves.complete()
+    except CoreError:
+        logger.exception("The sample library could not be made ready")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve the page until interrupted; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        options = parse(arguments, os.environ)
+        if options.offline:
+            os.environ["HF_HUB_OFFLINE"] = "1"
+        shelves = make_shelves(options)
+    except CoreError as error:
+        print(error, file=sys.stderr)
+        return 1
+    services = make_services(options, shelves)
+    threading.Thread(target=partial(warm_up, shelves), name="bifocal-start", daemon=True).start()
+    app = build_app(services)
+    launched = launch_options(
+        services,
+        host=options.host,
+        port=options.port,
+        mcp=options.mcp,
+        blocked_paths=[str(data_folder(options))],
+    )
+    launched["inbrowser"] = options.open
+    try:
+        _server, url, _share = app.launch(prevent_thread_lock=True, **launched)
+        print(f"Bifocal {core.__version__} is at {url}  (Ctrl+C ends it)", flush=True)
+        app.block_thread()
+    except OSError as error:
+        print(f"{error}\nChoose another port, for example --port 0.", file=sys.stderr)
+        return 1
+    finally:
+        shelves.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

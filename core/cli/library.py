@@ -1,0 +1,300 @@
+"""Commands about one library: index, search, compare, export, remove."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.cli.output import (
+    EXIT_PARTIAL,
+    ConsoleMonitor,
+    DeviceOption,
+    JsonOption,
+    OfflineOption,
+    WorkspaceOption,
+    opened,
+    plain,
+    print_json,
+    told,
+)
+from core.comparison.export import quepid_snapshot, to_csv, trec_runs
+from core.comparison.records import to_fields, to_json
+from core.errors import UnknownNameError, UsageError
+from core.laboratory.report import html_report
+from core.library import SourceFile
+from core.records import Unit
+from core.settings import ChunkingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.comparison.records import Comparison
+
+READABLE = (".pdf", ".txt", ".text", ".md", ".markdown")
+_QUOTED_CHARS = 90
+
+
+class ExportFormat(StrEnum):
+    """What a saved comparison can be exported as."""
+
+    CSV = "csv"
+    JSON = "json"
+    TREC = "trec"
+    QUEPID = "quepid"
+    HTML = "html"
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the commands."""
+    cli.command("index")(told(index))
+    cli.command("search")(told(search))
+    cli.command("compare")(told(compare))
+    cli.command("documents")(told(documents))
+    cli.command("remove")(told(remove))
+    cli.command("export")(told(export))
+
+
+def source_files(paths: Sequence[Path], *, password: str | None = None) -> list[SourceFile]:
+    """Return the files meant by paths: a folder stands for every readable file below it.
+
+    Raises:
+        UsageError: If a path does not exist, or nothing is to be read.
+    """
+    found: list[SourceFile] = []
+    for path in paths:
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE)
+            found += [SourceFile(p.name, path=p, password=password) for p in below if p.is_file()]
+        elif path.exists():
+            found.append(SourceFile(path.name, path=path, password=password))
+        else:
+            raise UsageError(f"{path} does not exist.")
+    if not found:
+        raise UsageError("There is no PDF, text or Markdown file at the paths given.")
+    return found
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
+    workspace: WorkspaceOption,
+    *,
+    pair: Annotated[str, typer.Option(help="Which two encoders; kept.")] = "",
+    password: Annotated[str | None, typer.Option(help="For encrypted PDFs.")] = None,
+    unit: Annotated[Unit | None, typer.Option(help="What is retrieved; kept.")] = None,
+    chunk_tokens: Annotated[int, typer.Option(help="Passage budget; kept. 0: as it is.")] = 0,
+    overlap_tokens: Annotated[int, typer.Option(help="Overlap; kept. -1: as it is.")] = -1,
+    max_tokens: Annotated[int, typer.Option(help="Limit of both arms; kept. 0: as it is.")] = 0,
+    device: DeviceOption = "auto",
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Read files into a workspace and embed them with both encoders."""
+    monitor = ConsoleMonitor()
+    with opened(workspace, create=True, device=device, offline=offline) as bench:
+        before = bench.settings
+        chunking = ChunkingSettings(
+            unit=unit or before.chunking.unit,
+            chunk_tokens=chunk_tokens or before.chunking.chunk_tokens,
+            overlap_tokens=before.chunking.overlap_tokens if overlap_tokens < 0 else overlap_tokens,
+        )
+        after = replace(
+            before,
+            pair_id=pair or before.pair_id,
+            chunking=chunking,
+            max_tokens=max_tokens or before.max_tokens,
+        )
+        if after != before:
+            bench.change_settings(after, monitor=monitor)
+        report = bench.add_files(source_files(paths, password=password), monitor=monitor)
+    monitor.done()
+    if json:
+        print_json(report)
+    else:
+        for line in report.documents:
+            again = "  (already here)" if line.duplicate_of else ""
+            typer.echo(
+                f"{plain(line.name)}: {line.pages_with_text} of {line.pages} pages have text, "
+                f"{line.passages:,} passages, {line.tokens:,} tokens{again}"
+            )
+            for warning in line.warnings:
+                typer.echo(f"  {plain(warning)}")
+        for skipped in report.skipped:
+            typer.echo(f"skipped {plain(skipped.name)}: {plain(skipped.reason)}")
+        for encoder, count in report.passages_embedded.items():
+            reused = report.passages_reused.get(encoder, 0)
+            typer.echo(f"{encoder}: {count:,} passages embedded, {reused:,} reused")
+        typer.echo(f"{report.seconds:.1f} s")
+    if report.skipped:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    workspace: WorkspaceOption,
+    *,
+    system: Annotated[str, typer.Option(help="Only this system's ranking.")] = "",
+    k: Annotated[int, typer.Option("-k", help="Depth, 5 to 50.")] = 10,
+    json: JsonOption = False,
+) -> None:
+    """Print every system's ranking for a query."""
+    monitor = ConsoleMonitor()
+    with opened(workspace) as bench:
+        comparison = bench.compare(query, k=k, monitor=monitor)
+    monitor.done()
+    columns = [c for c in comparison.columns if system in {"", c.info.system_id}]
+    if not columns:
+        known = ", ".join(c.info.system_id for c in comparison.columns)
+        raise UnknownNameError(f"There is no system {system!r} here. Known: {known}.")
+    if json:
+        found = [
+            {
+                "system_id": column.info.system_id,
+                "family": column.info.family,
+                "failure": column.failure,
+                "hits": [
+                    {
+                        "rank": hit.rank,
+                        "score": hit.score,
+                        "passage_id": hit.passage_id,
+                        "document": comparison.passage(hit.passage_id).document,
+                        "page": comparison.passage(hit.passage_id).page_first,
+                        "text": comparison.passage(hit.passage_id).text,
+                    }
+                    for hit in column.ranking.hits[:k]
+                ],
+            }
+            for column in columns
+        ]
+        print_json({"query": query, "k": k, "systems": found})
+        return
+    for column in columns:
+        typer.echo(f"{column.info.label} ({column.info.family})")
+        if column.failure:
+            typer.echo(f"  failed: {plain(column.failure)}")
+        elif not column.ranking.hits:
+            typer.echo("  found nothing: no word of the query occurs in the library")
+        for hit in column.ranking.hits[:k]:
+            passage = comparison.passage(hit.passage_id)
+            text = plain(passage.text)[:_QUOTED_CHARS]
+            place = f"{plain(passage.document)} p. {passage.page_first}"
+            typer.echo(f"  {hit.rank:>2}  {hit.score:7.3f}  {place}  {text}")
+
+
+def compare(
+    query: Annotated[str, typer.Argument(help="What to ask both encoders.")],
+    workspace: WorkspaceOption,
+    *,
+    k: Annotated[int, typer.Option("-k", help="Depth, 5 to 50.")] = 10,
+    save: Annotated[bool, typer.Option("--save", help="Keep it in the workspace.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a one-file report here.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask both encoders and BM25 and say where the rankings part."""
+    monitor = ConsoleMonitor()
+    with opened(workspace) as bench:
+        comparison = bench.compare(query, k=k, monitor=monitor)
+        saved = bench.save_comparison(comparison) if save else ""
+    monitor.done()
+    if html is not None:
+        write(html, html_report(comparison))
+    if json:
+        fields = to_fields(comparison)
+        print_json({**fields, "comparison_id": saved} if saved else fields)
+        return
+    for sentence in comparison.summary:
+        typer.echo(plain(sentence))
+    _print_table(comparison)
+    for agreement in comparison.agreements:
+        tau = "-" if agreement.tau_b is None else f"{agreement.tau_b:.2f}"
+        typer.echo(
+            f"{agreement.system_a} / {agreement.system_b}: overlap@{agreement.k} "
+            f"{agreement.overlap:.2f}, Jaccard {agreement.jaccard:.2f}, RBO {agreement.rbo:.2f} "
+            f"(p={agreement.rbo_p}), tau-b {tau} over {agreement.tau_items}"
+        )
+    if saved:
+        typer.echo(f"Saved as {saved}")
+
+
+def _print_table(comparison: Comparison) -> None:
+    names = [column.info.system_id for column in comparison.columns]
+    typer.echo("  ".join(f"{name[:22]:>22}" for name in names) + "  passage")
+    for passage in comparison.passages:
+        standings = [passage.standing(name) for name in names]
+        if all(s.rank is None or s.rank > comparison.k for s in standings):
+            continue
+        cells = []
+        for standing in standings:
+            rank = "-" if standing.rank is None else str(standing.rank)
+            z = "" if standing.z is None else f"  z {standing.z:.1f}"
+            cells.append(f"{rank + z:>22}")
+        place = f"{plain(passage.document)} p. {passage.page_first}"
+        typer.echo("  ".join(cells) + f"  {place}: {plain(passage.text)[:_QUOTED_CHARS]}")
+
+
+def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:
+    """List the documents of a workspace and its saved comparisons."""
+    with opened(workspace) as bench:
+        lines, saved = bench.documents(), bench.saved_comparisons()
+    if json:
+        print_json({"documents": lines, "comparisons": saved})
+        return
+    for line in lines:
+        typer.echo(
+            f"{line.doc_id}  {plain(line.name)}  {line.pages} pages  {line.passages} passages"
+        )
+    for kept in saved:
+        typer.echo(f"{kept.comparison_id}  {kept.created}  {plain(kept.query)[:_QUOTED_CHARS]}")
+
+
+def remove(
+    doc_id: Annotated[str, typer.Argument(help="As `documents` lists it.")],
+    workspace: WorkspaceOption,
+) -> None:
+    """Remove a document from a workspace; judgments on it stay."""
+    with opened(workspace) as bench:
+        bench.remove_document(doc_id)
+
+
+def export(
+    comparison_id: Annotated[str, typer.Argument(help="As `documents` lists it.")],
+    workspace: WorkspaceOption,
+    *,
+    form: Annotated[ExportFormat, typer.Option("--format", help="Of the export.")],
+    out: Annotated[Path, typer.Option(help="File; for trec a folder, one run per system.")],
+) -> None:
+    """Write a saved comparison as CSV, JSON, TREC runs, a Quepid snapshot or an HTML report."""
+    with opened(workspace) as bench:
+        comparison = bench.load_comparison(comparison_id)
+        created = next(
+            kept.created
+            for kept in bench.saved_comparisons()
+            if kept.comparison_id == comparison_id
+        )
+    if form is ExportFormat.TREC:
+        for system_id, run in trec_runs(comparison).items():
+            write(out / f"{system_id}.trec", run)
+        return
+    text = {
+        ExportFormat.CSV: lambda: to_csv(comparison),
+        ExportFormat.JSON: lambda: to_json(comparison, indent=1),
+        ExportFormat.QUEPID: lambda: quepid_snapshot(comparison, time=created),
+        ExportFormat.HTML: lambda: html_report(comparison),
+    }[form]()
+    write(out, text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, making its folder.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be written: {exc.strerror}. Choose another.") from exc

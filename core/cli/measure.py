@@ -1,0 +1,163 @@
+"""Commands that measure: evaluate, pairs, sample."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from platformdirs import user_cache_path
+
+from core.cli.library import write
+from core.cli.output import (
+    ASSETS,
+    EXIT_PARTIAL,
+    ConsoleMonitor,
+    DeviceOption,
+    JsonOption,
+    OfflineOption,
+    PairOption,
+    counter,
+    make_pool,
+    opened,
+    plain,
+    print_json,
+    told,
+)
+from core.encoders.pairs import pair_rows
+from core.errors import UsageError
+from core.evaluation.render import to_text
+from core.evaluation.run import run_evaluation
+from core.records import Unit
+from core.sample import SAMPLE_FOLDER, seed_sample, write_sample_vectors
+from core.settings import DEFAULT_PAIR
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the commands."""
+    cli.command("evaluate")(told(evaluate))
+    cli.command("pairs")(told(pairs))
+    cli.command("sample")(told(sample))
+
+
+def evaluate(
+    beir: Annotated[Path, typer.Option(help="Folder in BEIR's layout.")],
+    *,
+    pair: PairOption = DEFAULT_PAIR,
+    also: Annotated[list[str] | None, typer.Option(help="Further encoder ids as columns.")] = None,
+    unit: Annotated[Unit, typer.Option(help="Retrieve documents whole, or passages.")] = (
+        Unit.DOCUMENT
+    ),
+    split: Annotated[str, typer.Option(help="Of the qrels.")] = "test",
+    sample_passages: Annotated[
+        int, typer.Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of sample, bootstrap and test.")] = 0,
+    max_tokens: Annotated[int, typer.Option(help="Limit of every encoder; 0: the arms' own.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Workspace for the vectors; the user's cache by default.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder for TREC runs.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the result as JSON.")] = None,
+    fail_if: Annotated[
+        str, typer.Option(help="Exit with 3 when the arms differ so, as in ndcg@10<-0.02.")
+    ] = "",
+    device: DeviceOption = "auto",
+    offline: OfflineOption = False,
+) -> None:
+    """Measure both arms, BM25 and their fusion on a BEIR folder, with intervals."""
+    limit = _limit(fail_if)
+    pool = make_pool(device=device, offline=offline)
+    specs = [*pool.registry.arms(pair), *(pool.registry.encoder(name) for name in also or ())]
+    tokens = max_tokens or min(spec.max_tokens for spec in specs[:2])
+    monitor = ConsoleMonitor()
+    evaluation = run_evaluation(
+        beir,
+        [pool.get(spec.encoder_id, max_tokens=tokens, monitor=monitor) for spec in specs],
+        unit=unit,
+        split=split,
+        sample=sample_passages or None,
+        seed=seed,
+        vector_cache=cache or default_cache(beir),
+        json_path=json,
+        runs_folder=runs,
+        count_tokens=counter(),
+        monitor=monitor,
+    )
+    monitor.done()
+    typer.echo(to_text(evaluation))
+    if limit is not None:
+        measure, sign, bound = limit
+        named = {name.lower(): found for name, found in evaluation.whole.difference.items()}
+        if measure not in named:
+            raise UsageError(f"--fail-if names {measure!r}; known: {', '.join(named)}.")
+        value = named[measure].value
+        if value < bound if sign == "<" else value > bound:
+            typer.echo(f"{measure} differs by {value:+.4f}: {fail_if}", err=True)
+            raise typer.Exit(EXIT_PARTIAL)
+
+
+def default_cache(beir: Path) -> Path:
+    """Return the vector cache of a data set: one workspace each, so that two can run at once."""
+    name = hashlib.sha256(str(beir.resolve()).encode()).hexdigest()[:12]
+    return user_cache_path("bifocal", appauthor=False) / "evaluate" / f"{beir.name}-{name}"
+
+
+def _limit(fail_if: str) -> tuple[str, str, float] | None:
+    if not fail_if:
+        return None
+    for sign in "<>":
+        measure, found, bound = fail_if.partition(sign)
+        try:
+            if found:
+                return measure.strip().lower(), sign, float(bound)
+        except ValueError:
+            break
+    msg = f"--fail-if is {fail_if!r}; write a measure, < or > and a number: ndcg@10<-0.02."
+    raise UsageError(msg)
+
+
+def pairs(
+    *,
+    markdown: Annotated[Path | None, typer.Option(help="Write the docs' table here.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List every pair: what is matched, what is not, size, licence, what loading was tested on."""
+    rows = pair_rows(make_pool().registry)
+    if markdown is not None:
+        from core.encoders.pairs import markdown_table
+
+        write(markdown, markdown_table(rows))
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row.pair_id}  {plain(row.label)}")
+        typer.echo(f"  {row.diffusion.checkpoint}  against  {row.autoregressive.checkpoint}")
+        typer.echo(f"  matched: {row.matched}")
+        if row.unmatched:
+            typer.echo(f"  not matched: {row.unmatched}")
+
+
+def sample(
+    *,
+    write_vectors: Annotated[
+        bool, typer.Option("--write", help="Embed it anew and write what ships.")
+    ] = False,
+    workspace: Annotated[Path | None, typer.Option(help="Where to put the sample library.")] = None,
+) -> None:
+    """Put the sample library into a workspace, or re-make the vectors that ship with it."""
+    import tempfile
+
+    monitor = ConsoleMonitor()
+    folder = ASSETS / SAMPLE_FOLDER
+    with tempfile.TemporaryDirectory() as scratch:
+        with opened(workspace or Path(scratch) / "sample", create=True) as bench:
+            seed_sample(bench, folder, monitor=monitor)
+            if write_vectors:
+                for path in write_sample_vectors(bench, folder, monitor=monitor):
+                    typer.echo(f"{path.name}: {path.stat().st_size:,} bytes")
+            else:
+                bench.embed_missing(monitor=monitor)
+        monitor.done()

@@ -1,0 +1,130 @@
+"""What commands share: options, opening a workbench, progress on stderr, errors as exit codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+
+import typer
+
+from core.encoders.pool import EncoderPool
+from core.encoders.tokens import neutral_counter
+from core.errors import CoreError, UsageError
+from core.laboratory.results import to_jsonable
+from core.settings import DEFAULT_PAIR
+from core.store import Workspace
+from core.workbench import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from core.monitor import Progress
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+_REPORT_EVERY_SECONDS = 0.2
+_LINE_CHARS = 100
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", "-w", help="Folder of the workspace; made when missing.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+PairOption = Annotated[str, typer.Option("--pair", help="Which two encoders; see `pairs`.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Never ask a model hub.")]
+
+
+class ConsoleMonitor:
+    """One line of progress on stderr; nothing when stderr is not a terminal."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._last = 0.0
+        self._written = False
+
+    def report(self, progress: Progress) -> None:
+        """Show how far the work is, a few times a second."""
+        now = time.monotonic()
+        if not self._shown or now - self._last < _REPORT_EVERY_SECONDS:
+            return
+        self._last = now
+        share = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
+        line = f"{progress.stage}{share} {plain(progress.detail)}"[:_LINE_CHARS]
+        typer.echo("\r" + line.ljust(_LINE_CHARS), nl=False, err=True)
+        self._written = True
+
+    def stop_requested(self) -> bool:
+        """Ctrl+C ends a command by itself."""
+        return False
+
+    def done(self) -> None:
+        """Clear the line."""
+        if self._written:
+            typer.echo("\r" + " " * _LINE_CHARS + "\r", nl=False, err=True)
+            self._written = False
+
+
+def plain(text: str) -> str:
+    """Return text fit for a terminal: no control or direction-changing characters, one line."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def told(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors into a sentence on stderr and an exit code."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except CoreError as error:
+            typer.echo(f"Error: {plain(str(error))}", err=True)
+            code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
+            raise typer.Exit(code) from error
+        except KeyboardInterrupt:
+            typer.echo("Stopped. What was finished is kept.", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, ASCII only so that every terminal and file can hold it."""
+    typer.echo(json.dumps(to_jsonable(value), indent=1, allow_nan=False))
+
+
+def make_pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
+    """Return the encoders."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    return EncoderPool(assets=ASSETS, device=device, offline=offline)
+
+
+def counter() -> Callable[[Sequence[str]], Sequence[int]]:
+    """Return the neutral token counter."""
+    return neutral_counter(ASSETS, folder=DEFAULT_PAIR)
+
+
+@contextmanager
+def opened(
+    workspace: Path, *, create: bool = False, device: str = "auto", offline: bool = False
+) -> Iterator[Workbench]:
+    """Lend the workbench of a workspace folder and close it after."""
+    bench = Workbench(
+        Workspace.open(workspace, create=create),
+        pool=make_pool(device=device, offline=offline),
+        count_tokens=counter(),
+    )
+    try:
+        yield bench
+    finally:
+        bench.close()
