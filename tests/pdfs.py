@@ -107,8 +107,8 @@ def scanned_pdf(pages: int = 1) -> bytes:
     return partly_scanned_pdf([""] * pages)
 
 
-def partly_scanned_pdf(pages: Sequence[str]) -> bytes:
-    """A page of text per string; an empty string makes a scanned page."""
+def partly_scanned_pdf(pages: Sequence[str], *, stamp: str = "") -> bytes:
+    """A page of text per string; an empty string makes a scanned page, with a stamp on it."""
     from PIL import Image
 
     shades = bytes((x * y) % 251 for y in range(64) for x in range(48))
@@ -119,6 +119,7 @@ def partly_scanned_pdf(pages: Sequence[str]) -> bytes:
             _draw_lines(canvas, wrapped(page))
         else:
             canvas.drawImage(image, 0, 0, WIDTH, HEIGHT)
+            canvas.drawString(MARGIN, MARGIN, stamp)
         canvas.showPage()
     canvas.save()
     return buffer.getvalue()

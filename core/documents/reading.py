@@ -308,7 +308,7 @@ def _warnings(reads: list[_PageRead], pages: Sequence[Page]) -> tuple[str, ...]:
             parts.append(f"{page_ranges(scanned)} {looks} scanned: run OCR, for example ocrmypdf")
         if blank:
             parts.append(f"{page_ranges(blank)} {'is' if len(blank) == 1 else 'are'} blank")
-        filled = len(pages) - len(missing)
+        filled = len(pages) - len({*missing, *scanned})  # a stamp on a scan is not its text
         have = "has" if filled == 1 else "have"
         warnings.append(f"{filled:,} of {len(pages):,} pages {have} text; {'; '.join(parts)}.")
     if broken:

@@ -77,6 +77,7 @@ def seeds() -> list[bytes]:
         pdfs.hostile_text_pdf(),
         pdfs.self_referencing_pdf(),
         pdfs.one_page_pdf(b"BT /F1 12 Tf 50 700 Td (plain) Tj 0 -14 Td [(ker) -80 (ned)] TJ ET"),
+        pdfs.undrawn_glyphs_pdf(),
         pdfs.form_pdf(),
         pdfs.object_stream_pdf(),
     ]

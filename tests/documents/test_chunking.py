@@ -107,6 +107,16 @@ def test_cutting_leaves_joined_emoji_and_accents_whole() -> None:
     assert all(passage.text.startswith("👩‍") for passage in passages)
 
 
+def test_the_budget_holds_when_sentences_count_more_together_than_apart() -> None:
+    def joints_cost(texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) + 2 * text.strip().count(". ") for text in texts]
+
+    document = document_of(numbered(40, 10))
+    settings = ChunkingSettings(chunk_tokens=64, overlap_tokens=0)
+    passages = chunk_document(document, count_tokens=joints_cost, settings=settings)
+    assert [passage.token_count for passage in passages] == [58] * 8  # 5 sentences, 4 joints
+
+
 def test_texts_are_counted_in_batches() -> None:
     calls: list[int] = []
 

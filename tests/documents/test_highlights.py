@@ -34,6 +34,14 @@ def test_a_range_over_two_pages_has_boxes_on_both() -> None:
     assert abs(second.boxes[0, 0] - 72) < 1
 
 
+def test_a_range_that_begins_just_before_a_page_has_all_of_that_page() -> None:
+    document = read_document(pdfs.plain_pdf([pdfs.PROSE, "Second page."]), "a.pdf")
+    start = document.pages[1].start - 3
+    _, second = boxes_for_range(document, start, len(document.text))
+    assert abs(second.boxes[0, 0] - 72) < 1
+    assert second.boxes[0, 2] > 120
+
+
 def test_the_box_of_a_word_is_where_the_word_was_drawn() -> None:
     document = read_document(pdfs.table_pdf(), "a.pdf")
     start = document.text.index("Depth")

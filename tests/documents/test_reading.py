@@ -149,6 +149,15 @@ def test_a_partly_scanned_file_is_read_with_a_warning() -> None:
     assert_whole(document)
 
 
+def test_a_stamp_on_a_scan_is_not_taken_for_its_text() -> None:
+    data = pdfs.partly_scanned_pdf([pdfs.PROSE, ""], stamp="Page 17")
+    document = read_document(data, "a.pdf")
+    assert document.text.endswith("Page 17")
+    assert document.warnings == (
+        "1 of 2 pages has text; page 2 looks scanned: run OCR, for example ocrmypdf.",
+    )
+
+
 def test_blank_pages_are_refused() -> None:
     with pytest.raises(NoTextError, match="its 2 pages are blank"):
         read_document(pdfs.blank_pdf(2), "a.pdf")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 
 import numpy as np
@@ -106,5 +107,22 @@ def test_a_head_that_lies_is_damaged_even_with_a_right_hash(
     if old == new:
         head = head[:-1]
     forged = struct.pack("<I", len(head)) + head + rest[4 + length :]
+    with pytest.raises(WorkspaceDamagedError):
+        document_from_bytes(MAGIC + hashlib.sha256(forged).digest() + forged)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(1, 3), (2, 10), (2, 10_000), (3, -1.0), (3, None), (5, "ocr"), (0, "one")],
+    ids=["start", "end", "beyond", "width", "no-width", "source", "number"],
+)
+def test_a_page_that_does_not_fit_its_text_is_damaged(place: int, value: object) -> None:
+    content = document_to_bytes(read_document(b"Some words. More words.", "a.txt"))
+    rest = content[len(MAGIC) + 32 :]
+    (length,) = struct.unpack_from("<I", rest)
+    head = json.loads(rest[4 : 4 + length])
+    head["pages"][0][place] = value
+    packed = json.dumps(head).encode()
+    forged = struct.pack("<I", len(packed)) + packed + rest[4 + length :]
     with pytest.raises(WorkspaceDamagedError):
         document_from_bytes(MAGIC + hashlib.sha256(forged).digest() + forged)
