@@ -177,18 +177,19 @@ def measure_runs(
         )
     arms = _arms([info for info, _ in runs.values()])
     by_id = {system.system_id: system for system in systems}
+    pairs = {}
+    if arms is not None:
+        first, second = (by_id[arm].per_query for arm in arms)
+        pairs = {measure: (first[measure], second[measure]) for measure in first}
     return Measured(
         name=name,
         length=length,
         systems=tuple(systems),
-        difference={}
-        if arms is None
-        else {
-            measure: paired_difference(
-                by_id[arms[0]].per_query[measure], by_id[arms[1]].per_query[measure], seed=seed
-            )
-            for measure in by_id[arms[0]].per_query
+        difference={
+            measure: paired_difference(one, other, seed=seed)
+            for measure, (one, other) in pairs.items()
         },
+        differences={measure: one - other for measure, (one, other) in pairs.items()},
         query_ids=tuple(qrels),
         passages=passages,
     )

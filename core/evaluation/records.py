@@ -45,6 +45,7 @@ class Measured:
         length: Nominal length in tokens; None for the whole.
         systems: In the order they were given, BM25 and fusion last.
         difference: By name of measure: first arm minus second arm; empty without two arms.
+        differences: By name of measure: the same per query, ``(queries,)``.
         query_ids: In the order of every ``per_query``.
         passages: Documents that were ranked.
     """
@@ -53,6 +54,7 @@ class Measured:
     length: int | None
     systems: tuple[MeasuredSystem, ...]
     difference: Mapping[str, Difference]
+    differences: Mapping[str, NDArray[np.float64]]
     query_ids: tuple[str, ...]
     passages: int
 

@@ -1,0 +1,302 @@
+"""Judge once, blind, and use it for ever.
+
+The top hits of all systems are pooled and shuffled, so that nobody can tell which system found
+what; a grade from 0 to 3 is kept on characters of a file (`core.records.Judgment`), not on a
+passage, so it survives another chunking. From the judgments come the usual measures, with
+intervals, a test between the arms, the share of hits nobody judged, and about how many more
+judgments it would take to tell the arms apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.comparison.overlap import require_depth
+from core.errors import InvalidSettingError, UsageError
+from core.evaluation.evaluate import measure_runs
+from core.evaluation.measures import MEASURES, unjudged_share
+from core.evaluation.significance import holm, queries_needed
+from core.records import Judgment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from core.evaluation.records import Measured
+    from core.records import Passage, Ranking, SystemInfo
+
+POOL_DEPTH = 10
+ALPHA = 0.05
+POWER = 0.8
+_HALF = 0.5
+
+
+class Grade(IntEnum):
+    """What a judge may say about a passage for a query."""
+
+    NOT_RELEVANT = 0
+    RELATED = 1  # on the topic, does not answer
+    RELEVANT = 2  # answers in part
+    PERFECT = 3  # answers it
+
+
+@dataclass(frozen=True, slots=True)
+class PoolItem:
+    """A passage to be judged. It does not say who found it.
+
+    Attributes:
+        passage_id: What to show.
+        grade: From an earlier judgment; None when not judged.
+    """
+
+    passage_id: str
+    grade: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedReport:
+    """What the judgments say so far.
+
+    Attributes:
+        measured: Every system on the judged queries, and the difference between the arms.
+        p_holm: By measure: p-value of the difference adjusted for the number of measures.
+        unjudged: By system id: share of its top hits without a judgment.
+        judgments: How many (query, passage) judgments there are.
+        more_judgments: By measure: about how many more would tell the difference seen from none,
+            by the power rule of `queries_needed`; 0 when it is told already (adjusted p below
+            5 %), None where no number can be named.
+        words: One to three sentences on what can be said.
+    """
+
+    measured: Measured
+    p_holm: Mapping[str, float]
+    unjudged: Mapping[str, float]
+    judgments: int
+    more_judgments: Mapping[str, int | None]
+    words: tuple[str, ...]
+
+
+def pool(
+    rankings: Iterable[Ranking],
+    *,
+    k: int = POOL_DEPTH,
+    seed: int = 0,
+    grades: Mapping[str, int] | None = None,
+) -> tuple[PoolItem, ...]:
+    """Return the passages to judge for one query: all top k, each once, in a blind order.
+
+    The order depends on the seed, the query and the passages alone, never on who ranked them
+    where, so neither order nor count gives a system away.
+
+    Args:
+        rankings: Of all systems, for one query.
+        k: Depth of the pool.
+        seed: Decides the order.
+        grades: By passage id, from earlier judgments.
+
+    Raises:
+        InvalidDepthError: If k is below 1.
+        UsageError: If the rankings answer different queries.
+    """
+    require_depth(k)
+    listed = list(rankings)
+    query_ids = {ranking.query_id for ranking in listed}
+    if len(query_ids) > 1:
+        raise UsageError("A pool is made for one query; these rankings answer several.")
+    found = sorted({hit.passage_id for ranking in listed for hit in ranking.hits[:k]})
+    shuffle = _generator(seed, *query_ids)
+    known = grades or {}
+    return tuple(
+        PoolItem(passage_id=found[position], grade=known.get(found[position]))
+        for position in shuffle.permutation(len(found)).tolist()
+    )
+
+
+def judge(query_text: str, passage: Passage, *, sha256: str, grade: int) -> Judgment:
+    """Return a judgment of a passage, kept on the characters of its file.
+
+    Raises:
+        InvalidSettingError: If the grade is not 0, 1, 2 or 3.
+    """
+    if grade not in tuple(Grade):
+        raise InvalidSettingError(f"The grade is {grade}; choose 0, 1, 2 or 3.")
+    return Judgment(
+        query_text=query_text,
+        sha256=sha256,
+        page_number=passage.page_first,
+        start=passage.start,
+        end=passage.end,
+        grade=grade,
+    )
+
+
+def project(
+    judgments: Iterable[Judgment], passages: Iterable[Passage], *, sha256_of: Mapping[str, str]
+) -> dict[str, dict[str, int]]:
+    """Return grades by query text and passage id, under whatever chunking the passages have.
+
+    A passage takes over a grade above 0 when it holds at least half of the judged characters, or
+    lies at least half among them. It takes over a 0 only when at least half of it was judged: the
+    rest of a longer passage may well be relevant. Of several grades the highest counts.
+
+    Args:
+        judgments: In the order they were made; the last one on the same characters counts.
+        passages: Of the current chunking.
+        sha256_of: Hash of the file, by document id.
+    """
+    latest = {
+        (one.query_text, one.sha256, one.start, one.end): one for one in judgments
+    }  # a dict keeps the last
+    by_file: dict[str, list[Passage]] = {}
+    for passage in passages:
+        sha256 = sha256_of.get(passage.doc_id)
+        if sha256 is not None:
+            by_file.setdefault(sha256, []).append(passage)
+    grades: dict[str, dict[str, int]] = {}
+    for judgment in latest.values():
+        for passage in by_file.get(judgment.sha256, ()):
+            if _takes_over(judgment, passage):
+                row = grades.setdefault(judgment.query_text, {})
+                before = row.get(passage.passage_id, judgment.grade)
+                row[passage.passage_id] = max(before, judgment.grade)
+    return grades
+
+
+def judged_report(
+    qrels: Mapping[str, Mapping[str, int]],
+    runs: Mapping[str, tuple[SystemInfo, Sequence[Ranking]]],
+    *,
+    passages: int,
+    k: int = POOL_DEPTH,
+    seed: int = 0,
+) -> JudgedReport:
+    """Measure systems on the queries judged so far.
+
+    Args:
+        qrels: Grades by query id and passage id; queries without a grade above 0 are left out,
+            since every system scores 0 on them.
+        runs: By system id: who it is, and its rankings for those queries.
+        passages: Size of the library.
+        k: Depth at which unjudged hits are counted.
+        seed: Of the bootstrap and the test.
+
+    Raises:
+        UsageError: If no query has a relevant passage.
+    """
+    useful = {query: row for query, row in qrels.items() if any(g > 0 for g in row.values())}
+    if not useful:
+        msg = "No query has a passage judged relevant yet. Judge some, and give grades above 0."
+        raise UsageError(msg)
+    measured = measure_runs(useful, runs, name="judged", passages=passages, seed=seed)
+    judgments = sum(len(row) for row in useful.values())
+    p_holm = holm({name: one.p_value for name, one in measured.difference.items()})
+    more = {
+        name: _more_judgments(measured, name, p_holm[name], judgments=judgments)
+        for name in measured.difference
+    }
+    unjudged = {
+        system_id: unjudged_share(useful, rankings, k=k)
+        for system_id, (_, rankings) in runs.items()
+    }
+    return JudgedReport(
+        measured=measured,
+        p_holm=p_holm,
+        unjudged=unjudged,
+        judgments=judgments,
+        more_judgments=more,
+        words=_words(measured, p_holm, unjudged, more, judgments=judgments, k=k),
+    )
+
+
+def qrels_rows(
+    grades: Mapping[str, Mapping[str, int]], query_ids: Mapping[str, str]
+) -> list[tuple[str, str, int]]:
+    """Return (query id, passage id, grade) rows for export, in order of query id and passage id.
+
+    Args:
+        grades: By query text and passage id, as `project` gives them.
+        query_ids: By query text; queries without one are left out.
+    """
+    return sorted(
+        (query_ids[text], passage_id, grade)
+        for text, row in grades.items()
+        if text in query_ids
+        for passage_id, grade in row.items()
+    )
+
+
+# -- parts ---------------------------------------------------------------------------------
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    digest = hashlib.sha256("\0".join((str(seed), *names)).encode("utf-8", "surrogatepass"))
+    return np.random.default_rng(int.from_bytes(digest.digest()[:8], "big"))
+
+
+def _takes_over(judgment: Judgment, passage: Passage) -> bool:
+    overlap = min(judgment.end, passage.end) - max(judgment.start, passage.start)
+    if overlap <= 0:
+        return False
+    if overlap >= _HALF * (passage.end - passage.start):
+        return True
+    return judgment.grade > 0 and overlap >= _HALF * (judgment.end - judgment.start)
+
+
+def _more_judgments(
+    measured: Measured, name: str, p_adjusted: float, *, judgments: int
+) -> int | None:
+    if p_adjusted < ALPHA:
+        return 0
+    differences = measured.differences[name]
+    # Holm's hardest step divides alpha by the number of measures.
+    alpha = ALPHA / len(measured.differences)
+    needed = queries_needed(differences, power=POWER, alpha=alpha)
+    if needed is None:
+        return None
+    per_query = judgments / measured.queries
+    # The rule is rough: where it says "enough" and the test does not, one query more at least.
+    return math.ceil(max(1, needed - measured.queries) * per_query)
+
+
+def _words(
+    measured: Measured,
+    p_holm: Mapping[str, float],
+    unjudged: Mapping[str, float],
+    more: Mapping[str, int | None],
+    *,
+    judgments: int,
+    k: int,
+) -> tuple[str, ...]:
+    queries = "query" if measured.queries == 1 else "queries"
+    sentences = [f"{measured.queries:,} {queries} judged, {judgments:,} judgments."]
+    if measured.difference:
+        name = MEASURES[0]
+        difference = measured.difference[name]
+        shown = (
+            f"{name} differs by {difference.value:+.3f} "
+            f"[{difference.low:+.3f}, {difference.high:+.3f}]"
+        )
+        if p_holm[name] < ALPHA:
+            sentences.append(f"{shown}; that is more than chance (p {p_holm[name]:.3f}, Holm).")
+        elif more[name] is None:
+            sentences.append(
+                f"{shown}; no number of judgments can be named to tell the arms apart."
+            )
+        else:
+            sentences.append(
+                f"{shown}; that may be chance (p {p_holm[name]:.3f}, Holm), and about "
+                f"{more[name]:,} more judgments would tell a difference of this size."
+            )
+    if unjudged:
+        worst = max(unjudged, key=lambda system_id: (unjudged[system_id], system_id))
+        if unjudged[worst] > 0:
+            sentences.append(
+                f"{100 * unjudged[worst]:.0f} % of the top {k} of {worst} are unjudged and count "
+                "as not relevant."
+            )
+    return tuple(sentences)
