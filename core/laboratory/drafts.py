@@ -265,15 +265,15 @@ def draft_queries(
     passages: Sequence[Passage],
     documents: Sequence[Document],
     *,
-    n: int = DEFAULT_DRAFTS,
+    count: int = DEFAULT_DRAFTS,
     seed: int = 0,
 ) -> tuple[Draft, ...]:
-    """Draft up to ``n`` queries, evenly over documents and over kinds.
+    """Draft up to ``count`` queries, evenly over documents and over kinds.
 
     Args:
         passages: The corpus; order does not matter.
         documents: Their documents, for headings.
-        n: Most drafts. A small library gives fewer.
+        count: Most drafts. A small library gives fewer.
         seed: Decides which drafts are taken where there are more than wanted.
 
     Returns:
@@ -298,7 +298,7 @@ def draft_queries(
             drafts = queues[kind][doc_id]
             order = generator.permutation(len(drafts))
             queues[kind][doc_id] = [drafts[place] for place in order]
-    chosen = _balanced(queues, n)
+    chosen = _balanced(queues, count)
     if not chosen:
         msg = (
             "No query can be drafted from this library: it holds no headings, sentences or "
@@ -308,14 +308,14 @@ def draft_queries(
     return tuple(chosen)
 
 
-def _balanced(queues: dict[DraftKind, dict[str, list[Draft]]], n: int) -> list[Draft]:
-    """Take from kinds and documents in turn until ``n`` are there or all are used up."""
-    most_paragraphs = max(1, int(n * PARAGRAPH_SHARE))
+def _balanced(queues: dict[DraftKind, dict[str, list[Draft]]], wanted: int) -> list[Draft]:
+    """Take from kinds and documents in turn until enough are there or all are used up."""
+    most_paragraphs = max(1, int(wanted * PARAGRAPH_SHARE))
     taken: dict[DraftKind, int] = dict.fromkeys(DraftKind, 0)
     per_document: Counter[str] = Counter()
     seen: set[str] = set()
     chosen: list[Draft] = []
-    while len(chosen) < n:
+    while len(chosen) < wanted:
         before = len(chosen)
         for kind in DraftKind:
             waiting = [doc_id for doc_id, drafts in queues[kind].items() if drafts]
@@ -332,7 +332,7 @@ def _balanced(queues: dict[DraftKind, dict[str, list[Draft]]], n: int) -> list[D
                 chosen.append(draft)
                 taken[kind] += 1
                 per_document[doc_id] += 1
-            if len(chosen) >= n:
+            if len(chosen) >= wanted:
                 break
         if len(chosen) == before:
             break

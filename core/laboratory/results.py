@@ -21,6 +21,10 @@ T = TypeVar("T")
 RESULT_VERSION = 1  # raise it when an experiment's meaning changes: kept results are then stale
 
 
+class StaleResultError(LaboratoryError, ValueError):
+    """A kept result that this Bifocal cannot read; the experiment has to run again."""
+
+
 def to_jsonable(value: object) -> object:
     """Return a value made of dicts, lists, strings, numbers, booleans and None only.
 
@@ -58,13 +62,13 @@ def from_json(kind: type[T], text: str) -> T:
     """Rebuild a result record from the text that `to_json` gave.
 
     Raises:
-        LaboratoryError: If the text is not such a record; run the experiment again then.
+        StaleResultError: If the text is not such a record; run the experiment again then.
     """
     try:
         return cast("T", _rebuild(kind, json.loads(text)))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         msg = f"A kept {kind.__name__} cannot be read ({exc}); run the experiment again."
-        raise LaboratoryError(msg) from exc
+        raise StaleResultError(msg) from exc
 
 
 def _rebuild(kind: Any, value: Any) -> Any:  # noqa: ANN401 - driven by type hints

@@ -119,7 +119,7 @@ def _library(count: int, size: tuple[int, ...]) -> list[Document]:
 def test_long_documents_do_not_drown_short_ones() -> None:
     documents = _library(3, (60, 60, 4))
     passages = [passage for doc in documents for passage in paragraphs(doc)]
-    drafts = draft_queries(passages, documents, n=24)
+    drafts = draft_queries(passages, documents, count=24)
     counts = [sum(draft.doc_id == doc.doc_id for draft in drafts) for doc in documents]
     assert sum(counts) == 24
     assert max(counts) - min(counts) <= 2
@@ -128,7 +128,7 @@ def test_long_documents_do_not_drown_short_ones() -> None:
 def test_whole_paragraphs_stay_few() -> None:
     documents = _library(2, (60, 60))
     passages = [passage for doc in documents for passage in paragraphs(doc)]
-    drafts = draft_queries(passages, documents, n=100)
+    drafts = draft_queries(passages, documents, count=100)
     long = [draft for draft in drafts if draft.kind is DraftKind.PARAGRAPH]
     assert 0 < len(long) <= 100 * PARAGRAPH_SHARE
 
@@ -136,9 +136,9 @@ def test_whole_paragraphs_stay_few() -> None:
 def test_same_seed_same_drafts_in_whatever_order_the_library_comes() -> None:
     documents = _library(2, (30, 30))
     passages = [passage for doc in documents for passage in paragraphs(doc)]
-    one = draft_queries(passages, documents, n=20, seed=3)
-    assert one == draft_queries(passages[::-1], documents[::-1], n=20, seed=3)
-    assert one != draft_queries(passages, documents, n=20, seed=4)
+    one = draft_queries(passages, documents, count=20, seed=3)
+    assert one == draft_queries(passages[::-1], documents[::-1], count=20, seed=3)
+    assert one != draft_queries(passages, documents, count=20, seed=4)
 
 
 def test_a_library_without_words_gives_a_sentence() -> None:
