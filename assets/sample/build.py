@@ -447,7 +447,7 @@ def _add_kept(out: list[Flowable], parts: list[Flowable]) -> None:
     A long table that follows text may break, so that it leaves no hole on the page before.
     """
     headings: list[Flowable] = []
-    while out and getattr(out[-1], "heading_level", 0):
+    while out and hasattr(out[-1], "heading_level"):
         headings.insert(0, out.pop())
     rows = max(len(part._cellvalues) if isinstance(part, Table) else 0 for part in parts)
     if rows > LONG_TABLE_ROWS and not headings:
@@ -587,10 +587,10 @@ def _chart(block: Block, width: float, accent: Color) -> Drawing:
     """
     rows = {}
     for line in block.lines:
-        key, _, values = line.partition(":")
-        rows[key.strip()] = values.split()
+        key, _, written = line.partition(":")
+        rows[key.strip()] = written.split()
     labels = [label.replace("_", " ") for label in rows.pop("x")]
-    low, high, step = (_number(value) for value in rows.pop("y"))
+    low, high, step = (_number(part) for part in rows.pop("y"))
     run = int(rows.pop("run", [str(len(labels))])[0])
     height, left, bottom, top = min(170.0, width * 0.5), 34.0, 22.0, 12.0
     drawing = Drawing(width, height)
@@ -610,7 +610,7 @@ def _chart(block: Block, width: float, accent: Color) -> Drawing:
         drawing.add(_text(left + slot * (i + 0.5), 8, label))
     shades = [accent, HexColor("#8a8a8a"), HexColor("#c9a227")]
     for series, (name, raw) in enumerate(rows.items()):
-        values = [_number(value) for value in raw]
+        values = [_number(part) for part in raw]
         shade = shades[series % len(shades)]
         if block.kind == "bars":
             bar = slot * 0.7 / len(rows)
