@@ -19,7 +19,7 @@ from core.errors import UsageError
 from core.evaluation.beir import DEFAULT_SPLIT, read_beir, sample_passages
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
-from core.evaluation.significance import bootstrap_mean, paired_difference
+from core.evaluation.significance import bootstrap_means, paired_difference
 from core.library.embedding import embed_texts
 from core.monitor import Progress, SilentMonitor, raise_if_stopped
 from core.records import Document, Family, Page, Ranking, SystemInfo, TextSource, Unit
@@ -168,9 +168,13 @@ def measure_runs(
                 system_id=info.system_id,
                 family=info.family,
                 label=info.label,
-                measures={
-                    measure: bootstrap_mean(found, seed=seed) for measure, found in values.items()
-                },
+                measures=dict(
+                    zip(
+                        values,
+                        bootstrap_means(np.column_stack(list(values.values())), seed=seed),
+                        strict=True,
+                    )
+                ),
                 per_query=values,
                 rankings=tuple(rankings),
             )

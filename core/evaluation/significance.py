@@ -53,16 +53,44 @@ class Difference:
 def bootstrap_mean(
     values: NDArray[np.float64], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
-    """Return the mean of per-query values and its interval.
+    """Return the mean of per-query values, ``(queries,)``, and its interval.
 
     Raises:
         UsageError: Without any value.
     """
-    if not values.size:
+    return bootstrap_means(values[:, np.newaxis], seed=seed, resamples=resamples)[0]
+
+
+def bootstrap_means(
+    columns: NDArray[np.float64], *, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[Interval, ...]:
+    """Return the mean of each column with its interval, all over the same resampled queries.
+
+    Args:
+        columns: ``(queries, m)``: a measure of a system each.
+        seed: Decides the resamples; equal seeds and numbers of queries draw equal ones.
+        resamples: How many.
+
+    Raises:
+        UsageError: Without any query.
+    """
+    queries = len(columns)
+    if not queries:
         raise UsageError("There is no query to measure.")
-    means = _resampled_means(values, seed=seed, resamples=resamples)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value=float(values.mean()), low=float(low), high=float(high))
+    generator = np.random.default_rng(seed)
+    means = np.empty((resamples, columns.shape[1]))
+    for start in range(0, resamples, _BLOCK):
+        rows = min(_BLOCK, resamples - start)
+        drawn = generator.integers(0, queries, size=(rows, queries))
+        drawn += queries * np.arange(rows)[:, np.newaxis]
+        # How often each query was drawn: one matrix product then gives every column's means.
+        counts = np.bincount(drawn.ravel(), minlength=rows * queries).reshape(rows, queries)
+        means[start : start + rows] = counts @ columns / queries
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return tuple(
+        Interval(value=float(value), low=float(least), high=float(most))
+        for value, least, most in zip(columns.mean(axis=0), low, high, strict=True)
+    )
 
 
 def paired_difference(
@@ -150,17 +178,3 @@ def queries_needed(
     z = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
     needed = (z * float(differences.std(ddof=1)) / mean) ** 2
     return max(int(differences.size), math.ceil(needed))
-
-
-def _resampled_means(
-    values: NDArray[np.float64], *, seed: int, resamples: int
-) -> NDArray[np.float64]:
-    generator = np.random.default_rng(seed)
-    chances = np.full(values.size, 1 / values.size)
-    means = np.empty(resamples)
-    for start in range(0, resamples, _BLOCK):
-        rows = min(_BLOCK, resamples - start)
-        # How often each query is drawn, instead of which: one matrix product gives all means.
-        counts = generator.multinomial(values.size, chances, size=rows)
-        means[start : start + rows] = counts @ values / values.size
-    return means
