@@ -82,6 +82,10 @@ class WordEncoder:
         return f"{self._spec.encoder_id}-{self._mix}"
 
     @property
+    def passage_fingerprint(self) -> str:
+        return self.fingerprint
+
+    @property
     def device(self) -> str:
         return "cpu"
 
