@@ -169,6 +169,7 @@ def line_chart(
     width: int = 560,
     height: int = 300,
     rules: Sequence[tuple[float, str]] = (),
+    margins: Sequence[tuple[float, float, float]] = (),
 ) -> str:
     """Return a line chart.
 
@@ -184,6 +185,7 @@ def line_chart(
         width: Of the picture's own coordinates.
         height: The same.
         rules: Vertical lines with a label, ``(x, text)``.
+        margins: Intervals, ``(x, low, high)``.
     """
     points = [point for _, _, line in series for point in line if math.isfinite(point[1])]
     if not points:
@@ -219,7 +221,12 @@ def line_chart(
         f'y2="{height - bottom}"/><text x="{across(place(x)) + 4}" y="{top + 10}">{esc(text)}</text>'
         for x, text in rules
     )
-    lines = join(_line(name, kind, line, place, across, up) for name, kind, line in series)
+    bars = join(
+        f'<line class="margin" x1="{across(place(x))}" x2="{across(place(x))}" '
+        f'y1="{up(max(low, min(high, bottom_)))}" y2="{up(max(low, min(high, top_)))}"/>'
+        for x, bottom_, top_ in margins
+    )
+    lines = bars + join(_line(name, kind, line, place, across, up) for name, kind, line in series)
     middle = (top + height - bottom) / 2
     return (
         f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{esc(label)}">'

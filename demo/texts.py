@@ -173,3 +173,35 @@ KEYS = (
     ("Esc", "close the page"),
     ("?", "this help"),
 )
+
+DISAGREE_TITLE = "Where do they part?"
+DISAGREE_INTRO = (
+    "No query needed: Bifocal drafts queries from the library itself (headings, definitions, "
+    "sentences turned into questions, whole paragraphs), asks every system each of them, and lists "
+    "those on which the two encoders part most. A click opens the side-by-side view."
+)
+DISAGREE_BLANK = "Nothing has been run yet. 300 queries take some ten seconds on two cores."
+LAB_TITLE = "Laboratory"
+LAB_INTRO = (
+    "Experiments on one passage of yours. Query and passage are taken from the hit selected in "
+    "Compare; choose others here. Results are kept: the same inputs give the same picture at once."
+)
+LAB_EDIT = (
+    "Replace the passage's last sentence and see which earlier tokens notice. An encoder that "
+    "reads left to right cannot; one that reads in both directions does."
+)
+LAB_SWITCH = "Read query and passage with another attention mask and follow the passage's rank."
+LAB_GROW = "Pad the passage with the rest of its document, step by step; follow rank and score."
+LAB_KEY = (
+    "Plant a key at several depths in copies of the document, cut to several lengths, and ask for "
+    "it. This takes a minute or two; Stop keeps what is finished."
+)
+LAB_FAIRNESS = (
+    "Everything that could make a difference other than the encoders themselves: limits, prompts, "
+    "pooling, tokens cut, and what a score means by chance."
+)
+JUDGE_TITLE = "Judge"
+JUDGE_INTRO = (
+    "Grade passages without knowing who found them. Judgments are stored on the file's characters, "
+    "so they survive another chunking."
+)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo import security, style, texts
+from demo.experiments import Experiments
 from demo.handlers import Handlers
 from demo.presenters import frame
-from demo.views import compare, sidebar
+from demo.views import compare, disagree, figures, laboratory, sidebar
 from demo.views.wiring import PRIVATE, Shared, bridge, html_part
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def build_app(services: Services) -> gr.Blocks:
         services: What it works on; see `Services`.
     """
     handlers = Handlers(services)
+    experiments = Experiments(handlers)
     with gr.Blocks(
         title=texts.NAME,
         analytics_enabled=False,
@@ -36,6 +38,7 @@ def build_app(services: Services) -> gr.Blocks:
     ) as app:
         visitor = gr.BrowserState("", storage_key=VISITOR_KEY, secret=VISITOR_SECRET)
         token = gr.State("")
+        selected = gr.State("")
         link = bridge()
         command = gr.JSON(visible="hidden", elem_id="bf-command")
         with gr.Sidebar(width=288, elem_id="bf-sidebar"):
@@ -50,12 +53,31 @@ def build_app(services: Services) -> gr.Blocks:
             )
             html_part("bf-tools", frame.tools())
         with gr.Tabs(elem_id="bf-views"):
-            with gr.Tab("Compare", elem_classes="view", render_children=True):
+            with gr.Tab("Compare", render_children=True):
                 query, go = compare.build_query()
                 main = compare.build(go)
-        pane = html_part("bf-pane")
+            with gr.Tab("Disagree", render_children=True):
+                found = disagree.build()
+            with gr.Tab("Laboratory", render_children=True) as lab_tab:
+                lab = laboratory.build()
+            with gr.Tab("Benchmarks", render_children=True):
+                figures.build_benchmarks(services)
+            with gr.Tab("The paper", render_children=True):
+                paper = figures.build_paper()
+        with gr.Column(elem_id="bf-pane"):
+            pane = html_part("bf-page")
+            why = html_part("bf-evidence")
         shared = Shared(handlers, visitor, picker, pair, token, query, link, command)
-        compare.wire(main, shared, pane, side.saved)
+        compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
+        disagree.wire(found, shared, experiments)
+        figures.wire_paper(paper)
+        enter = laboratory.wire(lab, shared, experiments)
+        lab_tab.select(
+            enter,
+            [visitor, picker, token, selected, query],
+            [lab.query, lab.document, lab.passage],
+            **PRIVATE,
+        )
         screen = [main.summary, main.columns, main.lower, token]
         watched = sidebar.wire(side, shared, main.examples, screen)
 

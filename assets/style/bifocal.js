@@ -35,13 +35,27 @@
       }
     }
     if (ask) {
-      document.body.classList.add("pane");
+      openPane();
       clearTimeout(state.timer);
       state.timer = setTimeout(() => send("pick", { pid }), 90);
     }
   }
+  function openPane() {
+    const body = document.body.classList;
+    const lexical = kindOf($(`.col[data-col="${state.col}"]`) || document.body) === "lex";
+    const moved = !body.contains("pane") || body.contains("pane-lex") !== lexical;
+    body.add("pane");
+    body.toggle("pane-lex", lexical);
+    if (moved) requestAnimationFrame(() => {
+      // The columns have another width now: keep the chosen card where the eye is.
+      const card = $(`.col[data-col="${state.col}"] .hit.sel`) || $(".hit.sel");
+      if (card) card.scrollIntoView({ block: "nearest" });
+      drawLines();
+    });
+  }
   function closePane() {
-    document.body.classList.remove("pane");
+    document.body.classList.remove("pane", "pane-lex");
+    linesSoon();
   }
   function hover(pid, on) {
     byPid(pid).forEach((node) => {
@@ -63,7 +77,8 @@
     node.setAttribute("class", `end ${kind}`);
     return node;
   }
-  const kindOf = (card) => ["dif", "aut"].find((kind) => card.classList.contains(kind)) || "lex";
+  function kindOf(card) { return kinds(card); }
+  const kinds = (card) => ["dif", "aut"].find((kind) => card.classList.contains(kind)) || "lex";
   function drawLines() {
     $$(".lenses-grid").forEach((grid) => {
       const svg = $("svg.lines", grid);
@@ -73,12 +88,12 @@
       const origin = grid.getBoundingClientRect();
       const columns = $$(".col", grid);
       const place = new Map();
-      columns.forEach((column, index) => $$(".hit[data-pid]", column).forEach((card) => {
+      columns.filter((column) => column.offsetParent).forEach((column, index) => $$(".hit[data-pid]", column).forEach((card) => {
         const box = ($(".rank", card) || card).getBoundingClientRect();
         const outer = card.getBoundingClientRect();
         place.set(`${index}|${card.dataset.pid}`, {
           left: outer.left - origin.left, right: outer.right - origin.left,
-          y: box.top + box.height / 2 - origin.top, rank: +card.dataset.rank, card,
+          y: box.top + 13 - origin.top, rank: +card.dataset.rank, card,
         });
       }));
       for (let index = 0; index + 1 < columns.length; index += 1) {

@@ -128,3 +128,13 @@ def pane_problem(words: str) -> str:
         '<button class="close" data-act="close" aria-label="close">\u00d7</button></header>'
         f'<div class="fail" role="alert"><p>{esc(words)}</p></div></div>'
     )
+
+
+def section(title: str, words: str) -> str:
+    """Return a view's heading."""
+    return f'<div class="bf lab"><h2>{esc(title)}</h2><p class="how">{esc(words)}</p></div>'
+
+
+def hint(words: str) -> str:
+    """Return a remark beside a button."""
+    return f'<div class="bf"><p class="how">{esc(words)}</p></div>'

@@ -11,6 +11,7 @@ import gradio as gr
 
 from core.errors import CoreError
 from demo import texts
+from demo.experiments import Experiments
 from demo.presenters import frame
 from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_number, event_text, html_part
 
@@ -27,6 +28,15 @@ class CompareView:
     columns: gr.HTML
     lower: gr.HTML
     go: gr.Button
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """The page pane: the page itself, the evidence below it, and which hit it is about."""
+
+    page: gr.HTML
+    evidence: gr.HTML
+    selected: gr.State
 
 
 def build_query() -> tuple[gr.Textbox, gr.Button]:
@@ -54,7 +64,9 @@ def build(go: gr.Button) -> CompareView:
     return CompareView(examples, summary, columns, lower, go)
 
 
-def wire(view: CompareView, shared: Shared, pane: gr.HTML, saved: gr.HTML) -> None:
+def wire(
+    view: CompareView, shared: Shared, pane: Pane, saved: gr.HTML, experiments: Experiments
+) -> None:
     """Connect the view to its handlers."""
     handlers = shared.handlers
     screen = [view.summary, view.columns, view.lower, shared.token]
@@ -67,8 +79,13 @@ def wire(view: CompareView, shared: Shared, pane: gr.HTML, saved: gr.HTML) -> No
         for shown in handlers.compare(visitor, library, event_text(event, "text")):
             yield parts(shown)
 
-    def pick(event: gr.EventData, visitor: Any, token: str) -> str:  # noqa: ANN401
-        return handlers.pane(visitor, token, event_text(event, "pid"))
+    def pick(event: gr.EventData, visitor: Any, token: str) -> tuple[str, str, str]:  # noqa: ANN401
+        chosen = event_text(event, "pid")
+        return handlers.pane(visitor, token, chosen), "", chosen
+
+    def why(event: gr.EventData, visitor: Any, token: str) -> Iterator[str]:  # noqa: ANN401
+        for html, _ in experiments.evidence(visitor, token, event_text(event, "pid")):
+            yield html
 
     def page(event: gr.EventData, visitor: Any, token: str) -> str:  # noqa: ANN401
         return handlers.pane(visitor, token, event_text(event, "pid"), event_number(event, "page"))
@@ -110,8 +127,16 @@ def wire(view: CompareView, shared: Shared, pane: gr.HTML, saved: gr.HTML) -> No
     )
     shared.bridge.do_ask(ask, [shared.visitor, shared.library], screen, **together)
     latest: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "always_last"}
-    shared.bridge.do_pick(pick, [shared.visitor, shared.token], pane, **latest)
-    shared.bridge.do_page(page, [shared.visitor, shared.token], pane, **latest)
+    shared.bridge.do_pick(
+        pick,
+        [shared.visitor, shared.token],
+        [pane.page, pane.evidence, pane.selected],
+        **latest,
+    )
+    shared.bridge.do_evidence(
+        why, [shared.visitor, shared.token], pane.evidence, concurrency_limit=8, **PRIVATE
+    )
+    shared.bridge.do_page(page, [shared.visitor, shared.token], pane.page, **latest)
     shared.bridge.do_equal(equal, [shared.visitor, shared.token], screen, **together)
     shared.bridge.do_save(
         save, [shared.visitor, shared.token], [shared.command, saved, view.summary], **PRIVATE

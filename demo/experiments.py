@@ -1,0 +1,411 @@
+"""The experiments behind Disagree, Laboratory and Evidence: values from the page -> jobs -> HTML.
+
+Every experiment runs as a job with progress and Stop, and is kept in the workspace under a key made
+of everything that decides its picture. What was stopped half-way is shown but not kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from core.errors import CoreError, LaboratoryError, StoppedError
+from core.laboratory.attention_switch import AttentionSwitch, switch_attention
+from core.laboratory.disagreements import (
+    DisagreementReport,
+    FindingFilter,
+    find_disagreements,
+    select,
+)
+from core.laboratory.drafts import DraftKind, draft_queries
+from core.laboratory.evidence import (
+    Evidence,
+    LateContext,
+    TokenShares,
+    late_context,
+    leave_clauses_out,
+    leave_sentences_out,
+    token_shares,
+)
+from core.laboratory.fairness import FairnessReport, fairness
+from core.laboratory.growing import GrowingText, Growth, grow
+from core.laboratory.hidden_key import HiddenKeyMap, hidden_key
+from core.laboratory.last_sentence import LastSentenceEdit, edit_last_sentence
+from core.laboratory.results import result_key
+from demo import texts
+from demo.presenters import disagree, evidence, laboratory, library
+from demo.presenters.markup import shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from core.laboratory.arms import Bench
+    from core.monitor import Monitor
+    from core.workbench import Workbench
+    from demo.handlers import Handlers
+
+R = TypeVar("R")
+SHOWN_FINDINGS = 200
+LABEL_CHARS = 70
+HIDDEN_KEY_LENGTHS = (256, 512, 1024, 2048, 4096)
+
+
+class _NotKept(Exception):  # noqa: N818  not an error: a stopped result on its way past the cache
+    def __init__(self, result: Any) -> None:  # noqa: ANN401  whatever the experiment gives
+        super().__init__()
+        self.result = result
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A passage the user can study, for a list."""
+
+    label: str
+    value: str
+
+
+class Experiments:
+    """The laboratory's verbs for the page."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+        self.sessions = handlers.sessions
+        self.services = handlers.services
+        self._reports: dict[tuple[str, str], DisagreementReport] = {}
+
+    def bench(self, visitor_id: object, library_id: str) -> tuple[str, Workbench]:
+        """Return the visitor's checked id and the library's workbench."""
+        visitor = self.sessions.require(visitor_id)
+        return visitor, self.services.open_library(visitor, library_id)
+
+    # -- choosing what to study --------------------------------------------------------------
+
+    def documents(self, visitor_id: object, library_id: str) -> list[tuple[str, str]]:
+        """Return ``(name, doc_id)`` of every document."""
+        _, bench = self.bench(visitor_id, library_id)
+        return [(shorten(report.name, 80), report.doc_id) for report in bench.documents()]
+
+    def passages(self, visitor_id: object, library_id: str, doc_id: str) -> list[tuple[str, str]]:
+        """Return ``(label, passage_id)`` of a document's passages, in reading order."""
+        _, bench = self.bench(visitor_id, library_id)
+        if not doc_id:
+            return []
+        return [
+            (f"p. {item.page_first}: {shorten(item.text, LABEL_CHARS)}", item.passage_id)
+            for item in bench.library.passages()
+            if item.doc_id == doc_id
+        ]
+
+    def start_from(
+        self, visitor_id: object, library_id: str, token: object, passage_id: str
+    ) -> tuple[str, str, str]:
+        """Return query, document and passage to begin with: the selected hit, or an example's."""
+        visitor, bench = self.bench(visitor_id, library_id)
+        try:
+            comparison = self.sessions.shown(visitor, token).comparison
+            first = next(iter(comparison.passages), None)
+            chosen = passage_id or (first.passage_id if first else "")
+            return comparison.query.text, bench.passage(chosen).doc_id, chosen
+        except CoreError:
+            pass  # nothing on screen; an example will do
+        for example in bench.examples():
+            if example.relevant:
+                found = example.relevant[0]
+                return example.text, bench.passage(found).doc_id, found
+        reports = bench.documents()
+        if not reports:
+            return "", "", ""
+        choices = self.passages(visitor, library_id, reports[0].doc_id)
+        return "", reports[0].doc_id, choices[0][1] if choices else ""
+
+    # -- running ---------------------------------------------------------------------------
+
+    def _run(
+        self,
+        visitor_id: object,
+        library_id: str,
+        work: Callable[[Workbench, Monitor], R],
+        show: Callable[[R], str],
+        *,
+        heavy: bool = False,
+    ) -> Iterator[tuple[str, bool]]:
+        """Yield ``(html, running)`` of an experiment, the last one with its result or a sentence."""
+        try:
+            visitor, bench = self.bench(visitor_id, library_id)
+            job = self.sessions.jobs.start(
+                (visitor, library_id, "experiment"),
+                "experiment",
+                lambda monitor: work(bench, monitor),
+                heavy=heavy,
+            )
+            for snapshot in job.watch():
+                if snapshot.running:
+                    yield library.progress(snapshot), True
+            yield show(job.outcome()), False
+        except StoppedError:
+            yield library.notice(texts.STOPPED), False
+        except CoreError as error:
+            yield library.trouble(str(error)), False
+
+    def stop(self, visitor_id: object, library_id: str) -> bool:
+        """Press Stop on the library's experiment."""
+        visitor = self.sessions.require(visitor_id)
+        return self.sessions.jobs.stop((visitor, library_id, "experiment"))
+
+    # -- disagreements -----------------------------------------------------------------------
+
+    def disagree(
+        self, visitor_id: object, library_id: str, count: int, wanted: FindingFilter
+    ) -> Iterator[tuple[str, bool]]:
+        """Draft queries, run them through every system, list where the arms part most."""
+
+        def work(bench: Workbench, monitor: Monitor) -> DisagreementReport:
+            depth = bench.settings.k
+            return kept(
+                bench,
+                result_key("disagreements", count=count, k=depth, seed=0),
+                DisagreementReport,
+                lambda arms: find_disagreements(
+                    arms,
+                    draft_queries(
+                        arms.corpus.passages,
+                        [bench.document(doc_id) for doc_id in arms.corpus.texts],
+                        count=count,
+                        seed=0,
+                    ),
+                    k=depth,
+                    monitor=monitor,
+                ),
+            )
+
+        def show(report: DisagreementReport) -> str:
+            visitor = self.sessions.require(visitor_id)
+            self._reports[visitor, library_id] = report
+            while len(self._reports) > 32:
+                self._reports.pop(next(iter(self._reports)))
+            return self._list(visitor, library_id, report, wanted)
+
+        yield from self._run(visitor_id, library_id, work, show, heavy=True)
+
+    def filtered(self, visitor_id: object, library_id: str, wanted: FindingFilter) -> str | None:
+        """Return the list under another filter; None when there is no report yet."""
+        visitor, _ = self.bench(visitor_id, library_id)
+        report = self._reports.get((visitor, library_id))
+        return None if report is None else self._list(visitor, library_id, report, wanted)
+
+    def _list(
+        self, visitor: str, library_id: str, report: DisagreementReport, wanted: FindingFilter
+    ) -> str:
+        bench = self.services.open_library(visitor, library_id)
+        findings = select(report.findings, wanted)
+        names = {line.doc_id: line.name for line in bench.documents()}
+        passages = {}
+        for finding in findings[:SHOWN_FINDINGS]:
+            try:
+                passages[finding.draft.passage_id] = bench.passage(finding.draft.passage_id)
+            except CoreError:
+                continue  # re-chunked since; the line stands without its page
+        return disagree.report(report, findings, names, passages, most=SHOWN_FINDINGS)
+
+    # -- evidence ------------------------------------------------------------------------------
+
+    def evidence(
+        self, visitor_id: object, token: object, passage_id: str
+    ) -> Iterator[tuple[str, bool]]:
+        """Explain a hit of the comparison on screen, part by part as each is done."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            shown = self.sessions.shown(visitor, token)
+        except CoreError as error:
+            yield library.trouble(str(error)), False
+            return
+        query = shown.comparison.query.text
+        done = ""
+        steps: tuple[tuple[Callable[..., Any], Callable[[Any], str]], ...] = (
+            (
+                lambda bench, monitor: kept(
+                    bench,
+                    result_key("sentences", query=query, passage=passage_id),
+                    Evidence,
+                    lambda arms: leave_sentences_out(arms, query, passage_id, monitor=monitor),
+                ),
+                evidence.evidence,
+            ),
+            (
+                lambda bench, monitor: kept(
+                    bench,
+                    result_key("clauses", query=query, passage=passage_id),
+                    Evidence,
+                    lambda arms: leave_clauses_out(arms, query, passage_id, monitor=monitor),
+                ),
+                evidence.evidence,
+            ),
+            (
+                lambda bench, monitor: kept(
+                    bench,
+                    result_key("late context", query=query, passage=passage_id),
+                    LateContext,
+                    lambda arms: late_context(arms, query, passage_id, monitor=monitor),
+                ),
+                evidence.context,
+            ),
+            (
+                lambda bench, _: _shares(bench.bench(), query, bench.passage(passage_id).text),
+                evidence.shares,
+            ),
+        )
+        for work, show in steps:
+            part = ""
+            for part, running in self._run(visitor, shown.library_id, work, show):
+                if running:
+                    yield done + part, True
+            done += part
+            yield done, True
+        yield done, False
+
+    # -- the laboratory ------------------------------------------------------------------------
+
+    def fairness(
+        self, visitor_id: object, library_id: str, token: object
+    ) -> Iterator[tuple[str, bool]]:
+        """Account for both arms, with the query and first hits on screen when there are any."""
+        query, ids = "", ()
+        try:
+            comparison = self.sessions.shown(self.sessions.require(visitor_id), token).comparison
+            query = comparison.query.text
+            ids = tuple(item.passage_id for item in comparison.passages[:6])
+        except CoreError:
+            pass  # the panel stands without a query
+        yield from self._run(
+            visitor_id,
+            library_id,
+            lambda bench, monitor: kept(
+                bench,
+                result_key("fairness", query=query, passages=ids),
+                FairnessReport,
+                lambda arms: fairness(arms, query, ids, measure_seconds=True, monitor=monitor),
+            ),
+            laboratory.fairness,
+        )
+
+    def edit(
+        self, visitor_id: object, library_id: str, passage_id: str, replacement: str
+    ) -> Iterator[tuple[str, bool]]:
+        """Replace a passage's last sentence and show how every earlier token changed."""
+
+        def work(bench: Workbench, monitor: Monitor) -> LastSentenceEdit:
+            text = bench.passage(passage_id).text
+            return kept(
+                bench,
+                result_key("last sentence", text=text, replacement=replacement),
+                LastSentenceEdit,
+                lambda arms: edit_last_sentence(
+                    arms.arms, text, replacement=replacement, monitor=monitor
+                ),
+            )
+
+        yield from self._run(visitor_id, library_id, work, laboratory.last_sentence)
+
+    def switch(
+        self, visitor_id: object, library_id: str, query: str, passage_id: str
+    ) -> Iterator[tuple[str, bool]]:
+        """Read query and passage with each attention mask."""
+
+        def work(bench: Workbench, monitor: Monitor) -> tuple[AttentionSwitch, str]:
+            result = kept(
+                bench,
+                result_key("attention switch", query=query, passage=passage_id),
+                AttentionSwitch,
+                lambda arms: switch_attention(arms, query, passage_id, monitor=monitor),
+            )
+            return result, bench.passage(passage_id).text
+
+        yield from self._run(
+            visitor_id, library_id, work, lambda found: laboratory.attention_switch(*found)
+        )
+
+    def grow(
+        self, visitor_id: object, library_id: str, query: str, passage_id: str, growth: str
+    ) -> Iterator[tuple[str, bool]]:
+        """Pad a passage with the rest of its document."""
+        try:
+            side = Growth(growth)
+        except ValueError:
+            yield library.trouble("Choose on which side the text grows."), False
+            return
+        yield from self._run(
+            visitor_id,
+            library_id,
+            lambda bench, monitor: kept(
+                bench,
+                result_key("growing", query=query, passage=passage_id, growth=growth),
+                GrowingText,
+                lambda arms: grow(arms, query, passage_id, growth=side, monitor=monitor),
+            ),
+            laboratory.growing,
+        )
+
+    def hidden_key(
+        self, visitor_id: object, library_id: str, doc_id: str, longest: int, copies: int
+    ) -> Iterator[tuple[str, bool]]:
+        """Plant keys in copies of a document."""
+        lengths = tuple(length for length in HIDDEN_KEY_LENGTHS if length <= longest)
+
+        def work(bench: Workbench, monitor: Monitor) -> HiddenKeyMap:
+            document = bench.document(doc_id)
+            return kept(
+                bench,
+                result_key("hidden key", doc=document.sha256, lengths=lengths, copies=copies),
+                HiddenKeyMap,
+                lambda arms: hidden_key(
+                    arms, document.text, lengths=lengths, copies=copies, monitor=monitor
+                ),
+            )
+
+        yield from self._run(visitor_id, library_id, work, laboratory.hidden_key, heavy=True)
+
+
+def kept(bench: Workbench, key: str, kind: type[R], run: Callable[[Bench], R]) -> R:
+    """Return an experiment's result from the workspace, or run it; half results are not kept."""
+
+    def whole(arms: Bench) -> R:
+        result = run(arms)
+        if getattr(result, "stopped", False) or getattr(result, "problem", ""):
+            raise _NotKept(result)
+        return result
+
+    try:
+        return bench.experiment(key, kind, whole)
+    except _NotKept as partial:
+        return partial.result  # type: ignore[no-any-return]  # of the kind asked for
+
+
+def _shares(arms: Bench, query: str, text: str) -> tuple[str, list[TokenShares]]:
+    found = []
+    for arm in arms.arms:
+        try:
+            found.append(token_shares(arm, query, text))
+        except LaboratoryError:
+            continue  # not linear: no heat map where exactness is not given
+    return text, found
+
+
+def wanted_findings(
+    *,
+    doc_ids: list[str] | None = None,
+    kinds: list[str] | None = None,
+    query_words: tuple[int, int] | None = None,
+    passage_chars: tuple[int, int] | None = None,
+    depth: tuple[float, float] | None = None,
+    only_different: bool = True,
+) -> FindingFilter:
+    """Return a filter from the page's fields; unknown kinds are left out."""
+    known = {kind.value for kind in DraftKind}
+    return FindingFilter(
+        doc_ids=tuple(doc_ids or ()),
+        kinds=tuple(DraftKind(kind) for kind in kinds or () if kind in known),
+        query_words=query_words,
+        passage_chars=passage_chars,
+        depth=depth,
+        only_different=only_different,
+    )

@@ -1,0 +1,172 @@
+"""What was measured on this machine or shipped with Bifocal: figures with their intervals."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from core.records import Family
+from demo.presenters.families import family_class
+from demo.presenters.markup import DOT, esc, join, number, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+MEASURES = ("nDCG@10", "R@10", "Recall@10", "R@100", "Recall@100", "RR@10", "MRR@10")
+NONE_YET = (
+    "No figures are here yet. Measure any collection in BEIR layout with "
+    "`python -m core evaluate --beir FOLDER --json assets/benchmarks/NAME.json`."
+)
+
+
+def read_results(folder: Path | None) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return name and content of every readable result file, by name."""
+    found = []
+    for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue  # a half-written file is not a figure
+        if isinstance(content, dict):
+            found.append((path.stem, content))
+    return found
+
+
+def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """Return every result: evaluations as tables with intervals, other figures as they are."""
+    if not results:
+        return f'<div class="bf lab"><h2>Benchmarks</h2><p class="how">{esc(NONE_YET)}</p></div>'
+    blocks = join(
+        _evaluation(name, content) if "systems" in _whole(content) else _plain(name, content)
+        for name, content in results
+    )
+    return (
+        '<div class="bf lab"><h2>Benchmarks</h2><p class="how">Measured by Bifocal with the pairs '
+        "named. Brackets: 95 % bootstrap interval over queries. The difference is diffusion minus "
+        f"autoregressive, query by query.</p>{blocks}</div>"
+    )
+
+
+def _whole(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    whole = content.get("whole", content)
+    return whole if isinstance(whole, dict) else {}
+
+
+def _evaluation(name: str, content: Mapping[str, Any]) -> str:
+    whole = _whole(content)
+    notes = join(f'<p class="how">{esc(note)}</p>' for note in content.get("notes", ()))
+    facts = DOT.join(
+        f"{value:,} {word}"
+        for word, value in (("queries", whole.get("queries")), ("passages", whole.get("passages")))
+        if isinstance(value, int)
+    )
+    lengths = join(
+        f"<h4>{esc(part.get('length'))} tokens</h4>{_table(part)}"
+        for part in content.get("lengths", ())
+        if isinstance(part, dict)
+    )
+    folded = f"<details><summary>by length</summary>{lengths}</details>" if lengths else ""
+    return (
+        f"<section><h3>{esc(content.get('dataset', name))}</h3>"
+        f'<p class="meta num">{esc(facts)}</p>{_table(whole)}{folded}{notes}</section>'
+    )
+
+
+def _table(part: Mapping[str, Any]) -> str:
+    systems = [item for item in part.get("systems", ()) if isinstance(item, dict)]
+    names: dict[str, None] = {}
+    for system in systems:
+        names.update(dict.fromkeys(_measures(system)))
+    heads = join(f'<th class="r">{esc(name)}</th>' for name in names)
+    rows = join(_system(system, list(names)) for system in systems)
+    gap = part.get("difference") or {}
+    if isinstance(gap, dict) and gap:
+        cells = join(f'<td class="r">{_interval(gap.get(name), sign=True)}</td>' for name in names)
+        rows += f'<tr class="gap"><th scope="row">difference of the arms</th>{cells}</tr>'
+    return (
+        f'<div class="scroll-x"><table class="plain figures"><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _measures(system: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = system.get("measures", {})
+    return found if isinstance(found, dict) else {}
+
+
+def _system(system: Mapping[str, Any], names: Sequence[str]) -> str:
+    try:
+        kind = family_class(Family(system.get("family", "")))
+    except ValueError:
+        kind = "lex"
+    cells = join(f'<td class="r">{_interval(_measures(system).get(name))}</td>' for name in names)
+    label = (
+        system.get("label")
+        or system.get("id")
+        or system.get("system_id")
+        or system.get("system", "")
+    )
+    return f'<tr><th scope="row" class="{kind}"><i class="sym"></i>{esc(label)}</th>{cells}</tr>'
+
+
+def _interval(value: Any, *, sign: bool = False) -> str:  # noqa: ANN401  parsed JSON
+    """Return ``.662 [.61, .71]`` from an interval as JSON has it."""
+    if isinstance(value, int | float):
+        return signed(float(value), 3) if sign else number(float(value), 3)
+    if not isinstance(value, dict):
+        return "\u2013"
+    mean = value.get("mean", value.get("value", value.get("estimate")))
+    low, high = value.get("low"), value.get("high")
+    if not isinstance(mean, int | float):
+        return "\u2013"
+    text = signed(float(mean), 3) if sign else number(float(mean), 3)
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        shown = signed if sign else number
+        text += f'<br><span class="meta">[{shown(float(low), 3)}, {shown(float(high), 3)}]</span>'
+    p_value = value.get("p", value.get("p_value"))
+    if isinstance(p_value, int | float):
+        text += f'<br><span class="meta">p {number(float(p_value), 3)}</span>'
+    return text
+
+
+def _plain(name: str, content: Mapping[str, Any], depth: int = 0) -> str:
+    """Return other measured figures as a two-column table."""
+    rows = []
+    for key, value in content.items():
+        words = str(key).replace("_", " ")
+        if isinstance(value, dict):
+            if depth < 2:
+                rows.append(f'<tr><td colspan="2">{_plain(words, value, depth + 1)}</td></tr>')
+        elif isinstance(value, list):
+            if value and all(isinstance(item, dict) for item in value):
+                rows.append(f'<tr><td colspan="2"><h4>{esc(words)}</h4>{_records(value)}</td></tr>')
+            else:
+                shown = ", ".join(_scalar(item) for item in value[:20])
+                rows.append(f"<tr><th scope=row>{esc(words)}</th><td>{esc(shown)}</td></tr>")
+        else:
+            rows.append(
+                f'<tr><th scope="row">{esc(words)}</th><td class="num">{esc(_scalar(value))}</td></tr>'
+            )
+    title = f"<h3>{esc(name)}</h3>" if depth == 0 else f"<h4>{esc(name)}</h4>"
+    return f'<section>{title}<table class="plain">{join(rows)}</table></section>'
+
+
+def _records(items: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(key for item in items[:50] for key in item))[:10]
+    heads = join(f"<th>{esc(str(name).replace('_', ' '))}</th>" for name in names)
+    rows = join(
+        "<tr>" + join(f"<td>{esc(_scalar(item.get(name, '')))}</td>" for name in names) + "</tr>"
+        for item in items[:50]
+    )
+    return f'<div class="scroll-x"><table class="plain"><tr>{heads}</tr>{rows}</table></div>'
+
+
+def _scalar(value: Any) -> str:  # noqa: ANN401  parsed JSON
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no"}.get(value, "")
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return number(value, 3 if abs(value) < 10 else 1)
+    return str(value)

@@ -1,0 +1,188 @@
+"""Where the arms part most, without a query from anyone: a list to walk, and what it adds up to."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from demo import plots
+from demo.presenters.columns import page_range
+from demo.presenters.evidence import kind_of, system_name
+from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, plural, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from core.laboratory.arms import SystemName
+    from core.laboratory.disagreements import (
+        AgreementBin,
+        DisagreementReport,
+        Finding,
+        Hubness,
+    )
+    from core.records import Passage
+
+QUERY_CHARS = 220
+
+
+def report(
+    found: DisagreementReport,
+    findings: Sequence[Finding],
+    names: Mapping[str, str],
+    passages: Mapping[str, Passage],
+    *,
+    most: int,
+) -> str:
+    """Return the list and the aggregate pictures.
+
+    Args:
+        found: Of all drafts.
+        findings: Those that pass the filter, most apart first.
+        names: Document names by id.
+        passages: Source passages by id, where they are known.
+        most: Longest list shown.
+    """
+    totals = found.aggregates
+    words = (
+        f"{plural(totals.count, 'drafted query', 'drafted queries')} over "
+        f"{plural(found.passages, 'passage')}: the first hit is the same in {totals.same_first:.0%}, "
+        f"on average {totals.overlap:.0%} of the top {found.k} are shared (RBO {number(totals.rbo, 2)})."
+    )
+    notes = join(f"<p>{esc(note)}</p>" for note in found.notes)
+    warn = ""
+    if found.stopped:
+        warn = '<p class="notice warn">Stopped early; the figures are of what was finished.</p>'
+    if found.problem:
+        warn += f'<p class="notice warn">{esc(found.problem)}</p>'
+    items = join(
+        _finding(finding, found, names, passages.get(finding.draft.passage_id))
+        for finding in findings[:most]
+    )
+    shown = f"{min(most, len(findings)):,} of {len(findings):,} shown, most apart first"
+    listed = (
+        f'<p class="meta">{shown}{DOT}keys <kbd>j</kbd> <kbd>k</kbd> walk, <kbd>Enter</kbd> opens</p>'
+        f'<ol class="walk">{items}</ol>'
+        if findings
+        else '<p class="notice">No draft passes these filters. Widen them.</p>'
+    )
+    return (
+        f'<div class="bf lab"><div class="summary"><p>{esc(words)}</p>{notes}</div>{warn}'
+        f"<div class=split><div>{listed}</div><div>{_aggregates(found)}</div></div></div>"
+    )
+
+
+def _finding(
+    finding: Finding,
+    found: DisagreementReport,
+    names: Mapping[str, str],
+    passage: Passage | None,
+) -> str:
+    draft = finding.draft
+    where = esc(shorten(names.get(draft.doc_id, draft.doc_id), 60))
+    page = f", {page_range(passage.page_first, passage.page_last)}" if passage else ""
+    lexical = (
+        f"{DOT}BM25 {ordinal(finding.source_rank_lexical)}" if finding.source_rank_lexical else ""
+    )
+    return (
+        f'<li tabindex="0" role="button" data-act="ask" data-text="{esc(draft.text)}">'
+        f'<span class="gap num">{number(finding.disagreement, 2)}</span>'
+        f'<div><p class="q" dir="auto">{esc(shorten(draft.text, QUERY_CHARS))}</p>'
+        f'<p class="meta">{esc(draft.kind.value)} from <bdi>{where}</bdi>{page}{DOT}overlap '
+        f"{finding.overlap:.0%}{DOT}its source: "
+        f'<span class="{kind_of(found.a)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_a)}</span> '
+        f'<span class="{kind_of(found.b)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_b)}</span>'
+        f"{lexical}</p></div></li>"
+    )
+
+
+def _aggregates(found: DisagreementReport) -> str:
+    totals = found.aggregates
+    charts = join(
+        _agreement_chart(title, unit, bins, scale)
+        for title, unit, bins, scale in (
+            ("Agreement against length of the query", "words", totals.by_query_words, 1.0),
+            ("\u2026 against length of the passage", "characters", totals.by_passage_chars, 1.0),
+            ("\u2026 against depth in the document", "depth in %", totals.by_depth, 100.0),
+        )
+    )
+    sources = join(
+        f'<tr><th scope="row">{_source_name(item.system_id, found)}</th>'
+        f'<td class="r">{item.first:.0%}</td><td class="r">{item.within_k:.0%}</td>'
+        f'<td class="r">{number(item.reciprocal_rank, 2)}</td></tr>'
+        for item in totals.found
+    )
+    return (
+        "<h3>Who finds the passage a query was drafted from</h3>"
+        f'<table class="plain"><thead><tr><th></th><th class="r">first</th><th class="r">top {found.k}'
+        f'</th><th class="r">MRR</th></tr></thead><tbody>{sources}</tbody></table>'
+        f"{charts}{_documents(found)}{join(_hubs(item, found) for item in found.hubness)}"
+        '<p class="how">Disagreement is 1 \u2212 RBO (p = 0.9) of the two top lists: a difference at '
+        "rank 1 weighs ten times one at rank 10 and more. Vertical bars: 95 % interval of the mean."
+        "</p>"
+    )
+
+
+def _source_name(system_id: str, found: DisagreementReport) -> str:
+    for system in (found.a, found.b):
+        if system.system_id == system_id:
+            return system_name(system)
+    return '<span class="lex"><i class="sym"></i>BM25</span>'
+
+
+def _agreement_chart(title: str, unit: str, bins: Sequence[AgreementBin], scale: float) -> str:
+    if not bins:
+        return ""
+    points = [((item.low + item.high) / 2 * scale, item.rbo) for item in bins]
+    chart = plots.line_chart(
+        [("RBO", "lex", points)],
+        x_title=unit,
+        y_title="RBO",
+        label=title,
+        y_range=(0.0, 1.0),
+        height=200,
+        margins=[
+            (x, item.rbo - item.margin, item.rbo + item.margin)
+            for (x, _), item in zip(points, bins, strict=True)
+        ],
+    )
+    return f"<h4>{esc(title)}</h4>{chart}"
+
+
+def _documents(found: DisagreementReport) -> str:
+    rows = found.aggregates.documents
+    if not rows:
+        return ""
+    most = max(max(row.share_a, row.share_b, row.passages) for row in rows) or 1.0
+    items = join(
+        f'<tr><th scope="row"><bdi>{esc(shorten(row.name, 48))}</bdi></th>'
+        f'<td class="r">{row.passages:.0%}</td>'
+        f'<td class="r {kind_of(found.a)}">{_bar(row.share_a / most, kind_of(found.a))}{row.share_a:.0%}</td>'
+        f'<td class="r {kind_of(found.b)}">{_bar(row.share_b / most, kind_of(found.b))}{row.share_b:.0%}</td>'
+        "</tr>"
+        for row in rows[:12]
+    )
+    return (
+        "<h4>Which documents each arm favours</h4>"
+        '<div class="scroll-x"><table class="plain favours"><thead><tr><th></th><th class="r">of passages</th>'
+        f'<th class="r">{_short(found.a)}</th><th class="r">{_short(found.b)}</th></tr></thead>'
+        f"<tbody>{items}</tbody></table></div>"
+    )
+
+
+def _short(system: SystemName) -> str:
+    return f'<span class="{kind_of(system)}"><i class="sym"></i>{esc(system.family)}</span>'
+
+
+def _bar(share: float, kind: str) -> str:
+    return f'<span class="inbar {kind}"><i style="width:{100 * share:.0f}%"></i></span>'
+
+
+def _hubs(item: Hubness, found: DisagreementReport) -> str:
+    system = found.a if item.system_id == found.a.system_id else found.b
+    skew = DASH if math.isnan(item.skewness) else number(item.skewness, 1)
+    top = item.hubs[0].count if item.hubs else 0
+    return (
+        f'<p class="meta">{system_name(system)} hubness: skewness {skew}; '
+        f"{item.never:.0%} of passages never come up; the busiest comes up {top:,} times "
+        f"({number(item.expected, 1)} expected).</p>"
+    )

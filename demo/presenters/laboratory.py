@@ -1,0 +1,525 @@
+"""The laboratory's pictures: fairness, the last sentence, attention, growing texts, hidden keys."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from demo import plots
+from demo.presenters.evidence import changes, kind_of, strip, system_name
+from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, percentile, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.laboratory.arms import SystemName
+    from core.laboratory.attention_switch import ArmSwitch, AttentionSwitch, ModeOutcome
+    from core.laboratory.fairness import (
+        ArmAccount,
+        Calibration,
+        FairnessReport,
+        TextAccount,
+        TokenStats,
+    )
+    from core.laboratory.growing import GrowingText, GrowthPoint
+    from core.laboratory.hidden_key import HiddenKeyMap, KeyCell
+    from core.laboratory.last_sentence import ArmEdit, LastSentenceEdit
+
+MODE_NAMES = {
+    "full": "both directions",
+    "causal": "causal (left to right)",
+    "backward-only": "backward only",
+    "reversed sentences": "sentences reversed",
+}
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return join(f'<p class="how">{esc(note)}</p>' for note in notes)
+
+
+def _problem(words: str) -> str:
+    return f'<p class="notice warn">{esc(words)}</p>' if words else ""
+
+
+# -- fairness ------------------------------------------------------------------------------
+
+
+def fairness(report: FairnessReport) -> str:
+    """Return the panel: red flags in words first, then every fact side by side."""
+    if report.flags:
+        flags = join(f'<p class="notice warn">{esc(flag)}</p>' for flag in report.flags)
+    else:
+        flags = (
+            '<p class="notice">The arms differ in nothing but themselves: same limits, prompts, '
+            "pooling and size, and neither loses text that the other reads.</p>"
+        )
+    equal = (
+        f'<p><button class="button" data-act="equal">Compare again with {report.equal_limit:,} '
+        "tokens for both</button></p>"
+        if report.equal_limit
+        else ""
+    )
+    return (
+        f'<div class="bf lab"><div class="flags">{flags}{equal}</div>'
+        f"{_accounts(report)}{_token_table(report)}"
+        f"<h3>What a score means by chance</h3>"
+        f'<div class="twin">{join(_calibration(item, account) for item, account in zip(report.calibration, (report.a, report.b), strict=True))}</div>'
+        '<p class="how">Each encoder\'s cosines for random query-passage pairs of this library, on '
+        "its own axis; the marks are the hits on screen. The dashed line is what the best of as "
+        "many unrelated passages as the library holds would be expected to reach.</p>"
+        f"{_texts(report)}</div>"
+    )
+
+
+_ACCOUNT_ROWS = (
+    ("family", "family"),
+    ("attention", "attention"),
+    ("pooling", "pooling"),
+    ("max_tokens", "token limit"),
+    ("query_prompt", "query prompt"),
+    ("passage_prompt", "passage prompt"),
+    ("instruction", "instruction"),
+    ("dimension", "dimension"),
+    ("parameters", "weights that run"),
+    ("dtype", "compute type"),
+    ("device", "device"),
+    ("architecture", "architecture"),
+    ("checkpoint", "checkpoint"),
+    ("revision", "revision or hash"),
+    ("fingerprint", "fingerprint"),
+    ("trained_on", "trained on"),
+    ("licence", "licence"),
+)
+
+
+def _accounts(report: FairnessReport) -> str:
+    rows = []
+    for key, label in _ACCOUNT_ROWS:
+        a, b = getattr(report.a, key), getattr(report.b, key)
+        differs = (
+            " class=differs"
+            if a != b and key not in {"family", "checkpoint", "fingerprint", "revision"}
+            else ""
+        )
+        rows.append(
+            f'<tr{differs}><th scope="row">{label}</th><td>{_fact(a)}</td><td>{_fact(b)}</td></tr>'
+        )
+    return (
+        '<div class="scroll-x"><table class="plain accounts"><thead><tr><th></th>'
+        f"<th>{_account_name(report.a)}</th><th>{_account_name(report.b)}</th></tr></thead>"
+        f"<tbody>{join(rows)}</tbody></table></div>"
+    )
+
+
+def _account_name(account: ArmAccount) -> str:
+    kind = {"diffusion": "dif", "autoregressive": "aut"}.get(account.family, "lex")
+    return f'<span class="{kind}"><i class="sym"></i>{esc(account.label)}</span>'
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, int):
+        return f'<span class="num">{value:,}</span>'
+    text = str(value)
+    if not text:
+        return '<span class="meta">none</span>'
+    return f"<code>{esc(text)}</code>" if len(text) > 24 and " " not in text else esc(text)
+
+
+def _token_table(report: FairnessReport) -> str:
+    heads = ("passages", "cut", "share cut", "tokens", "dropped", "median", "95th pct", "longest")
+    rows = join(
+        f'<tr><th scope="row">{_account_name(account)}</th>' + _stat_cells(stats) + "</tr>"
+        for account, stats in ((report.a, report.stats_a), (report.b, report.stats_b))
+    )
+    return (
+        "<h3>Tokens over the whole library</h3>"
+        '<div class="scroll-x"><table class="plain"><thead><tr><th></th>'
+        + join(f'<th class="r">{head}</th>' for head in heads)
+        + f"</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _stat_cells(stats: TokenStats) -> str:
+    values = (
+        f"{stats.passages:,}",
+        f"{stats.cut:,}",
+        f"{stats.share_cut:.1%}",
+        f"{stats.tokens:,}",
+        f"{stats.dropped:,}",
+        f"{stats.quantiles[2]:,}",
+        f"{stats.quantiles[4]:,}",
+        f"{stats.quantiles[5]:,}",
+    )
+    return join(f'<td class="r">{value}</td>' for value in values)
+
+
+def _calibration(item: Calibration, account: ArmAccount) -> str:
+    kind = {"diffusion": "dif", "autoregressive": "aut"}.get(account.family, "lex")
+    width, height, base = 460, 170, 130
+    low = min(item.edges[0], *(hit.score for hit in item.hits)) if item.hits else item.edges[0]
+    high = max(item.edges[-1], *(hit.score for hit in item.hits)) if item.hits else item.edges[-1]
+    if math.isfinite(item.chance_mark):
+        high = max(high, item.chance_mark)
+    ticks = plots.nice_ticks(low, high, 6)
+    across = plots.Scale(ticks[0], ticks[-1], 10, width - 10)
+    most = max(item.counts, default=1) or 1
+    bars = join(
+        f'<rect x="{across(left)}" width="{max(0.5, across(right) - across(left) - 0.5):.1f}" '
+        f'y="{base - 100 * count / most:.1f}" height="{100 * count / most:.1f}" class="hist"/>'
+        for left, right, count in zip(item.edges, item.edges[1:], item.counts, strict=False)
+    )
+    marks = join(
+        f'<g class="pt" data-tip="{esc(f"cosine {number(hit.score, 3)}, z {number(hit.z)}, {percentile(hit.percentile)} percentile")}">'
+        + (
+            f'<rect class="aut-mark" x="{across(hit.score) - 4:.1f}" y="{base - 4}" width="8" height="8"/>'
+            if kind == "aut"
+            else f'<circle class="dif-mark" cx="{across(hit.score)}" cy="{base}" r="4.5"/>'
+        )
+        + f'<circle class="hitbox" cx="{across(hit.score)}" cy="{base}" r="9"/></g>'
+        for hit in item.hits
+    )
+    chance = (
+        f'<line class="diag" x1="{across(item.chance_mark)}" x2="{across(item.chance_mark)}" '
+        f'y1="14" y2="{base}"/>'
+        if math.isfinite(item.chance_mark)
+        else ""
+    )
+    axis = join(
+        f'<text x="{across(tick)}" y="{base + 20}" text-anchor="middle">{number(tick, 2)}</text>'
+        for tick in ticks
+    )
+    return (
+        f"<div><h4>{_account_name(account)}</h4>"
+        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="Scores by chance">'
+        f"{bars}{chance}{marks}{axis}"
+        f'<text x="{width / 2}" y="{base + 38}" text-anchor="middle">cosine of this encoder</text>'
+        f'</svg><p class="meta num">{item.samples:,} {esc(item.pairs)} pairs, mean '
+        f"{number(item.mean, 3)}, deviation {number(item.deviation, 3)}</p></div>"
+    )
+
+
+def _texts(report: FairnessReport) -> str:
+    if not report.texts:
+        return ""
+    by_item: dict[tuple[str, str], list[TextAccount]] = {}
+    for item in report.texts:
+        by_item.setdefault((item.kind, item.item_id), []).append(item)
+    kinds = {
+        report.a.system_id: _account_name(report.a),
+        report.b.system_id: _account_name(report.b),
+    }
+    blocks = join(
+        f"<h4>{esc(kind if kind == 'query' else item_id)}</h4><div class=twin>"
+        + join(
+            f"<div><p class=meta>{kinds.get(item.system_id, '')} {plural(item.tokens_total, 'token')}"
+            f"{DOT}{item.tokens_kept:,} kept{DOT}{item.tokens_dropped:,} dropped"
+            + ("" if math.isnan(item.seconds) else f"{DOT}{item.seconds * 1000:,.0f} ms")
+            + f'</p><pre class="exact">{esc(item.text)}</pre></div>'
+            for item in items
+        )
+        + "</div>"
+        for (kind, item_id), items in by_item.items()
+    )
+    return f"<details><summary>exact strings, query and passages</summary>{blocks}</details>"
+
+
+# -- the last sentence ---------------------------------------------------------------------
+
+
+def last_sentence(found: LastSentenceEdit) -> str:
+    """Return the picture of reading in both directions: one edit, every earlier token's change."""
+    words = join(f"<p>{esc(sentence)}</p>" for sentence in found.summary)
+    largest = max(
+        (side.largest for side in (found.a, found.b) if math.isfinite(side.largest)), default=0.0
+    )
+    sides = join(_edited(found, side, largest) for side in (found.a, found.b))
+    return (
+        f'<div class="bf lab"><div class="summary">{words}</div><div class="twin edited">{sides}</div>'
+        '<p class="how">Colour: 1 \u2212 cosine between a token\'s state before and after the edit, '
+        f"on one scale for both encoders (full colour: {number(largest, 3)}). Everything before the "
+        "edit is the same text both times; only an encoder that looks ahead can notice.</p></div>"
+    )
+
+
+def _edited(found: LastSentenceEdit, side: ArmEdit, largest: float) -> str:
+    head = f"<h3>{system_name(side.system)}</h3>"
+    if side.problem:
+        return f"<div>{head}{_problem(side.problem)}</div>"
+    moved = (
+        "no earlier token moved, not by one bit"
+        if side.unmoved
+        else f"mean change {number(side.mean, 4)}, largest {number(side.largest, 4)}"
+    )
+    dropped = (
+        f"{DOT}{plural(side.dropped, 'token')} cut off: the edit may lie beyond the limit"
+        if side.dropped
+        else ""
+    )
+    painted = strip(
+        found.before[: found.edit_start],
+        changes(side.strip),
+        kind=kind_of(side.system),
+        unit="change",
+        most=largest or 1.0,
+    )
+    return (
+        f'<div>{head}<p class="meta num">attention {esc(side.attention)}{DOT}{esc(moved)}{dropped}</p>'
+        f'{painted}<p class="swap" dir="auto"><del>{esc(found.removed)}</del> '
+        f"<ins>{esc(found.added)}</ins></p>"
+        f'<p class="meta num">whole text: cosine {number(side.cosine, 4)} to what it was</p></div>'
+    )
+
+
+# -- attention -----------------------------------------------------------------------------
+
+
+def attention_switch(found: AttentionSwitch, text: str) -> str:
+    """Return both arms under each mask: rank, score, and how far every token's state moved."""
+    rows = join(_switch_rows(side) for side in (found.a, found.b))
+    strips = join(_switch_strips(side, text) for side in (found.a, found.b))
+    stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
+    return (
+        f'<div class="bf lab">{stopped}<div class="scroll-x"><table class="plain"><thead><tr><th>'
+        "encoder</th><th>reads</th>"
+        f'<th class="r">rank of {len(found.candidates)}</th><th class="r">cosine with query</th>'
+        '<th class="r">moved by</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{_notes(found.notes)}"
+        f'<div class="twin">{strips}</div>'
+        '<p class="how">Moved by: 1 \u2212 cosine between the passage embedded this way and as the '
+        "encoder normally reads. Colour in the strips: the same for each token.</p></div>"
+    )
+
+
+def _mode(outcome: ModeOutcome) -> str:
+    marks = []
+    if outcome.is_native:
+        marks.append("as trained")
+    if outcome.is_own:
+        marks.append("Bifocal\u2019s own, not in the paper")
+    name = esc(MODE_NAMES.get(outcome.mode.value, outcome.mode.value))
+    return name + (f' <span class="meta">({esc(", ".join(marks))})</span>' if marks else "")
+
+
+def _switch_rows(side: ArmSwitch) -> str:
+    rows = join(
+        f"<tr><td>{system_name(side.system)}</td><td>{_mode(outcome)}</td>"
+        f'<td class="r"><b>{outcome.rank}</b></td><td class="r">{number(outcome.score, 3)}</td>'
+        f'<td class="r">{number(1 - outcome.cosine, 3)}</td></tr>'
+        for outcome in side.outcomes
+    )
+    if side.problem:
+        rows += (
+            f'<tr><td>{system_name(side.system)}</td><td colspan="4">{esc(side.problem)}</td></tr>'
+        )
+    return rows
+
+
+def _switch_strips(side: ArmSwitch, text: str) -> str:
+    shown = [outcome for outcome in side.outcomes if not outcome.is_native]
+    if not shown:
+        return ""
+    return (
+        f"<div><h3>{system_name(side.system)}</h3>"
+        + join(
+            f"<details><summary>{_mode(outcome)}</summary>"
+            + strip(text, changes(outcome.strip), kind=kind_of(side.system), unit="change")
+            + "</details>"
+            for outcome in shown
+        )
+        + "</div>"
+    )
+
+
+# -- growing -------------------------------------------------------------------------------
+
+
+def growing(found: GrowingText) -> str:
+    """Return both arms' rank and z against the length of the text around the passage."""
+    sides = ((found.a, found.points_a), (found.b, found.points_b))
+
+    def series(pick: object) -> list[tuple[str, str, list[tuple[float, float]]]]:
+        return [
+            (system.label, kind_of(system), [(float(p.tokens), float(pick(p))) for p in points])  # type: ignore[operator]
+            for system, points in sides
+        ]
+
+    ranks = plots.line_chart(
+        series(lambda point: point.rank),
+        x_title="tokens of the text",
+        y_title=f"rank among {found.corpus_size:,}",
+        label="Rank against length",
+        y_reversed=True,
+        x_log=True,
+    )
+    scores = plots.line_chart(
+        series(lambda point: point.z),
+        x_title="tokens of the text",
+        y_title="z",
+        label="z against length",
+        x_log=True,
+    )
+    stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
+    cut = join(_first_cut(system, points) for system, points in sides)
+    return (
+        f'<div class="bf lab">{stopped}{_problem(found.problem)}<div class="twin"><div><h3>Rank</h3>'
+        f"{ranks}</div><div><h3>Score</h3>{scores}</div></div>{cut}{_notes(found.notes)}"
+        f"{_growth_table(sides)}</div>"
+    )
+
+
+def _first_cut(system: SystemName, points: Sequence[GrowthPoint]) -> str:
+    for point in points:
+        if not point.passage_kept:
+            return (
+                f'<p class="meta">{system_name(system)} no longer reads the whole passage from '
+                f"{point.tokens:,} tokens on.</p>"
+            )
+    return ""
+
+
+def _growth_table(sides: Sequence[tuple[SystemName, Sequence[GrowthPoint]]]) -> str:
+    rows = join(
+        f"<tr><td>{system_name(system)}</td>"
+        f'<td class="r">{point.tokens:,}</td><td class="r">{point.tokens_kept:,}</td>'
+        f'<td class="r">{number(point.score, 4)}</td>'
+        f'<td class="r">{DASH if math.isnan(point.z) else number(point.z, 2)}</td>'
+        f'<td class="r">{ordinal(point.rank)}</td></tr>'
+        for system, points in sides
+        for point in points
+    )
+    return (
+        '<details><summary>the numbers</summary><div class="scroll-x"><table class="plain"><thead>'
+        '<tr><th></th><th class="r">tokens</th><th class="r">read</th><th class="r">cosine</th>'
+        f'<th class="r">z</th><th class="r">rank</th></tr></thead><tbody>{rows}</tbody></table>'
+        "</div></details>"
+    )
+
+
+# -- hidden key ----------------------------------------------------------------------------
+
+
+def hidden_key(found: HiddenKeyMap) -> str:
+    """Return three maps, depth by length, with the line where truncation begins."""
+    a, b = found.a, found.b
+    stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
+    maps = (
+        _map(found, system_name(a), kind_of(a), "accuracy_a", "ceiling_a", found.truncation_a),
+        _map(found, system_name(b), kind_of(b), "accuracy_b", "ceiling_b", found.truncation_b),
+        _map(
+            found,
+            '<span class="lex"><i class="sym"></i>BM25</span>',
+            "lex",
+            "accuracy_lexical",
+            "",
+            0,
+        ),
+    )
+    return (
+        f'<div class="bf lab">{stopped}{_problem(found.problem)}<div class="triple">{join(maps)}</div>'
+        f"{_averages(found)}"
+        f'<p class="how">Each cell: share of {found.copies} keys whose copy came first, guessing '
+        f"gives {found.chance:.0%}. The dashed line is the encoder's token limit: below it, keys "
+        "beyond the limit cannot be read at all, and the small number is the most that truncation "
+        f"alone allows.</p>{_notes(found.notes)}</div>"
+    )
+
+
+def _map(found: HiddenKeyMap, title: str, kind: str, field: str, ceiling: str, limit: int) -> str:
+    cell_width, cell_height, left, top = 58, 40, 52, 26
+    width = left + cell_width * len(found.depths) + 6
+    height = top + cell_height * len(found.lengths) + 34
+    by_place = {(cell.length, cell.depth): cell for cell in found.cells}
+    parts = []
+    for row, length in enumerate(found.lengths):
+        y = top + row * cell_height
+        parts.append(
+            f'<text x="{left - 8}" y="{y + cell_height / 2 + 4}" text-anchor="end">{length:,}</text>'
+        )
+        for column, depth in enumerate(found.depths):
+            x = left + column * cell_width
+            parts.append(
+                _heat(
+                    by_place.get((length, depth)),
+                    field,
+                    ceiling,
+                    kind,
+                    x,
+                    y,
+                    cell_width,
+                    cell_height,
+                )
+            )
+    for column, depth in enumerate(found.depths):
+        parts.append(
+            f'<text x="{left + (column + 0.5) * cell_width}" y="{top - 8}" '
+            f'text-anchor="middle">{depth:.0%}</text>'
+        )
+    beyond = [row for row, length in enumerate(found.lengths) if limit and length > limit]
+    if beyond:
+        y = top + beyond[0] * cell_height
+        parts.append(f'<line class="limit" x1="{left - 44}" x2="{width - 6}" y1="{y}" y2="{y}"/>')
+    return (
+        f"<div><h3>{title}</h3>"
+        f'<svg class="plot heat {kind}" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="Accuracy by length and depth">{join(parts)}'
+        f'<text x="{left + (width - left) / 2}" y="{height - 10}" text-anchor="middle">depth of the '
+        'key in the text</text></svg><p class="meta">rows: tokens of the text'
+        + (f"{DOT}limit {limit:,}" if limit else "")
+        + "</p></div>"
+    )
+
+
+def _heat(
+    cell: KeyCell | None,
+    field: str,
+    ceiling: str,
+    kind: str,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+) -> str:
+    value = getattr(cell, field) if cell is not None else math.nan
+    if not math.isfinite(value):
+        return f'<rect class="nocell" x="{x + 1}" y="{y + 1}" width="{width - 2}" height="{height - 2}"/>'
+    del kind
+    most = getattr(cell, ceiling) if ceiling else 1.0
+    small = (
+        f'<text class="ceil" x="{x + width / 2}" y="{y + height - 5}" text-anchor="middle">'
+        f"of {most:.0%}</text>"
+        if most < 0.995
+        else ""
+    )
+    strong = " strong" if value > 0.55 else ""
+    return (
+        f'<g><rect class="heatcell" style="fill-opacity:{0.06 + 0.84 * value:.2f}" x="{x + 1}" '
+        f'y="{y + 1}" width="{width - 2}" height="{height - 2}"/>'
+        f'<text class="val{strong}" x="{x + width / 2}" y="{y + height / 2 + (0 if small else 4)}" '
+        f'text-anchor="middle">{value:.0%}</text>{small}</g>'
+    )
+
+
+def _averages(found: HiddenKeyMap) -> str:
+    rows = []
+    for length in found.lengths:
+        cells = [cell for cell in found.cells if cell.length == length]
+        if not cells:
+            continue
+        ceilings = found.ceiling(length)
+        means = [
+            sum(getattr(cell, field) for cell in cells) / len(cells)
+            for field in ("accuracy_a", "accuracy_b", "accuracy_lexical")
+        ]
+        shown = [DASH if math.isnan(value) else f"{value:.0%}" for value in (*means, *ceilings)]
+        rows.append(
+            f'<tr><th scope="row">{length:,}</th>'
+            + join(f'<td class="r">{value}</td>' for value in shown)
+            + "</tr>"
+        )
+    return (
+        '<details><summary>means over depth</summary><div class="scroll-x"><table class="plain">'
+        f'<thead><tr><th>tokens</th><th class="r">{esc(found.a.label)}</th>'
+        f'<th class="r">{esc(found.b.label)}</th><th class="r">BM25</th>'
+        '<th class="r">ceiling A</th><th class="r">ceiling B</th></tr></thead>'
+        f"<tbody>{join(rows)}</tbody></table></div></details>"
+    )
