@@ -75,7 +75,7 @@ def contents(folder: Path) -> dict[str, object]:
             "passages": library.passages(),
             "settings": library.settings,
             "embedded": {
-                name: library.embedded_count(encoder.fingerprint)
+                name: library.embedded_count(encoder.passage_fingerprint)
                 for name, encoder in victim.encoders().items()
             },
         }
@@ -115,9 +115,9 @@ def assert_old_or_new(folder: Path, journal: Path) -> None:
 def assert_vectors_are_right(library: Library) -> None:
     texts = sorted({passage.text for passage in library.passages()})
     for encoder in victim.encoders().values():
-        missing = set(library.workspace.missing(encoder.fingerprint, texts))
+        missing = set(library.workspace.missing(encoder.passage_fingerprint, texts))
         there = [text for position, text in enumerate(texts) if position not in missing]
-        stored = library.workspace.vectors(encoder.fingerprint, there)
+        stored = library.workspace.vectors(encoder.passage_fingerprint, there)
         if there:
             assert np.array_equal(stored, encoder.encode(there, kind=TextKind.PASSAGE))
 

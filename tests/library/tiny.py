@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from core.encoders.protocol import TokenTrace
+from core.encoders.protocol import Encoder, TokenTrace
 from core.encoders.spec import Attention, EncoderSpec, Pooling, TextKind
-from core.errors import EncodingError
+from core.errors import EncoderUnavailableError, EncodingError
 from core.monitor import Monitor, Progress, raise_if_stopped
 from core.records import Family, ReceivedText, SystemInfo
 
@@ -54,6 +54,10 @@ class TinyEncoder:
         return hashlib.sha256(self.encoder_id.encode()).hexdigest()
 
     @property
+    def passage_fingerprint(self) -> str:
+        return self.fingerprint
+
+    @property
     def device(self) -> str:
         return "cpu"
 
@@ -92,6 +96,11 @@ class TinyEncoder:
 def count_words(texts: Sequence[str]) -> list[int]:
     """Tokens are words."""
     return [len(text.split()) for text in texts]
+
+
+def no_encoder(encoder_id: str) -> Encoder:
+    """For libraries that only read."""
+    raise EncoderUnavailableError(f"There is no encoder {encoder_id} here.")
 
 
 BM25 = SystemInfo("bm25", Family.LEXICAL, "BM25")
