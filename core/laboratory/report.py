@@ -80,6 +80,8 @@ ol.hits{list-style:none;margin:0;padding:0}
 ol.hits li{display:grid;grid-template-columns:2.2rem 1fr;gap:.4rem;padding:.55rem 0;
 border-top:1px solid var(--line)}
 .rank{font-size:1.25rem;font-weight:600;line-height:1.3}
+a{color:inherit;text-decoration-color:var(--soft);text-underline-offset:2px}
+ul.systems{list-style:none;padding:0}
 .text,.name{overflow-wrap:anywhere}
 .snippet{display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden}
 .tag{font-size:.78rem;border:1px solid var(--line);border-radius:.6rem;padding:0 .45rem;
@@ -224,7 +226,7 @@ def _introduction(comparison: Comparison) -> str:
         "<h2>What this is</h2><p>The same question was put to several search systems over the same "
         "documents. An encoder turns each text into a list of numbers; texts whose numbers point "
         "the same way count as related. The systems are:</p>"
-        f"<ul>{''.join(lines)}</ul>"
+        f'<ul class="systems">{"".join(lines)}</ul>'
         "<p>Below is what each of them put first, where they part, and what each really read. "
         "Which of them is right is for the reader to judge: a difference is not an error.</p>"
     )
@@ -316,7 +318,11 @@ def _is_weak(comparison: Comparison, standing: Standing) -> bool:
 def _standing_words(standing: Standing) -> str:
     if standing.z is None or standing.percentile is None:
         return f" · score {standing.score:.2f}" if standing.score is not None else ""
-    return f" · z {standing.z:.1f} · {_percentile(standing.percentile)}"
+    return f" · z {_one_decimal(standing.z)} · {_percentile(standing.percentile)}"
+
+
+def _one_decimal(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"  # adding 0.0 turns -0.0 into 0.0
 
 
 def _percentile(value: float) -> str:
@@ -565,7 +571,7 @@ def _passage(comparison: Comparison, passage: ComparedPassage, images: Mapping[s
 def _standing_row(comparison: Comparison, standing: Standing) -> str:
     rank = standing.rank if standing.rank is not None else "-"
     score = f"{standing.score:.3f}" if standing.score is not None else "-"
-    z = f"{standing.z:.1f}" if standing.z is not None else "-"
+    z = _one_decimal(standing.z) if standing.z is not None else "-"
     place = f"{standing.percentile:.1f}" if standing.percentile is not None else "-"
     return (
         f"<tr><td>{_label(comparison, standing.system_id)}</td>"
