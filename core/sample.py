@@ -92,6 +92,7 @@ def _write_vectors(
         path,
         metadata={
             "fingerprint": encoder.fingerprint,
+            "passage_fingerprint": encoder.passage_fingerprint,
             "corpus_key": view.corpus_key,
             "background_version": str(BACKGROUND_VERSION),
             "encoder": encoder.spec.encoder_id,
@@ -106,6 +107,7 @@ def _take_vectors(bench: Workbench, passages: tuple[Passage, ...], path: Path) -
             facts = stored.metadata() or {}
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         fingerprint, corpus_key = facts["fingerprint"], facts["corpus_key"]
+        stored_under = facts["passage_fingerprint"]
         rows = {bytes(key): row for row, key in enumerate(arrays["keys"])}
         embeddings = arrays["embeddings"]
         background = ScoreBackground(
@@ -115,7 +117,7 @@ def _take_vectors(bench: Workbench, passages: tuple[Passage, ...], path: Path) -
         return  # as good as not shipped: the library is embedded anew
     workspace = bench.workspace
     texts = [passage.text for passage in passages]
-    lacking = workspace.missing(fingerprint, texts)
+    lacking = workspace.missing(stored_under, texts)
     wanted = [
         (passages[i].text, rows[bytes(key)])
         for i, key in zip(lacking, _keys(tuple(passages[i] for i in lacking)), strict=True)
@@ -124,7 +126,7 @@ def _take_vectors(bench: Workbench, passages: tuple[Passage, ...], path: Path) -
     if wanted:
         spec = {name[5:]: value for name, value in facts.items() if name.startswith("spec.")}
         found = np.ascontiguousarray(embeddings[[row for _text, row in wanted]])
-        workspace.append(fingerprint, spec, [text for text, _row in wanted], found)
+        workspace.append(stored_under, spec, [text for text, _row in wanted], found)
     key = f"background:{facts.get('background_version')}:{fingerprint}:{corpus_key}"
     if workspace.cached_result(key) is None:
         workspace.cache_result(key, background.to_bytes())

@@ -199,7 +199,7 @@ class Workbench:
             state, problem = self.pool.state(spec.encoder_id)
             embedded = 0
             if state is LoadState.READY:
-                fingerprint = self._encoder(spec.encoder_id).fingerprint
+                fingerprint = self._encoder(spec.encoder_id).passage_fingerprint
                 embedded = len(texts) - len(self.workspace.missing(fingerprint, texts))
             found.append(
                 ArmStatus(
@@ -319,7 +319,7 @@ class Workbench:
         vectors = []
         for encoder in encoders:
             embed_texts(self.workspace, encoder, sentences)
-            vectors.append(self.workspace.vectors(encoder.fingerprint, sentences))
+            vectors.append(self.workspace.vectors(encoder.passage_fingerprint, sentences))
         found: dict[str, tuple[int, int]] = {}
         row = 0
         for passage_id, text in texts.items():

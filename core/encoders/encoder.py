@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -131,6 +131,16 @@ class LoadedEncoder:
         return self._dimension
 
     @property
+    def parameters(self) -> int:
+        """Number of the backbone's weights, counted."""
+        return self._backbone.parameters
+
+    @property
+    def tensors(self) -> int:
+        """Number of the backbone's tensors, all of them matched by name and shape."""
+        return self._backbone.tensors
+
+    @property
     def max_tokens(self) -> int:
         """The limit in force."""
         return self._max_tokens
@@ -143,6 +153,14 @@ class LoadedEncoder:
     @property
     def fingerprint(self) -> str:
         """Hex digest of everything that decides the vectors."""
+        return self._digest([self._prompts[TextKind.QUERY], self._prompts[TextKind.PASSAGE]])
+
+    @property
+    def passage_fingerprint(self) -> str:
+        """The same without the query prompt: another instruction leaves passage vectors valid."""
+        return self._digest([self._prompts[TextKind.PASSAGE]])
+
+    def _digest(self, prompts: list[str]) -> str:
         centre = self._options.centre
         stated = {
             "format": _FINGERPRINT_FORMAT,
@@ -152,7 +170,7 @@ class LoadedEncoder:
             "attention": self._spec.attention.value,
             "pooling": self._spec.pooling.value,
             "pools_prompt": self._spec.pools_prompt,
-            "prompts": [self._prompts[TextKind.QUERY], self._prompts[TextKind.PASSAGE]],
+            "prompts": prompts,
             "max_tokens": self._max_tokens,
             "dtype": str(self._backbone.dtype),
             "output": self._options.output.value,
@@ -171,6 +189,32 @@ class LoadedEncoder:
             weights_digest=self._weights_digest,
             options=options,
         )
+
+    def centred(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind = TextKind.PASSAGE,
+        monitor: Monitor | None = None,
+    ) -> LoadedEncoder:
+        """Return the same encoder with the mean of these texts subtracted from every vector.
+
+        Raw language models put all texts into a narrow cone (mean cosine near 0.8); subtracting
+        the corpus mean opens it. The mean becomes part of the fingerprint.
+
+        Args:
+            texts: The corpus, or a sample of it; at least one.
+            kind: Which side they are.
+            monitor: Who watches.
+
+        Raises:
+            InvalidSettingError: If there is no text.
+        """
+        if not texts:
+            msg = "Mean-centring needs at least one text; index something first."
+            raise InvalidSettingError(msg)
+        mean = self.raw_embeddings(texts, kind=kind, monitor=monitor).mean(axis=0)
+        return self.with_options(replace(self._options, centre=mean.astype(np.float32)))
 
     def encode(
         self,
@@ -206,7 +250,9 @@ class LoadedEncoder:
         raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             part = texts[start : start + _TEXTS_AT_ONCE]
-            raw[start : start + len(part)] = self._raw_part(part, kind, monitor)
+            raw[start : start + len(part)] = self._raw_part(
+                part, kind, monitor, done_before=start, total=len(texts)
+            )
         return raw
 
     def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
@@ -318,7 +364,13 @@ class LoadedEncoder:
         )
 
     def _raw_part(
-        self, texts: Sequence[str], kind: TextKind, monitor: Monitor | None
+        self,
+        texts: Sequence[str],
+        kind: TextKind,
+        monitor: Monitor | None,
+        *,
+        done_before: int,
+        total: int,
     ) -> NDArray[np.float32]:
         tokenised = self._tokenise(texts, kind)
         raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
@@ -336,7 +388,7 @@ class LoadedEncoder:
                     pooled = pool(self._readout.normalised(block.states), shares)
                     raw[rows] = self._readout.project(pooled).cpu().numpy()
 
-        self._run(plan, embed, monitor)
+        self._run(plan, embed, monitor, done_before=done_before, total=total)
         return raw
 
     def _window(
@@ -396,12 +448,17 @@ class LoadedEncoder:
         plan: Sequence[Sequence[int]],
         work: Callable[[Sequence[int]], None],
         monitor: Monitor | None,
+        *,
+        done_before: int = 0,
+        total: int = 0,
     ) -> None:
         run_batches(
             plan,
             work,
             stage=f"embedding ({self._spec.label})",
             monitor=monitor,
+            done_before=done_before,
+            total=total,
             is_out_of_memory=is_out_of_memory,
             free_memory=free_memory,
         )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +83,11 @@ class FakeEncoder:
     def fingerprint(self) -> str:
         """Hex digest of the spec."""
         return hashlib.sha256(repr(self._spec).encode()).hexdigest()
+
+    @property
+    def passage_fingerprint(self) -> str:
+        """Hex digest of the spec without its query prompt."""
+        return hashlib.sha256(repr(replace(self._spec, query_prompt="")).encode()).hexdigest()
 
     @property
     def device(self) -> str:

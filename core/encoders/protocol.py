@@ -59,6 +59,14 @@ class Encoder(Protocol):
         ...
 
     @property
+    def passage_fingerprint(self) -> str:
+        """Digest of what decides passage vectors alone: the query prompt is left out.
+
+        Stored passage vectors are keyed by it, so another query instruction embeds nothing anew.
+        """
+        ...
+
+    @property
     def device(self) -> str:
         """Where it runs: ``cpu``, ``cuda:0``, ``mps``."""
         ...

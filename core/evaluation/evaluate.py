@@ -20,7 +20,7 @@ from core.evaluation.beir import DEFAULT_SPLIT, read_beir, sample_passages
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
 from core.evaluation.significance import bootstrap_means, paired_difference
-from core.library.embedding import embed_texts
+from core.library.embedding import embed_texts, stored_under
 from core.monitor import Progress, SilentMonitor, raise_if_stopped
 from core.records import Document, Family, Page, Ranking, SystemInfo, TextSource, Unit
 from core.search.dense import DenseIndex
@@ -326,23 +326,29 @@ class _Vectors:
         workspace: Workspace | None,
         monitor: Monitor,
     ) -> None:
-        self.passages = _embed(encoder, units.texts, TextKind.PASSAGE, workspace, monitor)
-        self.queries = _embed(encoder, queries, TextKind.QUERY, workspace, monitor)
+        self.passages = embed_cached(
+            encoder, units.texts, kind=TextKind.PASSAGE, workspace=workspace, monitor=monitor
+        )
+        self.queries = embed_cached(
+            encoder, queries, kind=TextKind.QUERY, workspace=workspace, monitor=monitor
+        )
 
 
-def _embed(
+def embed_cached(
     encoder: Encoder,
     texts: Sequence[str],
+    *,
     kind: TextKind,
     workspace: Workspace | None,
-    monitor: Monitor,
+    monitor: Monitor | None = None,
 ) -> NDArray[np.float32]:
+    """Return ``(n, dim)`` float32 vectors, taken from the workspace where it has them."""
     if workspace is None:
         return encoder.encode(texts, kind=kind, monitor=monitor)
     what = "queries" if kind is TextKind.QUERY else "passages"
     stage = f"embedding {what} ({encoder.spec.label})"
     embed_texts(workspace, encoder, texts, kind=kind, monitor=monitor, stage=stage)
-    return workspace.vectors(encoder.fingerprint, texts, kind=kind)
+    return workspace.vectors(stored_under(encoder, kind=kind), texts, kind=kind)
 
 
 # -- units ---------------------------------------------------------------------------------
@@ -427,7 +433,6 @@ def _cut_notes(
     for info, encoder in named:
         share = cut_share[info.system_id]
         if share > 0:
-            yield (
-                f"{info.label} was cut at {encoder.spec.max_tokens:,} tokens on "
-                f"{100 * share:.0f} % of the texts."
-            )
+            # A loaded encoder may run at a lower limit than its spec's.
+            limit = getattr(encoder, "max_tokens", encoder.spec.max_tokens)
+            yield f"{info.label} was cut at {limit:,} tokens on {100 * share:.0f} % of the texts."

@@ -1,6 +1,6 @@
 """Documents that can be searched: reading, cutting, embedding and searching joined together."""
 
-from core.library.embedding import EmbeddingCounts, embed_texts, encoder_facts
+from core.library.embedding import EmbeddingCounts, embed_texts, encoder_facts, stored_under
 from core.library.files import SourceFile
 from core.library.library import Library, SearchView
 from core.library.visitors import WorkspaceRoot
@@ -13,4 +13,5 @@ __all__ = [
     "WorkspaceRoot",
     "embed_texts",
     "encoder_facts",
+    "stored_under",
 ]

@@ -33,6 +33,11 @@ def encoder_facts(encoder: Encoder) -> dict[str, Any]:
     return {name: value for name, value in asdict(encoder.spec).items() if value is not None}
 
 
+def stored_under(encoder: Encoder, *, kind: TextKind = TextKind.PASSAGE) -> str:
+    """Return the fingerprint that an encoder's vectors of one kind are kept under."""
+    return encoder.passage_fingerprint if kind is TextKind.PASSAGE else encoder.fingerprint
+
+
 def embed_texts(
     workspace: Workspace,
     encoder: Encoder,
@@ -67,7 +72,8 @@ def embed_texts(
     monitor = monitor or SilentMonitor()
     stage = stage or f"embedding ({encoder.spec.label})"
     total = len(texts) if total is None else total
-    missing = workspace.missing(encoder.fingerprint, texts, kind=kind)
+    fingerprint = stored_under(encoder, kind=kind)
+    missing = workspace.missing(fingerprint, texts, kind=kind)
     new_texts = {texts[i] for i in missing}
     embedded = sum(text in new_texts for text in texts)  # repeats of a new text are new as well
     reused = len(texts) - embedded
@@ -82,7 +88,7 @@ def embed_texts(
         finished = done_before + reused + position
         inner = _InnerMonitor(monitor, stage=stage, done=finished, total=total)
         embeddings = encoder.encode(block, kind=kind, monitor=inner)
-        workspace.append(encoder.fingerprint, facts, block, embeddings, kind=kind)
+        workspace.append(fingerprint, facts, block, embeddings, kind=kind)
         seconds = time.perf_counter() - started
         position += len(block)
         monitor.report(Progress(stage, finished + len(block), total))

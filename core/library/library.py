@@ -519,7 +519,7 @@ class Library:
         texts = [passage.text for passage in corpus.passages]
         pending: set[str] = set()
         for encoder in encoders.values():
-            missing = {texts[i] for i in self.workspace.missing(encoder.fingerprint, texts)}
+            missing = {texts[i] for i in self.workspace.missing(encoder.passage_fingerprint, texts)}
             if missing:
                 pending |= {p.doc_id for p in corpus.passages if p.text in missing}
         passages = tuple(p for p in corpus.passages if p.doc_id not in pending)
@@ -545,7 +545,7 @@ class Library:
                 built.append(FusedSystem(info, members))
             else:
                 encoder = encoders[info.system_id]
-                index = DenseIndex(ids, self._vector_blocks(encoder.fingerprint, ready_texts))
+                index = DenseIndex(ids, self._vector_blocks(encoder.passage_fingerprint, ready_texts))
                 built.append(DenseSystem(info, encoder, index))
         return SearchView(
             searcher=Searcher(built, query_embeddings=self._query_embeddings),
@@ -577,7 +577,7 @@ class Library:
         Raises:
             IndexMismatchError: If one of them is not.
         """
-        return self.workspace.vectors(encoder.fingerprint, [p.text for p in passages])
+        return self.workspace.vectors(encoder.passage_fingerprint, [p.text for p in passages])
 
     def background(
         self, encoder: Encoder, view: SearchView, *, monitor: Monitor | None = None
