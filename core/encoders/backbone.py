@@ -119,6 +119,7 @@ class Backbone:
         parameter = next(module.parameters())
         self.dtype = parameter.dtype
         self.parameters = sum(weight.numel() for weight in module.parameters())
+        self.tensors = len(module.state_dict())
         self._lock = threading.Lock()
         self._lean: LeanDecoder | None = None
         self._module: nn.Module | None = module

@@ -48,6 +48,8 @@ def run_batches(
     *,
     stage: str,
     monitor: Monitor | None = None,
+    done_before: int = 0,
+    total: int = 0,
     is_out_of_memory: Callable[[BaseException], bool] = lambda _: False,
     free_memory: Callable[[], None] = lambda: None,
 ) -> None:
@@ -58,6 +60,8 @@ def run_batches(
         work: Does one batch.
         stage: What it is called in progress reports; their unit is texts.
         monitor: Who watches.
+        done_before: Texts of a larger job that were finished before this call.
+        total: Texts of the larger job; 0 means just these.
         is_out_of_memory: Tells a device's out-of-memory error from others.
         free_memory: Called after such an error.
 
@@ -66,10 +70,10 @@ def run_batches(
         StoppedError: If the monitor asks to stop.
     """
     watcher = monitor or SilentMonitor()
-    total = sum(len(batch) for batch in batches)
+    total = total or sum(len(batch) for batch in batches)
     waiting = [list(batch) for batch in reversed(batches)]
     most = max((len(batch) for batch in batches), default=0)
-    done = 0
+    done = done_before
     while waiting:
         raise_if_stopped(watcher)
         batch = waiting.pop()

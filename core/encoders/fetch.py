@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil
 import torch
 from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
@@ -173,7 +173,7 @@ def plan_fetch(
         EncoderLoadError: If it has no safetensors weights.
     """
     api = HfApi(endpoint=endpoint)
-    with _explained(spec):
+    with _explained(spec.label, spec.checkpoint, spec.revision):
         info = api.model_info(spec.checkpoint, revision=spec.revision or None, files_metadata=True)
     sizes = {entry.rfilename: int(entry.size or 0) for entry in info.siblings or ()}
     files = _wanted(spec, sizes)
@@ -248,7 +248,7 @@ def fetch_checkpoint(
     path = ""
     for name in plan.files:
         raise_if_stopped(watcher)
-        with _explained(spec):
+        with _explained(spec.label, spec.checkpoint, spec.revision):
             path = hf_hub_download(
                 spec.checkpoint,
                 name,
@@ -259,6 +259,33 @@ def fetch_checkpoint(
             )
     depth = len(Path(plan.files[-1]).parts)
     return Path(path).parents[depth - 1]
+
+
+def fetch_description(
+    checkpoint: str,
+    *,
+    revision: str = "",
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    endpoint: str | None = None,
+) -> Path:
+    """Return a folder with a checkpoint's config and tokenizer files, without its weights.
+
+    Raises:
+        EncoderUnavailableError: If they are neither here nor to be had.
+    """
+    with _explained(checkpoint, checkpoint, revision):
+        return Path(
+            snapshot_download(
+                checkpoint,
+                revision=revision or None,
+                cache_dir=cache_dir,
+                local_files_only=offline,
+                allow_patterns=sorted(_SMALL_FILES),
+                endpoint=endpoint,
+                tqdm_class=_bar_class(SilentMonitor(), checkpoint, 0),
+            )
+        )
 
 
 def _wanted(spec: EncoderSpec, names: Iterable[str]) -> tuple[str, ...]:
@@ -374,23 +401,23 @@ def _bar_class(watcher: Monitor, label: str, total: int) -> Any:  # noqa: ANN401
 class _explained:  # noqa: N801 (reads as a phrase: with _explained(spec))
     """Turn the hub library's errors into sentences that say what to do."""
 
-    def __init__(self, spec: EncoderSpec) -> None:
-        self._spec = spec
+    def __init__(self, label: str, checkpoint: str, revision: str) -> None:
+        self._label, self._checkpoint, self._revision = label, checkpoint, revision
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Raise what the user can act on."""
-        name = f"{self._spec.label} ({self._spec.checkpoint})"
+        name = f"{self._label} ({self._checkpoint})"
         if isinstance(error, GatedRepoError):
             msg = (
-                f"{name} is gated. Open https://huggingface.co/{self._spec.checkpoint} in a "
+                f"{name} is gated. Open https://huggingface.co/{self._checkpoint} in a "
                 "browser, accept its terms, then log in on this machine with `hf auth login` and "
                 "try again."
             )
         elif isinstance(error, RevisionNotFoundError):
-            msg = f"{name} no longer has revision {self._spec.revision}; update Bifocal."
+            msg = f"{name} no longer has revision {self._revision}; update Bifocal."
         elif isinstance(error, RepositoryNotFoundError):
             msg = (
                 f"{name} is not on the hub, or is private. Check the id; for a private one log in "
@@ -403,7 +430,7 @@ class _explained:  # noqa: N801 (reads as a phrase: with _explained(spec))
                 "stopped."
             )
         elif isinstance(error, HFValidationError):
-            msg = f"{self._spec.checkpoint!r} is no hub id: {error}. It looks like owner/name."
+            msg = f"{self._checkpoint!r} is no hub id: {error}. It looks like owner/name."
         else:
             return
         raise EncoderUnavailableError(msg) from error

@@ -60,7 +60,7 @@ class TextTokenizer:
             ),
             None,
         )
-        if start is None:
+        if start is None or not plain:
             msg = "The tokenizer changes a text when it adds special tokens; Bifocal cannot use it."
             raise EncoderLoadError(msg)
         self._before = tuple(whole[:start])

@@ -12,8 +12,9 @@ import torch
 from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.loading import load_folder
 from core.encoders.registry import load_encoder, read_registry
+from core.encoders.rehearsal import RECIPES
 from core.encoders.spec import Attention, Pooling
-from tests.encoders.checkpoints import RECIPES, Checkpoint, write_checkpoint, write_tiny_bundled
+from tests.encoders.checkpoints import Checkpoint, write_checkpoint, write_tiny_bundled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

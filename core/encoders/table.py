@@ -1,0 +1,184 @@
+"""The table of pairs for docs and command line: what each needs, and what a rehearsal proved."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.encoders.registry import BUNDLED_PREFIX, is_pinned, load_encoder, read_registry
+from core.errors import CoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.encoders.registry import Registry
+    from core.encoders.spec import EncoderSpec
+
+_FLOAT32_BYTES = 4
+_BFLOAT16_BYTES = 2
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One arm's facts.
+
+    Attributes:
+        encoder_id: Its id.
+        family: Which arm.
+        checkpoint: Where its weights come from.
+        revision: Pinned commit; "main" where none is pinned.
+        pinned: Whether one is.
+        licence: As published.
+        architecture: Stock class family that runs it.
+        attention: How it attends.
+        pooling: How it pools.
+        dimension: Of the embedding.
+        max_tokens: Its limit here.
+        parameters: Number of weights, about.
+        remote_code: Whether code from the checkpoint would run: never.
+        layout: Layout that its tiny checkpoint was recognised as.
+        tensors_matched: Of the tiny checkpoint in the published layout (of the bundled one itself).
+        tensors: In that file; the difference is what an encoder leaves aside.
+        probe: "passed", or why not.
+        memory_cpu_gib: Weights in float32.
+        memory_cuda_gib: Weights in bfloat16.
+    """
+
+    encoder_id: str
+    family: str
+    checkpoint: str
+    revision: str
+    pinned: bool
+    licence: str
+    architecture: str
+    attention: str
+    pooling: str
+    dimension: int
+    max_tokens: int
+    parameters: int
+    remote_code: bool
+    layout: str
+    tensors_matched: int
+    tensors: int
+    probe: str
+    memory_cpu_gib: float
+    memory_cuda_gib: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """One pair's line.
+
+    Attributes:
+        pair_id: Its id.
+        label: Name for people.
+        matched: What is the same on both sides.
+        unmatched: What else differs.
+        arms: Diffusion, then autoregressive.
+    """
+
+    pair_id: str
+    label: str
+    matched: str
+    unmatched: str
+    arms: tuple[ArmRow, ArmRow]
+
+
+def pairs_table(assets: Path, *, rehearsed: bool = True) -> tuple[PairRow, ...]:
+    """Return every pair with its facts; ``json.dumps`` takes ``[asdict(row) for row in rows]``.
+
+    Args:
+        assets: Bifocal's assets folder.
+        rehearsed: Load each layout's tiny checkpoint (and the bundled arms themselves) and probe
+            its attention; takes a few seconds. Otherwise those fields are empty.
+    """
+    registry = read_registry(assets)
+    found: dict[str, ArmRow] = {}
+    rows = []
+    for pair in registry.pairs.values():
+        arms = []
+        for encoder_id in (pair.diffusion, pair.autoregressive):
+            if encoder_id not in found:
+                found[encoder_id] = _arm(registry, encoder_id, assets, rehearsed=rehearsed)
+            arms.append(found[encoder_id])
+        rows.append(
+            PairRow(pair.pair_id, pair.label, pair.matched, pair.unmatched, (arms[0], arms[1]))
+        )
+    return tuple(rows)
+
+
+def pairs_json(assets: Path, *, rehearsed: bool = True) -> list[dict[str, Any]]:
+    """Return `pairs_table` as plain values."""
+    return [asdict(row) for row in pairs_table(assets, rehearsed=rehearsed)]
+
+
+def pairs_markdown(assets: Path) -> str:
+    """Return the table for the docs; remake it with ``python -m core.encoders.table``."""
+    lines = [
+        "| pair | arm | runs as | no remote code | tensors matched | attention probe | "
+        "memory CPU / CUDA | matched | not matched |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in pairs_table(assets):
+        for place, arm in enumerate(row.arms):
+            first = place == 0
+            pin = arm.revision[:8] if arm.pinned and arm.revision else "not pinned"
+            lines.append(
+                f"| {row.pair_id if first else ''} | {arm.checkpoint} ({pin}, {arm.licence}) | "
+                f"{arm.architecture}, {arm.attention}, {arm.pooling} | yes | "
+                f"{arm.tensors_matched} of {arm.tensors} ({arm.layout}) | {arm.probe} | "
+                f"{arm.memory_cpu_gib} / {arm.memory_cuda_gib} GiB | "
+                f"{row.matched if first else ''} | {row.unmatched if first else ''} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _arm(registry: Registry, encoder_id: str, assets: Path, *, rehearsed: bool) -> ArmRow:
+    spec = registry.encoder(encoder_id)
+    layout, matched, tensors, probe = "", 0, 0, ""
+    if rehearsed:
+        layout, matched, tensors, probe = _proof(spec, assets)
+    return ArmRow(
+        encoder_id=spec.encoder_id,
+        family=spec.family.value,
+        checkpoint=spec.checkpoint,
+        revision=spec.revision,
+        pinned=is_pinned(spec),
+        licence=spec.licence,
+        architecture=spec.architecture,
+        attention=spec.attention.value,
+        pooling=spec.pooling.value,
+        dimension=spec.dimension,
+        max_tokens=spec.max_tokens,
+        parameters=spec.parameters,
+        remote_code=False,
+        layout=layout,
+        tensors_matched=matched,
+        tensors=tensors,
+        probe=probe,
+        memory_cpu_gib=round(spec.parameters * _FLOAT32_BYTES / _GIB, 2),
+        memory_cuda_gib=round(spec.parameters * _BFLOAT16_BYTES / _GIB, 2),
+    )
+
+
+def _proof(spec: EncoderSpec, assets: Path) -> tuple[str, int, int, str]:
+    """Layout, tensors matched, tensors, probe: of the bundled arm itself or of a rehearsal."""
+    # Late: torch comes with it, and the table's facts alone need none.
+    from core.encoders.rehearsal import REHEARSED_AS, rehearse
+
+    try:
+        if spec.checkpoint.startswith(BUNDLED_PREFIX):
+            encoder = load_encoder(spec, assets=assets, device="cpu")  # probes, or raises
+            return "bundled", encoder.tensors, encoder.tensors, "passed"
+        result = rehearse(REHEARSED_AS[spec.encoder_id])
+    except (CoreError, KeyError) as exc:
+        return "", 0, 0, f"failed: {exc}"
+    return result.layout, result.matched, result.tensors, result.probe
+
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path as _Path
+
+    sys.stdout.write(pairs_markdown(_Path(__file__).parents[2] / "assets"))

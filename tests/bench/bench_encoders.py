@@ -1,0 +1,244 @@
+"""How fast the encoders embed, against sentence-transformers on the same weights and texts.
+
+Run: ``python -m tests.bench.bench_encoders``. Both sides embed the same texts in turns within one
+process, the better of several rounds counts for each, and their vectors are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+
+from core.encoders.loading import load_folder
+from core.encoders.registry import load_encoder, read_registry
+from core.encoders.spec import Attention, EncoderSpec, TextKind
+from core.encoders.spec import Pooling as PoolingKind
+from core.encoders.tokens import neutral_counter
+from core.records import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ASSETS = Path(__file__).parents[2] / "assets"
+LAYERS = 10
+HIDDEN = 576
+WORDS = [
+    "the",
+    "quick",
+    "report",
+    "describes",
+    "methods",
+    "results",
+    "and",
+    "limits",
+    "of",
+    "a",
+    "study",
+    "about",
+    "rivers",
+    "harbours",
+    "ships",
+    "letters",
+    "proofs",
+    "enzymes",
+    "receptors",
+    "financial",
+    "markets",
+    "contracts",
+    "courts",
+    "engines",
+    "signals",
+    "noise",
+    "however",
+    "evidence",
+    "suggests",
+    "that",
+    "earlier",
+    "measurements",
+    "were",
+    "taken",
+    "under",
+    "different",
+    "conditions",
+]
+
+
+def mixed_texts(count: int, *, seed: int = 0, shortest: int = 8, longest: int = 320) -> list[str]:
+    """Texts of mixed lengths, in words, spread evenly on a logarithmic scale."""
+    generator = np.random.default_rng(seed)
+    lengths = np.exp(generator.uniform(np.log(shortest), np.log(longest), count)).astype(int)
+    return [" ".join(generator.choice(WORDS, size)) for size in lengths]
+
+
+def even_texts(
+    count: int, tokens: int, counter: Callable[[Sequence[str]], Sequence[int]]
+) -> list[str]:
+    """Texts of ``tokens`` tokens each, all different."""
+    generator = np.random.default_rng(1)
+    texts: list[str] = []
+    while len(texts) < count:
+        words = list(generator.choice(WORDS, tokens))
+        while counter([" ".join(words)])[0] > tokens:
+            words.pop()
+        texts.append(" ".join(words))
+    return texts
+
+
+def matmul_peak(*, seconds: float = 1.0) -> float:
+    """Best float32 matrix-product rate of this machine now, in GFLOP/s, over several shapes."""
+    best = 0.0
+    for rows, inner, columns in ((512, 576, 3072), (1024, 1024, 1024), (2048, 2048, 2048)):
+        left, right = torch.randn(rows, inner), torch.randn(inner, columns)
+        end = time.perf_counter() + seconds / 3
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            torch.matmul(left, right)
+            took = time.perf_counter() - start
+            best = max(best, 2 * rows * inner * columns / took / 1e9)
+    return best
+
+
+def against_sentence_transformers(
+    *, texts: int = 96, rounds: int = 3, threads: int = 0
+) -> dict[str, Any]:
+    """Embed mixed-length texts with both, in turns, on the bundled arms' shape of network.
+
+    Args:
+        texts: How many.
+        rounds: The best of so many counts, for each side.
+        threads: For torch; 0 keeps its own choice.
+
+    Returns:
+        For each attention: tokens per second of both sides, their ratio, the largest difference
+        between their vectors.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    corpus = mixed_texts(texts)
+    results: dict[str, Any] = {"texts": texts, "threads": torch.get_num_threads()}
+    with tempfile.TemporaryDirectory() as folder:
+        for attention in (Attention.BIDIRECTIONAL, Attention.CAUSAL):
+            place = Path(folder) / attention.value
+            theirs = _sentence_transformer(place, attention)
+            ours = load_folder(_spec(attention), place, device="cpu")
+            tokens = sum(
+                received.tokens_kept for received in ours.received(corpus, kind=TextKind.PASSAGE)
+            )
+            seconds = {"bifocal": np.inf, "sentence-transformers": np.inf}
+            vectors: dict[str, Any] = {}
+            for _ in range(rounds):
+                for side in ("bifocal", "sentence-transformers"):
+                    start = time.perf_counter()
+                    if side == "bifocal":
+                        vectors[side] = ours.encode(corpus, kind=TextKind.PASSAGE)
+                    else:
+                        vectors[side] = theirs.encode(corpus, show_progress_bar=False)
+                    seconds[side] = min(seconds[side], time.perf_counter() - start)
+            rates = {side: round(tokens / took) for side, took in seconds.items()}
+            results[attention.value] = {
+                "tokens": tokens,
+                "tokens_per_second": rates,
+                "ratio": round(seconds["sentence-transformers"] / seconds["bifocal"], 2),
+                "largest_difference": float(
+                    np.abs(vectors["bifocal"] - vectors["sentence-transformers"]).max()
+                ),
+            }
+    return results
+
+
+def bundled_speed(*, passages: int = 24, tokens: int = 256, rounds: int = 3) -> dict[str, Any]:
+    """Tokens per second of each bundled arm on passages of one length, and share of the peak.
+
+    The share counts the matrix products' and the attention's floating-point operations only.
+    """
+    texts = even_texts(passages, tokens - 4, neutral_counter(ASSETS))
+    peak = matmul_peak()
+    results: dict[str, Any] = {"peak_gflops": round(peak), "threads": torch.get_num_threads()}
+    for spec in read_registry(ASSETS).encoders.values():
+        if not spec.checkpoint.startswith("bundled:"):
+            continue
+        encoder = load_encoder(spec, assets=ASSETS, device="cpu")
+        received = encoder.received(texts, kind=TextKind.PASSAGE)
+        kept = [text.tokens_kept for text in received]
+        best = np.inf
+        for _ in range(rounds):
+            start = time.perf_counter()
+            encoder.encode(texts, kind=TextKind.PASSAGE)
+            best = min(best, time.perf_counter() - start)
+        peak = max(peak, matmul_peak())
+        operations = sum(_operations(count) for count in kept)
+        results[spec.encoder_id] = {
+            "tokens_per_passage": round(sum(kept) / len(kept)),
+            "tokens_per_second": round(sum(kept) / best),
+            "share_of_peak": round(operations / best / 1e9 / peak, 2),
+        }
+    return results
+
+
+def _operations(length: int) -> float:
+    """Floating-point operations of one text through the bundled shape."""
+    matrices = HIDDEN * 960 + HIDDEN * HIDDEN + 3 * HIDDEN * 1536
+    return LAYERS * (2.0 * matrices * length + 4.0 * HIDDEN * length * length)
+
+
+def _spec(attention: Attention) -> EncoderSpec:
+    return EncoderSpec(
+        encoder_id=f"bench-{attention.value}",
+        label=attention.value,
+        family=Family.REFERENCE,
+        checkpoint="local:",
+        revision="",
+        architecture="llama",
+        attention=attention,
+        pooling=PoolingKind.MEAN,
+        query_prompt="",
+        passage_prompt="",
+        max_tokens=512,
+        dimension=HIDDEN,
+        licence="Apache-2.0",
+        trained_on="Nothing.",
+        parameters=0,
+    )
+
+
+def _sentence_transformer(folder: Path, attention: Attention) -> SentenceTransformer:
+    """Save a network of the bundled shape as a sentence-transformers model and load it there."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49_152,
+        hidden_size=HIDDEN,
+        intermediate_size=1536,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
+        pad_token_id=2,
+        bos_token_id=1,
+        eos_token_id=2,
+        rms_norm_eps=1e-5,
+    )
+    config.is_causal = attention is Attention.CAUSAL
+    LlamaModel(config).save_pretrained(folder)
+    paths = sorted((ASSETS / "encoders").glob("*/tokenizer.json"))
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_file=str(paths[0]), pad_token="<|im_end|>", eos_token="<|im_end|>"
+    )
+    tokenizer.save_pretrained(folder)
+    transformer = Transformer(str(folder), max_seq_length=512)
+    pooling = Pooling(HIDDEN, pooling_mode="mean")
+    return SentenceTransformer(modules=[transformer, pooling, Normalize()], device="cpu")
+
+
+if __name__ == "__main__":
+    print(json.dumps(against_sentence_transformers(), indent=2))  # noqa: T201 (a command)
+    print(json.dumps(bundled_speed(), indent=2))  # noqa: T201

@@ -1,0 +1,97 @@
+"""The lean forward is the stock forward, layer by layer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import LlamaConfig
+
+from core.encoders.attention import attention_bias
+from core.encoders.lean import LeanDecoder, lean_fits
+from core.encoders.pooling import FINAL_LAYER
+from core.encoders.rehearsal import LAYERS, tiny_model
+from core.encoders.spec import Attention
+
+TEXTS = [[4], [9, 12, 30], [5, 7, 11], [8, 5, 11, 40, 41, 42, 43, 44, 45]]
+LENGTHS = [len(text) for text in TEXTS]
+
+
+@pytest.mark.parametrize("name", ["llama-3", "llada", "qwen2.5", "qwen3"])
+@pytest.mark.parametrize("attention", tuple(Attention))
+def test_every_layer_equals_the_stock_class(name: str, attention: Attention) -> None:
+    stock = tiny_model(name)
+    layers = (0, 1, LAYERS, FINAL_LAYER)
+    packed = torch.tensor([token for text in TEXTS for token in text])
+    with torch.inference_mode():
+        found = LeanDecoder(tiny_model(name)).run(
+            packed, LENGTHS, attention=attention, layers=layers
+        )
+    start = 0
+    for text in TEXTS:
+        seen: list[torch.Tensor] = []
+        hook = stock.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # noqa: B023
+        bias = attention_bias(torch.ones(1, len(text)), attention)
+        with torch.inference_mode():
+            output = stock(
+                input_ids=torch.tensor([text]),
+                attention_mask=bias,
+                is_causal=False,
+                output_hidden_states=True,
+            )
+        hook.remove()
+        wanted = (output.hidden_states[0], output.hidden_states[1], seen[0], output[0])
+        for ours, theirs in zip(found, wanted, strict=True):
+            torch.testing.assert_close(
+                ours[start : start + len(text)], theirs[0], atol=2e-5, rtol=1e-5
+            )
+        start += len(text)
+
+
+def test_rows_beyond_one_block_are_transformed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = torch.arange(4, 24)
+    decoder = LeanDecoder(tiny_model("llama-3"))
+    whole = decoder.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
+    monkeypatch.setattr("core.encoders.lean._ROW_BLOCK", 7)
+    cut = decoder.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
+    torch.testing.assert_close(whole, cut)
+
+
+def test_scaled_rotary_positions_come_from_the_stock_class() -> None:
+    from transformers import LlamaModel
+
+    scaling = {
+        "rope_type": "llama3",
+        "rope_theta": 500_000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    }
+    config = LlamaConfig(
+        vocab_size=96,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        rope_parameters=scaling,
+        max_position_embeddings=128,
+    )
+    torch.manual_seed(0)
+    stock = LlamaModel(config).eval()  # type: ignore[no-untyped-call]
+    ids = torch.arange(4, 64)
+    with torch.inference_mode():
+        wanted = stock(input_ids=ids[None], is_causal=True)[0][0]
+        found = LeanDecoder(stock).run(ids, [60], attention=Attention.CAUSAL, layers=[FINAL_LAYER])
+    torch.testing.assert_close(found[0], wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_what_it_does_not_cover_stays_with_the_stock_class() -> None:
+    assert lean_fits("llama", tiny_model("llama-3").config)
+    assert not lean_fits("gpt2", tiny_model("gpt2").config)
+    gelu = tiny_model("llama-3").config
+    gelu.hidden_act = "gelu"
+    assert not lean_fits("llama", gelu)
+    dynamic = tiny_model("llama-3").config
+    dynamic.rope_parameters = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    assert not lean_fits("llama", dynamic)
