@@ -3,7 +3,8 @@
     python -m tests.documents.fuzz --files 2000 --seed 0
 
 Takes small PDFs of our own, changes them at random (bytes flipped, cut short, tokens swapped,
-numbers replaced, streams spliced, parts of two files joined), reads each and prints what came of
+numbers replaced, streams spliced, parts of two files joined), half of them with a new cross-reference
+table so that readers get inside, reads each and prints what came of
 it. One worker serves until a file kills it. Exit code 1 when a file took longer than the limits
 allow or an error came that is no `CoreError`; such files are kept in ``--keep``.
 """
@@ -33,7 +34,11 @@ LIMITS = ExtractionLimits(
 GRACE_SECONDS = 5.0  # to notice and kill, on a busy machine
 RENDER_EVERY = 20  # drawing starts a worker of its own, so only some are drawn
 
+REPAIRED_SHARE = 0.5
+
 _TOKEN = re.compile(rb"/[A-Za-z0-9]+|\d+ \d+ R|\b\d+\b|<<|>>|\[|\]|endobj|endstream|stream")
+_OBJECT = re.compile(rb"(?<!\d)(\d{1,5}) 0 obj\b")
+_ROOT = re.compile(rb"/Root (\d{1,5}) 0 R")
 _NUMBER = re.compile(rb"-?\d+")
 _STREAM = re.compile(rb"stream\r?\n(.*?)endstream", re.DOTALL)
 _NUMBERS = [b"-1", b"0", b"1", b"4294967295", b"2147483648", b"99999999999999999999", b"0.0001"]
@@ -87,10 +92,35 @@ def seeds() -> list[bytes]:
 def mutated(chance: random.Random, originals: list[bytes]) -> bytes:
     """Return one of the originals, changed one to four times."""
     data = chance.choice(originals)
-    for _ in range(chance.randint(1, 4)):
+    for _ in range(chance.choice([1, 1, 2, 4])):
         change = chance.choice(CHANGES)
         data = change(chance, data, originals) or data
-    return data
+    return _with_new_table(data) if chance.random() < REPAIRED_SHARE else data
+
+
+def _with_new_table(data: bytes) -> bytes:
+    """Give a damaged file a right cross-reference table, so that readers get to its inside."""
+    places = {int(found.group(1)): found.start() for found in _OBJECT.finditer(data)}
+    root = _ROOT.search(data)
+    if not places or max(places) > 10_000:
+        return data
+    catalog = root.group(1) if root else b"1"
+    rows = b"".join(
+        b"%010d 00000 n \n" % places[number] if number in places else b"0000000000 65535 f \n"
+        for number in range(max(places) + 1)
+    )
+    size = max(places) + 1
+    return (
+        data
+        + b"\nxref\n0 %d\n%strailer\n<< /Size %d /Root %s 0 R >>\nstartxref\n%d\n%%%%EOF"
+        % (
+            size,
+            rows,
+            size,
+            catalog,
+            len(data) + 1,
+        )
+    )
 
 
 def _flip_bytes(chance: random.Random, data: bytes, _: list[bytes]) -> bytes:
