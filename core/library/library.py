@@ -448,7 +448,7 @@ class Library:
             raise UnknownNameError(msg) from None
 
     def embedded_count(self, fingerprint: str) -> int:
-        """Return how many current passages have a vector of the encoder with this fingerprint."""
+        """Return how many current passages have a vector under this passage fingerprint."""
         passages = self._current_corpus().passages
         texts = [passage.text for passage in passages]
         missing = {texts[i] for i in self.workspace.missing(fingerprint, texts)}
@@ -545,7 +545,9 @@ class Library:
                 built.append(FusedSystem(info, members))
             else:
                 encoder = encoders[info.system_id]
-                index = DenseIndex(ids, self._vector_blocks(encoder.passage_fingerprint, ready_texts))
+                index = DenseIndex(
+                    ids, self._vector_blocks(encoder.passage_fingerprint, ready_texts)
+                )
                 built.append(DenseSystem(info, encoder, index))
         return SearchView(
             searcher=Searcher(built, query_embeddings=self._query_embeddings),

@@ -20,12 +20,18 @@ def test_only_what_is_missing_is_embedded(tiny: Tiny) -> None:
     assert embed_texts(tiny.workspace, tiny.d, ["c", "b"]) == EmbeddingCounts(1, 1)
     assert tiny.d.encoded == ["a", "b", "c"]
     expected = tiny.d.encode(["b"], kind=TextKind.PASSAGE)
-    assert np.array_equal(tiny.workspace.vectors(tiny.d.fingerprint, ["b"]), expected)
+    assert np.array_equal(tiny.workspace.vectors(tiny.d.passage_fingerprint, ["b"]), expected)
 
 
 def test_another_encoder_has_vectors_of_its_own(tiny: Tiny) -> None:
     embed_texts(tiny.workspace, tiny.d, ["a"])
     assert embed_texts(tiny.workspace, tiny.a, ["a"]) == EmbeddingCounts(1, 0)
+
+
+def test_queries_are_kept_under_the_whole_fingerprint(tiny: Tiny) -> None:
+    embed_texts(tiny.workspace, tiny.d, ["a"], kind=TextKind.QUERY)
+    assert tiny.workspace.vector_count(tiny.d.fingerprint) == 1
+    assert tiny.workspace.vector_count(tiny.d.passage_fingerprint) == 0
 
 
 def test_stop_keeps_the_blocks_that_were_finished(
@@ -36,7 +42,7 @@ def test_stop_keeps_the_blocks_that_were_finished(
     stop_at_35 = StoppingMonitor(lambda progress: progress.done >= 35)
     with pytest.raises(StoppedError, match="start again to go on"):
         embed_texts(tiny.workspace, tiny.d, TEXTS, monitor=stop_at_35)
-    assert tiny.workspace.vector_count(tiny.d.fingerprint) == 30  # three whole blocks
+    assert tiny.workspace.vector_count(tiny.d.passage_fingerprint) == 30  # three whole blocks
     assert embed_texts(tiny.workspace, tiny.d, TEXTS) == EmbeddingCounts(70, 30)
 
 
@@ -46,7 +52,7 @@ def test_a_failing_block_keeps_the_ones_before(tiny: Tiny, monkeypatch: pytest.M
     tiny.d.fails_on = "text 20"
     with pytest.raises(EncodingError):
         embed_texts(tiny.workspace, tiny.d, TEXTS)
-    assert tiny.workspace.vector_count(tiny.d.fingerprint) == 16
+    assert tiny.workspace.vector_count(tiny.d.passage_fingerprint) == 16
 
 
 def test_progress_counts_towards_the_whole_job(tiny: Tiny) -> None:

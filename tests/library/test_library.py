@@ -166,7 +166,7 @@ def test_a_removed_document_is_gone_at_once(tiny: Tiny) -> None:
     assert [d.name for d in tiny.library.documents()] == ["zebras.md"]
     results = search(tiny, "bananas pears")
     assert all(fruit.doc_id not in p for p in results.passage_ids)
-    assert tiny.workspace.vector_count(tiny.d.fingerprint) == 1
+    assert tiny.workspace.vector_count(tiny.d.passage_fingerprint) == 1
     with pytest.raises(UnknownNameError):
         tiny.library.document(fruit.doc_id)
     tiny.library.add_files([FRUIT], encoder_ids=tiny.ids)  # and may come back
@@ -255,7 +255,7 @@ def test_a_closed_tab_while_embedding_loses_nothing_that_was_done(
     done = len(tiny.d.encoded)
     assert done > 4
     # one group may be whole already; what is not in both arms is in neither column
-    if tiny.library.embedded_count(tiny.a.fingerprint) < len(tiny.library.passages()):
+    if tiny.library.embedded_count(tiny.a.passage_fingerprint) < len(tiny.library.passages()):
         view = tiny.library.view([tiny.d.info, tiny.a.info, BM25])
         assert view.pending_documents
         assert {p.doc_id for p in view.passages}.isdisjoint(view.pending_documents)
@@ -308,7 +308,7 @@ def test_an_encoder_that_fails_half_way_does_not_stop_the_other(tiny: Tiny) -> N
     tiny.a.fails_on = "Zebras"
     with pytest.raises(EncodingError):
         tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
-    assert tiny.library.embedded_count(tiny.d.fingerprint) == 2
+    assert tiny.library.embedded_count(tiny.d.passage_fingerprint) == 2
     assert len(tiny.library.documents()) == 2
 
 

@@ -55,7 +55,7 @@ class TinyEncoder:
 
     @property
     def passage_fingerprint(self) -> str:
-        return self.fingerprint
+        return hashlib.sha256(f"{self.encoder_id}, passages".encode()).hexdigest()
 
     @property
     def device(self) -> str:
