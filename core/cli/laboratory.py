@@ -65,7 +65,7 @@ def disagree(
     with opened(workspace, device=device) as bench:
         both = bench.bench(monitor=monitor)
         texts = [bench.document(line.doc_id) for line in bench.documents()]
-        asked = draft_queries(both.corpus.passages, texts, n=drafts, seed=seed)
+        asked = draft_queries(both.corpus.passages, texts, count=drafts, seed=seed)
         report = find_disagreements(both, asked, k=k, monitor=monitor)
     monitor.done()
     if json:
