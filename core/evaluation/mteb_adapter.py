@@ -1,0 +1,357 @@
+"""Official benchmarks: every Bifocal encoder as an mteb encoder, and mteb's results read back.
+
+The only module that knows mteb, which is an optional extra and takes seconds to import: it is
+imported when a benchmark starts. mteb's own evaluator does the measuring; Bifocal gives vectors,
+keeps them in a workspace so that a stopped task goes on where it was, and keeps results per
+encoder fingerprint so that finished tasks are not run again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.encoders.spec import TextKind
+from core.errors import DatasetError, UnknownNameError, UsageError
+from core.evaluation.evaluate import embed_cached
+from core.monitor import Progress, SilentMonitor, raise_if_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from core.encoders.protocol import Encoder
+    from core.evaluation.beir import Collection
+    from core.monitor import Monitor
+    from core.store import Workspace
+
+    Instructed = Callable[[Encoder, str], Encoder]
+
+INSTRUCTION = "{instruction}"
+_ORGANISATION = "bifocal"
+_REVISION_CHARS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkResult:
+    """One encoder's figure on one split of one official task.
+
+    Attributes:
+        task: Its name in mteb.
+        encoder_id: Whose.
+        split: Of the task; LongEmbed's synthetic tasks have one per length.
+        subset: Of the task; BRIGHT has one per domain.
+        measure: The task's main score by name; "" where the file does not say.
+        value: The main score.
+        scores: Every number mteb wrote for it.
+    """
+
+    task: str
+    encoder_id: str
+    split: str
+    subset: str
+    measure: str
+    value: float
+    scores: Mapping[str, float]
+
+
+class MtebEncoder:
+    """A Bifocal encoder as mteb wants it (mteb's EncoderProtocol).
+
+    Queries and texts of symmetric tasks are embedded as queries, documents as passages. Where the
+    encoder's query prompt takes an instruction, the official one of the task goes in; an encoder
+    with a fixed prompt keeps its own.
+
+    Args:
+        encoder: What makes the vectors.
+        instructed: Makes the same encoder with another instruction; None keeps its own.
+        workspace: Where vectors are kept; None to keep none.
+        monitor: Told of the progress, asked whether to stop.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        instructed: Instructed | None = None,
+        workspace: Workspace | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
+        self._encoder = encoder
+        self._instructed = instructed
+        self._workspace = workspace
+        self._monitor = monitor or SilentMonitor()
+        self.mteb_model_meta = _model_meta(encoder)
+
+    def encode(
+        self,
+        inputs: Iterable[Mapping[str, Any]],
+        *,
+        task_metadata: Any,  # noqa: ANN401 - mteb is not imported here
+        prompt_type: Any = None,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401, ARG002 - split, subset, batch size: not ours to use
+    ) -> NDArray[np.float32]:
+        """Embed all batches of a data loader; ``(n, dim)`` float32 unit rows.
+
+        Raises:
+            UsageError: If the task has no text (images, sound).
+        """
+        raise_if_stopped(self._monitor)
+        texts = [text for batch in inputs for text in _texts(batch, task_metadata.name)]
+        is_passage = str(getattr(prompt_type, "value", prompt_type)) in ("document", "passage")
+        encoder = self._encoder
+        if not is_passage:
+            encoder = self._with_official_prompt(task_metadata)
+        return embed_cached(
+            encoder,
+            texts,
+            kind=TextKind.PASSAGE if is_passage else TextKind.QUERY,
+            workspace=self._workspace,
+            monitor=self._monitor,
+        )
+
+    def similarity(
+        self, embeddings1: NDArray[np.float32], embeddings2: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return ``(n, m)`` inner products; rows are of unit length, so these are cosines."""
+        return np.asarray(np.atleast_2d(embeddings1) @ np.atleast_2d(embeddings2).T)
+
+    def similarity_pairwise(
+        self, embeddings1: NDArray[np.float32], embeddings2: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return ``(n,)`` inner products of rows in the same place."""
+        return np.asarray(np.einsum("ij,ij->i", embeddings1, embeddings2))
+
+    def _with_official_prompt(self, task_metadata: Any) -> Encoder:  # noqa: ANN401
+        takes_one = INSTRUCTION in self._encoder.spec.query_prompt
+        instruction = _official_instruction(task_metadata.prompt)
+        if not (takes_one and instruction and self._instructed):
+            return self._encoder
+        return self._instructed(self._encoder, instruction)
+
+
+def benchmark(
+    tasks: Sequence[Any],
+    encoders: Sequence[Encoder],
+    *,
+    results_folder: Path,
+    instructed: Instructed | None = None,
+    workspace: Workspace | None = None,
+    predictions_folder: Path | None = None,
+    monitor: Monitor | None = None,
+) -> tuple[BenchmarkResult, ...]:
+    """Run official tasks with mteb's own evaluator.
+
+    Call it again after a stop: finished tasks are read from ``results_folder``, the vectors of a
+    half-done one from the workspace.
+
+    Args:
+        tasks: Names in mteb (LEMBPasskeyRetrieval, BrightRetrieval, ...) or task objects.
+        encoders: Usually both arms of a pair.
+        results_folder: mteb's result cache; a file per task, encoder and fingerprint.
+        instructed: Makes an encoder with another instruction, for official prompts.
+        workspace: Where vectors are kept.
+        predictions_folder: Where runs are written for reading back as columns; None for none.
+        monitor: Told of the progress, asked whether to stop.
+
+    Raises:
+        UsageError: If mteb is not installed.
+        UnknownNameError: If mteb knows no such task.
+        EncodingError: If an encoder fails.
+        StoppedError: If the monitor asks to stop.
+    """
+    monitor = monitor or SilentMonitor()
+    mteb = _mteb()
+    resolved = [task for given in tasks for task in _resolved(mteb, given)]
+    results: list[BenchmarkResult] = []
+    total = len(resolved) * len(encoders)
+    cache = mteb.ResultCache(cache_path=results_folder)
+    for place, (task, encoder) in enumerate(
+        (task, encoder) for task in resolved for encoder in encoders
+    ):
+        raise_if_stopped(monitor)
+        name = task.metadata.name
+        monitor.report(Progress(f"{name} ({encoder.spec.label})", place, total))
+        adapted = MtebEncoder(encoder, instructed=instructed, workspace=workspace, monitor=monitor)
+        run = mteb.evaluate(
+            adapted,
+            task,
+            cache=cache,
+            overwrite_strategy="only-missing",
+            co2_tracker=False,
+            prediction_folder=None
+            if predictions_folder is None
+            else predictions_folder / encoder.spec.encoder_id,
+            encode_kwargs={"batch_size": 256, "show_progress_bar": False},
+            show_progress_bar=False,
+        )
+        for result in run.task_results:
+            results.extend(
+                _results(
+                    result.task_name,
+                    encoder.spec.encoder_id,
+                    result.scores,
+                    measure=task.metadata.main_score,
+                )
+            )
+    monitor.report(Progress("benchmark", total, total))
+    return tuple(results)
+
+
+def read_mteb_results(folder: Path) -> tuple[BenchmarkResult, ...]:
+    """Read an mteb result folder: ``<model>/<revision>/<Task>.json``, at any depth.
+
+    Does not need mteb. Other JSON files (model metadata, predictions) are left alone.
+
+    Raises:
+        DatasetError: If there is no result, or a file is damaged; names the file.
+    """
+    results: list[BenchmarkResult] = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as exc:
+            raise DatasetError(f"{path} cannot be read as JSON: {exc}.") from exc
+        if not (isinstance(fields, dict) and {"task_name", "scores"} <= set(fields)):
+            continue
+        model = path.parent.parent.name.removeprefix(f"{_ORGANISATION}__")
+        try:
+            results.extend(_results(str(fields["task_name"]), model, fields["scores"], measure=""))
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            msg = f"{path} is not an mteb result: {exc!r}."
+            raise DatasetError(msg) from exc
+    if not results:
+        raise DatasetError(f"{folder} holds no mteb results (<model>/<revision>/<Task>.json).")
+    return tuple(results)
+
+
+def local_task(collection: Collection, *, split: str = "test") -> Any:  # noqa: ANN401 - an mteb task
+    """Return a collection read from a BEIR folder as an mteb retrieval task; nothing is fetched.
+
+    Raises:
+        UsageError: If mteb is not installed.
+    """
+    _mteb()
+    retrieval = importlib.import_module("mteb.abstasks.retrieval")
+    metadata = importlib.import_module("mteb.abstasks.task_metadata")
+    datasets = importlib.import_module("datasets")
+    name = "".join(part.capitalize() for part in collection.name.replace("@", "_").split("_"))
+
+    local = type(
+        "LocalRetrieval",
+        (retrieval.AbsTaskRetrieval,),
+        {
+            "__doc__": "A collection on this machine.",
+            "ignore_identical_ids": True,  # as BEIR and `evaluate_beir` do
+            "metadata": metadata.TaskMetadata(
+                name=name,
+                description="A BEIR folder on this machine.",
+                dataset={"path": f"{_ORGANISATION}/local", "revision": "local"},
+                type="Retrieval",
+                category="t2t",
+                eval_splits=[split],
+                eval_langs=["eng-Latn"],
+                main_score="ndcg_at_10",
+            ),
+        },
+    )
+    task = local()
+    task.dataset = {
+        "default": {
+            split: {
+                "corpus": datasets.Dataset.from_list(
+                    [{"id": d, "title": "", "text": t} for d, t in collection.documents.items()]
+                ),
+                "queries": datasets.Dataset.from_list(
+                    [{"id": q, "text": t} for q, t in collection.queries.items()]
+                ),
+                "relevant_docs": {q: dict(row) for q, row in collection.qrels.items()},
+                "top_ranked": None,
+            }
+        }
+    }
+    task.data_loaded = True
+    return task
+
+
+# -- parts ---------------------------------------------------------------------------------
+
+
+def _mteb() -> Any:  # noqa: ANN401 - an optional package
+    try:
+        return importlib.import_module("mteb")
+    except ImportError as exc:
+        msg = "Official benchmarks need mteb: pip install 'bifocal[mteb]' and start again."
+        raise UsageError(msg) from exc
+
+
+def _resolved(mteb: Any, given: Any) -> Iterator[Any]:  # noqa: ANN401 - mteb's own types
+    if not isinstance(given, str):
+        yield given
+        return
+    try:
+        yield from mteb.get_tasks(tasks=[given])
+    except (KeyError, ValueError) as exc:
+        msg = f"mteb has no task {given!r}. Names are as on its leaderboard: LEMBPasskeyRetrieval."
+        raise UnknownNameError(msg) from exc
+
+
+def _model_meta(encoder: Encoder) -> Any:  # noqa: ANN401 - mteb's own type
+    _mteb()
+    models = importlib.import_module("mteb.models.model_meta")
+    spec = encoder.spec
+    # The fingerprint is the revision: another prompt, limit or weights never reuses old results.
+    return models.ModelMeta.create_empty(
+        {
+            "name": f"{_ORGANISATION}/{spec.encoder_id}",
+            "revision": encoder.fingerprint[:_REVISION_CHARS],
+            "max_tokens": spec.max_tokens,
+            "embed_dim": spec.dimension,
+            "n_parameters": spec.parameters,
+            "similarity_fn_name": models.ScoringFunction.COSINE,
+            "use_instructions": INSTRUCTION in spec.query_prompt,
+            "framework": ["PyTorch"],
+        }
+    )
+
+
+def _texts(batch: Mapping[str, Any], task: str) -> list[str]:
+    texts = batch.get("text")
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"{task} has inputs that are not text; choose a text task.")
+    return texts
+
+
+def _official_instruction(prompt: Any) -> str:  # noqa: ANN401 - a string, a dictionary or None
+    if isinstance(prompt, dict):
+        prompt = prompt.get("query")
+    return prompt if isinstance(prompt, str) else ""
+
+
+def _results(
+    task: str, encoder_id: str, scores: Mapping[str, Sequence[Mapping[str, Any]]], *, measure: str
+) -> Iterator[BenchmarkResult]:
+    for split, subsets in scores.items():
+        for subset in subsets:
+            yield BenchmarkResult(
+                task=task,
+                encoder_id=encoder_id,
+                split=split,
+                subset=str(subset.get("hf_subset", "default")),
+                measure=measure,
+                value=float(subset["main_score"]),
+                scores={
+                    str(name): float(value)
+                    for name, value in subset.items()
+                    if isinstance(value, int | float)
+                    and not isinstance(value, bool)
+                    and math.isfinite(value)  # mteb writes NaN where a measure is not defined
+                },
+            )
