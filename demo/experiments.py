@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from demo.handlers import Handlers
 
 R = TypeVar("R")
-SHOWN_FINDINGS = 200
+SHOWN_FINDINGS = 60
 LABEL_CHARS = 70
 HIDDEN_KEY_LENGTHS = (256, 512, 1024, 2048, 4096)
 
@@ -159,25 +159,6 @@ class Experiments:
     ) -> Iterator[tuple[str, bool]]:
         """Draft queries, run them through every system, list where the arms part most."""
 
-        def work(bench: Workbench, monitor: Monitor) -> DisagreementReport:
-            depth = bench.settings.k
-            return kept(
-                bench,
-                result_key("disagreements", count=count, k=depth, seed=0),
-                DisagreementReport,
-                lambda arms: find_disagreements(
-                    arms,
-                    draft_queries(
-                        arms.corpus.passages,
-                        [bench.document(doc_id) for doc_id in arms.corpus.texts],
-                        count=count,
-                        seed=0,
-                    ),
-                    k=depth,
-                    monitor=monitor,
-                ),
-            )
-
         def show(report: DisagreementReport) -> str:
             visitor = self.sessions.require(visitor_id)
             self._reports[visitor, library_id] = report
@@ -185,7 +166,67 @@ class Experiments:
                 self._reports.pop(next(iter(self._reports)))
             return self._list(visitor, library_id, report, wanted)
 
-        yield from self._run(visitor_id, library_id, work, show, heavy=True)
+        yield from self._run(
+            visitor_id,
+            library_id,
+            lambda bench, monitor: self.find(bench, count, monitor),
+            show,
+            heavy=True,
+        )
+
+    def find(self, bench: Workbench, count: int, monitor: Monitor) -> DisagreementReport:
+        """Draft queries from a library and run them through every system."""
+        depth = bench.settings.k
+        return kept(
+            bench,
+            result_key("disagreements", count=count, k=depth, seed=0),
+            DisagreementReport,
+            lambda arms: find_disagreements(
+                arms,
+                draft_queries(
+                    arms.corpus.passages,
+                    [bench.document(doc_id) for doc_id in arms.corpus.texts],
+                    count=count,
+                    seed=0,
+                ),
+                k=depth,
+                monitor=monitor,
+            ),
+        )
+
+    def explain(self, bench: Workbench, query: str, passage_id: str, monitor: Monitor) -> Evidence:
+        """Leave each sentence of a hit out."""
+        return kept(
+            bench,
+            result_key("sentences", query=query, passage=passage_id),
+            Evidence,
+            lambda arms: leave_sentences_out(arms, query, passage_id, monitor=monitor),
+        )
+
+    def edited(
+        self, bench: Workbench, passage_id: str, replacement: str, monitor: Monitor
+    ) -> LastSentenceEdit:
+        """Replace a passage's last sentence."""
+        text = bench.passage(passage_id).text
+        return kept(
+            bench,
+            result_key("last sentence", text=text, replacement=replacement),
+            LastSentenceEdit,
+            lambda arms: edit_last_sentence(
+                arms.arms, text, replacement=replacement, monitor=monitor
+            ),
+        )
+
+    def account(
+        self, bench: Workbench, query: str, ids: tuple[str, ...], monitor: Monitor
+    ) -> FairnessReport:
+        """Account for both arms."""
+        return kept(
+            bench,
+            result_key("fairness", query=query, passages=ids),
+            FairnessReport,
+            lambda arms: fairness(arms, query, ids, measure_seconds=True, monitor=monitor),
+        )
 
     def filtered(self, visitor_id: object, library_id: str, wanted: FindingFilter) -> str | None:
         """Return the list under another filter; None when there is no report yet."""
@@ -223,12 +264,7 @@ class Experiments:
         done = ""
         steps: tuple[tuple[Callable[..., Any], Callable[[Any], str]], ...] = (
             (
-                lambda bench, monitor: kept(
-                    bench,
-                    result_key("sentences", query=query, passage=passage_id),
-                    Evidence,
-                    lambda arms: leave_sentences_out(arms, query, passage_id, monitor=monitor),
-                ),
+                lambda bench, monitor: self.explain(bench, query, passage_id, monitor),
                 evidence.evidence,
             ),
             (
@@ -269,7 +305,8 @@ class Experiments:
         self, visitor_id: object, library_id: str, token: object
     ) -> Iterator[tuple[str, bool]]:
         """Account for both arms, with the query and first hits on screen when there are any."""
-        query, ids = "", ()
+        query = ""
+        ids: tuple[str, ...] = ()
         try:
             comparison = self.sessions.shown(self.sessions.require(visitor_id), token).comparison
             query = comparison.query.text
@@ -279,12 +316,7 @@ class Experiments:
         yield from self._run(
             visitor_id,
             library_id,
-            lambda bench, monitor: kept(
-                bench,
-                result_key("fairness", query=query, passages=ids),
-                FairnessReport,
-                lambda arms: fairness(arms, query, ids, measure_seconds=True, monitor=monitor),
-            ),
+            lambda bench, monitor: self.account(bench, query, ids, monitor),
             laboratory.fairness,
         )
 
@@ -292,19 +324,12 @@ class Experiments:
         self, visitor_id: object, library_id: str, passage_id: str, replacement: str
     ) -> Iterator[tuple[str, bool]]:
         """Replace a passage's last sentence and show how every earlier token changed."""
-
-        def work(bench: Workbench, monitor: Monitor) -> LastSentenceEdit:
-            text = bench.passage(passage_id).text
-            return kept(
-                bench,
-                result_key("last sentence", text=text, replacement=replacement),
-                LastSentenceEdit,
-                lambda arms: edit_last_sentence(
-                    arms.arms, text, replacement=replacement, monitor=monitor
-                ),
-            )
-
-        yield from self._run(visitor_id, library_id, work, laboratory.last_sentence)
+        yield from self._run(
+            visitor_id,
+            library_id,
+            lambda bench, monitor: self.edited(bench, passage_id, replacement, monitor),
+            laboratory.last_sentence,
+        )
 
     def switch(
         self, visitor_id: object, library_id: str, query: str, passage_id: str

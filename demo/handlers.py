@@ -6,13 +6,14 @@ the place where its result would have stood; anything else is a bug and is logge
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
-from core.errors import CoreError, EmptyLibraryError, StoppedError, UnknownNameError
+from core.errors import CoreError, EmptyLibraryError, StoppedError, UnknownNameError, UsageError
+from core.laboratory.report import html_report
 from core.records import Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
 from demo import plots, texts
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from demo.services import LibraryEntry, Services
 
 PAGE_WIDTH_PIXELS = 1100
+REPORT_PAGES = 2
+REPORT_WIDTH_PIXELS = 700
 PATIENCE_SECONDS = 0.2  # before the page says that it is working
 
 
@@ -294,6 +297,22 @@ class Handlers:
 
         return self.sessions.jobs.start((visitor, library_id, "index"), "index", work, heavy=True)
 
+    def index_files(
+        self, visitor_id: object, library_id: str, paths: Sequence[Path], password: str | None
+    ) -> Job[IngestionReport]:
+        """Start reading uploaded files into a library of the visitor's own.
+
+        Raises:
+            UsageError: If it is the sample library, or there are no files.
+        """
+        visitor = self.sessions.require(visitor_id)
+        entries = {entry.library_id: entry for entry in self.services.libraries(visitor)}
+        if library_id in entries and entries[library_id].is_sample:
+            raise UsageError(texts.SAMPLE_FIXED)
+        if not paths:
+            raise UsageError("There are no files to read; upload at least one.")
+        return self._index(visitor, library_id, [(path.name, path, password) for path in paths])
+
     def password(self, visitor_id: object, token: str, password: str) -> tuple[str, Job[Any]]:
         """Try a password on a file that waits for it."""
         visitor = self.sessions.require(visitor_id)
@@ -380,7 +399,10 @@ class Handlers:
     def remove(self, visitor_id: object, library_id: str, doc_id: str) -> LibraryScreen:
         """Forget a document."""
         visitor = self.sessions.require(visitor_id)
-        self.services.open_library(visitor, library_id).remove_document(doc_id)
+        bench = self.services.open_library(visitor, library_id)
+        if any(e.is_sample for e in self.services.libraries(visitor) if e.library_id == library_id):
+            raise UsageError(texts.SAMPLE_FIXED)
+        bench.remove_document(doc_id)
         return self.library_screen(visitor, library_id)
 
 
@@ -492,7 +514,7 @@ def _drawn(
         drawn.append(
             page.DrawnPassage(
                 passage.passage_id,
-                here,  # type: ignore[arg-type]  # rows of four floats
+                here,
                 ranks,
                 passage.passage_id == selected,
             )
@@ -520,10 +542,32 @@ def exported(bench: Workbench, comparison: Comparison, kind: str) -> tuple[str, 
     Raises:
         UnknownNameError: A kind nobody knows.
     """
-    del bench
+    if kind == "csv":
+        # The mark makes spreadsheets read it as UTF-8.
+        return "comparison.csv", "text/csv", "\ufeff" + to_csv(comparison)
     if kind == "json":
         return "comparison.json", "application/json", to_json(comparison, indent=2)
+    if kind == "trec":
+        return "comparison.run", "text/plain", "".join(trec_runs(comparison).values())
+    if kind == "html":
+        images = report_images(bench, comparison)
+        return "comparison.html", "text/html", html_report(comparison, page_images=images)
     raise UnknownNameError(f"There is no export named {kind!r}; choose csv, json, trec or html.")
+
+
+def report_images(bench: Workbench, comparison: Comparison) -> dict[str, bytes]:
+    """Return pictures of the pages of both first hits, for the report; those that can be had."""
+    images = {}
+    for arm in (comparison.arm_a, comparison.arm_b):
+        for hit in comparison.column(arm).ranking.hits[:REPORT_PAGES]:
+            passage = comparison.passage(hit.passage_id)
+            try:
+                images[hit.passage_id] = bench.page_image(
+                    passage.doc_id, passage.page_first, width_pixels=REPORT_WIDTH_PIXELS
+                )
+            except CoreError:
+                continue  # plain text, or removed since
+    return images
 
 
 def settings_from(
@@ -551,11 +595,3 @@ def settings_from(
         query_instruction=instruction.strip(),
         max_tokens=int(max_tokens or 0),
     )
-
-
-def first_of(stream: Iterator[Any]) -> Any:  # noqa: ANN401  whatever the stream holds
-    """Return the last item of a stream: what a handler came to."""
-    last = None
-    for last in itertools.chain(stream):
-        pass
-    return last

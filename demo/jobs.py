@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from core.errors import CoreError, StoppedError
+from core.monitor import raise_if_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,8 +83,7 @@ class Job(Generic[T]):
         try:
             if self._turn is not None:
                 while not self._turn.acquire(timeout=0.2):
-                    if self._stop.is_set():
-                        raise StoppedError("Stopped before it began.")
+                    raise_if_stopped(self)
             try:
                 self._waiting = False
                 self._changed.set()

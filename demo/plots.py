@@ -39,6 +39,7 @@ class Scale:
         self.low, self.high, self.start, self.end = low, high, start, end
 
     def __call__(self, value: float) -> float:
+        """Return where a value stands."""
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return round(self.start + share * (self.end - self.start), 1)
 
@@ -229,7 +230,8 @@ def line_chart(
     lines = bars + join(_line(name, kind, line, place, across, up) for name, kind, line in series)
     middle = (top + height - bottom) / 2
     return (
-        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{esc(label)}">'
+        f'<svg class="plot" style="max-width:{width * 1.1:.0f}px" viewBox="0 0 {width} {height}" '
+        f'role="img" aria-label="{esc(label)}">'
         f"{grid}{vertical}{lines}"
         f'<text x="{(left + width - right) / 2}" y="{height - 8}" text-anchor="middle">{esc(x_title)}'
         f'</text><text x="13" y="{middle}" text-anchor="middle" transform="rotate(-90 13 {middle})">'

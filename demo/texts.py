@@ -146,7 +146,8 @@ SAMPLE_UPLOADS = (
     "The sample library stays as it is: your files go into a library of your own, which is "
     "opened for you."
 )
-PASSWORD_LABEL = "Password"
+SAMPLE_FIXED = "The sample library stays as it is. Choose or make a library of your own."
+PASSWORD_LABEL = "Password"  # noqa: S105  a label
 SCANNED_ADVICE = "run OCR, for example ocrmypdf"
 EMPTY_QUERY = "Type a question first."
 SAVED_NONE = "Nothing saved yet. After a comparison, press Save."

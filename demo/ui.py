@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from demo import security, style, texts
+from demo import api, security, style, texts
 from demo.experiments import Experiments
 from demo.handlers import Handlers
+from demo.judging import Judging
 from demo.presenters import frame
-from demo.views import compare, disagree, figures, laboratory, sidebar
+from demo.views import compare, disagree, figures, judge, laboratory, sidebar
 from demo.views.wiring import PRIVATE, Shared, bridge, html_part
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def build_app(services: Services) -> gr.Blocks:
     """
     handlers = Handlers(services)
     experiments = Experiments(handlers)
+    app: gr.Blocks
     with gr.Blocks(
         title=texts.NAME,
         analytics_enabled=False,
@@ -60,6 +62,8 @@ def build_app(services: Services) -> gr.Blocks:
                 found = disagree.build()
             with gr.Tab("Laboratory", render_children=True) as lab_tab:
                 lab = laboratory.build()
+            with gr.Tab("Judge", render_children=True) as judge_tab:
+                judged = judge.build()
             with gr.Tab("Benchmarks", render_children=True):
                 figures.build_benchmarks(services)
             with gr.Tab("The paper", render_children=True):
@@ -71,6 +75,10 @@ def build_app(services: Services) -> gr.Blocks:
         compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
         disagree.wire(found, shared, experiments)
         figures.wire_paper(paper)
+        judging = Judging(handlers)
+        judge.wire(judged, shared, judging)
+        api.add(handlers, experiments, judging)
+        judge_tab.select(_same, query, judged.query, **PRIVATE)
         enter = laboratory.wire(lab, shared, experiments)
         lab_tab.select(
             enter,
@@ -82,7 +90,7 @@ def build_app(services: Services) -> gr.Blocks:
         watched = sidebar.wire(side, shared, main.examples, screen)
 
         def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
-            asked = dict(request.query_params) if request else {}
+            asked = dict(request.query_params)
             known, shown = handlers.arrive(visitor_id, str(asked.get("w", ""))[:100])
             compared = compare.empty(shown.blank)
             text = ""
@@ -112,6 +120,10 @@ def build_app(services: Services) -> gr.Blocks:
         api_open=False,
     )
     return app
+
+
+def _same(value: str) -> str:
+    return value
 
 
 def launch_options(

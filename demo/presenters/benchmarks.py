@@ -22,7 +22,7 @@ NONE_YET = (
 
 def read_results(folder: Path | None) -> list[tuple[str, Mapping[str, Any]]]:
     """Return name and content of every readable result file, by name."""
-    found = []
+    found: list[tuple[str, Mapping[str, Any]]] = []
     for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
         try:
             content = json.loads(path.read_text("utf-8"))
@@ -164,7 +164,7 @@ def _records(items: Sequence[Mapping[str, Any]]) -> str:
 
 def _scalar(value: Any) -> str:  # noqa: ANN401  parsed JSON
     if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no"}.get(value, "")
+        return "" if value is None else "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):

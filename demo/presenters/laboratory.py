@@ -236,7 +236,7 @@ def last_sentence(found: LastSentenceEdit) -> str:
     return (
         f'<div class="bf lab"><div class="summary">{words}</div><div class="twin edited">{sides}</div>'
         '<p class="how">Colour: 1 \u2212 cosine between a token\'s state before and after the edit, '
-        f"on one scale for both encoders (full colour: {number(largest, 3)}). Everything before the "
+        f"on one scale for both encoders (full colour: {largest:.2g}). Everything before the "
         "edit is the same text both times; only an encoder that looks ahead can notice.</p></div>"
     )
 
@@ -248,7 +248,7 @@ def _edited(found: LastSentenceEdit, side: ArmEdit, largest: float) -> str:
     moved = (
         "no earlier token moved, not by one bit"
         if side.unmoved
-        else f"mean change {number(side.mean, 4)}, largest {number(side.largest, 4)}"
+        else f"mean change {side.mean:.2g}, largest {side.largest:.2g}"
     )
     dropped = (
         f"{DOT}{plural(side.dropped, 'token')} cut off: the edit may lie beyond the limit"

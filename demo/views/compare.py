@@ -64,7 +64,7 @@ def build(go: gr.Button) -> CompareView:
     return CompareView(examples, summary, columns, lower, go)
 
 
-def wire(
+def wire(  # noqa: C901  closures over the components, wired at the end
     view: CompareView, shared: Shared, pane: Pane, saved: gr.HTML, experiments: Experiments
 ) -> None:
     """Connect the view to its handlers."""

@@ -127,8 +127,12 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
         yield from _shown(experiments.grow(visitor, library, query or "", passage or "", side))
 
     def key(
-        visitor: Any, library: str, doc_id: str, longest: float, copies: float
-    ) -> Iterator[str]:  # noqa: ANN401
+        visitor: Any,  # noqa: ANN401
+        library: str,
+        doc_id: str,
+        longest: float,
+        copies: float,
+    ) -> Iterator[str]:
         yield from _shown(
             experiments.hidden_key(visitor, library, doc_id or "", int(longest), int(copies))
         )

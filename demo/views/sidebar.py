@@ -114,7 +114,7 @@ def screen_values(shown: LibraryScreen) -> list[Any]:
     ]  # fmt: skip
 
 
-def wire(
+def wire(  # noqa: C901  closures over the components, wired at the end
     side: Sidebar, shared: Shared, examples: gr.HTML, compare_screen: list[Any]
 ) -> Callable[..., Any]:
     """Connect the sidebar to its handlers; returns the watcher that a page load starts too."""
@@ -261,7 +261,7 @@ def wire(
             side.overlap,
             side.instruction,
             side.max_tokens,
-        ],  # fmt: skip
+        ],
         job,
         **long,
     )

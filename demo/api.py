@@ -1,0 +1,446 @@
+"""The verbs as named endpoints: one definition serves REST, `gradio_client` and MCP.
+
+Every endpoint takes ``visitor`` last: locally leave it empty; on a shared server call ``start``
+once and pass the id it returns, it is the key to your libraries. ``library`` is an id from
+``libraries``; empty means the sample library (for ``index``: your own).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import gradio as gr
+from gradio.events import api as endpoint
+
+from core.comparison.records import to_fields
+from core.errors import CoreError, InvalidQueryError, UnknownNameError
+from core.laboratory.last_sentence import DEFAULT_EDIT
+from core.laboratory.results import to_jsonable
+from core.monitor import Monitor
+from core.workbench import Workbench
+from demo.experiments import Experiments, wanted_findings
+from demo.handlers import Handlers, exported
+from demo.judging import Judging, grades_of, measure
+
+MOST_DRAFTS = 2000
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What endpoints share: who is asking and for which library."""
+
+    handlers: Handlers
+
+    def visitor(self, visitor: str) -> str:
+        """Return a checked visitor id; locally the empty one is the only one there is."""
+        if not visitor and not self.handlers.services.hosted:
+            return self.handlers.services.new_visitor()
+        return self.handlers.sessions.require(visitor)
+
+    def bench(self, visitor: str, library: str) -> Workbench:
+        """Return a library's workbench."""
+        known = self.visitor(visitor)
+        name = library or self.handlers.services.default_library_id
+        return self.handlers.services.open_library(known, name)
+
+    def run(self, visitor: str, library: str, kind: str, work: Callable[[Monitor], R]) -> R:
+        """Run work as a job of the library, so that it takes turns with the page's own."""
+        known = self.visitor(visitor)
+        name = library or self.handlers.services.default_library_id
+        return self.handlers.sessions.jobs.start((known, name, kind), kind, work).outcome()
+
+
+def add(handlers: Handlers, experiments: Experiments, judging: Judging) -> None:
+    """Add every endpoint to the page under construction."""
+    door = Door(handlers)
+    _libraries(door)
+    _asking(door)
+    _laboratory(door, experiments)
+    _judging(door, judging)
+
+
+def fields(value: object) -> dict[str, Any]:
+    """Return a record as a JSON object."""
+    return cast("dict[str, Any]", to_jsonable(value))
+
+
+def listed(values: Sequence[object]) -> list[dict[str, Any]]:
+    """Return records as a JSON list."""
+    return [fields(value) for value in values]
+
+
+def _named(function: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401
+    """Register a function under its own name; a `CoreError` reaches the caller as its sentence."""
+
+    @wraps(function)
+    def told(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        try:
+            return function(*args, **kwargs)
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    endpoint(told, api_name=function.__name__, concurrency_limit=8, **options)
+
+
+def _libraries(door: Door) -> None:
+    services = door.handlers.services
+
+    def start() -> str:
+        """Begin as a new visitor.
+
+        Returns:
+            The visitor's id, to be passed to every other endpoint. Keep it: it is the only key.
+        """
+        return services.new_visitor()
+
+    def libraries(visitor: str = "") -> list[dict[str, Any]]:
+        """List the visitor's libraries.
+
+        Args:
+            visitor: From `start`; empty when run locally.
+        """
+        return [fields(entry) for entry in services.libraries(door.visitor(visitor))]
+
+    def create_library(label: str, visitor: str = "") -> dict[str, Any]:
+        """Make an empty library.
+
+        Args:
+            label: Its name.
+            visitor: From `start`; empty when run locally.
+        """
+        return fields(services.create_library(door.visitor(visitor), label))
+
+    def documents(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
+        """List a library's documents: pages, pages with text, passages, warnings.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return listed(door.bench(visitor, library).documents())
+
+    def remove_document(doc_id: str, library: str, visitor: str = "") -> bool:
+        """Forget a document of one of the visitor's own libraries.
+
+        Args:
+            doc_id: From `documents`.
+            library: Id.
+            visitor: From `start`; empty when run locally.
+        """
+        door.handlers.remove(door.visitor(visitor), library, doc_id)
+        return True
+
+    def settings(library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Return what a library remembers: pair, depth, chunking, instruction, token limit.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return fields(door.bench(visitor, library).settings)
+
+    def page_image(
+        doc_id: str, page: int = 1, width: int = 1000, library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Return a page as a PNG in base64.
+
+        Args:
+            doc_id: From `documents`.
+            page: Counts from 1.
+            width: In pixels, 100 to 2000.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        image = bench.page_image(doc_id, page, width_pixels=max(100, min(int(width), 2000)))
+        return {"media_type": "image/png", "base64": base64.b64encode(image).decode("ascii")}
+
+    for function in (
+        start, libraries, create_library, documents, remove_document, settings, page_image,
+    ):  # fmt: skip
+        _named(function)
+    _index(door)
+
+
+def _index(door: Door) -> None:
+    """Uploads need a file component: it checks that what comes in was uploaded, not named."""
+    files = gr.File(file_count="multiple", visible=False, label="files")
+    library = gr.Textbox(visible=False, label="library")
+    password = gr.Textbox(visible=False, label="password")
+    visitor = gr.Textbox(visible=False, label="visitor")
+    report = gr.JSON(visible=False, label="report")
+    trigger = gr.Button(visible=False)
+
+    def index(files: list[str], library: str = "", password: str = "", visitor: str = "") -> Any:  # noqa: ANN401
+        """Read, chunk and embed uploaded files with both encoders.
+
+        Args:
+            files: PDFs, plain text or Markdown.
+            library: Id; empty for the visitor's own library.
+            password: For encrypted PDFs.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            The ingestion report: documents, what was skipped and why, passages embedded.
+        """
+        try:
+            known = door.visitor(visitor or "")
+            target = library or door.handlers.services.upload_library_id(known)
+            paths = [Path(name) for name in files or ()]
+            job = door.handlers.index_files(known, target, paths, password or None)
+            return {"library": target, **fields(job.outcome())}
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    trigger.click(
+        index, [files, library, password, visitor], report, api_name="index", concurrency_limit=8
+    )
+
+
+def _asking(door: Door) -> None:  # noqa: C901  six small endpoints, one after the other
+    def search(
+        query: str, system: str = "", k: int = 10, library: str = "", visitor: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return one system's hits for a query, best first.
+
+        Args:
+            query: What to ask.
+            system: An encoder's id or `bm25`; empty for the diffusion encoder.
+            k: How many, 5 to 50.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        comparison = _compared(door, query, k, library, visitor)
+        wanted = system or comparison.arm_a
+        column = comparison.column(wanted)
+        if column.failure:
+            raise UnknownNameError(column.failure)
+        found = []
+        for hit in column.ranking.hits[: comparison.k]:
+            passage = comparison.passage(hit.passage_id)
+            standing = passage.standing(wanted)
+            found.append(
+                {
+                    "rank": hit.rank,
+                    "score": hit.score,
+                    "z": standing.z,
+                    "percentile": standing.percentile,
+                    "passage_id": hit.passage_id,
+                    "document": passage.document,
+                    "page_first": passage.page_first,
+                    "page_last": passage.page_last,
+                    "text": passage.text,
+                }
+            )
+        return found
+
+    def compare(query: str, k: int = 10, library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Ask both encoders and BM25 the same query and say where their rankings part.
+
+        Args:
+            query: What to ask.
+            k: Depth, 5 to 50.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return to_fields(_compared(door, query, k, library, visitor))
+
+    def received(query: str, library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Return the exact string each encoder gets for a query, with its token counts.
+
+        Args:
+            query: What would be asked.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        if not query.strip():
+            raise InvalidQueryError("The query is empty; type a question.")
+        return fields(door.bench(visitor, library).received(query))
+
+    def export(
+        query: str,
+        format: str = "csv",
+        k: int = 10,
+        library: str = "",
+        visitor: str = "",
+    ) -> str:
+        """Compare, and return the comparison as text in a format for other programs.
+
+        Args:
+            query: What to ask.
+            format: `csv`, `json`, `trec` or `html` (a report in one file).
+            k: Depth, 5 to 50.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        comparison = _compared(door, query, k, library, visitor)
+        return exported(door.bench(visitor, library), comparison, format)[2]
+
+    def saved(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
+        """List saved comparisons, newest first.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return listed(door.bench(visitor, library).saved_comparisons())
+
+    def saved_comparison(
+        comparison_id: str, library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Return a saved comparison exactly as it was.
+
+        Args:
+            comparison_id: From `saved`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return to_fields(door.bench(visitor, library).load_comparison(comparison_id))
+
+    for function in (search, compare, received, export, saved, saved_comparison):
+        _named(function)
+
+
+def _compared(door: Door, query: str, k: int, library: str, visitor: str) -> Any:  # noqa: ANN401
+    bench = door.bench(visitor, library)
+    return bench.compare(query, k=int(k))
+
+
+def _laboratory(door: Door, experiments: Experiments) -> None:
+    def disagree(
+        count: int = 300, show: int = 50, library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Draft queries from the library itself and list where the encoders part most.
+
+        Args:
+            count: Drafted queries, up to 2,000.
+            show: How many of the findings to return.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        wanted = wanted_findings()
+        report = door.run(
+            visitor,
+            library,
+            "experiment",
+            lambda monitor: experiments.find(bench, min(int(count), MOST_DRAFTS), monitor),
+        )
+        findings = [item for item in report.findings if wanted.admits(item)][: int(show)]
+        return {**fields(report), "findings": to_jsonable(findings)}
+
+    def explain(
+        query: str, passage_id: str, library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Say which sentences a hit stands on, for both encoders, by leaving each out.
+
+        Args:
+            query: What was asked.
+            passage_id: The hit.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        found = door.run(
+            visitor,
+            library,
+            "experiment",
+            lambda monitor: experiments.explain(bench, query, passage_id, monitor),
+        )
+        return fields(found)
+
+    def edit_last_sentence(
+        passage_id: str, replacement: str = DEFAULT_EDIT, library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Replace a passage's last sentence; return how far every earlier token's state moved.
+
+        Args:
+            passage_id: The passage.
+            replacement: The new last sentence.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        found = door.run(
+            visitor,
+            library,
+            "experiment",
+            lambda monitor: experiments.edited(bench, passage_id, replacement, monitor),
+        )
+        return fields(found)
+
+    def fairness(query: str = "", library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Account for both encoders: limits, prompts, tokens cut, red flags in words.
+
+        Args:
+            query: Shown beside them; may be empty.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        found = door.run(
+            visitor,
+            library,
+            "experiment",
+            lambda monitor: experiments.account(bench, query, (), monitor),
+        )
+        return fields(found)
+
+    for function in (disagree, explain, edit_last_sentence, fairness):
+        _named(function)
+
+
+def _judging(door: Door, judging: Judging) -> None:
+    def judge(
+        query: str, passage_id: str, grade: int, library: str = "", visitor: str = ""
+    ) -> bool:
+        """Keep a grade for a passage: 0 not relevant, 1 related, 2 answers in part, 3 answers it.
+
+        Args:
+            query: What was asked.
+            passage_id: The passage.
+            grade: 0 to 3.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        judging.keep(door.bench(visitor, library), query, passage_id, int(grade))
+        return True
+
+    def judgments(library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Return grades by query and passage id, under the library's chunking now.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return grades_of(door.bench(visitor, library))
+
+    def judged_report(library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Measure every system on the judged queries; say what can be said and what cannot.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        found = door.run(visitor, library, "experiment", lambda monitor: measure(bench, monitor))
+        return {
+            "words": list(found.words),
+            "judgments": found.judgments,
+            "unjudged": dict(found.unjudged),
+            "p_holm": dict(found.p_holm),
+            "more_judgments": dict(found.more_judgments),
+            "systems": {
+                system.system_id: to_jsonable(system.measures) for system in found.measured.systems
+            },
+            "difference": to_jsonable(found.measured.difference),
+        }
+
+    for function in (judge, judgments, judged_report):
+        _named(function)

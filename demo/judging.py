@@ -1,0 +1,212 @@
+"""Judging from the page: a blind pool for the query on screen, a grade a key, and what they say."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from core.comparison.export import quepid_ratings, query_id_of, to_trec_qrels
+from core.errors import CoreError, InvalidQueryError
+from core.evaluation.judging import (
+    JudgedReport,
+    PoolItem,
+    judge,
+    judged_report,
+    pool,
+    project,
+    qrels_rows,
+)
+from demo.presenters import judge as shown
+from demo.presenters import library
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.comparison.records import Comparison
+    from core.monitor import Monitor
+    from core.records import Ranking, SystemInfo
+    from core.workbench import Workbench
+    from demo.handlers import Handlers
+
+ROUNDS_KEPT = 200
+POOL_DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One visitor's judging of one query: what is pooled, and where they are in it."""
+
+    query: str
+    items: tuple[PoolItem, ...]
+    position: int
+
+    @property
+    def done(self) -> bool:
+        """Whether every pooled passage was seen."""
+        return self.position >= len(self.items)
+
+
+class Judging:
+    """The Judge view's verbs."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+        self.sessions = handlers.sessions
+        self.services = handlers.services
+        self._rounds: OrderedDict[tuple[str, str], Round] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _bench(self, visitor_id: object, library_id: str) -> tuple[str, Workbench]:
+        visitor = self.sessions.require(visitor_id)
+        return visitor, self.services.open_library(visitor, library_id)
+
+    def _keep(self, visitor: str, library_id: str, round_: Round) -> None:
+        with self._lock:
+            self._rounds[visitor, library_id] = round_
+            self._rounds.move_to_end((visitor, library_id))
+            while len(self._rounds) > ROUNDS_KEPT:
+                self._rounds.popitem(last=False)
+
+    def start(self, visitor_id: object, library_id: str, query: str) -> Iterator[str]:
+        """Pool the top hits of every system for a query and show the first, blind."""
+        try:
+            visitor, bench = self._bench(visitor_id, library_id)
+            if not query.strip():
+                raise InvalidQueryError("Type a query to judge, or ask one in Compare first.")
+            job = self.sessions.jobs.start(
+                (visitor, library_id, "compare"),
+                "compare",
+                lambda monitor: bench.compare(query, k=POOL_DEPTH, monitor=monitor),
+            )
+            if not job.wait(0.2):
+                for snapshot in job.watch():
+                    if snapshot.running:
+                        yield library.progress(snapshot)
+            comparison = job.outcome()
+            items = pool(
+                [column.ranking for column in comparison.columns if not column.failure],
+                k=POOL_DEPTH,
+                grades=grades_of(bench).get(query, {}),
+            )
+            # Begin with what has no grade yet.
+            first = next((i for i, item in enumerate(items) if item.grade is None), len(items))
+            round_ = Round(query, items, first)
+            self._keep(visitor, library_id, round_)
+            yield self._card(bench, round_)
+        except CoreError as error:
+            yield library.trouble(str(error))
+
+    def grade(self, visitor_id: object, library_id: str, key: str) -> str:
+        """Take a key: 0 to 3 grades and goes on, ``s`` skips, ``b`` goes back."""
+        try:
+            visitor, bench = self._bench(visitor_id, library_id)
+            with self._lock:
+                round_ = self._rounds.get((visitor, library_id))
+            if round_ is None:
+                return library.notice("Start with a query first.")
+            if key == "b":
+                round_ = replace(round_, position=max(0, round_.position - 1))
+            elif round_.done:
+                return self._card(bench, round_)
+            elif key == "s":
+                round_ = replace(round_, position=round_.position + 1)
+            elif key in {"0", "1", "2", "3"}:
+                item = round_.items[round_.position]
+                self.keep(bench, round_.query, item.passage_id, int(key))
+                items = list(round_.items)
+                items[round_.position] = replace(item, grade=int(key))
+                round_ = replace(round_, items=tuple(items), position=round_.position + 1)
+            self._keep(visitor, library_id, round_)
+            return self._card(bench, round_)
+        except CoreError as error:
+            return library.trouble(str(error))
+
+    def keep(self, bench: Workbench, query: str, passage_id: str, grade: int) -> None:
+        """Keep a grade on the characters of the passage's file."""
+        if not query.strip():
+            raise InvalidQueryError("A judgment needs the query it is about.")
+        passage = bench.passage(passage_id)
+        sha256 = bench.document(passage.doc_id).sha256
+        bench.judge([judge(query, passage, sha256=sha256, grade=grade)])
+
+    def _card(self, bench: Workbench, round_: Round) -> str:
+        if round_.done:
+            return shown.finished(round_.query, [item.grade for item in round_.items])
+        item = round_.items[round_.position]
+        passage = bench.passage(item.passage_id)
+        name = next((r.name for r in bench.documents() if r.doc_id == passage.doc_id), "")
+        return shown.card(
+            round_.query,
+            passage,
+            name,
+            number=round_.position + 1,
+            count=len(round_.items),
+            grade=item.grade,
+        )
+
+    def report(self, visitor_id: object, library_id: str) -> Iterator[str]:
+        """Ask every judged query again and measure every system on the judgments."""
+        try:
+            visitor, bench = self._bench(visitor_id, library_id)
+            job = self.sessions.jobs.start(
+                (visitor, library_id, "experiment"),
+                "experiment",
+                lambda monitor: measure(bench, monitor),
+            )
+            for snapshot in job.watch():
+                if snapshot.running:
+                    yield library.progress(snapshot)
+            yield shown.report(job.outcome())
+        except CoreError as error:
+            yield library.trouble(str(error))
+
+    def export(self, visitor_id: object, library_id: str, kind: str) -> dict[str, Any]:
+        """Return the judgments as a download: TREC qrels or Quepid ratings."""
+        _, bench = self._bench(visitor_id, library_id)
+        grades = grades_of(bench)
+        if kind == "quepid":
+            rows = [
+                (text, passage_id, grade)
+                for text, row in sorted(grades.items())
+                for passage_id, grade in sorted(row.items())
+            ]
+            return _download("ratings.csv", "text/csv", quepid_ratings(rows))
+        ids = {text: query_id_of(text) for text in grades}
+        return _download("judgments.qrels", "text/plain", to_trec_qrels(qrels_rows(grades, ids)))
+
+
+def _download(name: str, mime: str, text: str) -> dict[str, Any]:
+    return {"do": "download", "name": name, "mime": mime, "text": text}
+
+
+def grades_of(bench: Workbench) -> dict[str, dict[str, int]]:
+    """Return all judgments of a library, by query text and passage id of its chunking now."""
+    judgments = bench.judgments()
+    if not judgments:
+        return {}
+    sha256_of = {
+        report.doc_id: bench.document(report.doc_id).sha256 for report in bench.documents()
+    }
+    return project(judgments, bench.library.passages(), sha256_of=sha256_of)
+
+
+def measure(bench: Workbench, monitor: Monitor) -> JudgedReport:
+    """Measure every system on the judged queries.
+
+    Raises:
+        UsageError: If nothing was judged relevant yet.
+    """
+    grades = grades_of(bench)
+    useful = {text: row for text, row in grades.items() if any(row.values())}
+    runs: dict[str, tuple[SystemInfo, list[Ranking]]] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    for text, row in useful.items():
+        comparison: Comparison = bench.compare(text, monitor=monitor)
+        qrels[comparison.query.query_id] = row
+        for column in comparison.columns:
+            if not column.failure:
+                kept = runs.setdefault(column.info.system_id, (column.info, []))
+                kept[1].append(column.ranking)
+    return judged_report(qrels, dict(runs), passages=bench.passage_count())

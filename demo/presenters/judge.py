@@ -1,0 +1,103 @@
+"""Judging without knowing who found what: one passage at a time, then what the grades say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from demo.presenters.columns import page_range
+from demo.presenters.families import family_class
+from demo.presenters.markup import DASH, esc, join, number, plural, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.evaluation.judging import JudgedReport
+    from core.records import Passage
+
+GRADES = (
+    ("0", "not relevant"),
+    ("1", "related, no answer"),
+    ("2", "answers in part"),
+    ("3", "answers it"),
+)
+
+
+def card(
+    query: str, passage: Passage, document: str, *, number: int, count: int, grade: int | None
+) -> str:
+    """Return one passage to grade; nothing on it tells which system found it."""
+    buttons = join(
+        f'<button class="button{" strong" if grade == int(key) else ""}" data-act="grade" '
+        f'data-key="{key}"><kbd>{key}</kbd> {esc(words)}</button>'
+        for key, words in GRADES
+    )
+    return (
+        f'<div class="bf lab judge" id="bf-judge-card"><p class="meta num">{number} of {count}, '
+        "in random order</p>"
+        f'<p class="asked" dir="auto">{esc(query)}</p>'
+        f'<p class="meta"><bdi>{esc(document)}</bdi>, '
+        f"{page_range(passage.page_first, passage.page_last)}</p>"
+        f'<div class="page-text" dir="auto">{esc(passage.text)}</div>'
+        f'<div class="grades">{buttons}</div>'
+        '<p class="meta"><button class="link" data-act="grade" data-key="b"><kbd>b</kbd> back'
+        '</button> <button class="link" data-act="grade" data-key="s"><kbd>s</kbd> skip</button>'
+        "</p></div>"
+    )
+
+
+def finished(query: str, grades: Sequence[int | None]) -> str:
+    """Return the end of a round."""
+    judged = [grade for grade in grades if grade is not None]
+    relevant = sum(grade > 0 for grade in judged)
+    return (
+        '<div class="bf lab judge"><h3>Done with this query</h3>'
+        f'<p class="asked" dir="auto">{esc(query)}</p>'
+        f"<p>{plural(len(judged), 'passage')} judged, {relevant} of them relevant, "
+        f"{len(grades) - len(judged)} skipped. Judge another query, or see what the judgments "
+        "say below.</p>"
+        f'<p><button class="button" data-act="ask" data-text="{esc(query)}">Show who found what'
+        '</button> <button class="link" data-act="grade" data-key="b">back</button></p></div>'
+    )
+
+
+def report(found: JudgedReport) -> str:
+    """Return the measures of every system on the judged queries, and what can be said."""
+    words = join(f"<p>{esc(sentence)}</p>" for sentence in found.words)
+    measured = found.measured
+    names = list(measured.systems[0].measures) if measured.systems else []
+    heads = join(f'<th class="r">{esc(name)}</th>' for name in names)
+    rows = join(
+        f'<tr><th scope="row" class="{family_class(system.family)}"><i class="sym"></i>'
+        f"{esc(system.label)}</th>"
+        + join(
+            f'<td class="r">{number(system.measures[name].value, 3)}<br><span class="meta">'
+            f"[{number(system.measures[name].low, 3)}, {number(system.measures[name].high, 3)}]"
+            "</span></td>"
+            for name in names
+        )
+        + f'<td class="r">{_share(found, system.system_id)}</td></tr>'
+        for system in measured.systems
+    )
+    gap = ""
+    if measured.difference:
+        gap = (
+            '<tr class="gap"><th scope="row">difference of the arms</th>'
+            + join(
+                f'<td class="r">{signed(measured.difference[name].value, 3)}<br><span class="meta">'
+                f"p {number(found.p_holm.get(name, 1.0), 3)}</span></td>"
+                for name in names
+            )
+            + "<td></td></tr>"
+        )
+    return (
+        f'<div class="bf lab"><div class="summary">{words}</div><div class="scroll-x">'
+        f'<table class="plain figures"><thead><tr><th></th>{heads}<th class="r">unjudged</th></tr>'
+        f"</thead><tbody>{rows}{gap}</tbody></table></div>"
+        '<p class="how">Brackets: 95 % bootstrap interval over queries. p: paired randomisation '
+        "test, adjusted for the number of measures (Holm).</p></div>"
+    )
+
+
+def _share(found: JudgedReport, system_id: str) -> str:
+    share = found.unjudged.get(system_id)
+    return DASH if share is None else f"{share:.0%}"
