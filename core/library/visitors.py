@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from core.errors import LimitExceededError, StoreError, UnknownNameError
 from core.settings import MEBIBYTE
-from core.store import Workspace, remove_tree
+from core.store import Workspace, remove_tree, tree_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TIME_TO_LIVE_SECONDS = 6 * 3600.0
 MAX_VISITORS = 64
 MAX_BYTES_EACH = 1024 * MEBIBYTE
+NOTE_EVERY_SECONDS = 60.0
 IDLE_SECONDS = 15 * 60.0  # a visitor who did nothing for so long may make room for another
 _VISITOR_ID = re.compile(r"[A-Za-z0-9_-]{32}")
 _FOLDER = re.compile(r"visitor-[0-9a-f]{64}")
@@ -41,6 +42,7 @@ class _Visit(Generic[T]):
     workspace: Workspace | None = None
     built: T | None = None
     users: int = 0
+    noted: float = 0.0  # when the time of the last use was written down
 
 
 class WorkspaceRoot(Generic[T]):
@@ -75,6 +77,7 @@ class WorkspaceRoot(Generic[T]):
         self._max_bytes_each = max_bytes_each
         self._clock = clock
         self._lock = threading.RLock()
+        self._expired_at = 0.0
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._visits: dict[str, _Visit[T]] = {}  # by folder name
         for path in folder.iterdir():  # of an earlier run of the server
@@ -107,6 +110,8 @@ class WorkspaceRoot(Generic[T]):
             UnknownNameError: If there is no such visitor, or no more.
         """
         with self._lock:
+            if self._clock() - self._expired_at >= NOTE_EVERY_SECONDS:
+                self.expire()
             visit = self._visit(visitor_id)
             if visit.built is None:
                 visit.workspace = Workspace.open(visit.folder / "workspace")
@@ -129,9 +134,8 @@ class WorkspaceRoot(Generic[T]):
     def require_room(self, visitor_id: str, extra_bytes: int) -> None:
         """Raise `LimitExceededError` when a visitor would keep more than is allowed."""
         with self._lock:
-            visit = self._visit(visitor_id)
-            workspace = visit.workspace
-        kept = workspace.size_bytes if workspace is not None else 0
+            folder = self._visit(visitor_id).folder
+        kept = tree_bytes(folder)
         if kept + extra_bytes > self._max_bytes_each:
             msg = (
                 f"This would exceed the {self._max_bytes_each / MEBIBYTE:,.0f} MiB each visitor "
@@ -155,7 +159,8 @@ class WorkspaceRoot(Generic[T]):
     def expire(self) -> int:
         """Remove visitors whose time is over and who are not in use; returns how many."""
         with self._lock:
-            limit = self._clock() - self._time_to_live_seconds
+            self._expired_at = self._clock()
+            limit = self._expired_at - self._time_to_live_seconds
             over = [v for v in self._visits.values() if v.last_used < limit and not v.users]
             for visit in over:
                 self._end(visit)
@@ -208,9 +213,11 @@ class WorkspaceRoot(Generic[T]):
 
     def _touch(self, visit: _Visit[T]) -> None:
         visit.last_used = self._clock()
-        # A full disk must not end a visit; in memory the time is right anyway.
-        with contextlib.suppress(OSError):
-            (visit.folder / _LAST_USED).write_text(f"{visit.last_used}\n")
+        if visit.last_used - visit.noted >= NOTE_EVERY_SECONDS:
+            visit.noted = visit.last_used
+            # A full disk must not end a visit; in memory the time is right anyway.
+            with contextlib.suppress(OSError):
+                (visit.folder / _LAST_USED).write_text(f"{visit.last_used}\n")
 
 
 def _folder_name(visitor_id: str) -> str:

@@ -1,6 +1,6 @@
 """The workspace on disk. The only room that knows SQLite."""
 
-from core.store.files import remove_tree
+from core.store.files import remove_tree, tree_bytes
 from core.store.records import DamageRecord, StoredComparison, StoredDocument
 from core.store.vectors import text_key
 from core.store.workspace import Workspace
@@ -12,4 +12,5 @@ __all__ = [
     "Workspace",
     "remove_tree",
     "text_key",
+    "tree_bytes",
 ]
