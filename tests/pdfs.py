@@ -285,6 +285,24 @@ def form_pdf() -> bytes:
     )
 
 
+def scan_in_form_pdf() -> bytes:
+    """A page image wrapped in a form, as some scanners write it."""
+    image = b"<< /Type /XObject /Subtype /Image /Width 2 /Height 2 /ColorSpace /DeviceGray "
+    form = b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /I 6 0 R >> >> "
+    draw = b"q 612 0 0 792 0 0 cm /I Do Q"
+    return raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+            b"/Resources << /XObject << /F 5 0 R >> >> >>",
+            stream_object(b"/F Do"),
+            form + b"/Length %d >>\nstream\n" % len(draw) + draw + b"\nendstream",
+            image + b"/BitsPerComponent 8 /Length 4 >>\nstream\n\x10\x80\xc0\xff\nendstream",
+        ]
+    )
+
+
 def object_stream_pdf() -> bytes:
     """Objects in an object stream and a cross-reference stream, as newer files have them."""
     writer = pypdf.PdfWriter()
