@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from core.errors import InvalidSettingError
 from core.records import Unit
 
-DEFAULT_PAIR = "smollm2-10l"
+DEFAULT_PAIR = "smollm2-135m-pair"
 DEFAULT_K = 10
 K_RANGE = (5, 50)
 DEFAULT_CHUNK_TOKENS = 160
