@@ -132,6 +132,12 @@ def test_an_empty_user_password_opens_without_asking(algorithm: str) -> None:
     assert read_document(data, "a.pdf", password="unneeded").text.startswith("The lock keeper")
 
 
+def test_an_unknown_encryption_is_refused_by_name() -> None:
+    data = pdfs.encrypted_pdf("", algorithm="AES-128").replace(b"/Standard", b"/Stranger")
+    with pytest.raises(PdfReadError, match=r'"a.pdf" is encrypted in a way'):
+        read_document(data, "a.pdf")
+
+
 def test_scanned_pages_are_refused_with_what_to_do() -> None:
     with pytest.raises(
         NoTextError, match=r'"a.pdf" has no text: its 3 pages look scanned.*ocrmypdf'

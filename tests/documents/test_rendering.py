@@ -92,3 +92,9 @@ def test_drawing_is_limited_in_time() -> None:
         LimitExceededError, match=r'"a.pdf" was not read: drawing page 1 took longer'
     ):
         render_page(data, 1, name="a.pdf", limits=ExtractionLimits(page_seconds=0.3))
+
+
+def test_a_damaged_page_cannot_be_drawn_and_is_named() -> None:
+    data = pdfs.self_referencing_pdf().replace(b"/Count 1000000", b"/Count 2")
+    with pytest.raises(PdfReadError, match=r'"a.pdf": page 1 is damaged and cannot be drawn'):
+        render_page(data, 1, name="a.pdf")

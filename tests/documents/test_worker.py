@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -101,6 +102,13 @@ def test_a_file_that_does_not_open_says_why(data: bytes, password: str | None, k
 def test_a_request_without_a_file_fails_and_the_worker_lives_on() -> None:
     frames = converse(pages(1, 1), opening(), data=pdfs.plain_pdf())
     assert [kind for kind, _ in frames] == [worker.FAILED, worker.OPENED]
+
+
+def test_a_missing_pdf_library_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pypdfium2.raw", None)
+    ((answer, content),) = converse()
+    assert answer == worker.FAILED
+    assert json.loads(content)["kind"] == "start"
 
 
 def test_a_page_that_is_not_there_is_broken() -> None:
