@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
+from itertools import combinations, islice, pairwise
+from operator import lt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,7 @@ class CorpusScores:
         scores: ``(n,)`` in that order, finite.
         ranks: ``(n,)`` from 1, 0 for what the system does not rank, as search has computed
             them; None to rank here.
+        ascending: The ids are known to be ascending, so they are not looked at again.
         positive_only: When ranking here: a score of 0 or less means "not found" (BM25 without a
             shared word) and so no rank.
 
@@ -61,15 +63,16 @@ class CorpusScores:
         scores: ArrayLike,
         *,
         ranks: NDArray[np.int64] | None = None,
+        ascending: bool = False,
         positive_only: bool = False,
     ) -> None:
         array = np.asarray(scores)
         if array.shape != (len(passage_ids),) or (ranks is not None and ranks.shape != array.shape):
             msg = f"{len(passage_ids)} passages cannot have scores of shape {array.shape}."
             raise IndexMismatchError(msg)
-        places = id_order(passage_ids)
-        if places is not None:
-            order = np.argsort(places)
+        if not (ascending or is_ascending(passage_ids)):
+            places = id_order(passage_ids)
+            order = np.arange(len(passage_ids)) if places is None else np.argsort(places)
             passage_ids = [passage_ids[position] for position in order.tolist()]
             if any(first == second for first, second in pairwise(passage_ids)):
                 raise IndexMismatchError("A passage id comes twice in the scores.")
@@ -101,6 +104,11 @@ class CorpusScores:
         if position < len(self) and self.passage_ids[position] == passage_id:
             return position
         return None
+
+
+def is_ascending(passage_ids: Sequence[str]) -> bool:
+    """Whether ids come in ascending order, none twice; at C speed, for a hundred thousand."""
+    return all(map(lt, passage_ids, islice(passage_ids, 1, None)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

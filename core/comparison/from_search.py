@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.comparison.calibration import Background
-from core.comparison.compare import RANKING_DEPTH, CorpusScores, SystemResult
+from core.comparison.compare import RANKING_DEPTH, CorpusScores, SystemResult, is_ascending
 from core.encoders.spec import TextKind
 from core.records import Ranking
 from core.search.background import PairKind
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from core.encoders.protocol import Encoder
     from core.search.background import ScoreBackground
-    from core.search.searcher import SearchResults
+    from core.search.searcher import SearchResults, SystemAnswer
 
 
 def search_depth(k: int) -> int:
@@ -31,34 +32,45 @@ def system_results(
 
     Args:
         results: Of a search at `search_depth`.
-        encoders: By system id, for the systems that are encoders.
+        encoders: By system id, for the systems that are encoders; a failed one may be missing.
     """
-    converted = []
-    for system_id, outcome in results.outcomes.items():
-        encoder = encoders.get(system_id)
-        failed = isinstance(outcome, SystemFailure)
-        nothing = Ranking(query_id=results.query.query_id, system_id=system_id, hits=())
-        scores = None
-        if not isinstance(outcome, SystemFailure) and outcome.scores is not None:
-            scores = CorpusScores(results.passage_ids, outcome.scores, ranks=outcome.ranks)
-        received = None
-        if encoder is not None and not failed:
-            (received,) = encoder.received([results.query.text], kind=TextKind.QUERY)
-        converted.append(
-            SystemResult(
-                info=outcome.info,
-                ranking=nothing if isinstance(outcome, SystemFailure) else outcome.ranking,
-                scores=scores,
-                fingerprint="" if encoder is None else encoder.fingerprint,
-                max_tokens=0 if encoder is None else encoder.spec.max_tokens,
-                received=received,
-                seconds=None
-                if isinstance(outcome, SystemFailure)
-                else outcome.encode_seconds + outcome.search_seconds,
-                failure=outcome.reason if isinstance(outcome, SystemFailure) else "",
-            )
+    ascending = is_ascending(results.passage_ids)
+    return tuple(
+        _failed(outcome, results.query.query_id)
+        if isinstance(outcome, SystemFailure)
+        else _answered(outcome, results, encoders.get(system_id), ascending=ascending)
+        for system_id, outcome in results.outcomes.items()
+    )
+
+
+def _failed(outcome: SystemFailure, query_id: str) -> SystemResult:
+    nothing = Ranking(query_id=query_id, system_id=outcome.info.system_id, hits=())
+    return SystemResult(info=outcome.info, ranking=nothing, failure=outcome.reason)
+
+
+def _answered(
+    outcome: SystemAnswer, results: SearchResults, encoder: Encoder | None, *, ascending: bool
+) -> SystemResult:
+    scores = None
+    if outcome.scores is not None:
+        scores = CorpusScores(
+            results.passage_ids, outcome.scores, ranks=outcome.ranks, ascending=ascending
         )
-    return tuple(converted)
+    result = SystemResult(
+        info=outcome.info,
+        ranking=outcome.ranking,
+        scores=scores,
+        seconds=outcome.encode_seconds + outcome.search_seconds,
+    )
+    if encoder is None:
+        return result
+    return replace(
+        result,
+        fingerprint=encoder.fingerprint,
+        # A loaded encoder may run at a lower limit than its spec's.
+        max_tokens=getattr(encoder, "max_tokens", encoder.spec.max_tokens),
+        received=encoder.received([results.query.text], kind=TextKind.QUERY)[0],
+    )
 
 
 def background_of(
