@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.comparison.calibration import is_weak_match
+from core.comparison.calibration import expected_by_chance, is_weak_match
 from core.records import Family, Unit
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _travel_sentence(comparison: Comparison, agreement: Agreement) -> str:
     finder, rank = (name_a, alone.rank_a) if alone.rank_b is None else (name_b, alone.rank_b)
     passage = comparison.passage(alone.passage_id)
     place = _place(passage, comparison.unit)
-    return f"Only {finder} finds {place} ({ordinal(rank or 0)})."
+    return f"Only {finder} lists {place} ({ordinal(rank or 0)})."
 
 
 def _top_sentence(comparison: Comparison, column_a: Column, column_b: Column) -> str:
@@ -150,15 +150,18 @@ def _weak_part(comparison: Comparison, column_a: Column, column_b: Column) -> st
         return ""
     if len(weak) == len(tops):
         (_, first), (_, second) = weak
+        same = column_a.ranking.passage_ids[:1] == column_b.ranking.passage_ids[:1]
+        start = "the first hit is a weak match for both" if same else "both first hits are weak"
         return (
-            "the first hit is a weak match for both, no better than chance among "
-            f"{comparison.corpus_size:,} would be ({name_a} {_percentile(first)}, "
-            f"{name_b} {_percentile(second)})"
+            f"{start}: {_percentile(first)} of random pairs for {name_a}, "
+            f"{_percentile(second)} for {name_b}"
         )
     name, percentile = weak[0]
+    chance = round(expected_by_chance(percentile, corpus_size=comparison.corpus_size))
+    things = "documents" if comparison.unit is Unit.DOCUMENT else "passages"
     return (
-        f"the first hit of {name} is a weak match, no better than chance among "
-        f"{comparison.corpus_size:,} would be ({_percentile(percentile)})"
+        f"the first hit of {name} is a weak match ({_percentile(percentile)} of random pairs: about "
+        f"{chance:,} of {comparison.corpus_size:,} {things} would score as high by chance)"
     )
 
 
@@ -192,7 +195,10 @@ def _lexical_part(comparison: Comparison) -> str:
         )
         return f"{label} ranks both first hits: {places}"
     arm, rank = next(iter(found.items()))
-    return f"{label} ranks the first hit of {names[arm]} {ordinal(rank)} and lacks the other"
+    return (
+        f"{label} ranks the first hit of {names[arm]} {ordinal(rank)}, the other is not among its "
+        f"first {comparison.k}"
+    )
 
 
 def _top_standing(comparison: Comparison, column: Column) -> Standing | None:
@@ -211,8 +217,8 @@ def _place(passage: ComparedPassage, unit: Unit) -> str:
     return f"a passage on pages {passage.page_first}-{passage.page_last} of {name}"
 
 
-def _percentile(percentile: float | None) -> str:
-    return f"{ordinal(int(percentile or 0.0))} percentile of random pairs"
+def _percentile(percentile: float) -> str:
+    return f"{ordinal(int(percentile))} percentile"
 
 
 def _shortened(name: str) -> str:

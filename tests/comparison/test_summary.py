@@ -105,7 +105,7 @@ def test_the_second_sentence_names_the_traveller_and_its_page() -> None:
 
 def test_without_ranks_beyond_the_lists_only_alone_is_said() -> None:
     summary = lists(["p00"], ["p00", "p04"]).summary
-    assert summary[1] == "Only autoregressive finds a passage on page 5 of sluice.pdf (2nd)."
+    assert summary[1] == "Only autoregressive lists a passage on page 5 of sluice.pdf (2nd)."
 
 
 def with_tops(percentile_a: float, percentile_b: float) -> Comparison:
@@ -123,12 +123,13 @@ def test_weak_first_hits() -> None:
     assert not any("weak" in sentence for sentence in with_tops(99.5, 97.5).summary)
     one = with_tops(99.5, 61.2).summary[-1]
     assert one == (
-        "The first hit of autoregressive is a weak match, no better than chance among 30 "
-        "would be (62nd percentile of random pairs)."
+        "The first hit of autoregressive is a weak match (62nd percentile of random pairs: about "
+        "11 of 30 passages would score as high by chance)."
     )
-    both = with_tops(40.2, 61.2).summary[-1]
-    assert both.startswith("The first hit is a weak match for both")
-    assert "diffusion 41st percentile of random pairs, autoregressive 62nd" in both
+    assert with_tops(40.2, 61.2).summary[-1] == (
+        "The first hit is a weak match for both: 41st percentile of random pairs for diffusion, "
+        "62nd percentile for autoregressive."
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_weak_first_hits() -> None:
         (
             ["p01", "p00"],
             ["p01"],
-            "BM25 ranks the first hit of autoregressive 1st and lacks the other.",
+            "BM25 ranks the first hit of autoregressive 1st, the other is not among its first 3.",
         ),
     ],
     ids=["same top found", "same top missed", "neither", "both", "one"],
@@ -170,7 +171,7 @@ def test_equal_families_are_told_apart_by_label() -> None:
         passages=passages(IDS),
         document_names=DOCUMENT_NAMES,
     )
-    assert "Only Left finds" in comparison.summary[1]
+    assert "Only Left lists" in comparison.summary[1]
 
 
 @settings(max_examples=40, deadline=None)
