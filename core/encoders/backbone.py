@@ -162,6 +162,20 @@ class Backbone:
             )
         yield from blocks
 
+    def moved(self, device: str, dtype: torch.dtype) -> Backbone:
+        """Return this network on another device; its weights go there and this one is used up.
+
+        Raises:
+            EncoderLoadError: If the lean forward has taken the network apart (``lean=False`` keeps
+                it whole).
+        """
+        if self._module is None:
+            msg = "The backbone has been taken apart and cannot be moved; load the encoder again."
+            raise EncoderLoadError(msg)
+        # first there, then the type: converting on the CPU would hold the weights twice
+        module = self._module.to(device).to(dtype)
+        return Backbone(module, self.architecture, device=device, lean=False)
+
     def probe(self, attention: Attention, *, name: str) -> None:
         """Prove that attention goes the way it should, on an unpadded and on a padded batch.
 

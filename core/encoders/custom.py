@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MODULES = "modules.json"
 _TRANSFORMER_SETTINGS = "sentence_bert_config.json"
+_TOKENIZER_SETTINGS = "tokenizer_config.json"
+_NO_LIMIT = 10**6  # what tokenizers state when they know no limit is far above this
 _PROMPTS = "config_sentence_transformers.json"
 _DEFAULT_MAX_TOKENS = 4096
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")
@@ -158,6 +160,10 @@ def _sentence_transformer(folder: Path) -> dict[str, Any]:
     if (folder / _TRANSFORMER_SETTINGS).is_file():
         length = read_json(folder / _TRANSFORMER_SETTINGS).get("max_seq_length")
         if length:
+            stated["max_tokens"] = int(length)
+    if "max_tokens" not in stated and (folder / _TOKENIZER_SETTINGS).is_file():
+        length = read_json(folder / _TOKENIZER_SETTINGS).get("model_max_length") or 0
+        if 0 < length < _NO_LIMIT:
             stated["max_tokens"] = int(length)
     if (folder / _PROMPTS).is_file():
         prompts = read_json(folder / _PROMPTS).get("prompts") or {}

@@ -190,6 +190,24 @@ class LoadedEncoder:
             options=options,
         )
 
+    def moved(self, device: str, dtype: torch.dtype) -> LoadedEncoder:
+        """Return an encoder on another device; the weights go there and this one is used up.
+
+        Raises:
+            AttentionProbeError: If attention goes another way there.
+            EncoderLoadError: If it was loaded for the lean forward.
+        """
+        backbone = self._backbone.moved(device, dtype)
+        backbone.probe(self._spec.attention, name=self._spec.label)
+        return LoadedEncoder(
+            self._spec,
+            backbone=backbone,
+            readout=self._readout,
+            tokenizer=self._tokenizer,
+            weights_digest=self._weights_digest,
+            options=self._options,
+        )
+
     def centred(
         self,
         texts: Sequence[str],

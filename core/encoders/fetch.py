@@ -6,16 +6,26 @@ its users know them. Only config, tokenizer and safetensors files are fetched: n
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psutil
 import torch
-from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
+from filelock import FileLock
+from huggingface_hub import (
+    HfApi,
+    constants,
+    get_hf_file_metadata,
+    get_session,
+    hf_hub_download,
+    hf_hub_url,
+    snapshot_download,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -24,6 +34,11 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+)
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # loaded lazily there
+    build_hf_headers,
+    hf_raise_for_status,
 )
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
@@ -64,6 +79,11 @@ _SUSTAINED_SHARE = 0.6  # of the matrix-product peak, over a whole forward pass
 _PROBE_SIZE = 1024
 _PROBE_SECONDS = 0.2
 _SMALL_PARAMETERS = 500_000_000  # below, activations matter more than weights
+_CHUNK_BYTES = 1 << 20
+_ATTEMPTS = 5
+_SHA256_DIGITS = 64
+# the base class of the HTTP library that huggingface_hub uses, which changed over its versions
+_TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
 
@@ -244,18 +264,20 @@ def fetch_checkpoint(
     if plan.refusal:
         raise EncoderTooLargeError(plan.refusal)
     watcher = monitor or SilentMonitor()
-    bar = _bar_class(watcher, spec.label, plan.download_bytes)
+    progress = _Progress(watcher, spec.label, plan.download_bytes)
     path = ""
     for name in plan.files:
         raise_if_stopped(watcher)
         with _explained(spec.label, spec.checkpoint, spec.revision):
+            if name.endswith(_SHARD_SUFFIX):
+                _fetch_blob(spec, name, plan.revision, cache_dir, endpoint, progress)
             path = hf_hub_download(
                 spec.checkpoint,
                 name,
                 revision=plan.revision,
                 cache_dir=cache_dir,
                 endpoint=endpoint,
-                tqdm_class=bar,
+                tqdm_class=progress.bar_class(),
             )
     depth = len(Path(plan.files[-1]).parts)
     return Path(path).parents[depth - 1]
@@ -283,7 +305,7 @@ def fetch_description(
                 local_files_only=offline,
                 allow_patterns=sorted(_SMALL_FILES),
                 endpoint=endpoint,
-                tqdm_class=_bar_class(SilentMonitor(), checkpoint, 0),
+                tqdm_class=_Progress(SilentMonitor(), checkpoint, 0).bar_class(),
             )
         )
 
@@ -377,25 +399,111 @@ def _finish(device: str) -> None:
         torch.mps.synchronize()
 
 
-def _bar_class(watcher: Monitor, label: str, total: int) -> Any:  # noqa: ANN401 (untyped library)
-    """A progress bar that reports to a monitor and stops when the monitor says so."""
-    done = 0
+def _fetch_blob(
+    spec: EncoderSpec,
+    name: str,
+    revision: str,
+    cache_dir: Path | None,
+    endpoint: str | None,
+    progress: _Progress,
+) -> None:
+    """Put a weights file into huggingface_hub's cache, going on where an earlier try stopped.
 
-    class MonitorBar(tqdm):  # type: ignore[misc]
-        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (tqdm's own)
-            options["disable"] = True  # nothing is printed
-            options.pop("name", None)
-            super().__init__(*args, **options)
+    The library itself begins a file anew after every interruption, which for one file of several
+    gigabytes is no way to use Stop. What is fetched is checked against the hub's own SHA-256 before
+    it takes its place.
+    """
+    url = hf_hub_url(spec.checkpoint, name, revision=revision, endpoint=endpoint)
+    stated = get_hf_file_metadata(url, endpoint=endpoint)
+    etag, size = str(stated.etag), int(stated.size or 0)
+    folder = repo_folder_name(repo_id=spec.checkpoint, repo_type="model")
+    blobs = (cache_dir or Path(constants.HF_HUB_CACHE)) / folder / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    blob, part = blobs / etag, blobs / f"{etag}.part"
+    with FileLock(blobs / f"{etag}.part.lock"):
+        if blob.exists():
+            return
+        have = part.stat().st_size if part.exists() else 0
+        progress.add(min(have, size))
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                _append(url, part, size, progress)
+                break
+            except _TRANSPORT_ERROR:
+                if attempt == _ATTEMPTS:
+                    raise
+        if part.stat().st_size != size or not _is_whole(part, etag):
+            part.unlink()
+            msg = f"{name} arrived damaged and was thrown away."
+            raise OSError(msg)
+        part.replace(blob)
 
-        def update(self, n: float | None = 1) -> bool | None:
-            nonlocal done
-            done += int(n or 0)
-            detail = f"{_gib(done)} of {_gib(total)}"
-            watcher.report(Progress(f"fetching {label}", min(done, total), total, detail))
-            raise_if_stopped(watcher)
-            return None
 
-    return MonitorBar
+def _append(url: str, part: Path, size: int, progress: _Progress) -> None:
+    """Fetch what a partial file lacks."""
+    have = part.stat().st_size if part.exists() else 0
+    if have == size and size:
+        return
+    headers = build_hf_headers()
+    if 0 < have < size:
+        headers["Range"] = f"bytes={have}-"
+    with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        goes_on = response.status_code == HTTPStatus.PARTIAL_CONTENT
+        if have and not goes_on:
+            progress.add(-min(have, size))
+        with part.open("ab" if goes_on else "wb") as file:
+            for chunk in response.iter_bytes(_CHUNK_BYTES):
+                file.write(chunk)
+                progress.add(len(chunk))
+                progress.raise_if_stopped()
+
+
+def _is_whole(path: Path, etag: str) -> bool:
+    """Whether a file has the SHA-256 that the hub states for large files."""
+    if len(etag) != _SHA256_DIGITS:
+        return True  # small files carry a git hash instead; their size was right
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest() == etag
+
+
+class _Progress:
+    """Bytes of a whole checkpoint, told to a monitor."""
+
+    def __init__(self, watcher: Monitor, label: str, total: int) -> None:
+        self._watcher, self._label, self._total = watcher, label, total
+        self._done = 0
+
+    def add(self, count: int) -> None:
+        """Report so many bytes more."""
+        self._done += count
+        done = min(self._done, self._total)
+        detail = f"{_gib(done)} of {_gib(self._total)}"
+        self._watcher.report(Progress(f"fetching {self._label}", done, self._total, detail))
+
+    def raise_if_stopped(self) -> None:
+        """Raise `StoppedError` when the user pressed Stop."""
+        raise_if_stopped(self._watcher)
+
+    def bar_class(self) -> Any:  # noqa: ANN401 (untyped library)
+        """Return a progress bar class for huggingface_hub that prints nothing and reports here."""
+        outer = self
+
+        class MonitorBar(tqdm):  # type: ignore[misc]
+            def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (tqdm's own)
+                options["disable"] = True
+                options.pop("name", None)
+                super().__init__(*args, **options)
+
+            def update(self, n: float | None = 1) -> bool | None:
+                outer.add(int(n or 0))
+                outer.raise_if_stopped()
+                return None
+
+        return MonitorBar
 
 
 class _explained:  # noqa: N801 (reads as a phrase: with _explained(spec))
@@ -423,7 +531,7 @@ class _explained:  # noqa: N801 (reads as a phrase: with _explained(spec))
                 f"{name} is not on the hub, or is private. Check the id; for a private one log in "
                 "with `hf auth login`."
             )
-        elif isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError)):
+        elif isinstance(error, (_TRANSPORT_ERROR, LocalEntryNotFoundError, OSError)):
             msg = (
                 f"{name} cannot be fetched: {error}. Check the connection (HF_ENDPOINT for a "
                 "mirror, HF_HUB_OFFLINE for none) and try again; the download goes on where it "
