@@ -183,6 +183,21 @@ def test_passages_stand_for_their_documents(tmp_path: Path) -> None:
     assert whole.cut_share == {"fake-diffusion": 1.0, "fake-causal": 1.0}
 
 
+def test_the_share_that_was_cut_is_exact_for_sparse_text_too(tmp_path: Path) -> None:
+    # At 4 tokens a head of 64 characters is looked at first.
+    documents = {
+        "dense": ("", "a b c d e f g h"),  # 8 tokens
+        "short": ("", "a b c"),
+        "sparse": ("", "a" + " " * 100 + "b c d e"),  # 5 tokens, one in the first 64 characters
+        "blank": ("", "a" + " " * 100 + "b"),
+    }
+    folder = write_folder(
+        tmp_path, documents=documents, queries={"q": "a"}, qrels={"q": {"dense": 1}}
+    )
+    evaluation = evaluate_beir(folder, fake_pair(max_tokens=4))
+    assert evaluation.cut_share["fake-causal"] == 0.5
+
+
 def test_short_documents_stay_whole_as_passages(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     passages = evaluate_beir(folder, fake_pair(), unit=Unit.PASSAGE)
