@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+
 import numpy as np
 import pytest
+from typing_extensions import override
 
-from core.documents import page_ranges, read_document
+from core.documents import PdfWorker, page_ranges, read_document
 from core.errors import (
     EncryptedPdfError,
     LimitExceededError,
@@ -260,12 +265,23 @@ def test_the_second_reader_is_asked_where_the_first_finds_no_text() -> None:
     assert_whole(document)
 
 
+class StuckAtSecond(PdfWorker):
+    """A worker that hangs as soon as it is asked for second opinions."""
+
+    @override
+    def second_opinions(self, pages: list[int]) -> dict[int, str]:
+        os.kill(self.process_id, signal.SIGSTOP)
+        return super().second_opinions(pages)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
 def test_a_second_reader_that_takes_too_long_costs_only_its_pages() -> None:
-    limits = ExtractionLimits(page_seconds=0.6)
-    document = read_document(pdfs.undrawn_glyphs_pdf("Top", 40_000), "a.pdf", limits=limits)
+    limits = ExtractionLimits(page_seconds=0.9)
+    with StuckAtSecond(limits) as stuck:
+        document = read_document(pdfs.undrawn_glyphs_pdf("Top"), "a.pdf", pdf_worker=stuck)
+        assert not stuck.alive
     assert document.text.endswith("second page")
     assert document.pages[0].text_source is not TextSource.PYPDF
-    assert "unreadable" in " ".join(document.warnings)
 
 
 class Recorder:

@@ -42,7 +42,7 @@ def test_a_page_that_takes_too_long_is_killed_and_named(slow: bytes) -> None:
         LimitExceededError, match=r'"a.pdf" was not read: page 1 took longer than 0.3'
     ):
         read_document(slow, "a.pdf", limits=ExtractionLimits(page_seconds=0.3))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
 
 
 def test_a_file_that_takes_too_long_is_killed_and_named(slow: bytes) -> None:
@@ -82,7 +82,7 @@ def test_stop_kills_the_worker_in_the_middle_of_a_page(slow: bytes) -> None:
     started = time.monotonic()
     with pytest.raises(StoppedError):
         read_document(slow, "a.pdf", monitor=StopAfter(0.4))
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 4
 
 
 def test_a_worker_reads_many_files_and_survives_refusals() -> None:
