@@ -171,9 +171,9 @@ def _libraries(door: Door) -> None:
 def _index(door: Door) -> None:
     """Uploads need a file component: it checks that what comes in was uploaded, not named."""
     files = gr.File(file_count="multiple", visible=False, label="files")
-    library = gr.Textbox(visible=False, label="library")
-    password = gr.Textbox(visible=False, label="password")
-    visitor = gr.Textbox(visible=False, label="visitor")
+    library = gr.Textbox("", visible=False, label="library")
+    password = gr.Textbox("", visible=False, label="password")
+    visitor = gr.Textbox("", visible=False, label="visitor")
     report = gr.JSON(visible=False, label="report")
     trigger = gr.Button(visible=False)
 

@@ -6,13 +6,14 @@ the place where its result would have stood; anything else is a bug and is logge
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
-from core.errors import CoreError, EmptyLibraryError, StoppedError, UnknownNameError, UsageError
+from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.laboratory.report import html_report
 from core.records import Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 PAGE_WIDTH_PIXELS = 1100
 REPORT_PAGES = 2
 REPORT_WIDTH_PIXELS = 700
+STALLED_SECONDS = 6.0  # without a new vector: nobody is at work
+POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 0.2  # before the page says that it is working
 
 
@@ -128,6 +131,7 @@ class Handlers:
             if not text.strip():
                 yield self._blank(bench, texts.EMPTY_QUERY)
                 return
+            yield from self._until_embedded(visitor, library_id, bench)
             job = self.sessions.jobs.start(
                 (visitor, library_id, "compare"),
                 "compare",
@@ -138,10 +142,40 @@ class Handlers:
             yield self._screen(visitor, library_id, bench, comparison)
         except StoppedError as error:
             yield CompareScreen("", frame.failure("Stopped", str(error)), "", "")
-        except EmptyLibraryError as error:
-            yield CompareScreen("", frame.failure(texts.BLANK_LIBRARY[0], str(error)), "", "")
         except CoreError as error:
             yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
+
+    def _until_embedded(
+        self, visitor: str, library_id: str, bench: Workbench
+    ) -> Iterator[CompareScreen]:
+        """Wait, with progress on screen, until a library that is being prepared can be asked.
+
+        Somebody else may be at work on it (the start of the program embeds the sample library);
+        when nobody is, this starts the work itself.
+        """
+        before, since = -1, time.monotonic()
+        while True:
+            missing = [
+                arm
+                for arm in bench.arms()
+                if not arm.problem and arm.passages_embedded < arm.passages
+            ]
+            if not missing:
+                return
+            now = sum(arm.passages_embedded for arm in bench.arms())
+            job = self.sessions.jobs.get((visitor, library_id, "index"))
+            if now != before or (job is not None and job.running):
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > STALLED_SECONDS:
+                if job is not None and job.error is not None:
+                    return  # it was tried and failed; asking says why
+                self.embed(visitor, library_id)
+            counts = "; ".join(
+                f"{arm.label}: {arm.passages_embedded:,} of {arm.passages:,} passages"
+                for arm in missing
+            )
+            yield CompareScreen("", columns.skeleton(texts.PREPARING, counts), "", "")
+            time.sleep(POLL_SECONDS)
 
     def _blank(self, bench: Workbench, notice: str = "") -> CompareScreen:
         html = frame.blank(

@@ -5,6 +5,7 @@ The page watches a job and may go away; on its return it finds the job by its ke
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import logging
 import threading
@@ -72,7 +73,11 @@ class Job(Generic[T]):
         self._waiting = turn is not None
         self._started = time.monotonic()
         self._ended: float | None = None
-        self._thread = threading.Thread(target=self._run, name=f"bifocal-{kind}", daemon=True)
+        # Who asked goes along: a host that lends GPUs by visitor reads it from the context.
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name=f"bifocal-{kind}", daemon=True
+        )
 
     def start(self) -> Job[T]:
         """Begin, and return self."""

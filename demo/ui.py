@@ -31,6 +31,7 @@ def build_app(services: Services) -> gr.Blocks:
     """
     handlers = Handlers(services)
     experiments = Experiments(handlers)
+    judging = Judging(handlers)
     app: gr.Blocks
     with gr.Blocks(
         title=texts.NAME,
@@ -38,6 +39,8 @@ def build_app(services: Services) -> gr.Blocks:
         delete_cache=(CACHE_SECONDS, CACHE_SECONDS),
         fill_width=True,
     ) as app:
+        # First, so that the public names are theirs and not those of the page's own events.
+        api.add(handlers, experiments, judging)
         visitor = gr.BrowserState("", storage_key=VISITOR_KEY, secret=VISITOR_SECRET)
         token = gr.State("")
         selected = gr.State("")
@@ -75,9 +78,7 @@ def build_app(services: Services) -> gr.Blocks:
         compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
         disagree.wire(found, shared, experiments)
         figures.wire_paper(paper)
-        judging = Judging(handlers)
         judge.wire(judged, shared, judging)
-        api.add(handlers, experiments, judging)
         judge_tab.select(_same, query, judged.query, **PRIVATE)
         enter = laboratory.wire(lab, shared, experiments)
         lab_tab.select(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.comparison.calibration import is_weak_match
 from core.records import Family
 from demo import texts
 from demo.presenters.families import family_class, short_name
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 LEAD_CHARS = 70  # shown before the best sentence while a card is closed
 CARD_CHARS = 900  # of a passage in a card; the page pane has all of it
-WEAK_PERCENTILE = 95.0  # below this a top hit is no better than one random pair in twenty
 FAR = 5  # places from which a line counts as a real move
 
 
@@ -169,7 +169,7 @@ def _tags(
     if (
         standing.rank == 1
         and standing.percentile is not None
-        and standing.percentile < WEAK_PERCENTILE
+        and is_weak_match(standing.percentile, corpus_size=comparison.corpus_size)
     ):
         tags.append(f'<span class="tag weak">{esc(texts.WEAK)} even as the first hit</span>')
     if grade is not None:

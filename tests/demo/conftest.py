@@ -1,0 +1,111 @@
+"""A page over a workbench in memory, and one over the real rooms with a counting encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from core.encoders.fake import FakeEncoder, fake_spec
+from core.encoders.pool import EncoderPool
+from core.encoders.registry import Registry
+from core.encoders.spec import Attention, Pair
+from core.records import Family
+from core.settings import DEFAULT_PAIR
+from core.shelf import Shelves
+from demo.handlers import Handlers
+from demo.services import LibraryEntry, Services
+from tests.demo.fakes import STORIES, FakeLibraries
+
+
+@pytest.fixture
+def libraries():
+    made = FakeLibraries()
+    made.new_visitor()
+    return made
+
+
+@pytest.fixture
+def handlers(libraries):
+    return Handlers(libraries.services())
+
+
+@pytest.fixture
+def hosted():
+    return FakeLibraries(hosted=True)
+
+
+@pytest.fixture
+def comparison(libraries):
+    return libraries.open_library("local", "sample").compare("sluice gate built of oak", k=5)
+
+
+def counting_pool(tmp_path):
+    """Two counting encoders under the default pair's id, one for each family."""
+    specs = (
+        dataclasses.replace(
+            fake_spec(encoder_id="count-dif", query_prompt="query: "), label="Even"
+        ),
+        dataclasses.replace(
+            fake_spec(
+                encoder_id="count-aut",
+                family=Family.AUTOREGRESSIVE,
+                attention=Attention.CAUSAL,
+                query_prompt="query: ",
+            ),
+            label="Late",
+        ),
+    )
+    registry = Registry(
+        {spec.encoder_id: spec for spec in specs},
+        {
+            DEFAULT_PAIR: Pair(
+                DEFAULT_PAIR, "Counters", "count-dif", "count-aut", matched="all", unmatched=""
+            )
+        },
+    )
+    return EncoderPool(
+        assets=tmp_path, registry=registry, load=lambda spec, **_options: FakeEncoder(spec)
+    )
+
+
+@pytest.fixture
+def real(tmp_path):
+    """The real rooms in a temporary folder; uploads go to ``my-documents``."""
+    shelves = Shelves(
+        tmp_path / "data",
+        pool=counting_pool(tmp_path),
+        count_tokens=lambda texts: [len(text.split()) for text in texts],
+        assets=tmp_path,
+    )
+
+    def listed(visitor_id):
+        shelf = shelves.shelf(visitor_id)
+        bench = shelf.open("my-documents")
+        return (
+            LibraryEntry("my-documents", "Mine", len(bench.documents()), bench.passage_count()),
+        )
+
+    services = Services(
+        open_library=lambda visitor_id, library_id: shelves.shelf(visitor_id).open(library_id),
+        libraries=listed,
+        create_library=lambda *_: LibraryEntry("x", "x"),
+        pairs=lambda: tuple(shelves.pool.registry.pairs.values()),
+        new_visitor=shelves.new_visitor,
+        known_visitor=shelves.known_visitor,
+        upload_library_id=lambda _: "my-documents",
+        default_library_id="my-documents",
+    )
+    made = Handlers(services)
+    visitor = made.arrive("")[0]
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    paths = []
+    for name, text in STORIES.items():
+        path = folder / name.replace("<b>", "").replace("</b>", "")
+        path.write_text(text * 3, "utf-8")
+        paths.append(path)
+    _, job, _ = made.upload(visitor, "my-documents", paths)
+    job.outcome()
+    yield made
+    shelves.close()

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.errors import CoreError, InvalidSettingError, UnknownNameError, UsageError
+from core.settings import WorkspaceSettings
+from demo.handlers import Handlers, settings_from
+
+
+def last(stream):
+    item = None
+    for item in stream:
+        pass
+    return item
+
+
+def upload(folder, name, data=b"The tide turns twice a day. Boats wait."):
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def test_arriving_shows_the_sample_library_with_its_examples(handlers):
+    visitor, screen = handlers.arrive("")
+    assert visitor == "local"
+    assert screen.library_id == "sample"
+    assert "tides.txt" in screen.documents
+    assert 'data-act="remove"' not in screen.documents
+    for group in ("lookup", "paraphrase", "long-range", "reasoning"):
+        assert f"{group} (1)" in screen.examples
+
+
+def test_a_link_to_a_library_that_is_not_there_leads_to_the_default(handlers):
+    assert handlers.arrive("local", "nobody's")[1].library_id == "sample"
+
+
+def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers):
+    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    assert screen.token
+    assert 'class="hit dif"' in screen.columns
+    assert 'class="hit aut"' in screen.columns
+    assert "<mark>" in screen.columns
+    assert "Overlap@10" in screen.lower
+    assert 'class="summary"' in screen.summary
+
+
+def test_a_slow_comparison_says_what_it_waits_for(handlers, libraries):
+    libraries.open_library("local", "sample").slow_seconds = 0.6
+    screens = list(handlers.compare("local", "sample", "sluice"))
+    assert "Loading the encoders" in screens[0].columns
+    assert 'aria-busy="true"' in screens[0].columns
+    assert 'class="hit dif"' in screens[-1].columns
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+def test_an_empty_query_asks_for_one(handlers, text):
+    screen = last(handlers.compare("local", "sample", text))
+    assert "Type a question first." in screen.columns
+    assert screen.token == ""
+
+
+def test_an_empty_library_says_how_to_fill_it(handlers):
+    screen = last(handlers.compare("local", "mine", "sluice"))
+    assert "add a document first" in screen.columns
+
+
+@pytest.mark.parametrize("text", ["\U0001f30a tide", "\u6f6e\u6c50", "x" * 100_000, "</script><b>"])
+def test_odd_queries_get_an_answer(handlers, text):
+    screen = last(handlers.compare("local", "sample", text))
+    assert screen.token
+    assert "</script>" not in screen.columns
+
+
+def test_the_pane_shows_page_boxes_and_what_was_received(handlers):
+    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    shown = handlers.sessions.shown("local", screen.token).comparison
+    html = handlers.pane("local", screen.token, shown.passages[0].passage_id)
+    assert "data:image/png;base64," in html
+    assert 'class="box-' in html
+    assert "What each encoder received" in html
+    assert "passage: " in html
+
+
+def test_a_page_that_is_not_there_is_refused_in_words(handlers):
+    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    shown = handlers.sessions.shown("local", screen.token).comparison
+    html = handlers.pane("local", screen.token, shown.passages[0].passage_id, 99)
+    assert "has no page 99" in html
+
+
+def test_what_is_saved_comes_back_exactly(handlers):
+    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    command, listed, summary = handlers.save("local", screen.token)
+    assert "sluice gate of oak" in listed
+    assert ">saved</button>" in summary
+    again = handlers.open_saved("local", "sample", command["comparison"])
+    assert again.columns == screen.columns
+    assert again.lower == screen.lower
+
+
+def test_a_dead_permalink_says_so(handlers):
+    assert "not here" in handlers.open_saved("local", "sample", "c99").columns
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "trec", "html"])
+def test_an_export_is_text_for_the_page_and_no_file(handlers, kind):
+    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    command = handlers.export("local", screen.token, kind)
+    assert command["do"] == "download"
+    assert command["text"]
+    assert "path" not in command
+    if kind == "json":
+        assert json.loads(command["text"])["query"]["text"] == "sluice gate of oak"
+    if kind == "trec":
+        # qid Q0 docid rank score tag
+        assert all(len(line.split()) == 6 for line in command["text"].splitlines())
+
+
+def test_an_unknown_export_is_refused(handlers):
+    screen = last(handlers.compare("local", "sample", "sluice"))
+    with pytest.raises(UnknownNameError, match="choose csv"):
+        handlers.export("local", screen.token, "exe")
+
+
+def test_uploads_never_change_the_sample(handlers, tmp_path):
+    library, job, remark = handlers.upload("local", "sample", [upload(tmp_path, "a.txt")])
+    job.outcome()
+    assert library == "mine"
+    assert "sample library stays as it is" in remark
+    assert "a.txt" in handlers.library_screen("local", "mine").documents
+    assert "a.txt" not in handlers.library_screen("local", "sample").documents
+
+
+def test_an_uploaded_file_is_deleted_when_it_was_read(handlers, tmp_path):
+    path = upload(tmp_path, "a.txt")
+    handlers.upload("local", "mine", [path])[1].outcome()
+    assert not path.exists()
+
+
+def test_a_bad_file_is_named_and_the_others_are_read(handlers, tmp_path):
+    files = [upload(tmp_path, "empty.txt", b""), upload(tmp_path, "good.txt")]
+    handlers.upload("local", "mine", files)[1].outcome()
+    html, running = last(handlers.watch_index("local", "mine"))
+    assert not running
+    assert "empty.txt holds no text." in html
+    assert "Read 1 document" in html
+
+
+def test_an_encrypted_file_waits_for_its_password_and_is_read_then(handlers, tmp_path):
+    path = upload(tmp_path, "locked.txt", b"LOCKED secret tide tables")
+    handlers.upload("local", "mine", [path])[1].outcome()
+    html, _ = last(handlers.watch_index("local", "mine"))
+    assert "locked.txt is encrypted. Type its password" in html
+    (token,) = handlers.sessions.held("local", "mine")
+    library, job = handlers.password("local", token, "open sesame")
+    job.outcome()
+    assert library == "mine"
+    assert "locked.txt" in handlers.library_screen("local", "mine").documents
+    assert not path.exists()
+    assert handlers.sessions.held("local", "mine") == {}
+
+
+def test_skipping_an_encrypted_file_deletes_it(handlers, tmp_path):
+    path = upload(tmp_path, "locked.txt", b"LOCKED")
+    handlers.upload("local", "mine", [path])[1].outcome()
+    (token,) = handlers.sessions.held("local", "mine")
+    handlers.forget_file("local", token)
+    assert not path.exists()
+
+
+def test_a_document_can_be_removed_but_not_from_the_sample(handlers, tmp_path):
+    handlers.upload("local", "mine", [upload(tmp_path, "a.txt")])[1].outcome()
+    doc_id = handlers.services.open_library("local", "mine").documents()[0].doc_id
+    assert "a.txt" not in handlers.remove("local", "mine", doc_id).documents
+    sample = handlers.services.open_library("local", "sample").documents()[0].doc_id
+    with pytest.raises(UsageError, match="sample library stays"):
+        handlers.remove("local", "sample", sample)
+
+
+def test_only_so_many_files_are_taken_at_once(libraries, tmp_path):
+    import dataclasses
+
+    services = libraries.services()
+    limits = dataclasses.replace(services.limits, files_per_upload=1)
+    handlers = Handlers(dataclasses.replace(services, limits=limits))
+    files = [upload(tmp_path, "a.txt"), upload(tmp_path, "b.txt")]
+    _, job, remark = handlers.upload("local", "mine", files)
+    job.outcome()
+    assert "first 1 files" in remark
+    assert not files[1].exists()
+
+
+def test_settings_are_kept_and_bad_ones_refused(handlers):
+    now = handlers.services.open_library("local", "sample").settings
+    new = settings_from(now, k=20, unit="passage", chunk_tokens=90, overlap_tokens=0,
+                        instruction=" find ", max_tokens=0)  # fmt: skip
+    handlers.change_settings("local", "sample", new).outcome()
+    kept = handlers.services.open_library("local", "sample").settings
+    assert (kept.k, kept.query_instruction) == (20, "find")
+    with pytest.raises(InvalidSettingError):
+        settings_from(now, k=500, unit="passage", chunk_tokens=90, overlap_tokens=0,
+                      instruction="", max_tokens=0)  # fmt: skip
+
+
+def test_a_pair_that_is_not_on_offer_is_refused(handlers):
+    assert isinstance(handlers.with_pair("local", "sample", "twins"), WorkspaceSettings)
+    with pytest.raises(UnknownNameError):
+        handlers.with_pair("local", "sample", "nonsense")
+
+
+# -- two visitors --------------------------------------------------------------------------
+
+
+def test_what_one_visitor_has_is_nobody_elses(hosted, tmp_path):
+    handlers = Handlers(hosted.services())
+    anna, _ = handlers.arrive("")
+    bert, _ = handlers.arrive("")
+    assert anna != bert
+    handlers.upload(anna, "mine", [upload(tmp_path, "anna.txt")])[1].outcome()
+    token = last(handlers.compare(anna, "mine", "tide")).token
+    comparison_id = handlers.save(anna, token)[0]["comparison"]
+    assert "anna.txt" not in handlers.library_screen(bert, "mine").documents
+    assert "no longer in memory" in handlers.pane(bert, token, "x")
+    with pytest.raises(UnknownNameError):
+        handlers.save(bert, token)
+    with pytest.raises(UnknownNameError):
+        handlers.export(bert, token, "csv")
+    assert "not here" in handlers.open_saved(bert, "mine", comparison_id).columns
+
+
+def test_a_held_file_is_its_visitors_alone(hosted, tmp_path):
+    handlers = Handlers(hosted.services())
+    anna, _ = handlers.arrive("")
+    bert, _ = handlers.arrive("")
+    handlers.upload(anna, "mine", [upload(tmp_path, "l.txt", b"LOCKED")])[1].outcome()
+    (token,) = handlers.sessions.held(anna, "mine")
+    for attempt in (
+        lambda: handlers.password(bert, token, "x"),
+        lambda: handlers.forget_file(bert, token),
+    ):
+        with pytest.raises(UnknownNameError):
+            attempt()
+    assert handlers.sessions.held(anna, "mine")
+
+
+@pytest.mark.parametrize("visitor", ["", "nobody", "../etc", None, 7, ["visitor-1"], "x" * 500])
+def test_every_verb_checks_the_visitor(hosted, visitor):
+    handlers = Handlers(hosted.services())
+    handlers.arrive("")
+    for call in (
+        lambda: handlers.library_screen(visitor, "mine"),
+        lambda: handlers.create_library(visitor, "x"),
+        lambda: handlers.save(visitor, "t"),
+        lambda: handlers.export(visitor, "t", "csv"),
+        lambda: handlers.upload(visitor, "mine", []),
+        lambda: handlers.password(visitor, "t", "x"),
+        lambda: handlers.forget_file(visitor, "t"),
+        lambda: list(handlers.watch_index(visitor, "mine")),
+        lambda: handlers.embed(visitor, "mine"),
+        lambda: handlers.with_pair(visitor, "mine", "letters"),
+        lambda: handlers.change_settings(visitor, "mine", WorkspaceSettings()),
+        lambda: handlers.stop(visitor, "mine"),
+        lambda: handlers.remove(visitor, "mine", "d"),
+    ):
+        with pytest.raises(CoreError, match="session is not known"):
+            call()
+    assert "session is not known" in last(handlers.compare(visitor, "mine", "tide")).columns
+    assert "session is not known" in handlers.pane(visitor, "t", "p")
+
+
+def test_an_id_of_another_server_gets_a_new_one(hosted):
+    handlers = Handlers(hosted.services())
+    visitor, _ = handlers.arrive("visitor-of-yesterday")
+    assert visitor == "visitor-1"
+    assert handlers.arrive(visitor)[0] == visitor
