@@ -219,8 +219,6 @@ class _Related:
         )
 
     def _related(self, a: int, b: int) -> bool:
-        if a == b:
-            return True
         first, second = self._passages[a], self._passages[b]
         if first.doc_id == second.doc_id and first.start < second.end and second.start < first.end:
             return True

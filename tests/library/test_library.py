@@ -173,6 +173,18 @@ def test_a_removed_document_is_gone_at_once(tiny: Tiny) -> None:
     assert len(tiny.library.documents()) == 2
 
 
+def test_a_document_removed_while_others_are_indexed_is_gone_at_once(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "VIEW_AGE_FACTOR", 1e9)  # the last view serves on
+    tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
+    search(tiny, "zebras")
+    fruit = next(d for d in tiny.library.documents() if d.name == "fruit.txt")
+    with tiny.library._ingesting:
+        tiny.library.remove(fruit.doc_id)
+        assert all(fruit.doc_id not in p for p in search(tiny, "bananas").passage_ids)
+
+
 def test_removing_the_last_document_leaves_an_empty_library(tiny: Tiny) -> None:
     tiny.library.add_files([FRUIT], encoder_ids=tiny.ids)
     tiny.library.remove(tiny.library.documents()[0].doc_id)
@@ -187,6 +199,8 @@ def test_the_order_of_the_upload_changes_nothing(tmp_path: Path) -> None:
         with tiny.workspace:
             for file in order:
                 tiny.library.add_files([file], encoder_ids=tiny.ids)
+            ids = [passage.passage_id for passage in tiny.library.passages()]
+            assert ids == sorted(ids)
             results = search(tiny, "a thing with stripes", k=50)
             answers.append([answer.ranking for answer in results.answers.values()])
     assert answers[0] == answers[1]

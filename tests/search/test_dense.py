@@ -60,10 +60,11 @@ def test_equals_brute_force_with_duplicate_vectors_in_any_order(backend: Backend
 def test_equal_vectors_tie_wherever_they_stand(backend: Backend) -> None:
     # 1,003 copies: a blocked matrix product rounds the last rows differently
     embeddings = np.repeat(unit_rows(1, 576, seed=4), 1003, axis=0)
-    scores = DenseIndex([f"p{i:04d}" for i in range(1003)], embeddings, backend=backend).scores(
-        unit_rows(1, 576, seed=5)[0]
-    )
-    assert len(set(scores.tolist())) == 1
+    index = DenseIndex([f"p{i:04d}" for i in range(1003)], embeddings, backend=backend)
+    queries = unit_rows(40, 576, seed=5)
+    assert len(set(index.scores(queries[0]).tolist())) == 1
+    for ranking in index.search(queries, k=1003):  # also when many queries come at once
+        assert len({hit.score for hit in ranking.hits}) == 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -88,6 +88,24 @@ def test_a_damaged_database_costs_no_document_and_no_vector(
         assert len(store.damage()) == 1
 
 
+def test_an_old_log_is_not_played_into_the_rebuilt_database(tmp_path: Path) -> None:
+    doc_ids = fill(tmp_path / "w")
+    crashed = tmp_path / "crashed"
+    with Workspace.open(tmp_path / "w") as store:
+        for number in range(50):
+            store.put_fact(f"fact {number}", "x" * 500)
+        assert (tmp_path / "w" / "workspace.sqlite-wal").stat().st_size > 0
+        shutil.copytree(tmp_path / "w", crashed)  # as a power cut would leave it
+    truncate_to_nothing(crashed / "workspace.sqlite")
+    with Workspace.open(crashed) as store:
+        assert store.damage()
+        assert_documents_and_vectors_are_whole(store, doc_ids)
+    for suffix in ("-wal", "-shm"):
+        assert not (crashed / f"workspace.sqlite{suffix}").exists()
+    with Workspace.open(crashed) as store:
+        assert len(store.damage()) == 1
+
+
 def test_rows_that_can_still_be_read_are_saved(tmp_path: Path) -> None:
     doc_ids = fill(tmp_path / "w")
     path = tmp_path / "w" / "workspace.sqlite"
@@ -282,6 +300,19 @@ def test_a_full_disk_under_sqlite_leaves_the_tables(tmp_path: Path) -> None:
         store._connection.execute("PRAGMA max_page_count = 1000000")
         store.cache_result("big", bytes(1_000_000))
         assert store.cached_result("big") == bytes(1_000_000)
+
+
+def test_a_full_disk_at_the_start_leaves_the_lock_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, block: memoryview) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_bytes", full)
+        with pytest.raises(DiskFullError):
+            Workspace.open(tmp_path / "w")
+    Workspace.open(tmp_path / "w").close()
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
