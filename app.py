@@ -25,6 +25,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="bifocal-"))
 
 import core
 from core.encoders.pool import EncoderPool
+from core.encoders.registry import load_encoder
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError
 from core.settings import DEFAULT_PAIR, MEBIBYTE, ExtractionLimits
@@ -34,8 +35,9 @@ from demo.services import LibraryEntry, PageLimits, Services
 from demo.ui import build_app, launch_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from core.encoders.encoder import LoadedEncoder
     from core.encoders.spec import Pair
     from core.workbench import Workbench
 
@@ -64,10 +66,28 @@ def count_tokens(texts: Sequence[str]) -> Sequence[int]:
     return _counter()(texts)  # type: ignore[operator, no-any-return]  # cache() hides the type
 
 
-def make_shelves(options: AppOptions) -> Shelves:
+def encoder_loader(environment: Mapping[str, str]) -> Callable[..., LoadedEncoder]:
+    """Return what loads encoders: on a ZeroGPU Space they run in lent GPU calls."""
+    if environment.get("SPACES_ZERO_GPU", "").lower() not in {"1", "t", "true"}:
+        return load_encoder
+    # There and nowhere else, and before torch, whose CUDA it takes over.
+    import spaces  # type: ignore[import-untyped]
+
+    from core.encoders.zero_gpu import loader  # imports torch
+
+    return loader(spaces.GPU)
+
+
+def make_shelves(
+    options: AppOptions, *, load: Callable[..., LoadedEncoder] = load_encoder
+) -> Shelves:
     """Return the libraries and the encoders behind them."""
     pool = EncoderPool(
-        assets=ASSETS, device=options.device, offline=options.offline, threads=options.threads
+        assets=ASSETS,
+        device=options.device,
+        offline=options.offline,
+        threads=options.threads,
+        load=load,
     )
     return Shelves(
         data_folder(options),
@@ -139,7 +159,7 @@ def main(arguments: Sequence[str]) -> int:
         options = parse(arguments, os.environ)
         if options.offline:
             os.environ["HF_HUB_OFFLINE"] = "1"
-        shelves = make_shelves(options)
+        shelves = make_shelves(options, load=encoder_loader(os.environ))
     except CoreError as error:
         print(error, file=sys.stderr)
         return 1

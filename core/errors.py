@@ -1,37 +1,39 @@
 """Every error Bifocal raises on purpose. Each message says what happened and what the user can do.
 
-    CoreError
-    ├── UsageError (also ValueError)       the caller asked for something impossible
-    │   ├── InvalidDepthError              k below 1, or a depth outside what is offered
-    │   ├── InvalidSettingError            a setting or option with a value that cannot work
-    │   ├── InvalidQueryError              empty, or longer than the page accepts
-    │   └── UnknownNameError               a pair, encoder, document, comparison... nobody knows
-    ├── DocumentError                      one file could not be read; the batch goes on
-    │   ├── PdfReadError                   damaged, truncated, not a PDF at all
-    │   │   ├── EncryptedPdfError          needs a password
-    │   │   └── WrongPasswordError         the password given does not open it
-    │   ├── NoTextError                    nothing to read: scanned or blank pages only
-    │   ├── UnsupportedFileError           neither PDF nor plain text nor Markdown
-    │   └── LimitExceededError             too large, too many pages, too slow, too much memory
-    ├── EncoderError
-    │   ├── EncoderLoadError               weights, tokenizer or config missing or not as expected
-    │   │   ├── WeightsMismatchError       a hash, a tensor name or a shape differs
-    │   │   └── AttentionProbeError        attention does not go the way the spec says
-    │   ├── EncoderTooLargeError           does not fit this machine's memory
-    │   ├── EncoderUnavailableError        not on this machine and cannot be fetched now
-    │   └── EncodingError                  the encoder failed on a text half-way
-    ├── StoreError
-    │   ├── WorkspaceNotFoundError
-    │   ├── WorkspaceLockedError           another process has it open
-    │   ├── WorkspaceVersionError          written by a newer Bifocal
-    │   ├── WorkspaceDamagedError          a file's hash or length is wrong
-    │   └── DiskFullError
-    ├── SearchError
-    │   ├── IndexMismatchError             vectors and passages do not belong together
-    │   └── EmptyLibraryError              nothing has been indexed yet
-    ├── DatasetError                       a BEIR or TREC file is not in its layout
-    ├── LaboratoryError                    an experiment does not fit the text it was given
-    └── StoppedError                       the user pressed Stop; what was finished is kept
+CoreError
+├── UsageError (also ValueError)       the caller asked for something impossible
+│   ├── InvalidDepthError              k below 1, or a depth outside what is offered
+│   ├── InvalidSettingError            a setting or option with a value that cannot work
+│   ├── InvalidQueryError              empty, or longer than the page accepts
+│   └── UnknownNameError               a pair, encoder, document, comparison... nobody knows
+├── DocumentError                      one file could not be read; the batch goes on
+│   ├── PdfReadError                   damaged, truncated, not a PDF at all
+│   │   ├── EncryptedPdfError          needs a password
+│   │   └── WrongPasswordError         the password given does not open it
+│   ├── NoTextError                    nothing to read: scanned or blank pages only
+│   ├── UnsupportedFileError           neither PDF nor plain text nor Markdown
+│   └── LimitExceededError             too large, too many pages, too slow, too much memory
+├── EncoderError
+│   ├── EncoderLoadError               weights, tokenizer or config missing or not as expected
+│   │   ├── WeightsMismatchError       a hash, a tensor name or a shape differs
+│   │   └── AttentionProbeError        attention does not go the way the spec says
+│   ├── EncoderTooLargeError           does not fit this machine's memory
+│   ├── EncoderUnavailableError        not on this machine and cannot be fetched now
+│   ├── EncodingError                  the encoder failed on a text half-way
+│   └── GpuQuotaError                  no GPU time is left on a shared host
+├── StoreError
+│   ├── WorkspaceNotFoundError
+│   ├── WorkspaceLockedError           another process has it open
+│   ├── WorkspaceVersionError          written by a newer Bifocal
+│   ├── WorkspaceDamagedError          a file's hash or length is wrong
+│   └── DiskFullError
+├── SearchError
+│   ├── IndexMismatchError             vectors and passages do not belong together
+│   └── EmptyLibraryError              nothing has been indexed yet
+├── DatasetError                       a BEIR or TREC file is not in its layout
+├── LaboratoryError                    an experiment does not fit the text it was given
+├── AllowanceExceededError             a visitor of a shared server used up their share
+└── StoppedError                       the user pressed Stop; what was finished is kept
 """
 
 from __future__ import annotations
@@ -117,6 +119,10 @@ class EncodingError(EncoderError):
     """The encoder failed on a text half-way."""
 
 
+class GpuQuotaError(EncoderError):
+    """A shared host has no GPU time left for this visitor now."""
+
+
 class StoreError(CoreError):
     """Something about a workspace on disk."""
 
@@ -159,6 +165,10 @@ class DatasetError(CoreError):
 
 class LaboratoryError(CoreError):
     """An experiment does not fit the text it was given."""
+
+
+class AllowanceExceededError(CoreError):
+    """A visitor of a shared server has had what is allowed for now: queries, documents, bytes."""
 
 
 class StoppedError(CoreError):

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.errors import (
@@ -20,7 +21,7 @@ from core.errors import (
     StoreError,
     UnknownNameError,
 )
-from core.library import WorkspaceRoot
+from core.library import Allowance, VisitorLimits, WorkspaceRoot
 from core.sample import SAMPLE_FOLDER, seed_sample
 from core.store import Workspace, remove_tree
 from core.workbench import Workbench
@@ -200,6 +201,7 @@ class Shelves:
         limits: What reading one file may cost.
         hosted: Many visitors, kept apart.
         keep_hours: How long an unused visitor is kept when hosted.
+        visitor_limits: What one visitor may use when hosted.
     """
 
     def __init__(
@@ -212,8 +214,10 @@ class Shelves:
         limits: ExtractionLimits | None = None,
         hosted: bool = False,
         keep_hours: int = 24,
+        visitor_limits: VisitorLimits | None = None,
     ) -> None:
         self.pool = pool
+        self._visitor_limits = visitor_limits or VisitorLimits()
         self._count_tokens = count_tokens
         self._assets = assets
         self._limits = limits
@@ -291,10 +295,12 @@ class Shelves:
     # -- inside ----------------------------------------------------------------------------
 
     def _visitor_shelf(self, workspace: Workspace) -> Shelf:
+        folder = workspace.folder.parent / "libraries"
+        allowance = Allowance(self._visitor_limits, kept_bytes=partial(_own_bytes, folder))
         return Shelf(
-            workspace.folder.parent / "libraries",
-            make=self._make,
-            make_sample=self._make_sample,
+            folder,
+            make=partial(self._make, allowance=allowance),
+            make_sample=partial(self._make_sample, allowance=allowance),
             most=LIBRARIES_EACH_HOSTED,
             template=self._sample_template(),
         )
@@ -310,16 +316,40 @@ class Shelves:
                 done.touch()
         return self._template
 
-    def _make(self, workspace: Workspace) -> Workbench:
+    def _make(self, workspace: Workspace, *, allowance: Allowance | None = None) -> Workbench:
         return Workbench(
-            workspace, pool=self.pool, count_tokens=self._count_tokens, limits=self._limits
+            workspace,
+            pool=self.pool,
+            count_tokens=self._count_tokens,
+            limits=self._limits,
+            allowance=allowance,
         )
 
-    def _make_sample(self, workspace: Workspace) -> Workbench:
+    def _make_sample(
+        self, workspace: Workspace, *, allowance: Allowance | None = None
+    ) -> Workbench:
         folder = self._assets / SAMPLE_FOLDER
-        bench = Workbench(workspace, pool=self.pool, count_tokens=self._count_tokens, sample=folder)
+        bench = Workbench(
+            workspace,
+            pool=self.pool,
+            count_tokens=self._count_tokens,
+            sample=folder,
+            allowance=allowance,
+        )
         seed_sample(bench, folder)
         return bench
+
+
+def _own_bytes(folder: Path) -> int:
+    """Return what a visitor's libraries take on the disk, the sample library left out."""
+    total = 0
+    for path in folder.rglob("*"):
+        if SAMPLE_ID not in path.relative_to(folder).parts[:1]:
+            try:
+                total += path.stat().st_size if path.is_file() else 0
+            except OSError:
+                continue  # removed meanwhile
+    return total
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from core.encoders.protocol import Encoder
     from core.encoders.spec import EncoderSpec
     from core.laboratory.arms import Bench
-    from core.library import SearchView, SourceFile
+    from core.library import Allowance, SearchView, SourceFile
     from core.monitor import Monitor
     from core.records import (
         Document,
@@ -124,6 +124,7 @@ class Workbench:
         count_tokens: The neutral counter for passage budgets.
         limits: What reading one file may cost.
         sample: Folder of the sample library when this is it; its queries become the examples.
+        allowance: What its visitor may use on a shared server; None: as much as they like.
     """
 
     def __init__(
@@ -134,7 +135,9 @@ class Workbench:
         count_tokens: CountTokens,
         limits: ExtractionLimits | None = None,
         sample: Path | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
+        self._allowance = allowance
         self.workspace = workspace
         self.pool = pool
         self.library = Library(
@@ -157,9 +160,12 @@ class Workbench:
         """Read, chunk and embed files with both arms; bad files are skipped with the reason.
 
         Raises:
+            AllowanceExceededError: On a shared server, when it would be too much for one visitor.
             DiskFullError: What was indexed before stays.
             EncoderError: After the other arm has finished; the documents stay.
         """
+        if self._allowance is not None:
+            self._allowance.require_room(files, held=len(self.documents()))
         return self.library.add_files(files, encoder_ids=self._arm_ids(), monitor=monitor)
 
     def embed_missing(self, *, monitor: Monitor | None = None) -> IngestionReport:
@@ -193,14 +199,18 @@ class Workbench:
 
     def arms(self) -> tuple[ArmStatus, ...]:
         """Return the state of both encoders without loading anything."""
-        texts = [passage.text for passage in self.library.passages()]
+        passages = len(self.library.passages())
         found = []
         for spec in self._arm_specs():
             state, problem = self.pool.state(spec.encoder_id)
-            embedded = 0
+            fact = fingerprint_fact(spec.encoder_id, self.token_limit())
+            fingerprint = self.workspace.fact(fact)
             if state is LoadState.READY:
-                fingerprint = self._encoder(spec.encoder_id).passage_fingerprint
-                embedded = len(texts) - len(self.workspace.missing(fingerprint, texts))
+                proved = self._encoder(spec.encoder_id).passage_fingerprint
+                if proved != fingerprint:
+                    fingerprint = proved
+                    self.workspace.put_fact(fact, proved)
+            embedded = self.library.embedded_count(fingerprint) if fingerprint else 0
             found.append(
                 ArmStatus(
                     system_id=spec.encoder_id,
@@ -209,7 +219,7 @@ class Workbench:
                     state=state.value,
                     problem=problem,
                     passages_embedded=embedded,
-                    passages=len(texts),
+                    passages=passages,
                 )
             )
         return tuple(found)
@@ -255,7 +265,10 @@ class Workbench:
             InvalidQueryError: Empty or over `MAX_QUERY_CHARS`.
             InvalidDepthError: If k is outside what is offered.
             EmptyLibraryError: Nothing has been indexed.
+            AllowanceExceededError: On a shared server, when one visitor asks too much.
         """
+        if self._allowance is not None:
+            self._allowance.take_query()
         settings = self.settings
         depth = settings.k if k is None else k
         if not K_RANGE[0] <= depth <= K_RANGE[1]:
@@ -516,6 +529,11 @@ class Workbench:
             encoder.spec.encoder_id: encoder.received([text], kind=kind)[0]
             for encoder in self._working_encoders()
         }
+
+
+def fingerprint_fact(encoder_id: str, max_tokens: int) -> str:
+    """Name of the workspace fact that tells an arm's passage fingerprint before it is loaded."""
+    return f"fingerprint:{encoder_id}:{max_tokens}"
 
 
 def _query_id(text: str) -> str:

@@ -16,25 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import (
-    BertConfig,
-    BertModel,
-    GPT2Config,
-    GPT2Model,
-    LlamaConfig,
-    LlamaModel,
-    Qwen2Config,
-    Qwen2Model,
-    Qwen3Config,
-    Qwen3Model,
-    RobertaConfig,
-    RobertaModel,
-    XLMRobertaConfig,
-    XLMRobertaModel,
-)
 
 from core.encoders.attention import attention_bias, probe_attention, stock_arguments
-from core.encoders.lean import LeanDecoder, lean_fits
+from core.encoders.lean import LeanDecoder, lean_fits, plain_angles, plain_llama
 from core.encoders.names import DECODER_ARCHITECTURES, CheckpointLayout, find_layout
 from core.encoders.pooling import FINAL_LAYER
 from core.encoders.spec import Attention
@@ -46,14 +30,14 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-STOCK_CLASSES: dict[str, tuple[Any, Any]] = {
-    "llama": (LlamaConfig, LlamaModel),
-    "qwen2": (Qwen2Config, Qwen2Model),
-    "qwen3": (Qwen3Config, Qwen3Model),
-    "gpt2": (GPT2Config, GPT2Model),
-    "bert": (BertConfig, BertModel),
-    "roberta": (RobertaConfig, RobertaModel),
-    "xlm-roberta": (XLMRobertaConfig, XLMRobertaModel),
+STOCK_CLASSES: dict[str, tuple[str, str]] = {
+    "llama": ("LlamaConfig", "LlamaModel"),
+    "qwen2": ("Qwen2Config", "Qwen2Model"),
+    "qwen3": ("Qwen3Config", "Qwen3Model"),
+    "gpt2": ("GPT2Config", "GPT2Model"),
+    "bert": ("BertConfig", "BertModel"),
+    "roberta": ("RobertaConfig", "RobertaModel"),
+    "xlm-roberta": ("XLMRobertaConfig", "XLMRobertaModel"),
 }
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -129,8 +113,39 @@ class Backbone:
             and self.dtype == torch.float32
             and lean_fits(architecture, config)
         ):
-            self._lean = LeanDecoder(module)
+            self._lean = LeanDecoder.from_module(module)
             self._module = None
+
+    @classmethod
+    def of_llama(
+        cls, fields: Mapping[str, Any], tensors: dict[str, torch.Tensor], *, source: str
+    ) -> Backbone | None:
+        """Return a lean backbone on the CPU without any stock class, or None where that cannot be.
+
+        Args:
+            fields: Config fields; they must leave nothing to defaults (`plain_llama`).
+            tensors: By stock name, float32. Emptied.
+            source: Folder or id, for messages.
+
+        Raises:
+            WeightsMismatchError: If names or shapes differ.
+        """
+        plain = plain_llama(fields)
+        if plain is None or any(tensor.dtype != torch.float32 for tensor in tensors.values()):
+            return None
+        shape, theta = plain
+        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        _require_same(shape.llama_tensors, found, source)
+        made = cls.__new__(cls)
+        made.architecture, made.device, made.dtype = "llama", "cpu", torch.float32
+        made.hidden_size, made.depth = shape.hidden, shape.depth
+        made.vocabulary, made.max_positions = shape.vocabulary, shape.positions
+        made.parameters = sum(tensor.numel() for tensor in tensors.values())
+        made.tensors = len(tensors)
+        made._lock = threading.Lock()
+        made._module = None
+        made._lean = LeanDecoder(shape, tensors, plain_angles(shape.head_dim, theta))
+        return made
 
     @property
     def is_lean(self) -> bool:
@@ -363,7 +378,11 @@ def build_backbone(
         EncoderLoadError: If the config is refused or asks for anything but full attention.
         WeightsMismatchError: If names or shapes differ.
     """
-    config_class, model_class = STOCK_CLASSES[architecture]
+    if architecture == "llama" and lean and device == "cpu":
+        backbone = Backbone.of_llama(fields, tensors, source=source)
+        if backbone is not None:
+            return backbone
+    config_class, model_class = stock_classes(architecture)
     try:
         config = config_class(**fields)
     except (TypeError, ValueError, KeyError) as exc:
@@ -385,6 +404,14 @@ def build_backbone(
     module.to(device)
     module.eval().requires_grad_(requires_grad=False)
     return Backbone(module, architecture, device=device, lean=lean)
+
+
+def stock_classes(architecture: str) -> tuple[Any, Any]:
+    """Return the stock config and model class of an architecture."""
+    import transformers  # seconds to import, and the bundled pair on a CPU needs none of it
+
+    config_name, model_name = STOCK_CLASSES[architecture]
+    return getattr(transformers, config_name), getattr(transformers, model_name)
 
 
 def _require_same(

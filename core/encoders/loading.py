@@ -47,9 +47,13 @@ def load(
     adapter: Path | None = None,
     cache_dir: Path | None = None,
     offline: bool = False,
+    lean: bool = True,
     monitor: Monitor | None = None,
 ) -> LoadedEncoder:
-    """Load an encoder; see `core.encoders.registry.load_encoder`."""
+    """Load an encoder; see `core.encoders.registry.load_encoder`.
+
+    ``lean=False`` keeps a checkpoint's network whole, so that it can be moved later.
+    """
     chosen = options or EncoderOptions()
     chosen = replace(
         chosen,
@@ -68,7 +72,7 @@ def load(
         folder = fetch_checkpoint(
             spec, cache_dir=cache_dir, offline=offline, device=where, monitor=monitor
         )
-    return load_folder(spec, folder, device=where, options=chosen, adapter=adapter)
+    return load_folder(spec, folder, device=where, options=chosen, adapter=adapter, lean=lean)
 
 
 def load_folder(
@@ -168,11 +172,9 @@ def _load_bundled(
     dtype = compute_dtype(device)
     for name in list(tensors):
         tensors[name] = tensors[name].to(dtype)
-    backbone = build_backbone(
-        "llama", arm.config.to_dict(), tensors, source=str(folder), device=device
-    )
+    backbone = build_backbone("llama", arm.fields, tensors, source=str(folder), device=device)
     backbone.probe(spec.attention, name=spec.label)
-    end = arm.config.eos_token_id
+    end = arm.fields.get("eos_token_id")
     return LoadedEncoder(
         spec,
         backbone=backbone,
@@ -182,7 +184,7 @@ def _load_bundled(
             end_token=spec.appends_end_token,
             empty_token=end if isinstance(end, int) else 0,
         ),
-        weights_digest=f"{arm.revision}:{spec.family.value}",
+        weights_digest=arm.digest,
         options=options,
     )
 

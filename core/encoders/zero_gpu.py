@@ -1,0 +1,429 @@
+"""Encoders on a ZeroGPU Space, where a GPU is lent to one function call at a time.
+
+The server process keeps the weights in main memory and never touches CUDA. Everything that runs the
+network is one call of `run_task`, which the ``spaces`` package runs in a worker process that has a
+GPU. A worker forked after an encoder was loaded inherits its weights; a worker that lacks it reads
+them from disk. Either way they move to the GPU once and stay there as long as the worker does. What
+crosses the border is a frozen `GpuTask` on the way in and NumPy arrays on the way out.
+
+Small encoders stay on the CPU: they need no GPU, and a visitor's daily quota is minutes.
+
+Only `app.py` imports this, and only on such a Space, after ``spaces`` (which must come before torch).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from typing_extensions import override
+
+from core import errors
+from core.encoders import loading
+from core.encoders.encoder import EncoderOptions, LoadedEncoder
+from core.errors import CoreError, EncodingError, GpuQuotaError
+from core.monitor import Progress, SilentMonitor, raise_if_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from core.encoders.protocol import TokenTrace
+    from core.encoders.spec import Attention, EncoderSpec, TextKind
+    from core.monitor import Monitor
+
+GPU_DEVICE = "cuda:0"
+SMALL_PARAMETERS = 200_000_000
+CALL_SECONDS = 40.0  # aimed at per call: under the host's default of 60, and Stop is heeded between
+LEAST_SECONDS = 10
+# Deliberately low figures: too short an estimate ends the call half-way, too long a one only asks
+# for a little more of the quota than is used.
+_START_SECONDS = 6.0
+_BYTES_PER_SECOND = 2e9  # main memory to GPU
+_OPERATIONS_PER_SECOND = 2e13  # a tenth of what such a GPU reaches in bfloat16
+_SECONDS_PER_TEXT = 0.002
+_BYTES_PER_PARAMETER = 4  # float32 in main memory
+_GPU_ENCODERS_KEPT = 2
+_TAG = re.compile(r"<[^>]*>")
+_QUOTA_WORDS = ("quota", "credits", "gpu limit", "illegal duration", "runs limit")
+_BUSY_WORDS = ("no gpu", "queue timeout", "client error")
+_ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GpuTask:
+    """One piece of work for a GPU: everything a worker needs, and nothing that cannot be pickled.
+
+    Attributes:
+        spec: Which encoder.
+        assets: Bifocal's assets folder.
+        cache_dir: Where hub checkpoints are kept; None for huggingface_hub's own rule.
+        device: Where the worker runs it.
+        options: What the user changed about the encoder.
+        verb: Name of a `LoadedEncoder` method.
+        arguments: Its keyword arguments.
+        tokens: How many go through the network.
+        texts: How many texts they belong to.
+    """
+
+    spec: EncoderSpec
+    assets: Path
+    cache_dir: Path | None
+    device: str
+    options: EncoderOptions
+    verb: str
+    arguments: dict[str, Any]
+    tokens: int
+    texts: int
+
+    @property
+    def seconds(self) -> int:
+        """How long to ask the GPU for."""
+        return estimate_seconds(self.spec, tokens=self.tokens, texts=self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFailure:
+    """An error of ours on its way back: ``spaces`` itself passes on no more than its class name."""
+
+    kind: str
+    message: str
+
+    def to_error(self) -> CoreError:
+        """Return it as it was raised."""
+        kind = getattr(errors, self.kind, CoreError)
+        return kind(self.message) if issubclass(kind, CoreError) else CoreError(self.message)
+
+
+GpuResult = Any  # NDArray, tuple of TokenTrace, or GpuFailure
+
+# What this process has in main memory (inherited by workers forked from it), and what it has on a
+# GPU (workers only). Encoders, never anything of a visitor's.
+_in_memory: weakref.WeakValueDictionary[EncoderSpec, LoadedEncoder] = weakref.WeakValueDictionary()
+_on_gpu: OrderedDict[tuple[EncoderSpec, str], LoadedEncoder] = OrderedDict()
+
+
+def estimate_seconds(spec: EncoderSpec, *, tokens: int, texts: int = 1) -> int:
+    """Return how many seconds of GPU to ask for: start, weights, then two operations a weight."""
+    weights = spec.parameters * _BYTES_PER_PARAMETER / _BYTES_PER_SECOND
+    work = 2.0 * spec.parameters * tokens / _OPERATIONS_PER_SECOND
+    return max(
+        LEAST_SECONDS, math.ceil(_START_SECONDS + weights + work + texts * _SECONDS_PER_TEXT)
+    )
+
+
+def run_task(task: GpuTask) -> GpuResult:
+    """Do one task with the GPU at hand. In a worker process; decorated by `loader`."""
+    try:
+        encoder = _moved(task).with_options(task.options)
+        return getattr(encoder, task.verb)(**task.arguments)
+    except CoreError as error:
+        return GpuFailure(type(error).__name__, str(error))
+
+
+def loader(
+    gpu: Callable[..., Callable[[Callable[[GpuTask], GpuResult]], Callable[[GpuTask], GpuResult]]],
+    *,
+    device: str = GPU_DEVICE,
+    small_parameters: int = SMALL_PARAMETERS,
+) -> Callable[..., LoadedEncoder]:
+    """Return what an `EncoderPool` loads with on a ZeroGPU Space.
+
+    Call it before the page is launched: the host looks for decorated functions then.
+
+    Args:
+        gpu: ``spaces.GPU``. Without a ZeroGPU host around it, it changes nothing.
+        device: Where workers run; another one in tests.
+        small_parameters: Encoders with fewer weights stay on the CPU.
+    """
+    call = gpu(duration=_seconds)(run_task)
+
+    def load(
+        spec: EncoderSpec,
+        *,
+        assets: Path,
+        device: str = GPU_DEVICE,  # noqa: ARG001  the pool's; here the worker's is what counts
+        cache_dir: Path | None = None,
+        offline: bool = False,
+        monitor: Monitor | None = None,
+    ) -> LoadedEncoder:
+        small = spec.parameters < small_parameters
+        inner = loading.load(
+            spec,
+            assets=assets,
+            device="cpu",  # torch claims to have CUDA on such a host, in this process it has not
+            cache_dir=cache_dir,
+            offline=offline,
+            lean=small,
+            monitor=monitor,
+        )
+        if small:
+            return inner
+        _in_memory[spec] = inner
+        return ZeroGpuEncoder(
+            inner, call=call, assets=assets, cache_dir=cache_dir, gpu_device=worker_device
+        )
+
+    worker_device = device
+    return load
+
+
+class ZeroGpuEncoder(LoadedEncoder):
+    """An encoder whose network runs in GPU calls; everything else happens in this process.
+
+    Args:
+        inner: The same on the CPU, its network whole.
+        call: `run_task`, decorated.
+        assets: Bifocal's assets folder.
+        cache_dir: Where hub checkpoints are kept.
+        gpu_device: Where workers run it.
+        options: What the user changed; None keeps what ``inner`` has.
+    """
+
+    def __init__(
+        self,
+        inner: LoadedEncoder,
+        *,
+        call: Callable[[GpuTask], GpuResult],
+        assets: Path,
+        cache_dir: Path | None,
+        gpu_device: str,
+        options: EncoderOptions | None = None,
+    ) -> None:
+        super().__init__(
+            inner._spec,
+            backbone=inner._backbone,
+            readout=inner._readout,
+            tokenizer=inner._tokenizer,
+            weights_digest=inner._weights_digest,
+            options=options or inner.options,
+        )
+        self._inner = inner  # keeps it in `_in_memory`
+        self._call = call
+        self._assets = assets
+        self._cache_dir = cache_dir
+        self._gpu_device = gpu_device
+
+    @property
+    @override
+    def device(self) -> str:
+        """Where the network runs."""
+        return self._gpu_device
+
+    @override
+    def with_options(self, options: EncoderOptions) -> ZeroGpuEncoder:
+        """Return an encoder with other options that shares the weights."""
+        return ZeroGpuEncoder(
+            self._inner,
+            call=self._call,
+            assets=self._assets,
+            cache_dir=self._cache_dir,
+            gpu_device=self._gpu_device,
+            options=options,
+        )
+
+    @override
+    def raw_embeddings(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        monitor: Monitor | None = None,
+    ) -> NDArray[np.float32]:
+        """Pooled and projected states, ``(n, readout dimension)``; one GPU call after another."""
+        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
+
+        def keep(start: int, end: int, found: NDArray[np.float32]) -> None:
+            raw[start:end] = found
+
+        self._in_parts(texts, kind, "raw_embeddings", {}, keep, monitor)
+        return raw
+
+    @override
+    def trace(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        attention: Attention | None = None,
+    ) -> tuple[TokenTrace, ...]:
+        """Follow texts token by token."""
+        traces: dict[int, tuple[TokenTrace, ...]] = {}
+
+        def keep(start: int, _end: int, found: tuple[TokenTrace, ...]) -> None:
+            traces[start] = found
+
+        self._in_parts(texts, kind, "trace", {"attention": attention}, keep, None)
+        return tuple(trace for start in sorted(traces) for trace in traces[start])
+
+    @override
+    def encode_spans(
+        self, text: str, spans: Sequence[tuple[int, int]], *, monitor: Monitor | None = None
+    ) -> NDArray[np.float32]:
+        """Embed character ranges of one text in its light, in one GPU call."""
+        raise_if_stopped(monitor or SilentMonitor())
+        tokens = len(text)  # a window may be read twice; characters are enough for all
+        found: NDArray[np.float32] = self._ask(
+            "encode_spans", {"text": text, "spans": list(spans)}, tokens=tokens, texts=len(spans)
+        )
+        return found
+
+    @override
+    def _digest(self, prompts: list[str]) -> str:
+        own = super()._digest(prompts)
+        there, here = loading.compute_dtype(self._gpu_device), self._backbone.dtype
+        if there == here:
+            return own
+        return hashlib.sha256(f"{own}:{there}".encode()).hexdigest()
+
+    def _in_parts(
+        self,
+        texts: Sequence[str],
+        kind: TextKind,
+        verb: str,
+        arguments: dict[str, Any],
+        keep: Callable[[int, int, Any], None],
+        monitor: Monitor | None,
+    ) -> None:
+        """Call the GPU for a part of the texts at a time; a part that is cut short is halved."""
+        watcher = monitor or SilentMonitor()
+        lengths = [len(text.ids) for text in self._tokenise(texts, kind)]
+        waiting = parts(self._spec, lengths)
+        done = 0
+        while waiting:
+            raise_if_stopped(watcher)
+            start, end = waiting.pop(0)
+            try:
+                found = self._ask(
+                    verb,
+                    {"texts": list(texts[start:end]), "kind": kind, **arguments},
+                    tokens=sum(lengths[start:end]),
+                    texts=end - start,
+                )
+            except GpuAbortedError:
+                if end - start == 1:
+                    raise
+                middle = (start + end) // 2
+                waiting[:0] = [(start, middle), (middle, end)]
+                continue
+            keep(start, end, found)
+            done += end - start
+            watcher.report(Progress(f"embedding ({self._spec.label})", done, len(texts)))
+
+    def _ask(self, verb: str, arguments: dict[str, Any], *, tokens: int, texts: int) -> Any:  # noqa: ANN401  what the verb returns
+        task = GpuTask(
+            spec=self._spec,
+            assets=self._assets,
+            cache_dir=self._cache_dir,
+            device=self._gpu_device,
+            options=self._options,
+            verb=verb,
+            arguments=arguments,
+            tokens=tokens,
+            texts=texts,
+        )
+        try:
+            found = self._call(task)
+        except CoreError:
+            raise
+        except Exception as exc:
+            # The host reports with the page toolkit's own error class, which core does not know.
+            raise host_error(exc, self._spec.label) from exc
+        if isinstance(found, GpuFailure):
+            raise found.to_error()
+        return found
+
+
+class GpuAbortedError(EncodingError):
+    """The host ended a call before it was done, most likely because its time was over."""
+
+
+def parts(spec: EncoderSpec, lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Cut texts into runs whose estimate stays below `CALL_SECONDS`, at least one text each.
+
+    Args:
+        spec: The encoder.
+        lengths: Tokens of each text, in order.
+
+    Returns:
+        Half-open ranges that cover all texts in order.
+    """
+    found: list[tuple[int, int]] = []
+    start = tokens = 0
+    for position, length in enumerate(lengths):
+        count = position - start
+        if count and (
+            estimate_seconds(spec, tokens=tokens + length, texts=count + 1) > CALL_SECONDS
+        ):
+            found.append((start, position))
+            start, tokens = position, 0
+        tokens += length
+    if lengths:
+        found.append((start, len(lengths)))
+    return found
+
+
+def host_error(error: Exception, label: str) -> CoreError:
+    """Return what a visitor reads when the host refuses or ends a GPU call."""
+    title = str(getattr(error, "title", ""))
+    said = _TAG.sub("", str(getattr(error, "message", "") or error)).strip()
+    both = f"{title} {said}".lower()
+    if any(word in both for word in _QUOTA_WORDS):
+        return GpuQuotaError(
+            f"No GPU time is left for you here right now. The host says: {said.rstrip('.')}. What "
+            "was embedded is kept. Try again later, sign in to Hugging Face for a larger quota, "
+            "choose the bundled pair, which needs no GPU, or run Bifocal on your own machine."
+        )
+    if any(word in both for word in _BUSY_WORDS):
+        return GpuQuotaError(
+            f"No GPU is free right now. The host says: {said.rstrip('.')}. What was embedded is "
+            "kept; try again in a few minutes, or choose the bundled pair, which needs no GPU."
+        )
+    if _ABORTED in both:
+        return GpuAbortedError(
+            f"The host ended a GPU call of {label} before it was done. What was embedded is kept; "
+            "start again to go on from there."
+        )
+    return EncodingError(
+        f"{label} failed on the GPU ({title or type(error).__name__}: {said}). Try again; if it "
+        "happens again, choose another pair and report it."
+    )
+
+
+def _seconds(task: GpuTask) -> int:
+    """The decorator's ``duration``: called with what the function is called with."""
+    return task.seconds
+
+
+def _moved(task: GpuTask) -> LoadedEncoder:
+    """Return a task's encoder where this process runs it, moved there the first time only."""
+    key = (task.spec, task.device)
+    if key in _on_gpu:
+        _on_gpu.move_to_end(key)
+        return _on_gpu[key]
+    held = _in_memory.get(task.spec)
+    if held is None:  # loaded by the server after this worker had begun
+        encoder = loading.load(
+            task.spec,
+            assets=task.assets,
+            device=task.device,
+            cache_dir=task.cache_dir,
+            offline=True,
+            lean=False,
+        )
+    elif held.device == task.device:
+        encoder = held
+    else:
+        encoder = held.moved(task.device, loading.compute_dtype(task.device))
+    _on_gpu[key] = encoder
+    while len(_on_gpu) > _GPU_ENCODERS_KEPT:
+        _on_gpu.popitem(last=False)
+    return encoder

@@ -1,0 +1,112 @@
+"""What one visitor of a shared server may use: queries a minute, documents, bytes."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.errors import AllowanceExceededError
+from core.settings import MEBIBYTE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from core.library.files import SourceFile
+
+_MINUTE_SECONDS = 60.0
+_ELSEWHERE = "or run Bifocal on your own machine, where nothing is limited."
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorLimits:
+    """What one visitor may use.
+
+    Attributes:
+        queries_per_minute: Comparisons in any 60 seconds.
+        documents: Most in one library.
+        bytes_each: Most that all libraries of a visitor may take on the disk.
+    """
+
+    queries_per_minute: int = 30
+    documents: int = 100
+    bytes_each: int = 1024 * MEBIBYTE
+
+
+class Allowance:
+    """One visitor's share, over all their libraries. Safe to use from several threads.
+
+    Args:
+        limits: What is allowed.
+        kept_bytes: How much the visitor keeps now.
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        limits: VisitorLimits,
+        *,
+        kept_bytes: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits = limits
+        self._kept_bytes = kept_bytes
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked: deque[float] = deque()
+
+    def take_query(self) -> None:
+        """Count one query.
+
+        Raises:
+            AllowanceExceededError: Too many within a minute; the message says how long to wait.
+        """
+        most = self._limits.queries_per_minute
+        with self._lock:
+            now = self._clock()
+            while self._asked and self._asked[0] <= now - _MINUTE_SECONDS:
+                self._asked.popleft()
+            if len(self._asked) >= most:
+                wait = max(1, math.ceil(self._asked[0] + _MINUTE_SECONDS - now))
+                msg = (
+                    f"This server answers {most} queries a minute for each visitor. Wait "
+                    f"{wait} s and ask again, {_ELSEWHERE}"
+                )
+                raise AllowanceExceededError(msg)
+            self._asked.append(now)
+
+    def require_room(self, files: Sequence[SourceFile], *, held: int) -> None:
+        """Refuse files that would go over what a visitor may keep, before any is read.
+
+        Args:
+            files: What is about to be added.
+            held: How many documents the library holds.
+
+        Raises:
+            AllowanceExceededError: Too many documents, or too many bytes.
+        """
+        most = self._limits.documents
+        if held + len(files) > most:
+            msg = (
+                f"A library on this server holds up to {most} documents; this one has {held} and "
+                f"you added {len(files)}. Remove some or add fewer, {_ELSEWHERE}"
+            )
+            raise AllowanceExceededError(msg)
+        if self._kept_bytes() + sum(_size(file) for file in files) > self._limits.bytes_each:
+            msg = (
+                f"Each visitor may keep {self._limits.bytes_each / MEBIBYTE:,.0f} MiB on this "
+                f"server. Remove documents first, {_ELSEWHERE}"
+            )
+            raise AllowanceExceededError(msg)
+
+
+def _size(file: SourceFile) -> int:
+    if file.data is not None:
+        return len(file.data)
+    try:
+        return file.path.stat().st_size if file.path is not None else 0
+    except OSError:
+        return 0  # reading it will say what is wrong
