@@ -31,6 +31,7 @@ from core.laboratory.arms import (
     readable,
     trace,
 )
+from core.laboratory.words import ordinal
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
 
@@ -46,6 +47,11 @@ class Mode(StrEnum):
     REVERSED = "reversed sentences"
 
 
+_ADVERBS = {
+    Mode.FULL: "in both directions",
+    Mode.CAUSAL: "forward only",
+    Mode.BACKWARD: "backward only",
+}
 OWN_MODES = (Mode.BACKWARD, Mode.REVERSED)  # Bifocal's own; the paper has no such row
 _ATTENTION = {
     Mode.FULL: Attention.BIDIRECTIONAL,
@@ -125,6 +131,7 @@ class AttentionSwitch:
     b: ArmSwitch
     notes: tuple[str, ...]
     stopped: bool
+    summary: tuple[str, ...] = ()
 
 
 def switch_attention(
@@ -198,7 +205,32 @@ def switch_attention(
             "on, not how an encoder trained with that mask would do.",
         ),
         stopped=stopped,
+        summary=tuple(
+            sentence
+            for arm, outcomes in zip(bench.arms, done, strict=True)
+            for sentence in _words(arm, outcomes, len(rows))
+        ),
     )
+
+
+def _words(arm: Arm, outcomes: Sequence[ModeOutcome], count: int) -> list[str]:
+    """Say what taking the usual direction away does to an arm; nothing where it was not run."""
+    native = next((outcome for outcome in outcomes if outcome.is_native), None)
+    if native is None:
+        return []
+    wanted = Mode.CAUSAL if native.mode is Mode.FULL else Mode.FULL
+    other = next((outcome for outcome in outcomes if outcome.mode is wanted), None)
+    if other is None:
+        return []
+    return [
+        f"{arm.label} reads {_ADVERBS[native.mode]}; made to read {_ADVERBS[wanted]}, it ranks the "
+        f"passage {ordinal(other.rank)} of {count} instead of {ordinal(native.rank)}, and its "
+        f"embedding keeps a cosine of {other.cosine:.2f} with the usual one."
+        if other.rank != native.rank
+        else f"{arm.label} reads {_ADVERBS[native.mode]}; made to read {_ADVERBS[wanted]}, it still "
+        f"ranks the passage {ordinal(native.rank)} of {count}, with a cosine of {other.cosine:.2f} "
+        "to the usual embedding."
+    ]
 
 
 def _candidates(bench: Bench, query: str, row: int, count: int, *, seed: int) -> list[int]:

@@ -26,6 +26,7 @@ from core.laboratory.arms import (
     word_count,
 )
 from core.laboratory.drafts import Draft, DraftKind
+from core.laboratory.words import percent
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
 
@@ -33,6 +34,14 @@ RBO_P = 0.9  # the first ten ranks carry 86 % of the weight
 _BLOCK = 64
 _BINS = 6
 _HUBS = 5
+_FEW = 20
+_KIND_WORDS = {
+    str(DraftKind.HEADING): "headings",
+    str(DraftKind.DEFINITION): "questions for a definition",
+    str(DraftKind.QUESTION): "questions made of sentences",
+    str(DraftKind.KEYWORDS): "keywords",
+    str(DraftKind.PARAGRAPH): "whole paragraphs",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +226,7 @@ class DisagreementReport:
     seconds: float
     stopped: bool
     problem: str
+    summary: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +338,7 @@ def find_disagreements(
         seconds=time.monotonic() - started,
         stopped=stopped,
         problem=problem,
+        summary=_summary(bench, aggregates, k),
     )
 
 
@@ -543,6 +554,31 @@ def skewness(counts: np.ndarray | Floats) -> float:
     centred = centred - centred.mean()
     variance = float(np.mean(centred**2))
     return float(np.mean(centred**3) / variance**1.5) if variance > 0 else 0.0
+
+
+def _summary(bench: Bench, found: Aggregates, k: int) -> tuple[str, ...]:
+    labels = {bench.a.system_id: bench.a.label, bench.b.system_id: bench.b.label}
+    sentences = [
+        f"Over {found.count:,} drafted queries both arms put the same passage first on "
+        f"{percent(found.same_first)} and share {found.overlap * k:.1f} of {k} passages on average "
+        f"(RBO {found.rbo:.2f})."
+    ]
+    if found.found:
+        shares = ", ".join(
+            f"{labels.get(one.system_id, 'BM25')} on {percent(one.within_k)}" for one in found.found
+        )
+        sentences.append(f"The passage a query was drafted from is in the top {k}: {shares}.")
+    # a kind with a handful of queries says nothing
+    kinds = {name: one for name, one in found.by_kind.items() if one.count >= _FEW}
+    if len(kinds) > 1:
+        least = min(kinds, key=lambda name: (kinds[name].rbo, name))
+        most = max(kinds, key=lambda name: (kinds[name].rbo, name))
+        if kinds[most].rbo - kinds[most].margin > kinds[least].rbo + kinds[least].margin:
+            sentences.append(
+                f"They part most on {_KIND_WORDS[least]} (RBO {kinds[least].rbo:.2f}) and least on "
+                f"{_KIND_WORDS[most]} ({kinds[most].rbo:.2f})."
+            )
+    return tuple(sentences)
 
 
 def _notes(bench: Bench, aggregates: Aggregates, k: int) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from core.laboratory.arms import (
     trace,
     unit,
 )
+from core.laboratory.words import ordinal, quoted, way
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
 NEEDS_Z = 0.5  # losing a sentence "matters" from half a background standard deviation on
@@ -41,7 +42,6 @@ NEEDS_PLACES = 3  # or when the passage falls by this many places
 MAX_SENTENCES = 60
 FAITHFULNESS_CONTEXTS = 8
 _SHARE_TOLERANCE = 1e-4
-_QUOTE_CHARS = 70
 
 _CLAUSE_BREAK = re.compile(
     r"(?<=[,;:.!?])\s+|\s+(?:[–—-]\s+)"  # noqa: RUF001 - dashes as they stand in texts
@@ -478,10 +478,10 @@ def contrast(
             if _needs(one) and _spares(other):
                 gap = abs(_finite(one.z_change) - _finite(other.z_change))
                 sentence = (
-                    f"{name} needs {unit_name} {part.number} ({_quote(part.text)}): without it the "
-                    f"passage goes from {_ordinal(one.rank - one.rank_change)} to "
-                    f"{_ordinal(one.rank)}; {other_name} does not need it "
-                    f"({_ordinal(other.rank - other.rank_change)} to {_ordinal(other.rank)})."
+                    f"{name} needs {unit_name} {part.number} ({quoted(part.text)}): without it the "
+                    f"passage goes from {ordinal(one.rank - one.rank_change)} to "
+                    f"{ordinal(one.rank)}; {other_name} does not need it "
+                    f"({ordinal(other.rank - other.rank_change)} to {ordinal(other.rank)})."
                 )
                 found.append((-gap, part.number, sentence))
     return tuple(sentence for _, _, sentence in sorted(found)[:4])
@@ -497,18 +497,6 @@ def _spares(effect: Effect) -> bool:
 
 def _finite(value: float) -> float:
     return value if math.isfinite(value) else 0.0
-
-
-def _quote(text: str) -> str:
-    flat = " ".join(text.split())
-    cut = flat if len(flat) <= _QUOTE_CHARS else flat[: _QUOTE_CHARS - 1].rstrip() + "…"
-    return f"“{cut}”"
-
-
-def _ordinal(number: int) -> str:
-    if number % 100 in {11, 12, 13}:
-        return f"{number}th"
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
 
 
 def _notes(bench: Bench) -> tuple[str, ...]:
@@ -707,6 +695,7 @@ class LateContext:
     a: ArmContext
     b: ArmContext
     notes: tuple[str, ...]
+    summary: tuple[str, ...] = ()
 
 
 def late_context(
@@ -760,8 +749,27 @@ def late_context(
     if len(bench.corpus.passages) == 1:
         notes.append("The library holds one passage, so its rank is 1 whatever happens.")
     return LateContext(
-        query, passage_id, len(bench.corpus.passages), sides[0], sides[1], tuple(notes)
+        query,
+        passage_id,
+        len(bench.corpus.passages),
+        sides[0],
+        sides[1],
+        tuple(notes),
+        tuple(_context_words(side) for side in sides),
     )
+
+
+def _context_words(side: ArmContext) -> str:
+    words = (
+        f"{side.system.label}: read inside its document the passage "
+        f"{way(side.rank_alone, side.rank_inside)}"
+    )
+    if side.passages_inside > 1 and side.rank_all_inside != side.rank_inside:
+        words += (
+            f", and is {ordinal(side.rank_all_inside)} when its {side.passages_inside - 1} "
+            "neighbours are read in context too"
+        )
+    return f"{words}."
 
 
 def context_window(

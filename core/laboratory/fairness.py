@@ -16,6 +16,7 @@ from core.comparison.calibration import Background
 from core.encoders.protocol import Encoder
 from core.encoders.spec import EncoderSpec, Pooling, TextKind
 from core.laboratory.arms import Bench, encode, guarded, limit_of
+from core.laboratory.words import percent
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
 _BLOCK = 256
@@ -23,6 +24,7 @@ _NOTICEABLE_CUT = 0.005  # half a percent of passages
 _NOTICEABLE_TOKENS = 0.10  # one arm needs ten percent more tokens for the same texts
 _NOTICEABLE_SIZE = 1.25  # ratio of weights
 _HISTOGRAM_BINS = 40
+_BUNDLED = "bundled:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +336,9 @@ def red_flags(
             f"The backbones are built differently: {a} is {spec_a.architecture}, "
             f"{b} is {spec_b.architecture}."
         )
-    if spec_a.trained_on != spec_b.trained_on:
+    # two arms of one bundle were trained together: their own adaptation is what is compared
+    together = spec_a.checkpoint == spec_b.checkpoint and spec_a.checkpoint.startswith(_BUNDLED)
+    if spec_a.trained_on != spec_b.trained_on and not together:
         flags.append(
             "They were trained on different things, which may explain any difference: "
             f"{a}: {_sentence(spec_a.trained_on)} {b}: {_sentence(spec_b.trained_on)}"
@@ -357,14 +361,14 @@ def _truncation_flags(
             worse, other = (0, 1) if shares[0] > shares[1] else (1, 0)
             names = (spec_a.label, spec_b.label)
             flags.append(
-                f"{names[worse]} was cut on {_percent(shares[worse])} of passages at "
+                f"{names[worse]} was cut on {percent(shares[worse])} of passages at "
                 f"{stats[worse].max_tokens:,} tokens, {names[other]} on "
-                f"{_percent(shares[other])}. Run both at equal limits before you believe a "
+                f"{percent(shares[other])}. Run both at equal limits before you believe a "
                 "difference on long passages."
             )
         elif max(shares) > _NOTICEABLE_CUT:
             flags.append(
-                f"Both arms were cut on about {_percent(max(shares))} of passages: what stands at "
+                f"Both arms were cut on about {percent(max(shares))} of passages: what stands at "
                 "their ends was read by neither. Choose smaller passages."
             )
     limits = _limits(spec_a, spec_b, stats)
@@ -379,7 +383,7 @@ def _truncation_flags(
         excess = max(ratio, 1 / ratio) - 1
         if excess > _NOTICEABLE_TOKENS:
             flags.append(
-                f"The vocabularies differ: {more.label} needs {_percent(excess)} more tokens than "
+                f"The vocabularies differ: {more.label} needs {percent(excess)} more tokens than "
                 f"{fewer.label} for the same passages, so equal token limits are not equal texts."
             )
     return flags
@@ -417,12 +421,6 @@ def _prompt_flags(spec_a: EncoderSpec, spec_b: EncoderSpec) -> list[str]:
 
 def _pooling(spec: EncoderSpec) -> str:
     return "the last token" if spec.pooling is Pooling.LAST_TOKEN else f"the {spec.pooling}"
-
-
-def _percent(share: float) -> str:
-    if share <= 0:
-        return "none"
-    return "less than 1 %" if share < 0.01 else f"{share * 100:.0f} %"
 
 
 def _millions(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +25,7 @@ from core.laboratory.arms import (
     readable,
 )
 from core.laboratory.evidence import nested_windows
+from core.laboratory.words import way
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
 DEFAULT_LARGEST = 2048
@@ -92,6 +94,7 @@ class GrowingText:
     notes: tuple[str, ...]
     stopped: bool
     problem: str
+    summary: tuple[str, ...] = ()
 
 
 def grow(
@@ -166,7 +169,26 @@ def grow(
         ),
         stopped=stopped,
         problem=" ".join(problem for problem in problems if problem),
+        summary=tuple(
+            sentence
+            for arm, curve in zip(bench.arms, points, strict=True)
+            for sentence in _words(arm, curve)
+        ),
     )
+
+
+def _words(arm: Arm, points: Sequence[GrowthPoint]) -> list[str]:
+    if len(points) < 2:
+        return []
+    first, last = points[0], points[-1]
+    cut = next((point for point in points if not point.passage_kept), None)
+    words = (
+        f"{arm.label}: from {first.tokens:,} to {last.tokens:,} tokens the passage "
+        f"{way(first.rank, last.rank)}"
+    )
+    if cut is not None:
+        words += f"; from {cut.tokens:,} tokens on part of it is cut off"
+    return [f"{words}."]
 
 
 def _windows(

@@ -27,6 +27,7 @@ from core.laboratory.arms import (
     name_of,
     readable,
 )
+from core.laboratory.words import percent
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.lexical import LexicalIndex
 
@@ -126,6 +127,7 @@ class HiddenKeyMap:
     notes: tuple[str, ...]
     stopped: bool
     problem: str
+    summary: tuple[str, ...] = ()
 
     def ceiling(self, length: int) -> tuple[float, float]:
         """Return both arms' mean ceiling over the depths of one length; NaN where none is done."""
@@ -234,6 +236,7 @@ def hidden_key(
         notes=_notes(lengths, stretches, copies),
         stopped=stopped,
         problem=" ".join(failed[side] for side in sorted(failed)),
+        summary=_summary(bench, cells, copies),
     )
 
 
@@ -386,6 +389,35 @@ def _kept(
     share = sum(read) / len(read)
     tokens = sum(full.tokens_total for full in whole) / len(whole)
     return tokens, share, share + (1 - share) / copies
+
+
+def _summary(bench: Bench, cells: Sequence[KeyCell], copies: int) -> tuple[str, ...]:
+    columns = (
+        (bench.a.label, [cell.accuracy_a for cell in cells]),
+        (bench.b.label, [cell.accuracy_b for cell in cells]),
+        ("BM25", [cell.accuracy_lexical for cell in cells]),
+    )
+    shares = []
+    for label, values in columns:
+        known = [value for value in values if not math.isnan(value)]
+        if known:
+            shares.append(f"{label} {percent(sum(known) / len(known))}")
+    sentences = [
+        f"Keys found over {len(cells)} cells: {', '.join(shares)}; guessing finds "
+        f"{percent(1 / copies)}."
+    ]
+    for arm, kept in zip(
+        bench.arms,
+        ([cell.kept_a for cell in cells], [cell.kept_b for cell in cells]),
+        strict=True,
+    ):
+        if min(kept) < 1:
+            sentences.append(
+                f"{arm.label} stops reading at {limit_of(arm.encoder):,} tokens: in "
+                f"{sum(share < 1 for share in kept)} of {len(kept)} cells the key lies beyond, and "
+                "what is missed there says nothing about the encoder."
+            )
+    return tuple(sentences)
 
 
 def _notes(lengths: Sequence[int], stretches: dict[int, str], copies: int) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from core.comparison.records import (
 )
 from core.laboratory.evidence import ArmEvidence, Effect, Evidence
 from core.laboratory.fairness import FairnessReport
+from core.laboratory.words import ordinal, shortened
 from core.records import Family, Unit
 
 _POLICY = (
@@ -128,7 +129,7 @@ def html_report(
         HTML that makes no request and runs no script; equal comparisons give equal text.
     """
     arms = [column for column in comparison.columns if column.info.system_id in _arms(comparison)]
-    title = f"Bifocal: {_short(comparison.query.text, 80)}"
+    title = f"Bifocal: {shortened(comparison.query.text, 80)}"
     parts = [
         "<main>",
         _head(comparison),
@@ -166,11 +167,6 @@ def escape(text: str) -> str:
     change how the rest of the page reads.
     """
     return html.escape(_UNPRINTABLE.sub("\ufffd", text), quote=True)
-
-
-def _short(text: str, chars: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= chars else flat[: chars - 1].rstrip() + "…"
 
 
 def _arms(comparison: Comparison) -> tuple[str, str]:
@@ -282,9 +278,9 @@ def _hit(comparison: Comparison, column: Column, passage: ComparedPassage, rank:
     return (
         f'<li><span class="rank">{rank}</span><div>'
         f'<a href="#{_anchor(comparison, passage)}" class="name" dir="auto">'
-        f"{escape(_short(passage.document, 60))}</a> "
+        f"{escape(shortened(passage.document, 60))}</a> "
         f"<small>{_pages(passage)}{_standing_words(standing)}</small> {' '.join(tags)}"
-        f'<div class="text snippet" dir="auto">{escape(_short(passage.text, 260))}</div>'
+        f'<div class="text snippet" dir="auto">{escape(shortened(passage.text, 260))}</div>'
         "</div></li>"
     )
 
@@ -304,8 +300,8 @@ def _moves(comparison: Comparison, column: Column, passage: ComparedPassage) -> 
             only = (move.kind is MoveKind.ONLY_A) if in_a else (move.kind is MoveKind.ONLY_B)
             other = move.rank_b if in_a else move.rank_a
             if only:
-                return [f"only here; {_ordinal(other)} there" if other else "only here"]
-            return [f"{_ordinal(other)} there"] if other and move.places else []
+                return [f"only here; {ordinal(other)} there" if other else "only here"]
+            return [f"{ordinal(other)} there"] if other and move.places else []
     return []
 
 
@@ -338,12 +334,6 @@ def _pages(passage: ComparedPassage) -> str:
 def _anchor(comparison: Comparison, passage: ComparedPassage) -> str:
     # passage ids come from files: a number of our own is safe as an anchor
     return f"p{comparison.passages.index(passage) + 1}"
-
-
-def _ordinal(number: int) -> str:
-    if number % 100 in {11, 12, 13}:
-        return f"{number}th"
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
 
 
 # -- pictures ------------------------------------------------------------------------------
@@ -385,16 +375,16 @@ def rank_picture(comparison: Comparison) -> str:
     for x, anchor, name in zip((left, right), ("end", "start"), names, strict=True):
         parts.append(
             f'<text x="{x}" y="16" text-anchor="{anchor}" font-weight="600">'
-            f"{escape(_short(name, 34))}</text>"
+            f"{escape(shortened(name, 34))}</text>"
         )
     sides = [_side(comparison, arm) or "a" for arm in _arms(comparison)]
     for move in agreement.moves:
         shown_a = move.rank_a if move.rank_a is not None and move.rank_a <= k else None
         shown_b = move.rank_b if move.rank_b is not None and move.rank_b <= k else None
         passage = comparison.passage(move.passage_id)
-        words = escape(f"{_short(passage.document, 26)}, {_pages(passage)}")
+        words = escape(f"{shortened(passage.document, 26)}, {_pages(passage)}")
         title = (
-            f"<title>{escape(_short(passage.text, 200))} "
+            f"<title>{escape(shortened(passage.text, 200))} "
             f"({move.rank_a or 'not ranked'} / {move.rank_b or 'not ranked'})</title>"
         )
         y_a = top + row * ((shown_a or 0) - 0.5)
@@ -489,7 +479,7 @@ def score_plot(comparison: Comparison) -> str:
     ]
     sides = [_side(comparison, arm) or "a" for arm in _arms(comparison)]
     for x, y, kind, passage in shown:
-        title = f"<title>{escape(_short(passage.text, 200))} ({x:.1f} / {y:.1f})</title>"
+        title = f"<title>{escape(shortened(passage.text, 200))} ({x:.1f} / {y:.1f})</title>"
         only = {MoveKind.ONLY_A.value: sides[0], MoveKind.ONLY_B.value: sides[1]}.get(kind)
         if only == "b":
             parts.append(
@@ -502,7 +492,7 @@ def score_plot(comparison: Comparison) -> str:
                 f'<circle class="{style}" cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="5">{title}'
                 "</circle>"
             )
-    labels = [escape(_short(comparison.column(arm).info.label, 40)) for arm in _arms(comparison)]
+    labels = [escape(shortened(comparison.column(arm).info.label, 40)) for arm in _arms(comparison)]
     parts.append(
         f'<text x="{size / 2}" y="{size - 8}" text-anchor="middle">{labels[0]}, z</text>'
         f'<text x="14" y="{size / 2}" text-anchor="middle" '
@@ -603,7 +593,7 @@ def _one_evidence(found: Evidence, comparison: Comparison) -> str:
     anchors = {passage.passage_id: passage for passage in comparison.passages}
     passage = anchors.get(found.passage_id)
     where = (
-        f'<a href="#{_anchor(comparison, passage)}">{escape(_short(passage.document, 60))}, '
+        f'<a href="#{_anchor(comparison, passage)}">{escape(shortened(passage.document, 60))}, '
         f"{_pages(passage)}</a>"
         if passage
         else escape(found.passage_id)
@@ -616,7 +606,7 @@ def _one_evidence(found: Evidence, comparison: Comparison) -> str:
     rows = []
     for part, effect_a, effect_b in zip(found.parts, found.a.effects, found.b.effects, strict=True):
         rows.append(
-            f'<tr><td class="n">{part.number}</td><td dir="auto">{escape(_short(part.text, 300))}'
+            f'<tr><td class="n">{part.number}</td><td dir="auto">{escape(shortened(part.text, 300))}'
             f"</td>{_effect(effect_a)}{_effect(effect_b)}</tr>"
         )
     table = (

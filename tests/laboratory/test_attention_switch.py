@@ -64,6 +64,12 @@ def test_a_bag_of_words_does_not_care() -> None:
         assert outcome.cosine == pytest.approx(1.0, abs=1e-6)
         assert outcome.rank == found.a.outcomes[0].rank
         assert all(token.change == 0.0 for token in outcome.strip)
+    rank = found.a.outcomes[0].rank
+    assert found.summary[0].startswith(
+        "Words A reads in both directions; made to read forward only, it still ranks the passage"
+    )
+    assert f"{rank}" in found.summary[0]
+    assert found.summary[1].startswith("Words B reads forward only; made to read in both")
 
 
 def test_the_first_token_of_a_causal_reader_sees_nothing_and_backward_everything() -> None:

@@ -66,6 +66,7 @@ def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
     assert all(share.leaning == 0 for share in report.aggregates.documents)
     assert replace(report.hubness[0], system_id="") == replace(report.hubness[1], system_id="")
     assert select(report.findings, FindingFilter(only_different=True)) == ()
+    assert "put the same passage first on 100 % and share 3.0 of 3 passages" in report.summary[0]
 
 
 def test_swapping_the_arms_mirrors_the_report() -> None:

@@ -52,6 +52,13 @@ def test_each_difference_is_a_flag(changes: dict[str, object], words: list[str])
         assert word in flags[0]
 
 
+def test_arms_of_one_bundle_were_trained_together() -> None:
+    one = replace(SPEC, checkpoint="bundled:pair", trained_on="short diffusion adaptation")
+    two = replace(OTHER, checkpoint="bundled:pair", trained_on="short autoregressive adaptation")
+    assert red_flags(one, two) == ()
+    assert len(red_flags(one, replace(two, checkpoint="bundled:other"))) == 1
+
+
 def test_a_small_difference_in_size_is_no_flag() -> None:
     assert red_flags(SPEC, replace(OTHER, parameters=1100)) == ()
 

@@ -62,6 +62,8 @@ def test_a_cut_passage_is_marked() -> None:
     before = grow(bench, "oven", bench.corpus.passages[-1].passage_id, growth=Growth.BEFORE)
     assert not before.points_a[-1].passage_kept
     assert before.points_b[-1].passage_kept
+    assert "part of it is cut off" in before.summary[0]
+    assert "cut off" not in before.summary[1]
 
 
 def test_swapping_the_arms_mirrors_the_curves() -> None:

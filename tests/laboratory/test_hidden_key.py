@@ -54,6 +54,12 @@ def test_a_reader_of_names_finds_every_key_until_it_is_cut() -> None:
     assert found.ceiling(128) == (1.0, (1.0 + 0.25) / 2)
     assert found.truncation_b == 64
     assert math.isnan(found.ceiling(999)[0])
+    # A 1, B (1 + 1 + 1 + 1/4) / 4, BM25 1
+    assert found.summary == (
+        "Keys found over 4 cells: Words A 100 %, Words B 81 %, BM25 100 %; guessing finds 25 %.",
+        "Words B stops reading at 64 tokens: in 1 of 4 cells the key lies beyond, and what is "
+        "missed there says nothing about the encoder.",
+    )
 
 
 def test_lengths_are_what_they_say() -> None:

@@ -1,0 +1,37 @@
+"""Numbers as words, the same in every experiment."""
+
+from __future__ import annotations
+
+_QUOTE_CHARS = 70
+
+
+def ordinal(number: int) -> str:
+    """Return a rank as people say it: 1st, 2nd, 3rd, 11th."""
+    if number % 100 in {11, 12, 13}:
+        return f"{number:,}th"
+    return f"{number:,}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def percent(share: float) -> str:
+    """Return a share of 0 to 1 in whole percent."""
+    if share <= 0:
+        return "none"
+    return "less than 1 %" if share < 0.01 else f"{share * 100:.0f} %"
+
+
+def way(before: int, after: int) -> str:
+    """Say how a rank changed: "goes from 2nd to 19th", "stays 1st"."""
+    if before == after:
+        return f"stays {ordinal(after)}"
+    return f"goes from {ordinal(before)} to {ordinal(after)}"
+
+
+def shortened(text: str, chars: int = _QUOTE_CHARS) -> str:
+    """Return a text on one line, cut with an ellipsis."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= chars else flat[: chars - 1].rstrip() + "…"
+
+
+def quoted(text: str, chars: int = _QUOTE_CHARS) -> str:
+    """Return a text on one line, cut, in quotation marks."""
+    return f"“{shortened(text, chars)}”"
