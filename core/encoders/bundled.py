@@ -112,20 +112,30 @@ class BundledArm:
     """One arm, ready to run.
 
     Attributes:
-        config: For ``LlamaModel(config)``; K layers.
+        fields: Of ``LlamaConfig``; K layers.
         state: Every tensor of ``LlamaModel.state_dict()``, float32, adapter merged.
         readout: From hidden states to the embedding.
         tokenizer: Never takes text for special tokens; adds none; does not truncate or pad.
         facts: What the manifest says about the arm.
         revision: SHA-256 of the manifest.
+        digest: SHA-256 over everything that decides this arm's vectors: base, adapter and readout,
+            config, layers read. Rewording the manifest leaves it as it is.
     """
 
-    config: LlamaConfig
+    fields: dict[str, Any]
     state: dict[str, Tensor]
     readout: Readout
     tokenizer: Tokenizer
     facts: ArmFacts
     revision: str
+    digest: str
+
+    @property
+    def config(self) -> LlamaConfig:
+        """For ``LlamaModel(config)``; imports transformers, which takes seconds."""
+        from transformers import LlamaConfig
+
+        return LlamaConfig(**self.fields)
 
 
 def adapter_file(family: Family) -> str:
@@ -206,7 +216,6 @@ def load_bundled(folder: Path, family: Family, *, adapted: bool = True) -> Bundl
     # Late: importing torch takes seconds, and specs must be readable without it.
     import torch
     from tokenizers import Tokenizer
-    from transformers import LlamaConfig
 
     from core.encoders.readout import Readout
 
@@ -240,12 +249,13 @@ def load_bundled(folder: Path, family: Family, *, adapted: bool = True) -> Bundl
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return BundledArm(
-        config=LlamaConfig(**json.loads(_checked(folder, CONFIG, manifest))),
+        fields=json.loads(_checked(folder, CONFIG, manifest)),
         state={name: torch.from_numpy(array) for name, array in base.items()},
         readout=readout,
         tokenizer=tokenizer,
         facts=facts,
         revision=manifest.digest,
+        digest=_arm_digest(manifest, family, facts),
     )
 
 
@@ -365,6 +375,12 @@ def _facts(stated: Mapping[str, Any]) -> ArmFacts:
             "layers": tuple(int(layer) for layer in stated["layers"]),
         }
     )
+
+
+def _arm_digest(manifest: Manifest, family: Family, facts: ArmFacts) -> str:
+    names = (CONFIG, BASE, adapter_file(family))
+    stated = [*(manifest.files.get(name, "") for name in names), list(facts.layers)]
+    return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
 
 def _checked(folder: Path, name: str, manifest: Manifest) -> bytes:

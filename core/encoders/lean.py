@@ -21,12 +21,24 @@ from core.encoders.pooling import FINAL_LAYER
 from core.encoders.spec import Attention
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 StockModule: TypeAlias = Any  # stock classes type their parts as Tensor | Module
 
+StockConfig: TypeAlias = Any
+
 _ROW_BLOCK = 1024
+_STATED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+)
 _LEAN_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 _STATIC_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})
 _ACTIVATIONS = frozenset({"silu", "swish"})
@@ -48,6 +60,119 @@ class _Block:
     down_bias: torch.Tensor | None
 
 
+@dataclass(frozen=True, slots=True)
+class LeanShape:
+    """What the lean forward has to know about a stack besides its tensors.
+
+    Attributes:
+        vocabulary: Rows of the embedding.
+        hidden: Width of the residual stream.
+        intermediate: Width inside the feed-forward part.
+        depth: Layers.
+        heads: Query heads.
+        kv_heads: Key and value heads.
+        head_dim: Width of each.
+        positions: Most tokens of a text.
+        epsilon: Inside the norms' root.
+    """
+
+    vocabulary: int
+    hidden: int
+    intermediate: int
+    depth: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    positions: int
+    epsilon: float
+
+    @classmethod
+    def of(cls, config: StockConfig) -> LeanShape:
+        """Return the shape that a stock config states."""
+        heads, hidden = int(config.num_attention_heads), int(config.hidden_size)
+        return cls(
+            vocabulary=int(config.vocab_size),
+            hidden=hidden,
+            intermediate=int(config.intermediate_size),
+            depth=int(config.num_hidden_layers),
+            heads=heads,
+            kv_heads=int(config.num_key_value_heads),
+            head_dim=int(getattr(config, "head_dim", None) or hidden // heads),
+            positions=int(config.max_position_embeddings),
+            epsilon=float(config.rms_norm_eps),
+        )
+
+    @property
+    def llama_tensors(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor of a plain Llama: no biases, no norms on heads."""
+        hidden, inner, head = self.hidden, self.intermediate, self.head_dim
+        shapes: dict[str, tuple[int, ...]] = {
+            "embed_tokens.weight": (self.vocabulary, hidden),
+            "norm.weight": (hidden,),
+        }
+        for layer in range(self.depth):
+            stem = f"layers.{layer}"
+            shapes |= {
+                f"{stem}.input_layernorm.weight": (hidden,),
+                f"{stem}.post_attention_layernorm.weight": (hidden,),
+                f"{stem}.self_attn.q_proj.weight": (self.heads * head, hidden),
+                f"{stem}.self_attn.k_proj.weight": (self.kv_heads * head, hidden),
+                f"{stem}.self_attn.v_proj.weight": (self.kv_heads * head, hidden),
+                f"{stem}.self_attn.o_proj.weight": (hidden, self.heads * head),
+                f"{stem}.mlp.gate_proj.weight": (inner, hidden),
+                f"{stem}.mlp.up_proj.weight": (inner, hidden),
+                f"{stem}.mlp.down_proj.weight": (hidden, inner),
+            }
+        return shapes
+
+
+def plain_llama(fields: Mapping[str, Any]) -> tuple[LeanShape, float] | None:
+    """Return shape and rotary base of a Llama config that leaves nothing to a class's defaults.
+
+    Such a config, the bundled pair's, runs without the transformers library, whose import takes
+    longer than everything else until the first answer. None for every other one.
+    """
+    rotary = fields.get("rope_parameters") or {}
+    stated = all(isinstance(fields.get(name), int) for name in _STATED) and isinstance(
+        fields.get("rms_norm_eps"), float
+    )
+    usual = (
+        set(rotary) == {"rope_type", "rope_theta"}
+        and rotary["rope_type"] == "default"
+        and fields.get("hidden_act", "silu") == "silu"
+        and not fields.get("attention_bias")
+        and not fields.get("mlp_bias")
+        and "rope_scaling" not in fields
+        and "partial_rotary_factor" not in fields
+    )
+    if not stated or not usual:
+        return None
+    shape = LeanShape(
+        vocabulary=fields["vocab_size"],
+        hidden=fields["hidden_size"],
+        intermediate=fields["intermediate_size"],
+        depth=fields["num_hidden_layers"],
+        heads=fields["num_attention_heads"],
+        kv_heads=fields["num_key_value_heads"],
+        head_dim=fields["head_dim"],
+        positions=fields["max_position_embeddings"],
+        epsilon=fields["rms_norm_eps"],
+    )
+    return shape, float(rotary["rope_theta"])
+
+
+def plain_angles(head_dim: int, theta: float) -> Callable[[int], torch.Tensor]:
+    """Return rotary angles without scaling: position times ``theta ** (-2 i / head_dim)``."""
+    steps = torch.arange(0, head_dim, 2, dtype=torch.int64).float() / head_dim
+    frequencies = 1.0 / (theta**steps)
+
+    def angles(length: int) -> torch.Tensor:
+        turned = torch.arange(length).float()[:, None] * frequencies
+        return torch.complex(turned.cos(), turned.sin())
+
+    return angles
+
+
 def lean_fits(architecture: str, config: object) -> bool:
     """Whether the lean forward covers a stock configuration."""
     rotary = getattr(config, "rope_parameters", None) or {}
@@ -59,30 +184,48 @@ def lean_fits(architecture: str, config: object) -> bool:
 
 
 class LeanDecoder:
-    """A Llama, Qwen2 or Qwen3 stack taken over from a loaded stock module.
+    """A Llama, Qwen2 or Qwen3 stack, made of its tensors.
 
     Args:
-        module: A stock ``LlamaModel``, ``Qwen2Model`` or ``Qwen3Model`` with its weights, float32
-            on CPU. Its layers are emptied one by one while they are taken over, so that the
-            weights never lie in memory twice.
+        shape: Its sizes.
+        tensors: By stock name, float32 on CPU. Emptied layer by layer, so that the weights never
+            lie in memory twice.
+        angles: Number of positions to their rotary angles as complex numbers of length 1 (or the
+            scaling's own length), ``(positions, head_dim / 2)``.
     """
 
-    def __init__(self, module: StockModule) -> None:
-        config = module.config
-        self._heads = int(config.num_attention_heads)
-        self._kv_heads = int(config.num_key_value_heads)
-        hidden = int(config.hidden_size)
-        self._head_dim = int(getattr(config, "head_dim", None) or hidden // self._heads)
-        self._epsilon = float(config.rms_norm_eps)
+    def __init__(
+        self,
+        shape: LeanShape,
+        tensors: dict[str, torch.Tensor],
+        angles: Callable[[int], torch.Tensor],
+    ) -> None:
+        self.shape = shape
+        self._heads, self._kv_heads = shape.heads, shape.kv_heads
+        self._head_dim = shape.head_dim
+        self._epsilon = shape.epsilon
         self._scaling = self._head_dim**-0.5
-        self._embeddings = _plain(module.embed_tokens.weight)
-        self._final_norm = _plain(module.norm.weight)
-        self._rotary = module.rotary_emb
+        self._embeddings = _plain(tensors.pop("embed_tokens.weight"))
+        self._final_norm = _plain(tensors.pop("norm.weight"))
+        self._angles_of = angles
         self._angles = torch.empty(0, self._head_dim // 2, dtype=torch.complex64)
-        self._blocks: list[_Block] = []
-        for place, layer in enumerate(module.layers):
-            self._blocks.append(self._fused(layer))
-            module.layers[place] = torch.nn.Identity()
+        self._blocks = [self._fused(tensors, f"layers.{n}.") for n in range(shape.depth)]
+
+    @classmethod
+    def from_module(cls, module: StockModule) -> LeanDecoder:
+        """Take over a loaded stock model, which is left without layers."""
+        shape = LeanShape.of(module.config)
+        tensors: dict[str, torch.Tensor] = dict(module.state_dict())
+        rotary = module.rotary_emb
+        module.layers = torch.nn.ModuleList()
+        half = shape.head_dim // 2
+
+        def angles(length: int) -> torch.Tensor:
+            # the stock class's own, so that every scaling recipe it knows is in them
+            cos, sin = rotary(torch.zeros(1), torch.arange(length)[None, :])
+            return torch.complex(cos[0, :, :half].float(), sin[0, :, :half].float())
+
+        return cls(shape, tensors, angles)
 
     def run(
         self,
@@ -182,55 +325,59 @@ class LeanDecoder:
         return states * self._inverse_root(states)
 
     def _angles_until(self, length: int) -> torch.Tensor:
-        """Rotary angles of the first positions as complex numbers, ``(positions, head_dim / 2)``.
-
-        Taken from the stock class, so that every scaling recipe it knows is in them.
-        """
+        """Rotary angles of at least the first positions; made once and kept."""
         if len(self._angles) < length:
-            positions = torch.arange(length)[None, :]
-            cos, sin = self._rotary(torch.zeros(1), positions)
-            half = self._head_dim // 2
-            self._angles = torch.complex(cos[0, :, :half].float(), sin[0, :, :half].float())
+            self._angles = self._angles_of(length)
         return self._angles
 
-    def _fused(self, layer: StockModule) -> _Block:
-        attention, mlp = layer.self_attn, layer.mlp
-        before, after = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
-        query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
-        query_norm = getattr(attention, "q_norm", None)
-        key_norm = getattr(attention, "k_norm", None)
+    def _fused(self, tensors: dict[str, torch.Tensor], stem: str) -> _Block:
+        """Take one layer's tensors out of the dictionary."""
+
+        def take(name: str) -> torch.Tensor:
+            return tensors.pop(f"{stem}{name}")
+
+        def perhaps(name: str) -> torch.Tensor | None:
+            found = tensors.pop(f"{stem}{name}", None)
+            return None if found is None else _plain(found)
+
+        before, after = take("input_layernorm.weight"), take("post_attention_layernorm.weight")
+        query_norm, key_norm = (
+            perhaps("self_attn.q_norm.weight"),
+            perhaps("self_attn.k_norm.weight"),
+        )
+        query_bias, key_bias = perhaps("self_attn.q_proj.bias"), perhaps("self_attn.k_proj.bias")
+        value_bias = perhaps("self_attn.v_proj.bias")
+        gate_bias, up_bias = perhaps("mlp.gate_proj.bias"), perhaps("mlp.up_proj.bias")
+        qkv_bias = gate_up_bias = None
+        if query_bias is not None and key_bias is not None and value_bias is not None:
+            qkv_bias = torch.cat(
+                [
+                    self._interleaved(query_bias, self._heads),
+                    self._interleaved(key_bias, self._kv_heads),
+                    value_bias,
+                ]
+            )
+        if gate_bias is not None and up_bias is not None:
+            gate_up_bias = torch.cat([gate_bias, up_bias])
+        qkv = torch.cat(
+            [
+                self._interleaved(take("self_attn.q_proj.weight"), self._heads),
+                self._interleaved(take("self_attn.k_proj.weight"), self._kv_heads),
+                take("self_attn.v_proj.weight"),
+            ]
+        )
+        gate_up = torch.cat([take("mlp.gate_proj.weight"), take("mlp.up_proj.weight")])
         return _Block(
-            qkv=_plain(
-                torch.cat(
-                    [
-                        self._interleaved(query.weight, self._heads),
-                        self._interleaved(key.weight, self._kv_heads),
-                        value.weight,
-                    ]
-                )
-                * before
-            ),
-            qkv_bias=None
-            if query.bias is None
-            else _plain(
-                torch.cat(
-                    [
-                        self._interleaved(query.bias, self._heads),
-                        self._interleaved(key.bias, self._kv_heads),
-                        value.bias,
-                    ]
-                )
-            ),
-            query_norm=None if query_norm is None else self._interleaved(query_norm.weight, 1),
-            key_norm=None if key_norm is None else self._interleaved(key_norm.weight, 1),
-            out=_plain(attention.o_proj.weight),
-            out_bias=_optional(attention.o_proj.bias),
-            gate_up=_plain(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]) * after),
-            gate_up_bias=None
-            if mlp.gate_proj.bias is None
-            else _plain(torch.cat([mlp.gate_proj.bias, mlp.up_proj.bias])),
-            down=_plain(mlp.down_proj.weight),
-            down_bias=_optional(mlp.down_proj.bias),
+            qkv=_plain(qkv.mul_(before)),
+            qkv_bias=qkv_bias,
+            query_norm=None if query_norm is None else self._interleaved(query_norm, 1),
+            key_norm=None if key_norm is None else self._interleaved(key_norm, 1),
+            out=_plain(take("self_attn.o_proj.weight")),
+            out_bias=perhaps("self_attn.o_proj.bias"),
+            gate_up=_plain(gate_up.mul_(after)),
+            gate_up_bias=gate_up_bias,
+            down=_plain(take("mlp.down_proj.weight")),
+            down_bias=perhaps("mlp.down_proj.bias"),
         )
 
     def _interleaved(self, rows: torch.Tensor, heads: int) -> torch.Tensor:
@@ -246,7 +393,3 @@ class LeanDecoder:
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().contiguous()
-
-
-def _optional(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    return None if tensor is None else _plain(tensor)

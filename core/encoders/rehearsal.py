@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from core.encoders.backbone import STOCK_CLASSES, load_backbone
+from core.encoders.backbone import load_backbone, stock_classes
 from core.encoders.spec import Attention, EncoderSpec, Pooling
 from core.errors import CoreError, UnknownNameError
 from core.records import Family
@@ -145,7 +145,7 @@ def tiny_tokenizer(*, appends_end: bool = False, wraps: bool = False) -> Tokeniz
 def tiny_model(name: str, *, seed: int = 0) -> Any:  # noqa: ANN401 (stock classes)
     """Return the stock model behind a recipe's checkpoint, its weights far from their start."""
     recipe = _recipe(name)
-    config_class, model_class = STOCK_CLASSES[recipe.architecture]
+    config_class, model_class = stock_classes(recipe.architecture)
     torch.manual_seed(seed)
     options = {"add_pooling_layer": False} if recipe.family is Family.REFERENCE else {}
     model = model_class(config_class(**recipe.fields), **options).eval()

@@ -99,7 +99,7 @@ def write_tiny_bundled(assets: Path) -> str:
 
     write_bundled(
         assets / "encoders" / "tiny",
-        config=dict(RECIPES["llama-3"].fields),
+        config={**RECIPES["llama-3"].fields, "head_dim": 8},
         tokenizer_json=tiny_tokenizer().to_str(),
         base=base,
         adapters={Family.DIFFUSION: adapter(1), Family.AUTOREGRESSIVE: adapter(2)},

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
-from transformers import LlamaConfig
+from transformers import LlamaConfig, LlamaModel
 
 from core.encoders.attention import attention_bias
-from core.encoders.lean import LeanDecoder, lean_fits
+from core.encoders.backbone import build_backbone
+from core.encoders.bundled import load_bundled
+from core.encoders.lean import LeanDecoder, lean_fits, plain_llama
 from core.encoders.pooling import FINAL_LAYER
-from core.encoders.rehearsal import LAYERS, tiny_model
+from core.encoders.rehearsal import LAYERS, RECIPES, tiny_model
 from core.encoders.spec import Attention
+from core.errors import WeightsMismatchError
+from core.records import Family
+from tests.data import ROOT
+from tests.encoders.checkpoints import write_tiny_bundled
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEXTS = [[4], [9, 12, 30], [5, 7, 11], [8, 5, 11, 40, 41, 42, 43, 44, 45]]
 LENGTHS = [len(text) for text in TEXTS]
@@ -23,7 +36,7 @@ def test_every_layer_equals_the_stock_class(name: str, attention: Attention) -> 
     layers = (0, 1, LAYERS, FINAL_LAYER)
     packed = torch.tensor([token for text in TEXTS for token in text])
     with torch.inference_mode():
-        found = LeanDecoder(tiny_model(name)).run(
+        found = LeanDecoder.from_module(tiny_model(name)).run(
             packed, LENGTHS, attention=attention, layers=layers
         )
     start = 0
@@ -49,7 +62,7 @@ def test_every_layer_equals_the_stock_class(name: str, attention: Attention) -> 
 
 def test_rows_beyond_one_block_are_transformed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = torch.arange(4, 24)
-    decoder = LeanDecoder(tiny_model("llama-3"))
+    decoder = LeanDecoder.from_module(tiny_model("llama-3"))
     whole = decoder.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
     monkeypatch.setattr("core.encoders.lean._ROW_BLOCK", 7)
     cut = decoder.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
@@ -57,8 +70,6 @@ def test_rows_beyond_one_block_are_transformed_too(monkeypatch: pytest.MonkeyPat
 
 
 def test_scaled_rotary_positions_come_from_the_stock_class() -> None:
-    from transformers import LlamaModel
-
     scaling = {
         "rope_type": "llama3",
         "rope_theta": 500_000.0,
@@ -82,7 +93,9 @@ def test_scaled_rotary_positions_come_from_the_stock_class() -> None:
     ids = torch.arange(4, 64)
     with torch.inference_mode():
         wanted = stock(input_ids=ids[None], is_causal=True)[0][0]
-        found = LeanDecoder(stock).run(ids, [60], attention=Attention.CAUSAL, layers=[FINAL_LAYER])
+        found = LeanDecoder.from_module(stock).run(
+            ids, [60], attention=Attention.CAUSAL, layers=[FINAL_LAYER]
+        )
     torch.testing.assert_close(found[0], wanted, atol=1e-5, rtol=1e-5)
 
 
@@ -95,3 +108,64 @@ def test_what_it_does_not_cover_stays_with_the_stock_class() -> None:
     dynamic = tiny_model("llama-3").config
     dynamic.rope_parameters = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
     assert not lean_fits("llama", dynamic)
+
+
+def test_a_plain_llama_runs_without_the_stock_class(tmp_path: Path) -> None:
+    name = write_tiny_bundled(tmp_path)
+    arm = load_bundled(tmp_path / "encoders" / name, Family.AUTOREGRESSIVE)
+    stock = LlamaModel(arm.config)
+    stock.load_state_dict(arm.state, strict=True)
+    backbone = build_backbone("llama", arm.fields, arm.state, source="tiny")
+    text = [4, 9, 17, 30, 22]
+    for attention in (Attention.BIDIRECTIONAL, Attention.CAUSAL):
+        (block,) = backbone.run([text], attention=attention)
+        with torch.inference_mode():
+            wanted = stock(input_ids=torch.tensor([text]), is_causal=attention is Attention.CAUSAL)[
+                0
+            ]
+        torch.testing.assert_close(block.states[0], wanted, atol=1e-5, rtol=1e-5)
+    assert arm.state == {}  # emptied, not held twice
+
+
+def test_loading_the_bundled_pair_never_imports_transformers(tmp_path: Path) -> None:
+    write_tiny_bundled(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; "
+        "from core.encoders.registry import load_encoder, read_registry; "
+        "from core.encoders.spec import TextKind; "
+        f"assets = Path({str(tmp_path)!r}); "
+        "spec = read_registry(assets).encoder('tiny-diffusion'); "
+        "load_encoder(spec, assets=assets, device='cpu').encode(['sea'], kind=TextKind.QUERY); "
+        "sys.exit('transformers' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}},
+        {"hidden_act": "gelu"},
+        {"attention_bias": True},
+        {"head_dim": None},
+        {"rms_norm_eps": None},
+    ],
+)
+def test_what_leaves_something_to_defaults_is_not_plain(changes: dict[str, object]) -> None:
+    fields = {**RECIPES["llama-3"].fields, "head_dim": 8}
+    assert plain_llama(fields) is not None
+    assert plain_llama({**fields, **changes}) is None
+
+
+def test_a_plain_llama_is_loaded_strictly(tmp_path: Path) -> None:
+    name = write_tiny_bundled(tmp_path)
+    for change, message in (("drop", "missing"), ("add", "not part"), ("shape", "wrong shape")):
+        arm = load_bundled(tmp_path / "encoders" / name, Family.DIFFUSION)
+        if change == "drop":
+            del arm.state["layers.1.mlp.up_proj.weight"]
+        elif change == "add":
+            arm.state["layers.1.self_attn.q_proj.bias"] = torch.zeros(32)
+        else:
+            arm.state["norm.weight"] = torch.ones(31)
+        with pytest.raises(WeightsMismatchError, match=message):
+            build_backbone("llama", arm.fields, arm.state, source="tiny")
