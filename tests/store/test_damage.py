@@ -96,7 +96,8 @@ def test_an_old_log_is_not_played_into_the_rebuilt_database(tmp_path: Path) -> N
             store.put_fact(f"fact {number}", "x" * 500)
         assert (tmp_path / "w" / "workspace.sqlite-wal").stat().st_size > 0
         shutil.copytree(tmp_path / "w", crashed)  # as a power cut would leave it
-    truncate_to_nothing(crashed / "workspace.sqlite")
+    path = crashed / "workspace.sqlite"
+    path.write_bytes(path.read_bytes()[:4096] + bytes([7]) * (path.stat().st_size - 4096))
     with Workspace.open(crashed) as store:
         assert store.damage()
         assert_documents_and_vectors_are_whole(store, doc_ids)
@@ -310,9 +311,10 @@ def test_a_full_disk_at_the_start_leaves_the_lock_free(
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "write_bytes", full)
-        with pytest.raises(DiskFullError):
+        with pytest.raises(DiskFullError) as caught:
             Workspace.open(tmp_path / "w")
     Workspace.open(tmp_path / "w").close()
+    assert caught.tb  # the failed attempt is still referred to: no collector freed its lock
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
