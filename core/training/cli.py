@@ -167,13 +167,12 @@ def prepare_command(
     arm: Arm,
     pairs: Pairs,
     count: Annotated[int, typer.Option(help="Pairs to take statistics of.")] = 4000,
-    dimension: Annotated[int, typer.Option(help="Of the embedding.")] = 512,
-    steps: Annotated[
-        int, typer.Option(help="Of learning the projection; 0: principal axes.")
-    ] = 400,
-    batch: Annotated[int, typer.Option(help="Pairs a step.")] = 1024,
-    learning_rate: Annotated[float, typer.Option(help="Of the projection.")] = 1e-3,
-    pull: Annotated[float, typer.Option(help="Pull towards the principal axes.")] = 1.0,
+    dimension: Annotated[int, typer.Option(help="Of the embedding.")] = 768,
+    shrinkage: Annotated[float, typer.Option(help="Of the within-pair covariance.")] = 1.0,
+    steps: Annotated[int, typer.Option(help="Of learning the projection further.")] = 0,
+    batch: Annotated[int, typer.Option(help="Pairs a step.")] = 512,
+    learning_rate: Annotated[float, typer.Option(help="Of the projection, relative.")] = 0.02,
+    pull: Annotated[float, typer.Option(help="Pull towards the closed form.")] = 1.0,
     rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
     layers: Layers = "0,2,4,6,8",
     teacher: Annotated[Path | None, typer.Option(help="Folder of a teacher, if any.")] = None,
@@ -200,23 +199,27 @@ def prepare_command(
     sample = [chosen[place] for place in order]
     options = ContrastiveOptions()
     tokenizer = _tokenizer(read_converted(work).tokenizer_json)
-    rows = []
-    for texts, prompt, limit in (
+    kept = work / f"pooled_{name or arm.value}.pt"
+    rows: list[torch.Tensor] = torch.load(kept, weights_only=True) if kept.exists() else []
+    sides = (
         ([pair.query for pair in sample], options.query_prompt, options.query_tokens),
         ([pair.positive for pair in sample], options.passage_prompt, options.passage_tokens),
-    ):
-        pooled = preparation.pooled_states(
-            network,
-            readout,
-            texts,
-            prompt=prompt,
-            attention=attention or ATTENTION[arm],
-            tokenizer=tokenizer,
-            max_tokens=limit,
-            precision=_precision(device),
+    )
+    for texts, prompt, limit in sides[len(rows) :]:
+        rows.append(
+            preparation.pooled_states(
+                network,
+                readout,
+                texts,
+                prompt=prompt,
+                attention=attention or ATTENTION[arm],
+                tokenizer=tokenizer,
+                max_tokens=limit,
+                precision=_precision(device),
+            )
         )
-        rows.append(pooled)
         typer.echo(f"{len(texts)} texts embedded")
+        torch.save(rows, kept)
     readout = preparation.standardised_on(readout, torch.cat(rows))
     queries, passages = (readout.project(pooled) for pooled in rows)
     wanted = None
@@ -227,11 +230,14 @@ def prepare_command(
             vectors([pair.positive for pair in sample]),
         )
         vectors.save()
+    start = preparation.discriminant_projection(
+        queries, passages, dimension=dimension, shrinkage=shrinkage
+    )
     projection = preparation.learned_projection(
+        start,
         queries,
         passages,
         sources=[pair.source for pair in sample],
-        dimension=dimension,
         steps=steps,
         batch=batch,
         learning_rate=learning_rate,
@@ -427,6 +433,9 @@ def _batches(
     seed: int,
 ) -> list[list[corpus.TrainingPair]]:
     """The steps' pairs in order: mined batches, with a batch of long pairs now and then."""
+    # Mining takes longer than a short run on a CPU; twice the pairs needed leave it a choice.
+    order = np.random.default_rng(seed).permutation(len(pairs))[: 2 * steps * batch]
+    pairs = [pairs[place] for place in order]
     short = neighbour_batches(pairs, batch=batch, group=group, seed=seed)
     count = (steps // long_every if long_every else 0) * long_batch
     lengthened = long_pairs(pairs, count=count, characters=long_chars, seed=seed)

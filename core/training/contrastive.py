@@ -46,6 +46,8 @@ class ContrastiveOptions:
         temperature: Similarities are divided by it.
         teacher_temperature: The same for the teacher's similarities.
         teacher_weight: Of the divergence from the teacher; 0 uses no teacher.
+        projection_rate: The projection learns at this share of the learning rate: it starts from a
+            closed form over thousands of pairs, the adapters do not.
         micro_batch: Texts that go through the network at once; smaller than a batch switches to
             gradient caching (Gao et al. 2021), which costs a third more time and much less memory.
         precision: Compute type inside the network.
@@ -59,6 +61,7 @@ class ContrastiveOptions:
     temperature: float = 0.05
     teacher_temperature: float = 0.05
     teacher_weight: float = 0.0
+    projection_rate: float = 0.3
     micro_batch: int = 64
     precision: torch.dtype = torch.float32
 
@@ -160,6 +163,7 @@ def contrast(
         schedule=schedule,
         checkpoint=checkpoint,
         stage="contrasting",
+        slower={"projection": options.projection_rate},
         monitor=monitor,
     )
     return replace(readout, projection=projection.detach()), log

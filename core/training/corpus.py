@@ -140,8 +140,8 @@ def token_weights(
     for piece in np.array_split(stream, count):
         holding[np.unique(piece)] += 1
     weights: NDArray[np.float32] = np.log((count + 1) / (holding + 1)).clip(min=0.05)
-    weights = (weights / weights.max()).astype(np.float32)
-    return weights
+    scaled: NDArray[np.float32] = (weights / weights.max()).astype(np.float32)
+    return scaled
 
 
 def read_pairs(folder: Path, caps: Mapping[str, int], *, seed: int) -> list[TrainingPair]:

@@ -169,6 +169,23 @@ class AdaptedNetwork(nn.Module):
         """Scores over the vocabulary, through the tied output matrix: ``(..., vocabulary)``."""
         return nn.functional.linear(final, self.backbone.embed_tokens.weight)
 
+    def merged(self, *, layers: int) -> dict[str, Tensor]:
+        """The first layers with their adapters merged, for a stock ``LlamaModel`` of that depth."""
+        adapters = self.adapters()
+        state: dict[str, Tensor] = {}
+        for name, tensor in self.backbone.state_dict().items():
+            place = name.split(".")
+            if (place[0] == "layers" and int(place[1]) >= layers) or place[-1] in {"up", "down"}:
+                continue
+            stem = name.removesuffix(".frozen.weight")
+            if stem == name:
+                state[name] = tensor.detach().clone()
+                continue
+            module = adapters[stem]
+            added = _ADAPTER_SCALE * (module.up @ module.down) if module.active else 0.0
+            state[f"{stem}.weight"] = (tensor + added).detach()
+        return state
+
     def exported(self, *, layers: int) -> Arrays:
         """Adapters of the first layers as ``X.down`` and ``X.up`` float16, scaling included."""
         arrays: Arrays = {}

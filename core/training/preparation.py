@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.encoders.backbone import build_backbone
 from core.encoders.readout import Readout
 from core.encoders.spec import Attention
 from core.training.contrastive import divergence, info_nce
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from core.training.network import AdaptedNetwork
+    from core.training.pairs import TokenBatch
 
 _TINY = 1e-6
 _TOKENS_AT_ONCE = 4096
@@ -88,8 +90,11 @@ def pooled_states(
         texts, prompt=prompt, tokenizer=tokenizer, max_tokens=max_tokens, padding_id=padding_id
     )
     lengths = whole.attention_mask.sum(dim=1)
-    moved = readout.to(network.device)
     rows = torch.zeros(len(texts), readout.matrix_shape[0])
+    if network.device.type == "cpu":
+        _fill_lean(rows, network, readout, whole, lengths.tolist(), attention=attention)
+        return rows
+    moved = readout.to(network.device)
     for chosen in _by_length(lengths.tolist()):
         length = int(lengths[chosen].max())
         ids = whole.token_ids[chosen, :length].to(network.device)
@@ -109,17 +114,81 @@ def pooled_states(
     return rows
 
 
+def _fill_lean(
+    rows: Tensor,
+    network: AdaptedNetwork,
+    readout: Readout,
+    whole: TokenBatch,
+    lengths: Sequence[int],
+    *,
+    attention: Attention,
+) -> None:
+    """Embed with the product's own CPU path, which needs no padding."""
+    depth = max(readout.layers)
+    fields = {**network.backbone.config.to_dict(), "num_hidden_layers": depth}
+    backbone = build_backbone("llama", fields, network.merged(layers=depth), source="training")
+    for chosen in _by_length(lengths):
+        texts = [whole.token_ids[row, : lengths[row]].tolist() for row in chosen]
+        for block in backbone.run(texts, attention=attention, layers=readout.layers):
+            places = [chosen[row] for row in block.rows]
+            pooled = whole.pooled[places, : block.token_ids.shape[1]]
+            shares = readout.shares(block.token_ids, pooled)
+            rows[places] = torch.einsum("bl,bld->bd", shares, readout.normalised(block.states))
+
+
 def standardised_on(readout: Readout, pooled: Tensor) -> Readout:
     """The readout with the mean and spread of some pooled states as its statistics."""
     return _standardised(readout, pooled)
 
 
+def discriminant_projection(
+    queries: Tensor,
+    passages: Tensor,
+    *,
+    dimension: int,
+    shrinkage: float,
+) -> Tensor:
+    """The directions in which texts differ most, measured by how little true pairs differ there.
+
+    Linear discriminant analysis with every pair as a class (Fisher 1936): the generalised
+    eigenvectors of the covariance of all texts against that of the differences within pairs. In
+    closed form, so it costs one pass through the backbone and nothing else.
+
+    Args:
+        queries: ``(n, width)`` standardised pooled states.
+        passages: The same for the positives.
+        dimension: Of the embedding.
+        shrinkage: How much of the mean variance is added to every direction of the within-pair
+            covariance; the pairs are few against its size.
+
+    Returns:
+        ``(width, dimension)`` float32. The direction that tells queries from passages is left out:
+        prompts and style separate the sides, and that must not decide similarity.
+    """
+    side = nn.functional.normalize(queries.mean(dim=0) - passages.mean(dim=0), dim=0)
+    left, right = queries - queries.mean(dim=0), passages - passages.mean(dim=0)
+    both = torch.cat([left, right])
+    total = both.T @ both / len(both)
+    within = (left - right).T @ (left - right) / len(left)
+    within = within + shrinkage * within.diagonal().mean() * torch.eye(len(within))
+    lower = torch.linalg.cholesky(within)
+    half = torch.linalg.solve_triangular(lower, total, upper=False)
+    whitened = torch.linalg.solve_triangular(lower, half.T, upper=False)
+    _, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)
+    axes = torch.linalg.solve_triangular(lower.T, vectors[:, -dimension:].flip(-1), upper=True)
+    # an eigenvector's sign is arbitrary; fix it so that runs can be compared
+    axes = axes * torch.sign(axes[axes.abs().argmax(dim=0), torch.arange(axes.shape[1])])
+    axes = axes - side[:, None] * (side @ axes)[None]
+    scaled: Tensor = axes * (dimension / axes.pow(2).sum()).sqrt()
+    return scaled
+
+
 def learned_projection(
+    start: Tensor,
     queries: Tensor,
     passages: Tensor,
     *,
     sources: Sequence[str],
-    dimension: int,
     steps: int,
     batch: int,
     learning_rate: float,
@@ -129,37 +198,37 @@ def learned_projection(
     pull: float,
     seed: int,
 ) -> Tensor:
-    """Learn a projection from standardised pooled states, starting at their principal axes.
+    """Learn a projection from standardised pooled states, from a given start.
 
     Args:
+        start: ``(width, dim)``.
         queries: ``(n, width)`` standardised pooled states.
         passages: The same for the positives.
         sources: Where each pair is from; pairs of other sources are easy negatives, so half of
             the batches hold one source only.
-        dimension: Of the embedding.
         steps: Of Adam.
         batch: Pairs a step.
-        learning_rate: At the start; falls to 0 linearly.
+        learning_rate: At the start, as a share of the start's mean absolute entry; falls to 0.
         temperature: Of InfoNCE.
         teacher: Teacher's rows for queries and passages, or None.
         teacher_weight: Of the divergence from the teacher.
-        pull: Weight of the squared distance from the start: the pairs are few against the
+        pull: Weight of the squared relative distance from the start: the pairs are few against the
             matrix's entries.
         seed: Of the batches.
 
     Returns:
-        ``(width, dimension)`` float32.
+        ``(width, dim)`` float32.
     """
-    start = principal_axes(torch.cat([queries, passages]), dimension)
     projection = nn.Parameter(start.clone())
-    optimiser = torch.optim.Adam([projection], lr=learning_rate)
+    rate = learning_rate * float(start.abs().mean())
+    optimiser = torch.optim.Adam([projection], lr=rate)
     generator = np.random.default_rng(seed)
     names = np.array(sources)
     kinds = sorted(set(sources))
     sizes = np.array([(names == kind).sum() for kind in kinds], dtype=float)
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate * (1 - step / steps)
+            group["lr"] = rate * (1 - step / steps)
         candidates = np.arange(len(names))
         if step % 2:
             kind = kinds[generator.choice(len(kinds), p=sizes / sizes.sum())]
@@ -182,22 +251,11 @@ def learned_projection(
                 temperature=temperature,
                 teacher_temperature=temperature,
             )
-        loss = loss + pull * (projection - start).pow(2).sum() / dimension
+        loss = loss + pull * (projection - start).pow(2).sum() / start.pow(2).sum()
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
     return projection.detach().clone()
-
-
-def principal_axes(rows: Tensor, dimension: int) -> Tensor:
-    """The directions of largest variance of some rows: ``(width, dimension)``, orthonormal."""
-    centred = rows - rows.mean(dim=0)
-    _, vectors = torch.linalg.eigh(centred.T @ centred)
-    axes: Tensor = vectors[:, -dimension:].flip(-1)
-    # an eigenvector's sign is arbitrary; fix it so that runs can be compared
-    signs = torch.sign(axes[axes.abs().argmax(dim=0), torch.arange(axes.shape[1])])
-    signed: Tensor = axes * signs
-    return signed
 
 
 def with_projection(readout: Readout, projection: Tensor) -> Readout:

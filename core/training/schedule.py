@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class Schedule:
     learning_rate: float
     warmup: float = 0.06
     budget_minutes: float | None = None
-    checkpoint_every: int = 25
+    checkpoint_every: int = 10
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: linear rise, then a cosine down to a tenth."""
@@ -74,6 +75,7 @@ def train(
     schedule: Schedule,
     checkpoint: Path | None,
     stage: str,
+    slower: Mapping[str, float] | None = None,
     monitor: Monitor | None = None,
 ) -> Log:
     """Run the steps of a stage, from its checkpoint if there is one.
@@ -87,13 +89,19 @@ def train(
         schedule: How long and how fast.
         checkpoint: Where the state is kept; None keeps none.
         stage: Name for progress.
+        slower: Parameters that learn at a share of the rate, by name.
         monitor: Told after every step; asked whether to stop.
 
     Returns:
         The log; ``log.step < schedule.steps`` when stopped early.
     """
     watcher = monitor or SilentMonitor()
-    optimiser = torch.optim.AdamW(parameters.values(), lr=schedule.learning_rate, weight_decay=0.0)
+    shares = dict.fromkeys(parameters, 1.0) | dict(slower or {})
+    optimiser = torch.optim.AdamW(
+        [{"params": [parameter]} for parameter in parameters.values()],
+        lr=schedule.learning_rate,
+        weight_decay=0.0,
+    )
     log = Log()
     if checkpoint is not None and checkpoint.exists():
         log = _restore(checkpoint, parameters, optimiser)
@@ -102,8 +110,8 @@ def train(
         if watcher.stop_requested() or _spent(started, schedule):
             break
         begun = time.monotonic()
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(log.step)
+        for group, share in zip(optimiser.param_groups, shares.values(), strict=True):
+            group["lr"] = schedule.rate(log.step) * share
         optimiser.zero_grad(set_to_none=True)
         parts, tokens = step(log.step)
         torch.nn.utils.clip_grad_norm_(
@@ -165,7 +173,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError) as exc:
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as exc:
         msg = f"{path} is not a readable checkpoint: {exc}. Delete it to start again."
         raise EncoderLoadError(msg) from exc
     return dict(state)

@@ -1,0 +1,63 @@
+"""A random Llama small enough to train in milliseconds, and a tokenizer for it."""
+
+from __future__ import annotations
+
+import numpy as np
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from core.training.network import AdaptedNetwork
+
+VOCABULARY = 64
+WORDS = [f"w{number}" for number in range(VOCABULARY - 4)]
+CONFIG: dict[str, object] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "pad_token_id": 2,
+    "tie_word_embeddings": True,
+}
+
+
+def weights(seed: int = 0) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    shapes = {"embed_tokens.weight": (VOCABULARY, 32), "norm.weight": (32,)}
+    for layer in range(3):
+        stem = f"layers.{layer}"
+        shapes |= {
+            f"{stem}.self_attn.q_proj.weight": (32, 32),
+            f"{stem}.self_attn.k_proj.weight": (16, 32),
+            f"{stem}.self_attn.v_proj.weight": (16, 32),
+            f"{stem}.self_attn.o_proj.weight": (32, 32),
+            f"{stem}.mlp.gate_proj.weight": (48, 32),
+            f"{stem}.mlp.up_proj.weight": (48, 32),
+            f"{stem}.mlp.down_proj.weight": (32, 48),
+            f"{stem}.input_layernorm.weight": (32,),
+            f"{stem}.post_attention_layernorm.weight": (32,),
+        }
+    return {
+        name: np.ones(shape, np.float32)
+        if len(shape) == 1
+        else generator.normal(scale=0.3, size=shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def network(seed: int = 0) -> AdaptedNetwork:
+    return AdaptedNetwork(CONFIG, weights(), rank=2, seed=seed)
+
+
+def tokenizer() -> Tokenizer:
+    entries = ["<unk>", "<s>", "</s>", ":", *WORDS]
+    made = Tokenizer(
+        models.WordLevel({word: place for place, word in enumerate(entries)}, unk_token="<unk>")
+    )
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return made
+
+
+def sequences(count: int = 24, length: int = 12) -> np.ndarray:
+    return np.random.default_rng(5).integers(4, VOCABULARY, (count, length))
