@@ -283,10 +283,15 @@ def _stretches(
             continue  # one sentence is too long for it, or the text too short
         found[length] = text[: spans[low - 1][1]]
     if not found:
+        asked = ", ".join(f"{length:,}" for length in lengths)
+        reason = (
+            "is shorter than every length asked for"
+            if whole < min(lengths)
+            else "has no beginning of whole sentences that fits a length asked for"
+        )
         msg = (
-            f"The document has about {whole:,} tokens, which fits none of the lengths asked for "
-            f"({', '.join(str(length) for length in lengths)}); choose other lengths or a longer "
-            "document."
+            f"The document ({whole:,} tokens with the hidden sentence) {reason} ({asked}); choose "
+            "other lengths or another document."
         )
         raise LaboratoryError(msg)
     return found
