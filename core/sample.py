@@ -19,6 +19,7 @@ from core.library import SourceFile, encoder_facts
 from core.records import SystemInfo
 from core.search import ScoreBackground
 from core.search.background import BACKGROUND_VERSION
+from core.workbench import fingerprint_fact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +97,7 @@ def _write_vectors(
             "corpus_key": view.corpus_key,
             "background_version": str(BACKGROUND_VERSION),
             "encoder": encoder.spec.encoder_id,
+            "max_tokens": str(bench.token_limit()),
             **{f"spec.{name}": str(value) for name, value in encoder_facts(encoder).items()},
         },
     )
@@ -109,7 +111,7 @@ def _take_vectors(bench: Workbench, passages: tuple[Passage, ...], path: Path) -
         fingerprint, corpus_key = facts["fingerprint"], facts["corpus_key"]
         stored_under = facts["passage_fingerprint"]
         rows = {bytes(key): row for row, key in enumerate(arrays["keys"])}
-        embeddings = arrays["embeddings"]
+        embeddings = _sound(arrays["embeddings"], len(arrays["keys"]))
         background = ScoreBackground(
             fingerprint, corpus_key, arrays["query_passage"], arrays["passage_passage"]
         )
@@ -127,9 +129,21 @@ def _take_vectors(bench: Workbench, passages: tuple[Passage, ...], path: Path) -
         spec = {name[5:]: value for name, value in facts.items() if name.startswith("spec.")}
         found = np.ascontiguousarray(embeddings[[row for _text, row in wanted]])
         workspace.append(stored_under, spec, [text for text, _row in wanted], found)
+    if "encoder" in facts and "max_tokens" in facts:
+        name = fingerprint_fact(facts["encoder"], int(facts["max_tokens"]))
+        workspace.put_fact(name, stored_under)
     key = f"background:{facts.get('background_version')}:{fingerprint}:{corpus_key}"
     if workspace.cached_result(key) is None:
         workspace.cache_result(key, background.to_bytes())
+
+
+def _sound(embeddings: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+    """Return embeddings that can be what an encoder gave: ``(rows, dim)``, finite, unit rows."""
+    if embeddings.ndim != 2 or len(embeddings) != rows:
+        raise ValueError("rows and keys do not belong together")
+    if not np.allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-3):  # nan is not close
+        raise ValueError("not unit vectors")
+    return embeddings
 
 
 def _keys(passages: tuple[Passage, ...]) -> NDArray[np.uint8]:

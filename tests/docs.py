@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import typer.main
-from core.cli import cli
 
+from core.cli import cli
 from demo.options import OPTIONS
 from tests.lock import ROOT
 
@@ -53,8 +53,8 @@ BLOCKS: dict[str, Callable[[], str]] = {"app-options": app_options, "commands": 
 def renewed(text: str) -> str:
     """Return a page with its generated blocks made anew."""
     for name, make in BLOCKS.items():
-        pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(\n<!-- end {name} -->)", re.DOTALL)
-        text = pattern.sub(lambda found, make=make: found[1] + make() + found[2], text)
+        pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        text = pattern.sub(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)
     return text
 
 

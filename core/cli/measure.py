@@ -25,7 +25,7 @@ from core.cli.output import (
     print_json,
     told,
 )
-from core.encoders.pairs import pair_rows
+from core.encoders.table import pairs_markdown, pairs_table
 from core.errors import UsageError
 from core.evaluation.render import to_text
 from core.evaluation.run import run_evaluation
@@ -120,21 +120,29 @@ def _limit(fail_if: str) -> tuple[str, str, float] | None:
 
 def pairs(
     *,
+    rehearsed: Annotated[
+        bool, typer.Option("--rehearse", help="Load a tiny checkpoint of every layout and probe.")
+    ] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the docs' table here.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List every pair: what is matched, what is not, size, licence, what loading was tested on."""
-    rows = pair_rows(make_pool().registry)
+    """List every pair: what is matched, what is not, size, licence, how it is loaded."""
     if markdown is not None:
-        from core.encoders.pairs import markdown_table
-
-        write(markdown, markdown_table(rows))
+        write(markdown, pairs_markdown(ASSETS))
+        return
+    rows = pairs_table(ASSETS, rehearsed=rehearsed)
     if json:
         print_json(rows)
         return
     for row in rows:
         typer.echo(f"{row.pair_id}  {plain(row.label)}")
-        typer.echo(f"  {row.diffusion.checkpoint}  against  {row.autoregressive.checkpoint}")
+        for arm in row.arms:
+            pin = arm.revision[:12] if arm.pinned else "not pinned"
+            probe = f", attention probe {arm.probe}" if arm.probe else ""
+            typer.echo(
+                f"  {arm.family:<15} {arm.checkpoint} ({pin}, {arm.licence}), {arm.attention}, "
+                f"{arm.pooling}, {arm.parameters / 1e6:,.0f} M{probe}"
+            )
         typer.echo(f"  matched: {row.matched}")
         if row.unmatched:
             typer.echo(f"  not matched: {row.unmatched}")
