@@ -309,8 +309,9 @@ _PAIRS: tuple[Pair, ...] = (
         "pplx-embed-context and Qwen3-Embedding, late chunking",
         "pplx-embed-context-0.6b",
         "qwen3-embedding-0.6b-late",
-        matched="Architecture and size; both read the whole document and pool each passage.",
-        unmatched=f"{_NOT_THE_RECIPE} Only the diffusion arm was trained for late chunking.",
+        matched="Architecture and size.",
+        unmatched=f"{_NOT_THE_RECIPE} Only the diffusion arm was trained for late chunking; a "
+        "library embeds each passage by itself, as a document of one chunk.",
     ),
     Pair(
         "dream-7b",
