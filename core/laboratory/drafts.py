@@ -31,6 +31,7 @@ PARAGRAPH_SHARE = 0.08  # long queries cost many times a short one
 _PARAGRAPH_CHARS = 900
 _QUESTION_WORDS = (4, 30)
 _KEYWORDS = 6
+_HEADING_WORDS = 8  # of a line with neither number nor mark; longer ones are mostly captions
 
 _LINE = re.compile(r"[^\n]+")
 _NUMBERING = re.compile(
@@ -88,6 +89,125 @@ _BECAUSE = re.compile(
 )
 _IF = re.compile(r"^(?P<word>When|If)\s(?P<condition>[^,]{8,90}),\s(?P<main>.{10,})$")
 _TO = re.compile(r"^To\s(?P<aim>[a-z][^,]{6,80}),\s.{10,}$")
+_NO_SUBJECT = frozenset(
+    [
+        "about",
+        "above",
+        "across",
+        "after",
+        "along",
+        "although",
+        "among",
+        "around",
+        "as",
+        "at",
+        "because",
+        "before",
+        "behind",
+        "below",
+        "beneath",
+        "beside",
+        "between",
+        "beyond",
+        "but",
+        "by",
+        "despite",
+        "during",
+        "except",
+        "for",
+        "from",
+        "how",
+        "however",
+        "if",
+        "in",
+        "inside",
+        "instead",
+        "into",
+        "like",
+        "near",
+        "nor",
+        "of",
+        "on",
+        "once",
+        "only",
+        "or",
+        "outside",
+        "over",
+        "since",
+        "so",
+        "than",
+        "that",
+        "then",
+        "there",
+        "though",
+        "through",
+        "to",
+        "toward",
+        "towards",
+        "under",
+        "unless",
+        "until",
+        "upon",
+        "what",
+        "when",
+        "where",
+        "whether",
+        "which",
+        "while",
+        "who",
+        "with",
+        "within",
+        "without",
+        "yet",
+        "not",
+        "and",
+        "also",
+        "both",
+    ]
+)
+_NO_TERM = frozenset(
+    [
+        "always",
+        "usually",
+        "often",
+        "also",
+        "never",
+        "then",
+        "now",
+        "still",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "last",
+        "next",
+        "figure",
+        "fig",
+        "table",
+        "section",
+        "chapter",
+        "page",
+        "note",
+        "example",
+        "answer",
+        "reason",
+        "result",
+        "point",
+        "question",
+        "problem",
+        "following",
+        "latter",
+        "former",
+        "only",
+        "same",
+    ]
+)
+_PARTICIPLE = re.compile(
+    r"^(?:been|had|done|gone|come|become|run|put|set|cut|let|shut|led|met|sat|lost|won|sold|told|"
+    r"built|sent|spent|\w+(?:ed|en|wn|ght|elt|ept|eft|ade|aid|ound|ood|ung|unk|orn))\b",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]{2,}")
 _SMALL_WORDS = frozenset(
     [
@@ -289,8 +409,9 @@ def draft_queries(
     texts = {document.doc_id: document.text for document in documents}
     rarity = _rarity([passage.text for group in by_document.values() for passage in group])
     queues: dict[DraftKind, dict[str, list[Draft]]] = {kind: {} for kind in DraftKind}
+    common = _written_small([passage.text for group in by_document.values() for passage in group])
     for doc_id, group in by_document.items():
-        for draft in _document_drafts(texts.get(doc_id, ""), group, rarity):
+        for draft in _document_drafts(texts.get(doc_id, ""), group, rarity, common):
             queues[draft.kind].setdefault(doc_id, []).append(draft)
     generator = np.random.default_rng(seed)
     for kind in DraftKind:
@@ -340,7 +461,7 @@ def _balanced(queues: dict[DraftKind, dict[str, list[Draft]]], wanted: int) -> l
 
 
 def _document_drafts(
-    text: str, passages: Sequence[Passage], rarity: dict[str, float]
+    text: str, passages: Sequence[Passage], rarity: dict[str, float], common: frozenset[str]
 ) -> Iterator[Draft]:
     for start, end in _headings(text):
         home = _home(passages, start, end)
@@ -351,11 +472,11 @@ def _document_drafts(
         asked = False
         for place, sentence in enumerate(sentences):
             flat = " ".join(sentence.split())
-            question = define(flat)
+            question = define(flat, common)
             if question:
                 yield _draft(question, DraftKind.DEFINITION, passage)
             elif place == 0 or not asked:
-                question = ask(flat)
+                question = ask(flat, common)
                 if question:
                     asked = True
                     yield _draft(question, DraftKind.QUESTION, passage)
@@ -414,8 +535,12 @@ def _headings(text: str) -> Iterator[tuple[int, int]]:
             continue
         if bare[-1] in ".,;:!?" or _DOT_LEADERS.search(bare) or counts[line.casefold()] > 2:
             continue
-        if sum(char.isdigit() for char in core) * 3 > len(core):
+        if sum(char.isdigit() for char in core) * 3 > len(core) or ". " in core:
             continue
+        if not marked and core == bare and len(core.split()) > _HEADING_WORDS:
+            continue
+        if core.split()[-1].casefold() in _SMALL_WORDS:
+            continue  # a line of a paragraph, broken in the middle of a sentence
         previous = text[lines[place - 1][0] : lines[place - 1][1]].strip() if place else ""
         if (
             previous
@@ -432,8 +557,12 @@ def _headings(text: str) -> Iterator[tuple[int, int]]:
         yield offset, offset + len(bare)
 
 
-def define(sentence: str) -> str:
+def define(sentence: str, common: frozenset[str] = frozenset()) -> str:
     """Return the question a definition answers, or "".
+
+    Args:
+        sentence: One sentence on one line.
+        common: Words that the library also writes with a small letter: no names.
 
     >>> define("A sluice gate is a barrier that slides in grooves.")
     'What is a sluice gate?'
@@ -447,12 +576,14 @@ def define(sentence: str) -> str:
     words = term.casefold().split()
     if any(word in _PRONOUNS or word in _SMALL_WORDS for word in (words[0], words[-1])):
         return ""
+    if words[0] in _NO_SUBJECT or words[-1] in _NO_TERM or words[0] in _NO_TERM or len(term) < 3:
+        return ""
     if not found["article"] and verb in {"is a", "is an", "is the", "are the"} and len(words) > 3:
         return ""  # "The reason he gave is a ..." and its like are seldom definitions
     article = found["article"] or ""
     if article == "The" and verb in {"is a", "is an", "is the"} and len(words) > 3:
         return ""
-    name = f"{article.casefold()} {_lowered(term)}".strip() if article else term
+    name = f"{article.casefold()} {_lowered(term, common)}".strip()
     if verb == "means":
         return f"What does {name} mean?"
     if verb in {"refers to", "denotes"}:
@@ -460,8 +591,12 @@ def define(sentence: str) -> str:
     return f"What {'are' if verb.startswith('are') else 'is'} {name}?"
 
 
-def ask(sentence: str) -> str:
+def ask(sentence: str, common: frozenset[str] = frozenset()) -> str:
     """Return a sentence as a question by a handful of rules, or "" where none fits.
+
+    Args:
+        sentence: One sentence on one line.
+        common: Words that the library also writes with a small letter: no names.
 
     >>> ask("The sluice gates were closed in March after the flood.")
     'Were the sluice gates closed in March after the flood?'
@@ -480,14 +615,14 @@ def ask(sentence: str) -> str:
         return f"How do you {found['aim']}?"
     found = _BECAUSE.match(sentence)
     if found:
-        inverted = _inverted(found["main"])
+        inverted = _inverted(found["main"], common)
         if inverted:
             return f"Why {inverted[0].casefold()}{inverted[1:]}?"
-    inverted = _inverted(sentence)
+    inverted = _inverted(sentence, common)
     return f"{inverted}?" if inverted else ""
 
 
-def _inverted(clause: str) -> str:
+def _inverted(clause: str, common: frozenset[str]) -> str:
     """Return a clause with its auxiliary before its subject, or ""."""
     found = _AUXILIARY.match(clause)
     if not found:
@@ -496,19 +631,27 @@ def _inverted(clause: str) -> str:
     words = subject.casefold().split()
     if words[0] in _PRONOUNS or words[-1] in _PRONOUNS or "," in subject:
         return ""
+    if words[0] in _NO_SUBJECT or words[-1] in _NO_TERM or found["rest"].startswith("not "):
+        return ""
+    if found["auxiliary"] in {"has", "have", "had"} and not _PARTICIPLE.match(found["rest"]):
+        return ""  # "She had a boat": no auxiliary
     if words[-1] in _SMALL_WORDS or any(
         word in {"that", "which", "who", "if", "when"} for word in words
     ):
         return ""
     auxiliary = found["auxiliary"]
-    return f"{auxiliary.capitalize()} {_lowered(subject)} {found['rest'].strip()}"
+    return f"{auxiliary.capitalize()} {_lowered(subject, common)} {found['rest'].strip()}"
 
 
-def _lowered(phrase: str) -> str:
+def _lowered(phrase: str, common: frozenset[str]) -> str:
     """Lower the first letter of a phrase unless its first word is a name or an abbreviation."""
     first = phrase.split(maxsplit=1)[0]
     if first.casefold() in _SMALL_WORDS or first.casefold() in {"the", "a", "an"}:
         return first.casefold() + phrase[len(first) :]
+    if first.casefold() in common and first[1:].islower():
+        return first.casefold() + phrase[len(first) :]
+    if common:
+        return phrase  # never written small: a name
     rest = phrase.split()[1:]
     # in "Sluice gates" only the sentence start made the capital; in "Ada Lovelace" it is a name
     if first[1:].islower() and rest and not any(word[0].isupper() for word in rest):
@@ -530,6 +673,16 @@ def keywords(text: str, rarity: dict[str, float]) -> str:
     # tf-idf, ties by the word itself
     best = sorted(found, key=lambda key: (-counts[key] * rarity.get(key, 0.0), key))[:_KEYWORDS]
     return " ".join(found[key] for key in found if key in set(best))
+
+
+def _written_small(texts: Sequence[str]) -> frozenset[str]:
+    """Return the words that some text writes with a small first letter: they are no names."""
+    return frozenset(
+        match.group()
+        for text in texts
+        for match in _WORD.finditer(text)
+        if match.group()[0].islower()
+    )
 
 
 def _rarity(texts: Sequence[str]) -> dict[str, float]:

@@ -25,6 +25,9 @@ from tests.laboratory.stand_in import KITCHEN, RIVER, document, paragraphs, pass
         ("It is a barrier that slides in grooves.", ""),
         ("This is the barrier that slides in grooves.", ""),
         ("A gate is a.", ""),
+        ("Beneath each bay is a sill of oak and iron.", ""),
+        ("The third is the one that was lost in the fire.", ""),
+        ("The quiet one always means that the valve is shut.", ""),
     ],
 )
 def test_definitions_become_questions(sentence: str, question: str) -> None:
@@ -51,11 +54,22 @@ def test_definitions_become_questions(sentence: str, question: str) -> None:
         ("They were closed in March after the flood.", ""),
         ("Were the gates closed in March after the flood?", ""),
         ("Short one.", ""),
+        ("Without them nobody would have known about the sand.", ""),
+        ("Thirty-eight had their full strength after the winter.", ""),
+        ("The rise in the second winter was not gradual at all.", ""),
         ("Die Schleuse öffnet sich bei steigendem Wasser von selbst.", ""),
     ],
 )
 def test_sentences_become_questions(sentence: str, question: str) -> None:
     assert ask(sentence) == question
+
+
+def test_names_keep_their_capital_and_other_words_lose_it() -> None:
+    common = frozenset({"magnesium", "gates"})
+    said = "Magnesium has been tried five times in good studies"
+    assert ask(said, common) == "Has magnesium been tried five times in good studies?"
+    said = "Varne has been tried five times in good studies"
+    assert ask(said, common) == "Has Varne been tried five times in good studies?"
 
 
 def test_keywords_are_the_rarest_words_in_their_order() -> None:
