@@ -13,6 +13,7 @@ K_RANGE = (5, 50)
 DEFAULT_CHUNK_TOKENS = 160
 CHUNK_TOKENS_RANGE = (32, 2048)
 DEFAULT_OVERLAP_TOKENS = 32
+MAX_FURTHER_ENCODERS = 4
 MAX_QUERY_CHARS = 100_000
 MEBIBYTE = 1024 * 1024
 
@@ -89,7 +90,8 @@ class WorkspaceSettings:
         k: Depth of the columns.
         chunking: How documents become passages.
         query_instruction: Replaces ``{instruction}`` in query prompts; "" keeps each default.
-        max_tokens: One limit for both arms; 0 keeps each encoder's own.
+        max_tokens: One limit for both arms; 0 takes the smaller of their own.
+        also: Ids of further encoders that get a column beside the pair.
     """
 
     pair_id: str = DEFAULT_PAIR
@@ -97,9 +99,13 @@ class WorkspaceSettings:
     chunking: ChunkingSettings = ChunkingSettings()
     query_instruction: str = ""
     max_tokens: int = 0
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require("k", self.k, *K_RANGE)
+        if len(self.also) > MAX_FURTHER_ENCODERS or len(set(self.also)) < len(self.also):
+            msg = f"Choose at most {MAX_FURTHER_ENCODERS} further encoders, each once."
+            raise InvalidSettingError(msg)
         if self.max_tokens:
             _require("max_tokens", self.max_tokens, 16, 131_072)
         if len(self.query_instruction) > 2000:

@@ -166,11 +166,11 @@ class Workbench:
         """
         if self._allowance is not None:
             self._allowance.require_room(files, held=len(self.documents()))
-        return self.library.add_files(files, encoder_ids=self._arm_ids(), monitor=monitor)
+        return self.library.add_files(files, encoder_ids=self._encoder_ids(), monitor=monitor)
 
     def embed_missing(self, *, monitor: Monitor | None = None) -> IngestionReport:
         """Embed what the current pair and settings have no vectors for (after Stop, or a change)."""
-        return self.library.embed_missing(self._arm_ids(), monitor=monitor)
+        return self.library.embed_missing(self._encoder_ids(), monitor=monitor)
 
     def remove_document(self, doc_id: str) -> None:
         """Forget a document, its passages and its place in the index; judgments on it stay."""
@@ -198,10 +198,10 @@ class Workbench:
         return sum(passages for passages, _tokens in chunked.values())
 
     def arms(self) -> tuple[ArmStatus, ...]:
-        """Return the state of both encoders without loading anything."""
+        """Return the state of both encoders, and of further ones, without loading anything."""
         passages = len(self.library.passages())
         found = []
-        for spec in self._arm_specs():
+        for spec in self._column_specs():
             state, problem = self.pool.state(spec.encoder_id)
             fact = fingerprint_fact(spec.encoder_id, self.token_limit())
             fingerprint = self.workspace.fact(fact)
@@ -241,11 +241,15 @@ class Workbench:
             EncoderError: If an arm cannot be loaded; the settings are kept all the same.
         """
         self.pool.registry.arms(settings.pair_id)
+        for encoder_id in settings.also:
+            self.pool.registry.encoder(encoder_id)
         before = self.settings
         if replace(settings, chunking=before.chunking) != before:
             self.workspace.put_settings(replace(settings, chunking=before.chunking))
         if settings.chunking != before.chunking:
-            self.library.rechunk(settings.chunking, encoder_ids=self._arm_ids(), monitor=monitor)
+            self.library.rechunk(
+                settings.chunking, encoder_ids=self._encoder_ids(), monitor=monitor
+            )
         elif replace(settings, k=before.k) != before and self.documents():
             self.embed_missing(monitor=monitor)
 
@@ -276,7 +280,8 @@ class Workbench:
             raise InvalidDepthError(msg)
         monitor = monitor or SilentMonitor()
         specs = self._arm_specs()
-        systems = [SystemInfo(s.encoder_id, s.family, s.label) for s in specs]
+        columns = self._column_specs()
+        systems = [SystemInfo(s.encoder_id, s.family, s.label) for s in columns]
         monitor.report(Progress("loading the encoders", 0, 0))
         view = self.library.view([*systems, LEXICAL])
         monitor.report(Progress("asking", 0, len(systems) + 1))
@@ -284,7 +289,7 @@ class Workbench:
         found = view.searcher.search(query, k=search_depth(depth))
         encoders = {
             spec.encoder_id: self._encoder(spec.encoder_id)
-            for spec in specs
+            for spec in columns
             if spec.encoder_id in found.answers
         }
         backgrounds = {}
@@ -499,6 +504,16 @@ class Workbench:
 
     def _arm_ids(self) -> tuple[str, ...]:
         return tuple(spec.encoder_id for spec in self._arm_specs())
+
+    def _column_specs(self) -> tuple[EncoderSpec, ...]:
+        """Return the arms, and the further encoders the settings name after them."""
+        arms = self._arm_specs()
+        taken = {spec.encoder_id for spec in arms}
+        also = (self.pool.registry.encoder(name) for name in self.settings.also)
+        return (*arms, *(spec for spec in also if spec.encoder_id not in taken))
+
+    def _encoder_ids(self) -> tuple[str, ...]:
+        return tuple(spec.encoder_id for spec in self._column_specs())
 
     def _encoder(self, encoder_id: str) -> Encoder:
         settings = self.settings

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +56,7 @@ def doctor(
     """Check packages, PDF worker, FAISS beside torch, weights' hashes, attention and vectors."""
     checks = [
         Check("python", sys.version_info >= (3, 11), platform.python_version()),
-        *(_tried(name, lambda name=name: version(name)) for name in PACKAGES),
+        *(_tried(name, partial(version, name)) for name in PACKAGES),
         _tried("pdf worker", _pdf_worker),
         _tried("tokenizer", lambda: f"{neutral_counter(ASSETS)(['one two'])[0]} tokens"),
         _tried("faiss beside torch (threads)", _faiss),

@@ -88,6 +88,9 @@ def index(
     chunk_tokens: Annotated[int, typer.Option(help="Passage budget; kept. 0: as it is.")] = 0,
     overlap_tokens: Annotated[int, typer.Option(help="Overlap; kept. -1: as it is.")] = -1,
     max_tokens: Annotated[int, typer.Option(help="Limit of both arms; kept. 0: as it is.")] = 0,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Further encoder ids as columns; kept.")
+    ] = None,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
     json: JsonOption = False,
@@ -106,6 +109,7 @@ def index(
             pair_id=pair or before.pair_id,
             chunking=chunking,
             max_tokens=max_tokens or before.max_tokens,
+            also=before.also if also is None else tuple(also),
         )
         if after != before:
             bench.change_settings(after, monitor=monitor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from platformdirs import user_cache_path
@@ -27,16 +27,22 @@ from core.cli.output import (
 )
 from core.encoders.table import pairs_markdown, pairs_table
 from core.errors import UsageError
+from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
 from core.evaluation.run import run_evaluation
 from core.records import Unit
 from core.sample import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.settings import DEFAULT_PAIR
+from core.store import Workspace
+
+if TYPE_CHECKING:
+    from core.encoders.protocol import Encoder
 
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("evaluate")(told(evaluate))
+    cli.command("benchmark")(told(benchmark))
     cli.command("pairs")(told(pairs))
     cli.command("sample")(told(sample))
 
@@ -96,6 +102,41 @@ def evaluate(
         if value < bound if sign == "<" else value > bound:
             typer.echo(f"{measure} differs by {value:+.4f}: {fail_if}", err=True)
             raise typer.Exit(EXIT_PARTIAL)
+
+
+def benchmark(
+    tasks: Annotated[str, typer.Option(help="Names in mteb, separated by commas.")],
+    *,
+    pair: PairOption = DEFAULT_PAIR,
+    results: Annotated[Path, typer.Option(help="Folder for the results; a rerun resumes.")],
+    max_tokens: Annotated[int, typer.Option(help="Limit of both arms; 0: their own.")] = 0,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Run official mteb tasks (LongEmbed, BRIGHT, FollowIR...) with both arms of a pair."""
+    pool = make_pool(device=device)
+    specs = pool.registry.arms(pair)
+    tokens = max_tokens or min(spec.max_tokens for spec in specs)
+    monitor = ConsoleMonitor()
+
+    def instructed(encoder: Encoder, instruction: str) -> Encoder:
+        return pool.get(encoder.spec.encoder_id, max_tokens=tokens, query_instruction=instruction)
+
+    with Workspace.open(results / "vectors") as workspace:
+        found = run_benchmark(
+            [name.strip() for name in tasks.split(",") if name.strip()],
+            [pool.get(spec.encoder_id, max_tokens=tokens, monitor=monitor) for spec in specs],
+            results_folder=results,
+            instructed=instructed,
+            workspace=workspace,
+            monitor=monitor,
+        )
+    monitor.done()
+    if json:
+        print_json(found)
+        return
+    for line in found:
+        typer.echo(f"{line.task}  {line.encoder_id}  {line.measure} {line.value:.4f}")
 
 
 def default_cache(beir: Path) -> Path:

@@ -388,11 +388,22 @@ class Registry:
             raise UnknownNameError(msg) from None
 
     def pair(self, pair_id: str) -> Pair:
-        """Return a pair.
+        """Return a pair; ``A+B`` puts any two known encoders side by side.
 
         Raises:
             UnknownNameError: If nobody knows it; the message lists what is known.
         """
+        first, plus, second = pair_id.partition("+")
+        if plus and first != second:
+            one, two = self.encoder(first), self.encoder(second)
+            return Pair(
+                pair_id=pair_id,
+                label=f"{one.label} + {two.label}",
+                diffusion=first,
+                autoregressive=second,
+                matched="Nothing by design: a pairing of your own.",
+                unmatched="The fairness panel lists every difference.",
+            )
         try:
             return self.pairs[pair_id]
         except KeyError:

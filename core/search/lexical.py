@@ -7,6 +7,7 @@ pairs of characters; texts in other scripts are not touched by that.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.records import Ranking
+
+# It sets itself to DEBUG on import and would talk into every terminal and log.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 K1 = 1.5
 B = 0.75

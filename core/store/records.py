@@ -105,6 +105,7 @@ def settings_from_json(text: str) -> WorkspaceSettings:
         known = {
             name: fields[name] for name in WorkspaceSettings.__dataclass_fields__ if name in fields
         }
+        known["also"] = tuple(known.get("also", ()))
         return WorkspaceSettings(
             **known,
             chunking=ChunkingSettings(
