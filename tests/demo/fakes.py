@@ -261,7 +261,9 @@ class FakeWorkbench(Workbench):
             )
         return self._vectors[system_id] @ triples(text, late=system_id == "late")
 
-    def compare(self, text: str, *, k: int | None = None, monitor: Monitor | None = None):
+    def compare(  # noqa: C901  a comparison written out
+        self, text: str, *, k: int | None = None, monitor: Monitor | None = None
+    ):
         if not text.strip():
             raise InvalidQueryError("The query is empty; type a question.")
         if not self.passages_:

@@ -10,10 +10,7 @@ from demo.handlers import Handlers, settings_from
 
 
 def last(stream):
-    item = None
-    for item in stream:
-        pass
-    return item
+    return list(stream)[-1]
 
 
 def upload(folder, name, data=b"The tide turns twice a day. Boats wait."):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -137,7 +138,7 @@ def test_ticks_cover_the_range_in_even_round_steps(low, width):
     assert ticks[0] <= low
     assert ticks[-1] >= low + width - 1e-9 * max(1, abs(low))
     assert 2 <= len(ticks) <= 12
-    steps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(ticks)]
     assert max(steps) - min(steps) < 1e-6 * max(1.0, abs(low) + width)
 
 

@@ -1,0 +1,162 @@
+"""Disagree, Laboratory, Evidence and Judge over the real rooms, with encoders that count words."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from core.laboratory.drafts import DraftKind
+from demo.experiments import Experiments, wanted_findings
+from demo.judging import Judging, grades_of
+
+HERE = ("local", "my-documents")
+
+
+def last(stream):
+    return list(stream)[-1]
+
+
+@pytest.fixture
+def experiments(real):
+    return Experiments(real)
+
+
+@pytest.fixture
+def asked(real):
+    """Token and first passage of a comparison on screen."""
+    screen = last(real.compare(*HERE, "sluice gate of oak"))
+    shown = real.sessions.shown("local", screen.token).comparison
+    return screen.token, shown.passages[0].passage_id
+
+
+def test_disagreements_are_listed_and_can_be_filtered(experiments):
+    html, running = last(experiments.disagree(*HERE, 20, wanted_findings(only_different=False)))
+    assert not running
+    assert html.count('data-act="ask"') > 3
+    assert "drafted quer" in html
+    assert "<script" not in html
+    nothing = experiments.filtered(*HERE, wanted_findings(query_words=(500, 600)))
+    assert "No draft passes these filters" in nothing
+
+
+def test_there_is_nothing_to_filter_before_a_run(experiments):
+    assert experiments.filtered(*HERE, wanted_findings()) is None
+
+
+def test_unknown_kinds_of_draft_are_left_out_of_a_filter():
+    assert wanted_findings(kinds=["heading", "<b>"]).kinds == (DraftKind.HEADING,)
+
+
+def test_evidence_shows_both_arms_sentence_by_sentence(experiments, asked):
+    html, running = last(experiments.evidence("local", *asked))
+    assert not running
+    effects = re.findall(r'class="effect (dif|aut)', html)
+    assert effects
+    assert effects.count("dif") == effects.count("aut")
+    assert "check: " in html
+    assert "Alone, and inside its document" in html
+
+
+def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments, asked):
+    html, _ = last(experiments.edit(*HERE, asked[1], "None of this happened."))
+    assert "no earlier token moved, not by one bit" in html
+    assert html.count('class="strip dif"') == 1
+    assert html.count('class="strip aut"') == 1
+    # the bidirectional one does: some token is coloured
+    dif = html[html.index('class="strip dif"') : html.index('class="strip aut"')]
+    assert any(float(value) > 0 for value in re.findall(r"--c:([\d.]+)", dif))
+    aut = html[html.index('class="strip aut"') :]
+    assert all(float(value) == 0 for value in re.findall(r"--c:([\d.]+)", aut))
+
+
+def test_attention_is_switched_and_own_modes_are_marked(experiments, asked):
+    html, _ = last(experiments.switch(*HERE, "sluice gate of oak", asked[1]))
+    assert "as trained" in html
+    assert "not in the paper" in html
+
+
+def test_growing_and_hidden_key_and_fairness_draw_something(experiments, real, asked):
+    token, passage_id = asked
+    html, _ = last(experiments.grow(*HERE, "sluice gate of oak", passage_id, "both"))
+    assert "<svg" in html or "whole document" in html
+    doc_id = real.services.open_library(*HERE).documents()[0].doc_id
+    html, _ = last(experiments.hidden_key(*HERE, doc_id, 512, 2))
+    assert "fits none of the lengths" in html  # a sentence for a short document
+    html, _ = last(experiments.fairness(*HERE, token))
+    assert "token limit" in html
+    assert "query: sluice gate of oak" in html
+
+
+def test_an_unknown_direction_or_passage_is_a_sentence(experiments):
+    html, _ = last(experiments.grow(*HERE, "q", "p", "sideways"))
+    assert "Choose on which side" in html
+    html, _ = last(experiments.edit(*HERE, "no-such-passage", "x"))
+    assert 'role="alert"' in html
+
+
+def test_results_are_kept_so_that_the_same_inputs_give_the_same_picture(experiments, asked):
+    first = last(experiments.edit(*HERE, asked[1], "Something else."))
+    again = last(experiments.edit(*HERE, asked[1], "Something else."))
+    assert first == again
+
+
+def test_every_experiment_checks_the_visitor(experiments):
+    for stream in (
+        experiments.disagree("nobody", "my-documents", 5, wanted_findings()),
+        experiments.edit("nobody", "my-documents", "p", "x"),
+        experiments.switch("nobody", "my-documents", "q", "p"),
+        experiments.grow("nobody", "my-documents", "q", "p", "both"),
+        experiments.hidden_key("nobody", "my-documents", "d", 512, 2),
+        experiments.fairness("nobody", "my-documents", "t"),
+        experiments.evidence("nobody", "t", "p"),
+    ):
+        assert "session is not known" in last(stream)[0]
+
+
+# -- judging -------------------------------------------------------------------------------
+
+
+def test_judging_is_blind(real):
+    html = last(Judging(real).start(*HERE, "sluice gate of oak"))
+    assert "in random order" in html
+    for word in ("diffusion", "autoregressive", "BM25", "count-dif", "count-aut", 'class="sym'):
+        assert word not in html
+
+
+def test_a_grade_is_kept_and_the_next_passage_comes(real):
+    judging = Judging(real)
+    last(judging.start(*HERE, "sluice gate of oak"))
+    html = judging.grade(*HERE, "2")
+    assert "2 of " in html or "Done with this query" in html
+    bench = real.services.open_library(*HERE)
+    assert [one.grade for one in bench.judgments()] == [2]
+    assert list(grades_of(bench)) == ["sluice gate of oak"]
+    # going back shows the grade given
+    assert 'class="button strong" data-act="grade" data-key="2"' in judging.grade(*HERE, "b")
+
+
+def test_a_round_ends_and_the_report_says_what_can_be_said(real):
+    judging = Judging(real)
+    html = last(judging.start(*HERE, "sluice gate of oak"))
+    for key in "3" + "0" * 60:
+        html = judging.grade(*HERE, key)
+        if "Done with this query" in html:
+            break
+    assert "Done with this query" in html
+    said = last(judging.report(*HERE))
+    assert "nDCG@10" in said
+    assert "1 query judged" in said
+    qrels = judging.export(*HERE, "qrels")["text"]
+    assert all(len(line.split()) == 4 for line in qrels.splitlines())
+
+
+def test_a_report_without_judgments_says_what_to_do(real):
+    assert "Judge some" in last(Judging(real).report(*HERE))
+
+
+def test_an_odd_key_changes_nothing(real):
+    judging = Judging(real)
+    first = last(judging.start(*HERE, "sluice gate of oak"))
+    assert judging.grade(*HERE, "9") == first
+    assert real.services.open_library(*HERE).judgments() == ()

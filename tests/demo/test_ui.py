@@ -1,0 +1,152 @@
+"""The page as a whole: its wiring, its launch options, and its verbs over the wire."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from demo import style
+from demo.security import CLOSED_PREFIXES, CONTENT_POLICY
+from demo.ui import launch_options
+from tests.demo.fakes import FakeLibraries
+from tests.demo.wire import ApiError, call, get, server, through_client
+
+PUBLIC = {
+    "start", "libraries", "create_library", "documents", "remove_document", "settings",
+    "page_image", "index", "search", "compare", "received", "export", "saved", "saved_comparison",
+    "disagree", "explain", "edit_last_sentence", "fairness", "judge", "judgments", "judged_report",
+}  # fmt: skip
+
+
+def test_launch_options_close_the_loose_defaults():
+    services = FakeLibraries(hosted=True).services()
+    options = launch_options(services)
+    assert options["server_name"] == "127.0.0.1"
+    for name in ("share", "run_history", "enable_monitoring", "pwa", "show_error", "mcp_server"):
+        assert options[name] is False, name
+    assert options["strict_cors"] is True
+    assert options["allowed_paths"] == []
+    assert options["max_file_size"] == services.limits.upload_bytes
+
+
+def test_style_and_script_name_no_other_host():
+    for text in (style.style_sheet(), style.script()):
+        hosts = re.findall(r"(?:https?:)?//[\w.-]+\.[a-z]{2,}", text)
+        assert [host for host in hosts if "www.w3.org" not in host] == []
+        assert "@import" not in text
+    for font in style.theme()._font:
+        assert not hasattr(font, "stylesheet") or font.stylesheet()["url"] is None
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, two):
+    high, low = sorted((luminance(one), luminance(two)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("block", [":root", ".dark"])
+def test_every_ink_can_be_read_on_every_ground(block):
+    css = style.style_sheet()
+    rules = css[css.index(block) :]
+    tokens = dict(re.findall(r"--([\w-]+): (#[0-9a-fA-F]{6})", rules[: rules.index("}")]))
+    grounds = [tokens["paper"], tokens["wash"]]
+    for ink in ("ink", "muted", "dif-ink", "aut-ink", "lex-ink"):
+        for ground in grounds:
+            assert contrast(tokens[ink], ground) >= 4.5, (ink, ground)
+    assert contrast(tokens["dif-ink"], tokens["dif-wash"]) >= 4.5
+    assert contrast(tokens["aut-ink"], tokens["aut-wash"]) >= 4.5
+    assert contrast(tokens["ink"], tokens["mark"]) >= 4.5
+
+
+# -- over the wire -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def local():
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_server():
+    with server("hosted") as url:
+        yield url
+
+
+def test_every_public_verb_has_a_name_and_everything_else_is_private(local):
+    events = json.loads(get(f"{local}/config")[2])["dependencies"]
+    public = {event["api_name"] for event in events if event["api_visibility"] == "public"}
+    assert public == PUBLIC
+    assert all(e["api_visibility"] == "private" for e in events if e["api_name"] not in PUBLIC)
+
+
+def test_every_public_verb_says_what_it_does(local):
+    info = json.loads(get(f"{local}/gradio_api/info")[2])["named_endpoints"]
+    for name in PUBLIC:
+        assert info[f"/{name}"]["description"], name
+
+
+def test_the_page_comes_with_its_policy_and_loads_nothing_from_elsewhere(local):
+    status, headers, text = get(local)
+    assert status == 200
+    assert headers["content-security-policy"] == CONTENT_POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    loaded = re.findall(r'(?:src|href)="(https?://[^"]+)"', text)
+    assert [link for link in loaded if not link.startswith(local)] == []
+
+
+@pytest.mark.parametrize("path", CLOSED_PREFIXES)
+def test_routes_that_are_not_used_are_closed(local, path):
+    assert get(f"{local}{path}x")[0] == 404
+
+
+def test_every_verb_answers_through_the_toolkits_own_client(local, tmp_path):
+    path = tmp_path / "tide.txt"
+    path.write_text("The tide turns twice a day.", "utf-8")
+    found, compared, mistake, indexed, documents = through_client(
+        local,
+        ("/search", {"query": "sluice gate of oak", "k": 5}, []),
+        ("/compare", {"query": "sluice gate of oak", "k": 5}, []),
+        ("/compare", {"query": " "}, []),
+        ("/index", {}, [str(path)]),
+        ("/documents", {"library": "mine"}, []),
+    )
+    assert found[1][0]["rank"] == 1
+    assert len(compared[1]["columns"]) == 3
+    assert mistake[0] == "error"
+    assert "type a question" in mistake[1]
+    assert indexed[1]["documents"][0]["name"] == "tide.txt"
+    assert [one["name"] for one in documents[1]] == ["tide.txt"]
+
+
+def test_a_path_on_the_servers_disk_is_not_an_upload(local):
+    stolen = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(ApiError):
+        call(local, "index", [stolen], "mine", "", "")
+    assert "hostname" not in [one["name"] for one in call(local, "documents", "mine", "")]
+
+
+def test_two_visitors_over_the_wire_see_their_own_libraries_only(shared_server):
+    anna, bert = call(shared_server, "start"), call(shared_server, "start")
+    made = call(shared_server, "create_library", "Anna's", anna)
+    assert "Anna's" in [one["label"] for one in call(shared_server, "libraries", anna)]
+    assert "Anna's" not in [one["label"] for one in call(shared_server, "libraries", bert)]
+    with pytest.raises(ApiError, match="no such library"):
+        call(shared_server, "documents", made["library_id"], bert)
+    with pytest.raises(ApiError, match="session is not known"):
+        call(shared_server, "libraries", "")
+    with pytest.raises(ApiError, match="session is not known"):
+        call(shared_server, "libraries", "../" + anna)
+
+
+def test_the_services_are_a_frozen_value():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        FakeLibraries().services().hosted = True

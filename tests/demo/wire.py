@@ -1,0 +1,98 @@
+"""A served page and how to talk to it: plain HTTP, and the toolkit's own client in a process apart.
+
+The toolkit leaves event loops and sockets to the garbage collector, and this project's tests treat
+such leaks as errors; so both server and client live in processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT = """
+import json, sys
+from gradio_client import Client, handle_file
+url, calls = sys.argv[1], json.loads(sys.argv[2])
+client, out = Client(url, verbose=False), []
+for name, arguments, files in calls:
+    arguments = {**arguments, **({"files": [handle_file(f) for f in files]} if files else {})}
+    try:
+        out.append(["ok", client.predict(api_name=name, **arguments)])
+    except Exception as error:
+        out.append(["error", str(error)])
+print("RESULT" + json.dumps(out))
+"""
+
+
+class ApiError(Exception):
+    """What the server said instead of a result."""
+
+
+@contextmanager
+def server(*arguments, module="tests.demo.serve"):
+    """Start a server process; yields its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        url = next(line for line in process.stdout if line.startswith("http")).strip()
+        yield url.rstrip("/")
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+def get(url):
+    """Return status, headers and text of a page."""
+    request = urllib.request.Request(url)  # noqa: S310  our own server
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read().decode()
+
+
+def call(url, name, *values):
+    """Call an endpoint over REST; returns its first output."""
+    body = json.dumps({"data": list(values)}).encode()
+    request = urllib.request.Request(  # noqa: S310  our own server
+        f"{url}/gradio_api/call/{name}", body, {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        event = json.load(answer)["event_id"]
+    _, _, stream = get(f"{url}/gradio_api/call/{name}/{event}")
+    kind, data = "", ""
+    for line in stream.splitlines():
+        if line.startswith("event: "):
+            kind = line[7:]
+        elif line.startswith("data: "):
+            data = line[6:]
+    if kind != "complete":
+        raise ApiError(data)
+    return json.loads(data)[0]
+
+
+def through_client(url, *calls):
+    """Run calls ``(name, arguments, files)`` through `gradio_client`; returns their outcomes."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, url, json.dumps(calls)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT")), None)
+    assert line is not None, done.stderr[-2000:]
+    return json.loads(line[6:])
