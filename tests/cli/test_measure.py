@@ -1,0 +1,160 @@
+"""evaluate, disagree, explain, probe, pairs, doctor: from the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.cli import measure
+from core.errors import EncoderUnavailableError
+from tests.cli.conftest import Terminal
+from tests.evaluation.folders import write_folder
+from tests.workbenches import AUTOREGRESSIVE
+
+QUERY = "who hunts mice at night"
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "animals")
+
+
+def evaluate(terminal: Terminal, beir: Path, *more: object) -> object:
+    return terminal("evaluate", "--beir", beir, "--cache", beir.parent / "cache", *more)
+
+
+def test_evaluate_prints_every_system_and_writes_json_and_runs(
+    terminal: Terminal, beir: Path, tmp_path: Path
+) -> None:
+    out, runs = tmp_path / "result.json", tmp_path / "runs"
+    result = terminal(
+        "evaluate", "--beir", beir, "--cache", tmp_path / "c", "--json", out, "--runs", runs
+    )
+    assert result.exit_code == 0, result.output
+    for name in ("hash-diffusion", "hash-autoregressive", "bm25", "nDCG@10"):
+        assert name.lower() in result.stdout.lower()
+    assert json.loads(out.read_text())
+    assert len(list(runs.iterdir())) >= 3
+
+
+def test_a_second_evaluation_embeds_nothing(terminal: Terminal, beir: Path) -> None:
+    for _ in range(2):
+        assert evaluate(terminal, beir).exit_code == 0  # type: ignore[attr-defined]
+    second = terminal.load.encoders[AUTOREGRESSIVE.encoder_id]
+    assert second.total_encoded <= 3  # the three queries at most, no document
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"), [("ndcg@10>1.5", 0), ("ndcg@10<1.5", 3), ("ndcg@10 > -2", 3)]
+)
+def test_fail_if_decides_the_exit_code(
+    terminal: Terminal, beir: Path, limit: str, code: int
+) -> None:
+    result = evaluate(terminal, beir, "--fail-if", limit)
+    assert result.exit_code == code  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("limit", ["ndcg@10", "ndcg@10<much", "accuracy<0.1", "<0.1"])
+def test_limits_nobody_can_check(terminal: Terminal, beir: Path, limit: str) -> None:
+    result = evaluate(terminal, beir, "--fail-if", limit)
+    assert result.exit_code == 2  # type: ignore[attr-defined]
+    assert "--fail-if" in result.stderr  # type: ignore[attr-defined]
+
+
+def test_a_folder_that_is_not_beir(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = evaluate(terminal, tmp_path / "empty")
+    assert result.exit_code == 1  # type: ignore[attr-defined]
+    assert "corpus.jsonl" in result.stderr  # type: ignore[attr-defined]
+
+
+def test_each_data_set_has_a_cache_of_its_own(tmp_path: Path) -> None:
+    for name in ("a/scifact", "b/scifact"):
+        (tmp_path / name).mkdir(parents=True)
+    one = measure.default_cache(tmp_path / "a" / "scifact")
+    assert one != measure.default_cache(tmp_path / "b" / "scifact")
+    assert one == measure.default_cache(tmp_path / "b" / ".." / "a" / "scifact")
+    assert one.name.startswith("scifact-")
+
+
+def test_pairs_lists_what_is_matched() -> None:
+    # The real registry: nothing is loaded for it.
+    from typer.testing import CliRunner
+
+    from core.cli import cli
+
+    result = CliRunner().invoke(cli, ["pairs", "--json"])
+    assert result.exit_code == 0
+    rows = {row["pair_id"]: row for row in json.loads(result.stdout)}
+    assert {"pplx-0.6b", "pplx-4b", "dream-7b", "diffugpt-s"} <= set(rows)
+    assert rows["dream-7b"]["matched"]
+
+
+def test_disagree_lists_findings(terminal: Terminal, workspace: Path) -> None:
+    result = terminal("disagree", "-w", workspace, "--drafts", "6", "-k", "5")
+    assert result.exit_code == 0, result.output
+    found = terminal.json("disagree", "-w", workspace, "--drafts", "6", "-k", "5")
+    assert "findings" in found
+
+
+def test_explain_says_which_sentences_matter(terminal: Terminal, workspace: Path) -> None:
+    found = terminal.json("explain", QUERY, "-w", workspace)
+    assert found
+    for more in (["--clauses"], ["--fairness"]):
+        result = terminal("explain", QUERY, "-w", workspace, *more)
+        assert result.exit_code == 0, result.output
+        assert "--json prints every number" in result.stdout
+
+
+@pytest.mark.parametrize("experiment", ["growing", "attention", "context"])
+def test_probes_on_a_hit(terminal: Terminal, workspace: Path, experiment: str) -> None:
+    result = terminal("probe", experiment, "-w", workspace, "--query", QUERY)
+    assert result.exit_code in {0, 1}, result.output
+    assert "Traceback" not in result.output
+    if result.exit_code == 1:  # a two-sentence passage may be too short for an experiment
+        assert result.stderr.startswith("Error: ")
+
+
+def test_probes_that_need_a_query_say_so(terminal: Terminal, workspace: Path) -> None:
+    result = terminal("probe", "growing", "-w", workspace)
+    assert result.exit_code == 2
+    assert "needs --query" in result.stderr
+
+
+def test_probe_on_a_document_nobody_knows(terminal: Terminal, workspace: Path) -> None:
+    result = terminal("probe", "hidden-key", "-w", workspace, "--document", "nobody")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+
+
+def test_doctor_proves_both_arms(terminal: Terminal) -> None:
+    found = terminal.json("doctor")
+    assert found["good"]
+    details = {check["name"]: check["detail"] for check in found["checks"]}
+    assert "attention causal proved" in details["hash-autoregressive"]
+    assert "pages" in details["pdf worker"]
+
+
+def test_doctor_tells_what_is_wrong_and_fails(terminal: Terminal) -> None:
+    terminal.load.failing[AUTOREGRESSIVE.encoder_id] = EncoderUnavailableError("The hash differs.")
+    result = terminal("doctor")
+    assert result.exit_code == 1
+    assert "BAD  hash-autoregressive: The hash differs." in result.stdout
+    assert "ok   hash-diffusion" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["index"], ["search", "owl"], ["probe", "nonsense", "-w", "x"]]
+)
+def test_wrong_usage_is_exit_code_2(terminal: Terminal, arguments: list[str]) -> None:
+    result = terminal(*arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_help_names_every_command(terminal: Terminal) -> None:
+    result = terminal("--help")
+    for name in ("index", "search", "compare", "export", "evaluate", "doctor", "pairs"):
+        assert name in result.stdout

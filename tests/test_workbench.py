@@ -1,0 +1,334 @@
+"""One library, two encoders and BM25, joined from the real parts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from core.encoders.pool import LoadState
+from core.errors import (
+    AllowanceExceededError,
+    EmptyLibraryError,
+    EncoderUnavailableError,
+    InvalidDepthError,
+    InvalidQueryError,
+    UnknownNameError,
+    WorkspaceDamagedError,
+)
+from core.laboratory.arms import Bench
+from core.library import Allowance, SourceFile, VisitorLimits
+from core.records import Family, Judgment, Unit
+from core.settings import ChunkingSettings
+from core.workbench import Workbench
+from tests.pdfs import PROSE, plain_pdf
+from tests.workbenches import AUTOREGRESSIVE, DIFFUSION, TEXTS, Loader, make_bench, sources
+
+A, B = DIFFUSION.encoder_id, AUTOREGRESSIVE.encoder_id
+
+
+@pytest.fixture
+def load() -> Loader:
+    return Loader()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, load: Loader) -> Iterator[Workbench]:
+    made = make_bench(tmp_path / "w", load)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def filled(bench: Workbench) -> Workbench:
+    bench.add_files(sources())
+    return bench
+
+
+def test_adding_embeds_with_both_arms_once(bench: Workbench, load: Loader) -> None:
+    report = bench.add_files(sources())
+    assert {line.name for line in report.documents} == set(TEXTS)
+    assert report.passages_embedded == {A: 3, B: 3}
+    again = bench.add_files(sources())
+    assert all(line.duplicate_of for line in again.documents)
+    assert [load.encoders[name].total_encoded for name in (A, B)] == [3, 3]
+
+
+def test_comparing_fills_three_columns_and_finds_the_passage(filled: Workbench) -> None:
+    comparison = filled.compare("who hunts mice at night", k=5)
+    assert [column.info.system_id for column in comparison.columns] == [A, B, "bm25"]
+    assert [column.info.family for column in comparison.columns] == [
+        Family.DIFFUSION,
+        Family.AUTOREGRESSIVE,
+        Family.LEXICAL,
+    ]
+    for column in comparison.columns:
+        best = comparison.passage(column.ranking.hits[0].passage_id)
+        assert best.document == "owls.md", column.info.system_id
+    assert (comparison.corpus_size, comparison.k, comparison.unit) == (3, 5, Unit.PASSAGE)
+    assert comparison.summary
+
+
+def test_both_arms_run_at_the_smaller_limit(filled: Workbench) -> None:
+    assert filled.token_limit() == 256  # 512 and 256
+    comparison = filled.compare("tides")
+    assert [column.max_tokens for column in comparison.columns] == [256, 256, 0]
+    assert comparison.equal_limits
+    filled.change_settings(replace(filled.settings, max_tokens=16))
+    assert filled.token_limit() == 16
+    filled.change_settings(replace(filled.settings, max_tokens=400))
+    assert filled.token_limit() == 256  # more than an arm has is not to be had
+
+
+def test_a_failed_arm_is_told_in_its_column_and_the_others_answer(tmp_path: Path) -> None:
+    load = Loader()
+    bench = make_bench(tmp_path / "w", load)
+    bench.add_files(sources())
+    bench.close()
+    broken = Loader({B: EncoderUnavailableError("The hub cannot be reached; try later.")})
+    bench = make_bench(tmp_path / "w", broken)
+    comparison = bench.compare("who hunts mice at night")
+    good, bad, lexical = comparison.columns
+    assert "hub cannot be reached" in bad.failure
+    assert not bad.ranking.hits
+    assert good.ranking.hits
+    assert lexical.ranking.hits
+    arms = {arm.system_id: arm for arm in bench.arms()}
+    assert (arms[A].state, arms[B].state) == (LoadState.READY, LoadState.FAILED)
+    assert "hub cannot be reached" in arms[B].problem
+    with pytest.raises(EncoderUnavailableError):
+        bench.bench()  # an experiment needs both
+    bench.close()
+
+
+def test_a_failed_arm_keeps_documents_when_adding(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "w", Loader({A: EncoderUnavailableError("No hub.")}))
+    with pytest.raises(EncoderUnavailableError, match="No hub"):
+        bench.add_files(sources())
+    assert len(bench.documents()) == 3
+    column = bench.compare("owl").column(B)  # the other arm was embedded all the same
+    assert column.ranking.hits
+    bench.close()
+
+
+def test_arms_tell_their_state_without_loading(bench: Workbench, load: Loader) -> None:
+    assert [arm.state for arm in bench.arms()] == ["not loaded", "not loaded"]
+    assert load.loaded == []
+    bench.add_files(sources())
+    assert [(arm.passages_embedded, arm.passages) for arm in bench.arms()] == [(3, 3), (3, 3)]
+
+
+def test_other_chunking_cuts_anew_and_uses_vectors_that_fit(
+    filled: Workbench, load: Loader
+) -> None:
+    before = filled.settings
+    whole = replace(before, chunking=ChunkingSettings(unit=Unit.DOCUMENT))
+    filled.change_settings(whole)
+    assert filled.passage_count() == 3
+    assert filled.compare("owl").unit is Unit.DOCUMENT
+    counted = load.encoders[A].total_encoded
+    filled.change_settings(before)
+    report = filled.embed_missing()
+    assert report.passages_embedded.get(A, 0) == 0
+    assert load.encoders[A].total_encoded == counted
+
+
+def test_another_instruction_embeds_no_passage_again(filled: Workbench) -> None:
+    filled.change_settings(replace(filled.settings, query_instruction="find the passage "))
+    assert filled.embed_missing().passages_embedded in ({}, {A: 0, B: 0})
+    received = filled.received("owl")
+    assert {name: text.text for name, text in received.items()} == {
+        A: "find the passage owl",
+        B: "find the passage owl",
+    }
+
+
+def test_an_unknown_pair_changes_nothing(filled: Workbench) -> None:
+    before = filled.settings
+    with pytest.raises(UnknownNameError, match="no pair"):
+        filled.change_settings(replace(before, pair_id="nobody"))
+    assert filled.settings == before
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "x" * 100_001], ids=["empty", "blank", "too long"])
+def test_queries_that_cannot_be_asked(filled: Workbench, text: str) -> None:
+    with pytest.raises(InvalidQueryError):
+        filled.compare(text)
+
+
+def test_a_query_of_100_000_characters_emoji_and_cjk_are_answered(filled: Workbench) -> None:
+    for text in ("owl " * 25_000, "🦉🦉", "夜にネズミを狩る", "\udc80 owl"):
+        comparison = filled.compare(text)
+        assert len(comparison.columns) == 3
+        assert " " not in comparison.query.query_id
+
+
+@pytest.mark.parametrize("k", [0, 4, 51, -1])
+def test_depths_outside_the_range_are_refused(filled: Workbench, k: int) -> None:
+    with pytest.raises(InvalidDepthError, match="from 5 to 50"):
+        filled.compare("owl", k=k)
+
+
+def test_an_empty_library_says_so(bench: Workbench) -> None:
+    with pytest.raises(EmptyLibraryError):
+        bench.compare("owl")
+    with pytest.raises(EmptyLibraryError):
+        bench.bench()
+    assert bench.examples() == ()
+
+
+def test_the_best_sentence_is_a_range_of_the_passage(filled: Workbench) -> None:
+    hit = filled.compare("mice at night").column(A).ranking.hits[0].passage_id
+    start, end = filled.best_sentences("mice at night", [hit])[hit]
+    assert filled.passage(hit).text[start:end].strip() == "The barn owl hunts mice at night."
+
+
+def test_what_a_passage_was_received_as(filled: Workbench) -> None:
+    passage = filled.library.passages()[0]
+    received = filled.received_passage(passage.passage_id)
+    assert {name: found.text for name, found in received.items()} == {
+        A: passage.text,
+        B: passage.text,
+    }
+
+
+def test_pages_and_boxes_of_a_pdf(bench: Workbench) -> None:
+    bench.add_files([SourceFile("locks.pdf", data=plain_pdf([PROSE, "Second page. " * 20]))])
+    (document,) = bench.documents()
+    image = bench.page_image(document.doc_id, 1, width_pixels=300)
+    assert image.startswith(b"\x89PNG")
+    hit = bench.compare("upper gate at dawn").column(A).ranking.hits[0].passage_id
+    boxes = bench.passage_boxes(hit)
+    assert boxes[0].page_number == 1
+    with pytest.raises(UnknownNameError, match="pages 1 to 2, not 3"):
+        bench.page_image(document.doc_id, 3)
+
+
+def test_plain_text_has_no_page_images(filled: Workbench) -> None:
+    doc_id = next(line.doc_id for line in filled.documents() if line.name == "tides.txt")
+    with pytest.raises(UnknownNameError, match="no page images"):
+        filled.page_image(doc_id, 1)
+
+
+def test_a_saved_comparison_comes_back_as_it_was(filled: Workbench) -> None:
+    comparison = filled.compare("who hunts mice at night")
+    kept = filled.save_comparison(comparison)
+    assert filled.load_comparison(kept) == comparison
+    (line,) = filled.saved_comparisons()
+    assert (line.comparison_id, line.query) == (kept, "who hunts mice at night")
+    with pytest.raises(UnknownNameError):
+        filled.load_comparison("../../etc/passwd")
+
+
+def test_a_damaged_saved_comparison_is_damaged_not_empty(filled: Workbench) -> None:
+    kept = filled.workspace.save_comparison(b'{"query": 3}', query="owl", pair_id="p")
+    with pytest.raises(WorkspaceDamagedError, match="ask the query again"):
+        filled.load_comparison(kept)
+
+
+def test_judgments_are_kept_and_replaced(filled: Workbench) -> None:
+    passage = filled.library.passages()[0]
+    document = filled.document(passage.doc_id)
+    judged = Judgment("owl", document.doc_id, 1, passage.start, passage.end, 2)
+    filled.judge([judged])
+    filled.judge([replace(judged, grade=0)])
+    assert [judgment.grade for judgment in filled.judgments("owl")] == [0]
+    assert filled.judgments("other") == ()
+
+
+def test_removing_a_document_removes_its_passages(filled: Workbench) -> None:
+    doc_id = next(line.doc_id for line in filled.documents() if line.name == "owls.md")
+    filled.remove_document(doc_id)
+    comparison = filled.compare("who hunts mice at night")
+    assert all(passage.document != "owls.md" for passage in comparison.passages)
+    assert filled.passage_count() == 2
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    passages: int
+    label: str
+
+
+def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Workbench) -> None:
+    runs = []
+
+    def run(bench: Bench) -> Counted:
+        runs.append(len(bench.corpus.passages))
+        return Counted(len(bench.corpus.passages), "x")
+
+    assert filled.experiment("count", Counted, run) == Counted(3, "x")
+    assert filled.experiment("count", Counted, run) == Counted(3, "x")
+    assert runs == [3]
+    filled.add_files(sources({"new.txt": "Peat burns slowly in the old stove."}))
+    assert filled.experiment("count", Counted, run).passages == 4
+    assert runs == [3, 4]
+
+
+def test_the_bench_is_made_once_per_corpus(filled: Workbench) -> None:
+    first = filled.bench()
+    assert filled.bench() is first
+    assert [arm.system_id for arm in first.arms] == [A, B]
+    filled.add_files(sources({"new.txt": "Peat burns slowly in the old stove."}))
+    assert filled.bench() is not first
+
+
+def test_two_threads_may_ask_while_a_third_adds(filled: Workbench) -> None:
+    problems: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            for _ in range(3):
+                filled.compare("who hunts mice at night")
+        except BaseException as error:  # noqa: BLE001  told to the test
+            problems.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    filled.add_files(sources({"new.txt": "Peat burns slowly in the old stove."}))
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
+# -- a visitor's share -------------------------------------------------------------------------
+
+
+def test_queries_a_minute_are_counted_in_a_sliding_window() -> None:
+    now = [0.0]
+    allowance = Allowance(VisitorLimits(queries_per_minute=2), clock=lambda: now[0])
+    allowance.take_query()
+    now[0] = 30.0
+    allowance.take_query()
+    now[0] = 40.0
+    with pytest.raises(AllowanceExceededError, match="Wait 20 s"):
+        allowance.take_query()
+    now[0] = 60.0  # the first one is a minute ago
+    allowance.take_query()
+
+
+def test_a_visitor_who_asks_too_much_is_told_to_wait(tmp_path: Path) -> None:
+    bench = make_bench(
+        tmp_path / "w", allowance=Allowance(VisitorLimits(queries_per_minute=1, documents=3))
+    )
+    bench.add_files(sources())
+    bench.compare("owl")
+    with pytest.raises(AllowanceExceededError, match="1 queries a minute"):
+        bench.compare("owl")
+    with pytest.raises(AllowanceExceededError, match="up to 3 documents; this one has 3"):
+        bench.add_files(sources({"d.txt": "One more."}))
+    assert len(bench.documents()) == 3
+    bench.close()
+
+
+def test_a_visitors_bytes_are_limited_before_anything_is_read() -> None:
+    allowance = Allowance(VisitorLimits(bytes_each=10), kept_bytes=lambda: 6)
+    allowance.require_room([SourceFile("a.txt", data=b"1234")], held=0)
+    with pytest.raises(AllowanceExceededError, match="may keep 0 MiB"):
+        allowance.require_room([SourceFile("a.txt", data=b"12345")], held=0)
+    missing = SourceFile("gone.txt", path=Path("nowhere"))
+    allowance.require_room([missing], held=0)  # reading it will say what is wrong
