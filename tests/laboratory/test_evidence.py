@@ -7,7 +7,7 @@ import pytest
 
 from core.encoders.spec import Pooling, TextKind
 from core.errors import EncodingError, LaboratoryError
-from core.laboratory.arms import Bench, SystemName
+from core.laboratory.arms import Arm, Bench, SystemName
 from core.laboratory.evidence import (
     ArmEvidence,
     Effect,
@@ -349,3 +349,38 @@ def test_evidence_survives_json() -> None:
     assert from_json(Evidence, to_json(found)) == found
     context = late_context(bench, "river", _passage(bench, "slides"))
     assert from_json(LateContext, to_json(context)) == context
+
+
+HARBOUR = document(
+    "harbour",
+    "The old harbour wind. A storm broke the glass.\n\nThe glass of the harbour. Old wind and storm.",
+)
+
+
+def test_shares_of_a_real_backbone_add_up(tiny_arms: tuple[Arm, Arm]) -> None:
+    for arm in tiny_arms:
+        found = token_shares(arm, "old wind", HARBOUR.text)
+        assert abs(found.residual) < 1e-5
+        assert sum(share.share for share in found.shares) == pytest.approx(found.score, abs=1e-5)
+
+
+def test_late_context_agrees_with_the_encoders_own_late_chunking(
+    tiny_arms: tuple[Arm, Arm],
+) -> None:
+    bench = bench_of([HARBOUR], (tiny_arms[0].encoder, tiny_arms[1].encoder))  # type: ignore[arg-type]
+    passage = bench.corpus.passages[1]
+    found = late_context(bench, "old wind", passage.passage_id)
+    for arm, side in zip(bench.arms, (found.a, found.b), strict=True):
+        (inside,) = arm.encoder.encode_spans(HARBOUR.text, [(passage.start, passage.end)])  # type: ignore[attr-defined]
+        vector = arm.encoder.encode(["old wind"], kind=TextKind.QUERY)[0]
+        assert side.score_inside == pytest.approx(float(inside @ vector), abs=1e-5)
+        assert side.cosine < 0.9999  # context reached it from before in both
+
+
+def test_the_first_passage_of_a_causal_reader_is_not_touched_by_what_follows(
+    tiny_arms: tuple[Arm, Arm],
+) -> None:
+    bench = bench_of([HARBOUR], (tiny_arms[0].encoder, tiny_arms[1].encoder))  # type: ignore[arg-type]
+    found = late_context(bench, "old wind", bench.corpus.passages[0].passage_id)
+    assert found.b.cosine == pytest.approx(1.0, abs=1e-5)
+    assert found.a.cosine < 0.9999
