@@ -137,6 +137,11 @@ def test_weak_first_hits() -> None:
     [
         (["p00", "p02"], ["p05", "p00"], "BM25 ranks that first hit 2nd."),
         (["p00", "p02"], ["p05"], "BM25 does not have that first hit among its first 3."),
+        (
+            ["p00", "p02"],
+            ["p05", "p06", "p07", "p00"],
+            "BM25 does not have that first hit among its first 3.",
+        ),
         (["p01", "p00"], ["p05"], "BM25 has neither first hit among its first 3."),
         (
             ["p01", "p00"],
@@ -149,7 +154,7 @@ def test_weak_first_hits() -> None:
             "BM25 ranks the first hit of autoregressive 1st, the other is not among its first 3.",
         ),
     ],
-    ids=["same top found", "same top missed", "neither", "both", "one"],
+    ids=["same top found", "same top missed", "same top too low", "neither", "both", "one"],
 )
 def test_what_bm25_makes_of_the_first_hits(
     autoregressive: list[str], lexical: list[str], sentence: str
