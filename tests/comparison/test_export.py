@@ -49,6 +49,7 @@ HOSTILE = [
     "\r=1",
     "\n=1",
     "  =HYPERLINK(0)",
+    "\tplain",  # spreadsheets that trim a leading tab are told apart from none
     "\x00=1",
     "\uff1d1+1",
     "=cmd|' /C calc'!A0",
