@@ -268,20 +268,21 @@ def start(
     Raises:
         TimeoutError: If no page is served in time; the message has what the app said.
     """
-    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryFile("w+b") as log:
+    with tempfile.TemporaryDirectory() as scratch:
         began = time.monotonic()
-        app = subprocess.Popen(
-            [python, "app.py", "--port", "0", "--data", data],
-            cwd=tree,
-            env={**os.environ, "SPACE_ID": "someone/bifocal"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_as_in_a_space,  # noqa: PLW1509  no thread of this check runs yet
-        )
+        log = Path(scratch) / "log"
+        with log.open("wb") as stream:
+            app = subprocess.Popen(
+                [python, "app.py", "--port", "0", "--data", f"{scratch}/data"],
+                cwd=tree,
+                env={**os.environ, "SPACE_ID": "someone/bifocal"},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_as_in_a_space,  # noqa: PLW1509  no thread of this check runs yet
+            )
 
         def said() -> str:
-            log.seek(0)
-            return log.read().decode("utf-8", "replace")
+            return log.read_text(encoding="utf-8", errors="replace")
 
         peak = 0
         try:

@@ -1,0 +1,256 @@
+"""The entry: options to services, and the real program as a user starts and ends it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import app
+from core.encoders.registry import load_encoder
+from core.errors import StoreError, UnknownNameError
+from core.settings import MEBIBYTE
+from core.shelf import OWN_ID, SAMPLE_ID
+from demo.options import AppOptions, parse
+from demo.services import Services
+from tests.lock import ROOT
+
+START_SECONDS = 150.0  # far more than it takes, for machines that do other things as well
+STOP_SECONDS = 60.0
+
+
+def options_for(tmp_path: Path, *arguments: str) -> AppOptions:
+    return parse(["--data", str(tmp_path / "data"), "--offline", *arguments], {})
+
+
+@pytest.fixture
+def services_for(tmp_path: Path) -> Iterator[Callable[..., Services]]:
+    made = []
+
+    def make(*arguments: str) -> Services:
+        options = options_for(tmp_path, *arguments)
+        made.append(app.make_shelves(options))
+        return app.make_services(options, made[-1])
+
+    yield make
+    for shelves in made:
+        shelves.close()
+
+
+# -- options -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "70000"], "--port is 70000"),
+        (["--device", "abacus"], "--device is 'abacus'"),
+        (["--keep-hours", "0"], "--keep-hours is 0"),
+    ],
+)
+def test_an_option_that_cannot_work_ends_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert app.main(arguments) == 1
+    told = capsys.readouterr()
+    assert said in told.err
+    assert "Traceback" not in told.err
+    assert told.out == ""
+
+
+def test_help_lists_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app.main(["--help"])
+    assert ended.value.code == 0
+    assert "--hosted" in capsys.readouterr().out
+
+
+def test_an_unknown_option_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app.main(["--frobnicate"])
+    assert ended.value.code == 2
+    assert "--frobnicate" in capsys.readouterr().err
+
+
+def test_where_libraries_are_kept(tmp_path: Path) -> None:
+    assert app.data_folder(options_for(tmp_path)) == tmp_path / "data"
+    own = app.data_folder(parse([], {}))
+    assert own.name == "bifocal"
+    visitors = app.data_folder(parse(["--hosted"], {}))
+    assert visitors != own
+
+
+# -- services ----------------------------------------------------------------------------------
+
+
+def test_locally_libraries_are_made_listed_and_removed(
+    services_for: Callable[..., Services],
+) -> None:
+    services = services_for("--upload-mebibytes", "7")
+    visitor = services.new_visitor()
+    assert services.limits.upload_bytes == 7 * MEBIBYTE
+    entry = services.create_library(visitor, "Harbour")
+    assert services.delete_library is not None
+    services.delete_library(visitor, entry.library_id)
+    with pytest.raises(UnknownNameError):
+        services.open_library(visitor, entry.library_id)
+    with pytest.raises(StoreError):
+        services.delete_library(visitor, SAMPLE_ID)
+    assert services.upload_library_id(visitor) == OWN_ID
+    assert {pair.pair_id for pair in services.pairs()} >= {"pplx-0.6b", "dream-7b"}
+
+
+def test_hosted_visitors_are_kept_apart(services_for: Callable[..., Services]) -> None:
+    services = services_for("--hosted", "--keep-hours", "3")
+    one, two = services.new_visitor(), services.new_visitor()
+    assert (services.hosted, services.keep_hours) == (True, 3)
+    assert one != two
+    assert services.known_visitor(one)
+    assert not services.known_visitor("local")
+    with pytest.raises(UnknownNameError):
+        services.open_library("local", OWN_ID)
+    entry = services.create_library(one, "Mine")
+    with pytest.raises(UnknownNameError):
+        services.open_library(two, entry.library_id)
+
+
+# -- ZeroGPU -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_elsewhere_encoders_are_loaded_as_ever(value: str) -> None:
+    assert app.encoder_loader({}) is load_encoder
+    assert app.encoder_loader({"SPACES_ZERO_GPU": value}) is load_encoder
+
+
+def test_on_a_zero_gpu_space_they_run_in_lent_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    decorated: list[Any] = []
+
+    def gpu(*, duration: Callable[..., int]) -> Callable[[Any], Any]:
+        def decorate(function: Any) -> Any:
+            decorated.append((function.__name__, callable(duration)))
+            return function
+
+        return decorate
+
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
+    assert app.encoder_loader({"SPACES_ZERO_GPU": "true"}) is not load_encoder
+    # Before the page is launched, which is when the host looks for decorated functions.
+    assert decorated == [("run_task", True)]
+
+
+# -- the program -------------------------------------------------------------------------------
+
+
+@dataclass
+class Program:
+    """A running ``python app.py``."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    port: int
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def get(self, path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode("utf-8", "replace")
+        finally:
+            connection.close()
+
+
+def start(folder: Path, *arguments: str) -> Program:
+    folder.mkdir()
+    log = folder / "log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--data", str(folder / "data"), "--offline", *arguments],
+            cwd=ROOT,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={k: v for k, v in os.environ.items() if not k.startswith(("BIFOCAL_", "GRADIO_"))},
+        )
+    return Program(process, log, 0)
+
+
+def wait_for(program: Program, done: Callable[[], bool]) -> None:
+    limit = time.monotonic() + START_SECONDS
+    while not done():
+        assert time.monotonic() < limit, program.said()
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    running = start(tmp_path_factory.mktemp("app") / "one", "--port", "0")
+    try:
+        pattern = re.compile(r"is at http://127\.0\.0\.1:(\d+)")
+        wait_for(
+            running,
+            lambda: (
+                running.process.poll() is not None or pattern.search(running.said()) is not None
+            ),
+        )
+        found = pattern.search(running.said())
+        assert found is not None, running.said()
+        running.port = int(found[1])
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+        running.process.wait()
+
+
+def test_it_serves_a_page_without_anything_from_another_host(program: Program) -> None:
+    status, page = program.get("/")
+    assert status == 200
+    assert "Bifocal" in page
+    hosts = set(re.findall(r"(?:src|href)=[\"']https?://([^/\"']+)", page))
+    assert hosts <= {"127.0.0.1", f"127.0.0.1:{program.port}"}, hosts
+
+
+def test_it_serves_no_file_of_the_user(program: Program) -> None:
+    for path in (
+        f"/gradio_api/file={program.log}",
+        f"/gradio_api/file={program.log.parent / 'data'}",
+        "/gradio_api/file=app.py",
+        "/gradio_api/file=../../etc/passwd",
+    ):
+        status, _body = program.get(path)
+        assert status in {403, 404}, path
+
+
+def test_monitoring_is_closed(program: Program) -> None:
+    status, _body = program.get("/monitoring")
+    assert status in {403, 404}
+
+
+def test_a_port_in_use_ends_with_what_to_do(program: Program, tmp_path: Path) -> None:
+    second = start(tmp_path / "two", "--port", str(program.port))
+    assert second.process.wait(START_SECONDS) == 1
+    assert "--port 0" in second.said()
+    assert str(program.port) in second.said()
+    assert "Traceback" not in second.said()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is another thing there")
+def test_ctrl_c_ends_it_cleanly(program: Program) -> None:
+    # The last test of the program: it is over after this.
+    program.process.send_signal(signal.SIGINT)
+    assert program.process.wait(STOP_SECONDS) == 0
+    assert "Traceback" not in program.said()
