@@ -195,6 +195,7 @@ def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
             licence=facts.licence,
             trained_on=facts.trained_on,
             parameters=facts.parameters,
+            pools_prompt=False,
         )
         for family, facts in manifest.arms.items()
     }

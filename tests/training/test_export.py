@@ -1,0 +1,88 @@
+"""What ships is what was trained: the product's encoder gives the training code's embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from core.encoders.bundled import bundled_specs
+from core.encoders.registry import load_encoder
+from core.encoders.spec import Attention, Pooling, TextKind
+from core.errors import EncoderUnavailableError
+from core.records import Family
+from core.training import preparation
+from core.training.contrastive import embeddings
+from core.training.conversion import ConvertedBase
+from core.training.export import ATTENTION, TrainedArm, export, read_converted, write_converted
+from core.training.pairs import tokenised
+from tests.training.tiny import CONFIG, VOCABULARY, network, sequences, tokenizer, weights
+
+TEXTS = ["w1 w2 w3", "w4", "w9 w8 w7 w6 w5"]
+
+
+def base() -> ConvertedBase:
+    return ConvertedBase(config=CONFIG, tokenizer_json=str(tokenizer().to_str()), arrays=weights())
+
+
+def trained(seed: int):
+    net = network()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in net.adapters().values():
+            module.up.normal_(std=0.2, generator=generator)
+    plain = preparation.plain_readout(
+        layers=(0, 2), hidden=32, token_weights=np.linspace(0.1, 1, VOCABULARY, dtype=np.float32)
+    )
+    readout = preparation.token_statistics(net, plain, sequences(8))
+    projection = torch.randn(64, 6, generator=generator)
+    return net, preparation.with_projection(readout, projection)
+
+
+@pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
+def test_the_exported_arm_embeds_as_the_trained_one(family: Family, tmp_path) -> None:
+    arms, nets = {}, {}
+    for seed, one in enumerate((Family.DIFFUSION, Family.AUTOREGRESSIVE)):
+        net, readout = trained(seed)
+        nets[one] = (net, readout)
+        arms[one] = TrainedArm(
+            adapters=net.exported(layers=2), readout=readout, trained_on="a test"
+        )
+    folder = tmp_path / "encoders" / "tiny"
+    export(
+        folder,
+        base=base(),
+        arms=arms,
+        query_prompt="w0 ",
+        passage_prompt="w1 ",
+        max_tokens=32,
+        licence="none",
+    )
+    spec = bundled_specs(folder)[family]
+    assert spec.dimension == 6
+    assert spec.pooling is Pooling.WEIGHTED_MEAN
+    assert spec.attention is ATTENTION[family]
+    # two layers of 7,680 weights less the norms' 64 each, 64 x 32 embeddings, the norm, 64 x 6
+    two_layers = 2 * (32 * 32 * 2 + 16 * 32 * 2 + 48 * 32 * 3 + 64)
+    assert spec.parameters == two_layers + 64 * 32 + 32 + 64 * 6
+    encoder = load_encoder(spec, assets=tmp_path, device="cpu")
+    net, readout = nets[family]
+    for kind, prompt in ((TextKind.QUERY, "w0 "), (TextKind.PASSAGE, "w1 ")):
+        batch = tokenised(TEXTS, prompt=prompt, tokenizer=tokenizer(), max_tokens=32, padding_id=2)
+        wanted = embeddings(net, readout, batch, attention=ATTENTION[family], depth=2)
+        cosines = (encoder.encode(TEXTS, kind=kind) * wanted.detach().numpy()).sum(axis=1)
+        assert cosines.min() > 0.999  # adapters and projection are stored as float16
+
+
+def test_the_arms_attend_differently() -> None:
+    assert ATTENTION[Family.DIFFUSION] is Attention.BIDIRECTIONAL
+    assert ATTENTION[Family.AUTOREGRESSIVE] is Attention.CAUSAL
+
+
+def test_a_converted_base_is_read_back(tmp_path) -> None:
+    with pytest.raises(EncoderUnavailableError, match="Run the convert step first"):
+        read_converted(tmp_path)
+    write_converted(tmp_path, base())
+    again = read_converted(tmp_path)
+    assert again.config == CONFIG
+    np.testing.assert_array_equal(again.arrays["norm.weight"], weights()["norm.weight"])
