@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from core.encoders.loading import load_folder
+from core.encoders.backbone import build_backbone, stock_classes
+from core.encoders.loading import compute_dtype, load_folder
 from core.encoders.registry import load_encoder, read_registry
 from core.encoders.spec import Attention, EncoderSpec, TextKind
 from core.encoders.spec import Pooling as PoolingKind
@@ -198,6 +200,91 @@ def bundled_speed(
             }
         torch.set_num_threads(everything)
         results[spec.encoder_id] = row
+    return results
+
+
+REAL_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
+    "0.6B (pplx-embed, Qwen3-Embedding)": (
+        "qwen3",
+        {
+            "vocab_size": 151_936,
+            "hidden_size": 1024,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+        },
+    ),
+    "4B (pplx-embed, Qwen3-Embedding)": (
+        "qwen3",
+        {
+            "vocab_size": 151_936,
+            "hidden_size": 2560,
+            "intermediate_size": 9728,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+        },
+    ),
+    "7B (Dream, Qwen2.5)": (
+        "qwen2",
+        {
+            "vocab_size": 152_064,
+            "hidden_size": 3584,
+            "intermediate_size": 18_944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+        },
+    ),
+}
+
+
+def real_size_speed(
+    name: str, *, device: str = "cpu", tokens: int = 256, texts: int = 4, rounds: int = 2
+) -> dict[str, Any]:
+    """Memory and speed of a network of real dimensions with random weights, both attentions.
+
+    Args:
+        name: Key of `REAL_SIZES`.
+        device: ``cpu`` (float32) or ``cuda:0`` (bfloat16).
+        tokens: Of each text.
+        texts: In the batch.
+        rounds: The best counts.
+
+    Returns:
+        Weights in billions, memory in GiB, tokens per second of each attention.
+    """
+    architecture, sizes = REAL_SIZES[name]
+    config_class, model_class = stock_classes(architecture)
+    fields = {**sizes, "max_position_embeddings": 4096}
+    dtype = compute_dtype(device)
+    with torch.device("meta"):
+        shapes = {
+            key: value.shape
+            for key, value in model_class(config_class(**fields)).state_dict().items()
+        }
+    tensors = {
+        key: torch.empty(shape, dtype=dtype, device=device).normal_(std=0.02)
+        for key, shape in shapes.items()
+    }
+    backbone = build_backbone(architecture, fields, tensors, source=name, device=device)
+    batch = [[(7 * row + 13 * place) % 50_000 for place in range(tokens)] for row in range(texts)]
+    results: dict[str, Any] = {"weights_billions": round(backbone.parameters / 1e9, 2)}
+    for attention in (Attention.BIDIRECTIONAL, Attention.CAUSAL):
+        best = np.inf
+        for _ in range(rounds):
+            start = time.perf_counter()
+            for block in backbone.run(batch, attention=attention):
+                block.states[0].float().sum().item()  # waits for the device
+            best = min(best, time.perf_counter() - start)
+        results[f"{attention.value}_tokens_per_second"] = round(tokens * texts / best)
+    if device.startswith("cuda"):
+        results["memory_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+    else:
+        results["memory_gib"] = round(psutil.Process().memory_info().rss / 2**30, 2)
     return results
 
 

@@ -111,6 +111,7 @@ def test_a_long_text_is_cut_and_the_cut_is_told(encoder: Encoder) -> None:
     assert received.tokens_dropped == received.tokens_total - received.tokens_kept
     if trace is not None:
         assert len(trace.token_ids) == encoder.spec.max_tokens
+        assert trace.tokens_dropped == received.tokens_dropped
 
 
 def test_offsets_point_into_the_callers_text(encoder: Encoder) -> None:
