@@ -8,18 +8,23 @@ cuts differently, simply finds nothing that fits and embeds anew.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from core.errors import DatasetError
+from core.evaluation.evaluate import measure_runs
+from core.evaluation.records import Evaluation
+from core.evaluation.render import to_fields
+from core.evaluation.sample import load_sample_queries, sample_qrels
 from core.library import SourceFile, encoder_facts
-from core.records import SystemInfo
+from core.records import Family, Query, SystemInfo
 from core.search import ScoreBackground
 from core.search.background import BACKGROUND_VERSION
-from core.workbench import fingerprint_fact
+from core.workbench import LEXICAL, fingerprint_fact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +38,13 @@ if TYPE_CHECKING:
 
 SAMPLE_FOLDER = "sample"
 VECTORS_FOLDER = "vectors"
+MEASURED_DEPTH = 100
+FUSION = SystemInfo("rrf", Family.FUSION, "Both arms fused (RRF)")
+SAMPLE_NOTES = (
+    "The same hand wrote documents and queries: the figures show tendencies, not the second "
+    "decimal.",
+    "Re-made by `python -m core sample --write`.",
+)
 
 
 def seed_sample(bench: Workbench, folder: Path, *, monitor: Monitor | None = None) -> None:
@@ -75,6 +87,65 @@ def write_sample_vectors(
         _write_vectors(bench, arm.encoder, laboratory.corpus.passages, path)
         written.append(path)
     return tuple(written)
+
+
+def measure_sample(
+    bench: Workbench, folder: Path, *, monitor: Monitor | None = None
+) -> dict[str, Any]:
+    """Measure every system on the sample queries, all together and by group.
+
+    Returns:
+        The fields of `core.evaluation.render.to_fields`, and the same per group under ``groups``.
+    """
+    started = time.perf_counter()
+    queries = load_sample_queries(folder)
+    documents = [bench.document(report.doc_id) for report in bench.documents()]
+    arms = bench.bench(monitor=monitor).arms
+    systems = [SystemInfo(arm.system_id, arm.family, arm.label) for arm in arms]
+    view = bench.library.view([*systems, LEXICAL, FUSION])
+    qrels = sample_qrels(queries, documents, view.passages)
+    runs = view.searcher.run(
+        [Query(query.query_id, query.text) for query in queries], k=MEASURED_DEPTH, monitor=monitor
+    )
+    infos = {info.system_id: info for info in (*systems, LEXICAL, FUSION)}
+
+    def measured(wanted: set[str], name: str) -> dict[str, Any]:
+        part = measure_runs(
+            {query_id: grades for query_id, grades in qrels.items() if query_id in wanted},
+            {
+                system_id: (infos[system_id], [r for r in rankings if r.query_id in wanted])
+                for system_id, rankings in runs.items()
+            },
+            name=name,
+            passages=len(view.passages),
+        )
+        evaluation = Evaluation(
+            dataset=name,
+            unit=bench.settings.chunking.unit,
+            whole=part,
+            lengths=(),
+            arms=(arms[0].system_id, arms[1].system_id),
+            seconds=time.perf_counter() - started,
+            notes=SAMPLE_NOTES,
+        )
+        return to_fields(evaluation)
+
+    fields = measured({query.query_id for query in queries}, "Sample library")
+    groups = dict.fromkeys(query.group for query in queries)
+    fields["groups"] = [
+        {
+            "group": group.value,
+            **{
+                name: value
+                for name, value in measured(
+                    {query.query_id for query in queries if query.group is group}, group.value
+                ).items()
+                if name in {"systems", "difference", "queries", "passages"}
+            },
+        }
+        for group in groups
+    ]
+    return fields
 
 
 def _write_vectors(

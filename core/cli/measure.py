@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +33,7 @@ from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
 from core.evaluation.run import run_evaluation
 from core.records import Unit
-from core.sample import SAMPLE_FOLDER, seed_sample, write_sample_vectors
+from core.sample import SAMPLE_FOLDER, measure_sample, seed_sample, write_sample_vectors
 from core.settings import DEFAULT_PAIR
 from core.store import Workspace
 
@@ -192,13 +194,11 @@ def pairs(
 def sample(
     *,
     write_vectors: Annotated[
-        bool, typer.Option("--write", help="Embed it anew and write what ships.")
+        bool, typer.Option("--write", help="Embed and measure it anew and write what ships.")
     ] = False,
     workspace: Annotated[Path | None, typer.Option(help="Where to put the sample library.")] = None,
 ) -> None:
     """Put the sample library into a workspace, or re-make the vectors that ship with it."""
-    import tempfile
-
     monitor = ConsoleMonitor()
     folder = ASSETS / SAMPLE_FOLDER
     with tempfile.TemporaryDirectory() as scratch:
@@ -207,6 +207,10 @@ def sample(
             if write_vectors:
                 for path in write_sample_vectors(bench, folder, monitor=monitor):
                     typer.echo(f"{path.name}: {path.stat().st_size:,} bytes")
+                figures = measure_sample(bench, folder, monitor=monitor)
+                target = ASSETS / "benchmarks" / "sample-library.json"
+                write(target, dumps(figures, indent=1) + "\n")
+                typer.echo(f"{target.name}: {figures['queries']} queries")
             else:
                 bench.embed_missing(monitor=monitor)
         monitor.done()

@@ -61,6 +61,11 @@ def _evaluation(name: str, content: Mapping[str, Any]) -> str:
         for word, value in (("queries", whole.get("queries")), ("passages", whole.get("passages")))
         if isinstance(value, int)
     )
+    groups = join(
+        f"<h4>{esc(part.get('group'))}{DOT}{esc(part.get('queries'))} queries</h4>{_table(part)}"
+        for part in content.get("groups", ())
+        if isinstance(part, dict)
+    )
     lengths = join(
         f"<h4>{esc(part.get('length'))} tokens</h4>{_table(part)}"
         for part in content.get("lengths", ())
@@ -69,7 +74,7 @@ def _evaluation(name: str, content: Mapping[str, Any]) -> str:
     folded = f"<details><summary>by length</summary>{lengths}</details>" if lengths else ""
     return (
         f"<section><h3>{esc(content.get('dataset', name))}</h3>"
-        f'<p class="meta num">{esc(facts)}</p>{_table(whole)}{folded}{notes}</section>'
+        f'<p class="meta num">{esc(facts)}</p>{_table(whole)}{groups}{folded}{notes}</section>'
     )
 
 
