@@ -32,7 +32,7 @@ check: install
 	$(BIN)/python -m tests.docs
 
 bench: install
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench --write
 
 fuzz: install
 	$(BIN)/python -m tests.documents.fuzz --files 2000 --seed 0

@@ -36,6 +36,57 @@ def parts() -> dict[str, Callable[[], Any]]:
     return found
 
 
+def readme(kept: dict[str, Any]) -> str:
+    """Return the figures as a page for people."""
+    lines = [
+        "# Measured",
+        "",
+        "Written by `make bench` (`python -m tests.bench --write`); `bench.json` holds the same.",
+        "What counts are the ratios, each measured within one run; absolute figures are of the "
+        "machine named beside them.",
+        "The other files here are written by `python -m core evaluate --json` and "
+        "`python -m core sample --write`.",
+    ]
+    for name, found in kept.items():
+        machine = found["machine"]
+        lines += [
+            "",
+            f"## {name[:1].upper()}{name[1:]}",
+            "",
+            f"{machine['cores']} cores, {machine['memory_gibibytes']} GiB, "
+            f"load {machine['load_before']} before it began.",
+            "",
+            *_rows(found["figures"]),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(figures: Any) -> list[str]:
+    """Return a table: a row per measurement, or per figure when there is one measurement."""
+    if isinstance(figures, list):
+        columns = list(figures[0])
+        return [
+            "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
+            "|" + "---|" * len(columns),
+            *("| " + " | ".join(str(line[c]) for c in columns) + " |" for line in figures),
+        ]
+    return [
+        "| figure | value |",
+        "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {value} |" for name, value in _flat(figures)),
+    ]
+
+
+def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{prefix}{name}: ")
+        else:
+            found.append((prefix + name, value))
+    return found
+
+
 def main(arguments: list[str]) -> int:
     """Measure, print, and keep on demand."""
     available = parts()
@@ -54,6 +105,7 @@ def main(arguments: list[str]) -> int:
         if options.write:
             TARGET.parent.mkdir(parents=True, exist_ok=True)
             TARGET.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            TARGET.with_name("README.md").write_text(readme(kept), encoding="utf-8")
     return 0
 
 
