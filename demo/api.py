@@ -14,9 +14,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import gradio as gr
-from gradio.events import api as endpoint
-
 from core.comparison.records import to_fields
 from core.errors import CoreError, InvalidQueryError, UnknownNameError
 from core.laboratory.last_sentence import DEFAULT_EDIT
@@ -26,6 +23,7 @@ from core.workbench import Workbench
 from demo.experiments import Experiments, wanted_findings
 from demo.handlers import Handlers, exported
 from demo.judging import Judging, grades_of, measure
+from demo.toolkit import gr
 
 MOST_DRAFTS = 2000
 R = TypeVar("R")
@@ -85,7 +83,7 @@ def _named(function: Callable[..., Any], **options: Any) -> None:  # noqa: ANN40
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    endpoint(told, api_name=function.__name__, concurrency_limit=8, **options)
+    gr.events.api(told, api_name=function.__name__, concurrency_limit=8, **options)
 
 
 def _libraries(door: Door) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
+from demo.toolkit import gr
 
 STYLE_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "style"
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Liberation Sans", "Arial")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from demo import api, security, style, texts
 from demo.experiments import Experiments
 from demo.handlers import Handlers
 from demo.judging import Judging
 from demo.presenters import frame
+from demo.toolkit import gr
 from demo.views import compare, disagree, figures, judge, laboratory, sidebar
 from demo.views.wiring import PRIVATE, Shared, bridge, html_part
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from core.errors import CoreError
 from demo import texts
 from demo.experiments import Experiments
 from demo.presenters import frame
+from demo.toolkit import gr
 from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_number, event_text, html_part
 
 if TYPE_CHECKING:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
-
 from core.laboratory.drafts import DraftKind
 from demo import texts
 from demo.experiments import Experiments, wanted_findings
 from demo.presenters import frame
+from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, Shared, html_part
 
 QUERY_LENGTHS = {

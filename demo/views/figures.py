@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from core.errors import CoreError
 from core.laboratory import paper as data
 from demo.presenters import benchmarks, library, paper
+from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, html_part
 
 if TYPE_CHECKING:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
-
 from core.errors import CoreError
 from demo import texts
 from demo.judging import Judging
 from demo.presenters import frame
+from demo.toolkit import gr
 from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_text, html_part
 
 

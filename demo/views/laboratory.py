@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
-
 from core.laboratory.growing import Growth
 from core.laboratory.last_sentence import DEFAULT_EDIT
 from demo import texts
 from demo.experiments import Experiments
 from demo.presenters import frame
+from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, Shared, html_part
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from core.errors import CoreError
 from core.records import Unit
 from core.settings import CHUNK_TOKENS_RANGE, K_RANGE, WorkspaceSettings
 from demo import texts
 from demo.handlers import settings_from
 from demo.presenters import frame, library
+from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, Shared, event_text, html_part
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from core.errors import CoreError
+from demo.toolkit import gr
 
 if TYPE_CHECKING:
     from demo.handlers import Handlers

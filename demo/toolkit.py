@@ -1,0 +1,28 @@
+"""The UI toolkit, imported once and without its development aid. Everyone here gets `gr` from this.
+
+At every start the toolkit parses the source of each of its components to write type stubs beside
+them; that is a third of its import time, and a page that opens fast is worth more than the stubs.
+It leaves out components that have no source file, so during the import no class has one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+_getfile = inspect.getfile
+
+
+def _getfile_of_no_class(of: Any) -> str:  # noqa: ANN401  as the original takes anything
+    if isinstance(of, type):
+        raise OSError
+    return _getfile(of)
+
+
+inspect.getfile = _getfile_of_no_class  # type: ignore[assignment]  # narrower on purpose
+try:
+    import gradio as gr
+finally:
+    inspect.getfile = _getfile
+
+__all__ = ["gr"]

@@ -1,0 +1,128 @@
+"""A browser and a served page. Skips, with the reason, where there is no Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = ROOT / ".shots"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as toolkit:
+        made = toolkit.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+def started(*command):
+    """Start a server process; returns it with its address."""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        found = next((word for word in line.split() if word.startswith("http://")), None)
+        if found:
+            return process, found.rstrip("/")
+    process.wait(10)
+    pytest.fail(f"the page did not start: {command}")
+
+
+def ended(process):
+    process.terminate()
+    process.wait(20)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def local_url(tmp_path_factory):
+    """The page for one user, over counting encoders."""
+    folder = tmp_path_factory.mktemp("local")
+    process, url = started(sys.executable, "-m", "tests.browser.serve", str(folder))
+    yield url
+    ended(process)
+
+
+@pytest.fixture(scope="session")
+def hosted_url(tmp_path_factory):
+    """The page for many visitors, over counting encoders."""
+    folder = tmp_path_factory.mktemp("hosted")
+    process, url = started(sys.executable, "-m", "tests.browser.serve", str(folder), "--hosted")
+    yield url
+    ended(process)
+
+
+class Visit:
+    """One browser window on the page, and everything it asked of the network."""
+
+    def __init__(self, browser, url, *, width=1440, height=900, dark=False, query=""):
+        self.url = url
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.requests = []
+        self.problems = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.goto(url + query)
+        self.page.wait_for_selector("#bf-columns .blank, #bf-columns .results, #bf-columns .fail")
+
+    def ask(self, text):
+        self.page.fill("#bf-query textarea", text)
+        self.page.press("#bf-query textarea", "Enter")
+        self.page.wait_for_selector("#bf-columns .hit[data-pid]", state="attached")
+        self.page.wait_for_selector("#bf-lower .lower", state="attached")
+
+    def hits(self, kind):
+        return self.page.locator(f"#bf-columns .hit.{kind}[data-pid]")
+
+    def open_first(self, kind="dif"):
+        self.hits(kind).first.click()
+        self.page.wait_for_selector("#bf-pane .sheet-page img")
+
+    def overflows(self):
+        return self.page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
+
+    def foreign(self):
+        """Requests that went anywhere but to the page's own server."""
+        own = (self.url, "data:", "blob:", "about:")
+        return [url for url in self.requests if not url.startswith(own)]
+
+    def shot(self, name):
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+    def close(self):
+        self.context.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open windows; they are closed afterwards, and none may have left this machine."""
+    opened = []
+
+    def make(url, **options):
+        one = Visit(browser, url, **options)
+        opened.append(one)
+        return one
+
+    yield make
+    for one in opened:
+        foreign, problems = one.foreign(), one.problems
+        one.close()
+        assert foreign == []
+        assert problems == []

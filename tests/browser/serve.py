@@ -1,0 +1,106 @@
+"""Serve the real page over the real rooms, with encoders that count words: for tests of the page.
+
+``python -m tests.browser.serve DATA_FOLDER [--hosted]``. The sample library is read for real; only
+the weights are replaced, so that a browser test takes seconds and needs no checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-test-")
+
+from core.encoders.fake import FakeEncoder, fake_spec
+from core.encoders.pool import EncoderPool
+from core.encoders.registry import Registry
+from core.encoders.spec import Attention, Pair
+from core.records import Family
+from core.settings import DEFAULT_PAIR
+from core.shelf import OWN_ID, SAMPLE_ID, Shelves
+from demo.services import LibraryEntry, Services
+from demo.ui import build_app, launch_options
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+class SlowEncoder(FakeEncoder):
+    """A counting encoder that takes its time where a file's text asks for it."""
+
+    def encode(self, texts, *, kind, monitor=None, **options):
+        if any("SLOW-FILE" in text for text in texts):
+            for _ in range(60):
+                if monitor is not None and monitor.stop_requested():
+                    break
+                time.sleep(0.1)
+        return super().encode(texts, kind=kind, monitor=monitor, **options)
+
+
+def counting_registry():
+    specs = (
+        dataclasses.replace(
+            fake_spec(encoder_id="count-dif", query_prompt="query: ", dimension=256),
+            label="Counting, both directions",
+        ),
+        dataclasses.replace(
+            fake_spec(
+                encoder_id="count-aut",
+                family=Family.AUTOREGRESSIVE,
+                attention=Attention.CAUSAL,
+                query_prompt="query: ",
+                dimension=256,
+            ),
+            label="Counting, left to right",
+        ),
+    )
+    pair = Pair(DEFAULT_PAIR, "Counters", "count-dif", "count-aut", matched="all", unmatched="")
+    return Registry({spec.encoder_id: spec for spec in specs}, {DEFAULT_PAIR: pair})
+
+
+def main(folder, *, hosted):
+    pool = EncoderPool(
+        assets=ASSETS,
+        registry=counting_registry(),
+        load=lambda spec, **_options: SlowEncoder(spec),
+    )
+    shelves = Shelves(
+        Path(folder),
+        pool=pool,
+        count_tokens=lambda texts: [len(text.split()) * 4 // 3 for text in texts],
+        assets=ASSETS,
+        hosted=hosted,
+    )
+    services = Services(
+        open_library=lambda visitor, library: shelves.shelf(visitor).open(library),
+        libraries=lambda visitor: tuple(
+            LibraryEntry(line.library_id, line.label, line.documents, line.passages, line.is_sample)
+            for line in shelves.shelf(visitor).lines()
+        ),
+        create_library=lambda visitor, label: LibraryEntry(
+            (made := shelves.shelf(visitor).create(label)).library_id, made.label
+        ),
+        pairs=lambda: tuple(pool.registry.pairs.values()),
+        new_visitor=shelves.new_visitor,
+        known_visitor=shelves.known_visitor,
+        upload_library_id=lambda _: OWN_ID,
+        default_library_id=SAMPLE_ID,
+        hosted=hosted,
+        benchmarks=ASSETS / "benchmarks",
+    )
+    shelves.prepare()
+    shelves.complete()
+    threading.excepthook = lambda _: None
+    page = build_app(services)
+    _, url, _ = page.launch(prevent_thread_lock=True, **launch_options(services, port=0))
+    print(url, flush=True)  # noqa: T201  whoever started this reads it
+    page.block_thread()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], hosted="--hosted" in sys.argv)

@@ -1,0 +1,210 @@
+"""The page in a browser: what a user does with mouse, keyboard and phone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+QUERY = "why did the ice become quieter in the last winter"
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_a_fresh_start_shows_the_sample_library_and_its_examples(visit, local_url):
+    one = visit(local_url)
+    assert one.page.locator("#bf-documents .docs li").count() >= 6
+    assert one.page.locator("#bf-examples details").count() == 4
+    assert not one.overflows()
+    # an example is one click away
+    one.page.locator(".starters button").first.click()
+    one.page.wait_for_selector("#bf-columns .hit[data-pid]")
+    assert one.page.input_value("#bf-query textarea")
+
+
+def test_a_query_fills_both_columns_and_joins_them(visit, local_url):
+    one = visit(local_url)
+    one.ask(QUERY)
+    assert one.hits("dif").count() == 10
+    assert one.hits("aut").count() == 10
+    one.page.wait_for_selector("svg.lines g.join path", state="attached")
+    assert one.page.locator("#bf-summary .summary p").count() in {1, 2, 3}
+    assert one.page.locator("#bf-columns mark").count() > 5
+    assert not one.overflows()
+    one.shot("compare-1440-light")
+
+
+def test_a_click_opens_the_right_page_with_boxes_of_both(visit, local_url):
+    one = visit(local_url)
+    one.ask(QUERY)
+    card = one.hits("dif").first
+    name = card.locator(".doc").inner_text()
+    number = int(re.search(r"\d+", card.locator(".pg").inner_text())[0])
+    one.open_first()
+    assert one.page.inner_text("#bf-pane header h3") == name
+    assert f"page {number} of" in one.page.inner_text("#bf-pane .turn")
+    assert one.page.locator("#bf-pane .sheet-page .box-dif").count() > 0
+    assert one.page.locator("#bf-pane .flag circle.flag-dif").count() > 0
+    # the same passage is selected everywhere at once
+    pid = card.get_attribute("data-pid")
+    assert one.page.locator(f'.plot .pt.sel[data-pid="{pid}"]').count() == 1
+    # next and previous page
+    one.page.click('#bf-pane [data-act="page"]:not([disabled]) >> nth=-1')
+    one.page.wait_for_function(
+        "n => document.querySelector('#bf-pane .pane').dataset.page == n", arg=str(number + 1)
+    )
+    one.shot("page-1440-light")
+    one.page.keyboard.press("Escape")
+    one.page.wait_for_function("!document.body.classList.contains('pane')")
+
+
+def test_the_keyboard_is_enough(visit, local_url):
+    one = visit(local_url)
+    keys = one.page.keyboard
+    keys.press("/")
+    keys.type(QUERY)
+    keys.press("Enter")
+    one.page.wait_for_selector("#bf-columns .hit[data-pid]")
+    one.page.wait_for_timeout(300)
+    keys.press("Escape")
+    keys.press("j")
+    first = one.page.locator(".col[data-col='0'] .hit.sel").get_attribute("data-rank")
+    keys.press("j")
+    second = one.page.locator(".col[data-col='0'] .hit.sel").get_attribute("data-rank")
+    assert (first, second) == ("1", "2")
+    keys.press("k")
+    assert one.page.locator(".col[data-col='0'] .hit.sel").get_attribute("data-rank") == "1"
+    keys.press("n")
+    assert one.page.locator(".col[data-col='0'] .hit.sel[data-differs]").count() <= 1
+    one.page.wait_for_selector("#bf-pane .pane [data-act=evidence]")
+    keys.press("Escape")
+    keys.press("2")
+    in_second = "document.activeElement.closest('.col')?.dataset.col"
+    assert one.page.evaluate(in_second) == "1"
+    keys.press("?")
+    assert one.page.locator("dialog.help[open]").count() == 1
+    keys.press("Escape")
+    assert one.page.locator("dialog.help[open]").count() == 0
+
+
+def test_enter_on_a_selected_hit_opens_the_evidence(visit, local_url):
+    one = visit(local_url)
+    one.ask(QUERY)
+    one.open_first()
+    one.hits("dif").first.focus()
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_selector("#bf-evidence .effect.aut")
+    assert "check:" in one.page.inner_text("#bf-evidence")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_a_phone_the_columns_are_tabs_and_the_page_is_full_width(visit, local_url, dark):
+    one = visit(local_url, width=390, height=844, dark=dark)
+    one.ask(QUERY)
+    assert not one.overflows()
+    assert one.hits("dif").first.is_visible()
+    assert not one.hits("aut").first.is_visible()
+    one.page.click(".coltabs button.aut")
+    assert one.hits("aut").first.is_visible()
+    assert not one.hits("dif").first.is_visible()
+    one.shot(f"compare-390-{'dark' if dark else 'light'}")
+    one.open_first("aut")
+    width = one.page.locator("#bf-pane .sheet-page img").bounding_box()["width"]
+    assert width >= 360
+    assert not one.overflows()
+    one.shot(f"page-390-{'dark' if dark else 'light'}")
+
+
+def test_dark_is_dark_and_stays_so(visit, local_url):
+    one = visit(local_url, dark=True)
+    one.ask(QUERY)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert one.page.evaluate(ground) == "rgb(22, 24, 27)"
+    one.shot("compare-1440-dark")
+    one.page.click('[data-act="theme"]')
+    assert one.page.evaluate(ground) == "rgb(252, 251, 249)"
+    one.page.reload()
+    one.page.wait_for_selector("#bf-columns .blank")
+    assert one.page.evaluate(ground) == "rgb(252, 251, 249)"
+
+
+def test_a_permalink_brings_a_saved_comparison_back(visit, local_url):
+    one = visit(local_url)
+    one.ask(QUERY)
+    first = one.hits("dif").first.get_attribute("data-pid")
+    one.page.click('#bf-summary [data-act="save"]')
+    one.page.wait_for_function("location.search.includes('c=')")
+    two = visit(local_url, query="/" + one.page.evaluate("location.search"))
+    two.page.wait_for_selector("#bf-columns .hit[data-pid]")
+    assert two.hits("dif").first.get_attribute("data-pid") == first
+    assert two.page.input_value("#bf-query textarea") == QUERY
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("csv", "comparison.csv"), ("trec", "comparison.run"), ("html", "comparison.html")],
+)
+def test_an_export_is_a_download_made_by_the_browser(visit, local_url, kind, name):
+    one = visit(local_url)
+    one.ask(QUERY)
+    with one.page.expect_download() as started:
+        one.page.click(f'#bf-summary [data-kind="{kind}"]')
+    assert started.value.suggested_filename == name
+    assert started.value.url.startswith("blob:")
+
+
+def test_hostile_files_are_text_on_the_page(visit, local_url, tmp_path):
+    path = tmp_path / "x<img src=x onerror=alert(1)>.txt"
+    path.write_text(
+        "<script>alert(2)</script> zanzibar {{constructor.constructor('alert(3)')()}} ${alert(4)} "
+        "<img src=x onerror=alert(5)> and the rest of zanzibar. " * 5,
+        "utf-8",
+    )
+    one = visit(local_url)
+    alerts = []
+    one.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    one.page.set_input_files("#bf-drop input[type=file]", str(path))
+    one.page.wait_for_selector("#bf-progress .notice")
+    one.ask("zanzibar <script>alert(6)</script> {{7*7}}")
+    one.open_text = one.page.inner_text("#bf-columns")
+    assert "{{constructor.constructor" in one.open_text
+    assert "49" not in one.page.inner_text("#bf-summary .summary")
+    one.hits("dif").first.click()
+    one.page.wait_for_selector("#bf-pane .page-text")
+    assert alerts == []
+    assert not one.overflows()
+
+
+def test_two_visitors_do_not_see_each_other(visit, hosted_url, tmp_path):
+    anna, bert = visit(hosted_url), visit(hosted_url)
+    path = tmp_path / "annas-diary.txt"
+    path.write_text("Anna wrote about the tide mill and its keeper every single evening. " * 4)
+    anna.page.set_input_files("#bf-drop input[type=file]", str(path))
+    anna.page.wait_for_selector("#bf-documents >> text=annas-diary.txt")
+    for one in (anna, bert):
+        one.page.reload()
+        one.page.wait_for_selector("#bf-columns .blank")
+    keys = [one.page.evaluate("localStorage.getItem('bifocal-visitor')") for one in (anna, bert)]
+    assert all(keys)
+    assert keys[0] != keys[1]
+    bert.page.click("#bf-library input")
+    bert.page.get_by_role("option", name=re.compile("My documents")).click()
+    bert.page.wait_for_selector("#bf-columns >> text=This library is empty")
+    assert "annas-diary" not in bert.page.content()
+    anna.page.click("#bf-library input")
+    anna.page.get_by_role("option", name=re.compile("My documents")).click()
+    anna.page.wait_for_selector("#bf-documents >> text=annas-diary.txt")
+
+
+def test_a_reload_in_the_middle_of_indexing_finds_the_job_again(visit, local_url, tmp_path):
+    path = tmp_path / "slow.txt"
+    path.write_text("SLOW-FILE is a word that makes the counting encoder wait. " * 10, "utf-8")
+    one = visit(local_url)
+    one.page.set_input_files("#bf-drop input[type=file]", str(path))
+    one.page.wait_for_selector("#bf-progress .step")
+    one.page.wait_for_selector("#bf-stop", state="visible")
+    one.page.goto(local_url + "/?w=my-documents")
+    one.page.wait_for_selector("#bf-progress .step")
+    one.page.click("#bf-stop")
+    one.page.wait_for_selector("#bf-progress .notice")
+    assert one.page.locator("#bf-documents >> text=slow.txt").count() == 1
