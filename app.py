@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 # Before the toolkits are imported: they read these once, and nothing leaves this machine.
 os.environ.update(
@@ -21,7 +23,8 @@ os.environ.update(
     DO_NOT_TRACK="1",
     TOKENIZERS_PARALLELISM="false",  # its threads and the PDF workers' forks do not mix
 )
-os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="bifocal-"))
+if "GRADIO_TEMP_DIR" not in os.environ:
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-uploads-")
 
 import core
 from core.encoders.pool import EncoderPool
@@ -186,5 +189,25 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def leave(code: int) -> NoReturn:
+    """End the process and its PDF workers now, and delete the uploads it made room for.
+
+    A thread may be inside torch at this moment. Were the interpreter taken down around it in the
+    ordinary way, C++ would call that an error and abort.
+    """
+    import psutil  # only here
+
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()
+    uploads = Path(os.environ["GRADIO_TEMP_DIR"])
+    if uploads.name.startswith("bifocal-uploads-"):  # made above, not the user's own choice
+        shutil.rmtree(uploads, ignore_errors=True)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -28,6 +28,7 @@ from tests.lock import ROOT
 
 START_SECONDS = 150.0  # far more than it takes, for machines that do other things as well
 STOP_SECONDS = 60.0
+_OWN = ("BIFOCAL_", "GRADIO_")
 
 
 def options_for(tmp_path: Path, *arguments: str) -> AppOptions:
@@ -160,6 +161,7 @@ class Program:
     process: subprocess.Popen[bytes]
     log: Path
     port: int
+    uploads: Path
 
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -175,7 +177,7 @@ class Program:
 
 
 def start(folder: Path, *arguments: str) -> Program:
-    folder.mkdir()
+    (folder / "tmp").mkdir(parents=True)
     log = folder / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -183,9 +185,12 @@ def start(folder: Path, *arguments: str) -> Program:
             cwd=ROOT,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env={k: v for k, v in os.environ.items() if not k.startswith(("BIFOCAL_", "GRADIO_"))},
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith(_OWN)},
+                "TMPDIR": str(folder / "tmp"),
+            },
         )
-    return Program(process, log, 0)
+    return Program(process, log, 0, folder / "tmp")
 
 
 def wait_for(program: Program, done: Callable[[], bool]) -> None:
@@ -254,3 +259,29 @@ def test_ctrl_c_ends_it_cleanly(program: Program) -> None:
     program.process.send_signal(signal.SIGINT)
     assert program.process.wait(STOP_SECONDS) == 0
     assert "Traceback" not in program.said()
+    assert list(program.uploads.glob("bifocal-uploads-*")) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is another thing there")
+def test_leaving_while_a_thread_is_inside_torch_is_clean(tmp_path: Path) -> None:
+    # An ordinary end would abort: C++ frames of the daemon thread are torn down under torch.
+    program = """
+import os, sys, tempfile, threading, time
+import app, torch
+torch.set_num_threads(1)
+def work():
+    while True:
+        torch.ones(300, 300) @ torch.ones(300, 300)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+app.leave(3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 3, done.stderr

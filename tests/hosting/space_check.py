@@ -44,6 +44,7 @@ ALL_FILES_BYTES = 150 * MEGABYTE
 SPACE_CPUS = 2
 SPACE_MEMORY_BYTES = 16 * 2**30
 START_SECONDS = 300.0  # the host allows 30 minutes; installing and fetching take their part of it
+SETTLE_SECONDS = 30.0
 SHORT_DESCRIPTION_CHARS = 60
 # As the hub's documentation lists them ("Spaces Configuration Reference", "Using ZeroGPU Spaces").
 COLOURS = frozenset({"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"})
@@ -261,9 +262,14 @@ def install_problems(tree: Path) -> list[str]:
 
 
 def start(
-    tree: Path, *, python: str = sys.executable, limit_seconds: float = START_SECONDS
+    tree: Path, *, limit_seconds: float = START_SECONDS, settle_seconds: float = SETTLE_SECONDS
 ) -> Started:
     """Start the app as a Space does, on its two CPUs and 16 GiB, fetch the page, end it.
+
+    Args:
+        tree: What to start.
+        limit_seconds: Most until the page.
+        settle_seconds: How long memory is watched after it, while the encoders load behind it.
 
     Raises:
         TimeoutError: If no page is served in time; the message has what the app said.
@@ -273,7 +279,7 @@ def start(
         log = Path(scratch) / "log"
         with log.open("wb") as stream:
             app = subprocess.Popen(
-                [python, "app.py", "--port", "0", "--data", f"{scratch}/data"],
+                [sys.executable, "app.py", "--port", "0", "--data", f"{scratch}/data"],
                 cwd=tree,
                 env={**os.environ, "SPACE_ID": "someone/bifocal"},
                 stdout=stream,
@@ -292,7 +298,12 @@ def start(
                 peak = max(peak, _memory(app.pid))
                 time.sleep(0.25)
             seconds = time.monotonic() - began
-            peak = max(peak, _memory(app.pid))
+            settled = time.monotonic() + settle_seconds
+            while True:
+                peak = max(peak, _memory(app.pid))
+                if time.monotonic() >= settled:
+                    break
+                time.sleep(0.25)
             app.send_signal(signal.SIGINT)
             return Started(seconds, peak, app.wait(60))
         finally:
@@ -345,7 +356,7 @@ def _checked(options: argparse.Namespace, say: Callable[[str], None]) -> list[st
 
 def _start_problems(tree: Path, say: Callable[[str], None]) -> list[str]:
     try:
-        started = start(tree)
+        started = start(tree, settle_seconds=SETTLE_SECONDS)
     except TimeoutError as error:
         return [str(error)]
     say(

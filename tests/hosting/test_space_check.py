@@ -145,11 +145,12 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="CPU affinity and limits as on a Space")
-def test_starting_is_watched_and_ended(tree: Path) -> None:
+def test_starting_is_watched_and_ended(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_app(tree, SERVER.replace("EXIT", "0"))
-    started = space_check.start(tree, limit_seconds=60)
+    started = space_check.start(tree, limit_seconds=60, settle_seconds=0)
     assert (started.exit_code, started.seconds < 60, started.peak_bytes > 0) == (0, True, True)
     fake_app(tree, SERVER.replace("EXIT", "4"))
+    monkeypatch.setattr(space_check, "SETTLE_SECONDS", 0.0)
     said: list[str] = []
     assert main(["--tree", str(tree), "--start"], say=said.append) == 1
     assert "did not end cleanly" in said[-1]
@@ -168,7 +169,7 @@ def test_an_app_that_does_not_start_is_told_with_its_words(
 ) -> None:
     fake_app(tree, program)
     with pytest.raises(TimeoutError, match=said):
-        space_check.start(tree, limit_seconds=60)
+        space_check.start(tree, limit_seconds=60, settle_seconds=0)
 
 
 def _pip(code: int, words: str) -> Callable[..., object]:
