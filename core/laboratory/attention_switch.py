@@ -174,6 +174,7 @@ def switch_attention(
     watch = monitor or SilentMonitor()
     done: list[list[ModeOutcome]] = [[], []]
     problems = ["", ""]
+    usual: dict[int, TokenTrace] = {}  # the right passage read as usual, by side
     stopped = False
     steps = [(side, mode) for mode in modes for side in (0, 1)]
     for step, (side, mode) in enumerate(steps):
@@ -182,7 +183,7 @@ def switch_attention(
         try:
             raise_if_stopped(watch)
             if not problems[side]:
-                done[side].append(_read(bench, arm, query, row, rows, mode))
+                done[side].append(_read(bench, side, query, row, rows, mode, usual))
         except StoppedError:
             if not any(done):
                 raise
@@ -255,32 +256,47 @@ def _candidates(bench: Bench, query: str, row: int, count: int, *, seed: int) ->
 
 
 def _read(
-    bench: Bench, arm: Arm, query: str, row: int, rows: Sequence[int], mode: Mode
+    bench: Bench,
+    side: int,
+    query: str,
+    row: int,
+    rows: Sequence[int],
+    mode: Mode,
+    usual: dict[int, TokenTrace],
 ) -> ModeOutcome:
-    texts = [bench.corpus.passages[place].text for place in rows]
+    arm = bench.arms[side]
     text = bench.corpus.passages[row].text
-    if mode is Mode.REVERSED:
-        attention = None
-        turned = [reverse_sentences(one)[0] for one in texts]
-    else:
-        attention = _ATTENTION[mode]
-        turned = texts
-    found = trace(arm.encoder, turned, attention=attention)
-    (asked,) = trace(arm.encoder, [query], kind=TextKind.QUERY, attention=attention)
-    vectors = np.stack([pooled(one) for one in found])
-    scores: Floats = vectors @ pooled(asked)
+    if side not in usual:
+        (usual[side],) = trace(arm.encoder, [text])
+    reference = usual[side]
     place = list(rows).index(row)
-    (usual,) = trace(arm.encoder, [text])
-    changed = found[place]
-    origin = reverse_sentences(text)[1] if mode is Mode.REVERSED else None
+    native = _ATTENTION.get(mode) is arm.encoder.spec.attention
+    if native:  # the corpus was read this way: nothing to read again
+        vectors = arm.vectors[list(rows)]
+        asked = encode(arm.encoder, [query], kind=TextKind.QUERY)[0]
+        strip = _strip(reference, reference, None)
+    else:
+        texts = [bench.corpus.passages[other].text for other in rows]
+        turned = mode is Mode.REVERSED
+        found = trace(
+            arm.encoder,
+            [reverse_sentences(one)[0] for one in texts] if turned else texts,
+            attention=_ATTENTION.get(mode),
+        )
+        (query_trace,) = trace(
+            arm.encoder, [query], kind=TextKind.QUERY, attention=_ATTENTION.get(mode)
+        )
+        vectors, asked = np.stack([pooled(one) for one in found]), pooled(query_trace)
+        strip = _strip(reference, found[place], reverse_sentences(text)[1] if turned else None)
+    scores: Floats = vectors @ asked
     return ModeOutcome(
         mode=mode,
         is_own=mode in OWN_MODES,
-        is_native=_ATTENTION.get(mode) is arm.encoder.spec.attention,
+        is_native=native,
         score=float(scores[place]),
         rank=rank_of(scores, place),
-        cosine=float(vectors[place] @ pooled(usual)),
-        strip=_strip(usual, changed, origin),
+        cosine=float(vectors[place] @ pooled(reference)),
+        strip=strip,
     )
 
 

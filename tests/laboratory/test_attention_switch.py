@@ -186,8 +186,11 @@ def test_an_arm_that_cannot_be_traced_leaves_the_other() -> None:
     assert [outcome.mode for outcome in found.a.outcomes] == [Mode.FULL]
     assert "Words A failed" in found.a.problem
     assert len(found.b.outcomes) == 4
-    bench.b.encoder.trace = shy.trace  # type: ignore[method-assign]
-    with pytest.raises(EncoderError):
+    both = NoTrace(arm_b(attention=Attention.BIDIRECTIONAL), mix=0.5)
+    shy.broken = False
+    bench = _bench(shy, both)
+    shy.broken = both.broken = True
+    with pytest.raises(EncoderError, match="Words A failed.*Words B failed"):
         switch_attention(bench, "flood", _river(bench), modes=(Mode.CAUSAL,))
 
 
