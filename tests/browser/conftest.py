@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser() -> Iterator[Any]:
     path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
@@ -26,9 +28,10 @@ def browser():
         made.close()
 
 
-def started(*command):
+def started(*command: Any) -> Any:
     """Start a server process; returns it with its address."""
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     for line in process.stdout:
         found = next((word for word in line.split() if word.startswith("http://")), None)
         if found:
@@ -37,14 +40,14 @@ def started(*command):
     pytest.fail(f"the page did not start: {command}")
 
 
-def ended(process):
+def ended(process: Any) -> None:
     process.terminate()
     process.wait(20)
     process.stdout.close()
 
 
 @pytest.fixture(scope="session")
-def local_url(tmp_path_factory):
+def local_url(tmp_path_factory: Any) -> Iterator[Any]:
     """The page for one user, over counting encoders."""
     folder = tmp_path_factory.mktemp("local")
     process, url = started(sys.executable, "-m", "tests.browser.serve", str(folder))
@@ -53,7 +56,7 @@ def local_url(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def hosted_url(tmp_path_factory):
+def hosted_url(tmp_path_factory: Any) -> Iterator[Any]:
     """The page for many visitors, over counting encoders."""
     folder = tmp_path_factory.mktemp("hosted")
     process, url = started(sys.executable, "-m", "tests.browser.serve", str(folder), "--hosted")
@@ -64,7 +67,16 @@ def hosted_url(tmp_path_factory):
 class Visit:
     """One browser window on the page, and everything it asked of the network."""
 
-    def __init__(self, browser, url, *, width=1440, height=900, dark=False, query=""):
+    def __init__(
+        self,
+        browser: Any,
+        url: Any,
+        *,
+        width: Any = 1440,
+        height: Any = 900,
+        dark: Any = False,
+        query: Any = "",
+    ) -> None:
         self.url = url
         self.context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -72,50 +84,50 @@ class Visit:
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
-        self.requests = []
-        self.problems = []
+        self.requests: list[str] = []
+        self.problems: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.goto(url + query)
         self.page.wait_for_selector("#bf-columns .blank, #bf-columns .results, #bf-columns .fail")
 
-    def ask(self, text):
+    def ask(self, text: Any) -> None:
         self.page.fill("#bf-query textarea", text)
         self.page.press("#bf-query textarea", "Enter")
         self.page.wait_for_selector("#bf-columns .hit[data-pid]", state="attached")
         self.page.wait_for_selector("#bf-lower .lower", state="attached")
 
-    def hits(self, kind):
+    def hits(self, kind: Any) -> Any:
         return self.page.locator(f"#bf-columns .hit.{kind}[data-pid]")
 
-    def open_first(self, kind="dif"):
+    def open_first(self, kind: Any = "dif") -> None:
         self.hits(kind).first.click()
         self.page.wait_for_selector("#bf-pane .sheet-page img")
 
-    def overflows(self):
+    def overflows(self) -> Any:
         return self.page.evaluate(
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )
 
-    def foreign(self):
+    def foreign(self) -> Any:
         """Requests that went anywhere but to the page's own server."""
         own = (self.url, "data:", "blob:", "about:")
         return [url for url in self.requests if not url.startswith(own)]
 
-    def shot(self, name):
+    def shot(self, name: Any) -> None:
         SHOTS.mkdir(exist_ok=True)
         self.page.screenshot(path=str(SHOTS / f"{name}.png"))
 
-    def close(self):
+    def close(self) -> None:
         self.context.close()
 
 
 @pytest.fixture
-def visit(browser):
+def visit(browser: Any) -> Iterator[Any]:
     """Open windows; they are closed afterwards, and none may have left this machine."""
     opened = []
 
-    def make(url, **options):
+    def make(url: Any, **options: Any) -> Any:
         one = Visit(browser, url, **options)
         opened.append(one)
         return one

@@ -13,9 +13,12 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-test-")
+
+from typing_extensions import override
 
 from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pool import EncoderPool
@@ -33,7 +36,8 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 class SlowEncoder(FakeEncoder):
     """A counting encoder that takes its time where a file's text asks for it."""
 
-    def encode(self, texts, *, kind, monitor=None, **options):
+    @override
+    def encode(self, texts: Any, *, kind: Any, monitor: Any = None, **options: Any) -> Any:
         if any("SLOW-FILE" in text for text in texts):
             for _ in range(60):
                 if monitor is not None and monitor.stop_requested():
@@ -42,7 +46,11 @@ class SlowEncoder(FakeEncoder):
         return super().encode(texts, kind=kind, monitor=monitor, **options)
 
 
-def counting_registry():
+def counting(spec: Any, **_options: Any) -> Any:
+    return SlowEncoder(spec)
+
+
+def counting_registry() -> Any:
     specs = (
         dataclasses.replace(
             fake_spec(encoder_id="count-dif", query_prompt="query: ", dimension=256),
@@ -63,11 +71,11 @@ def counting_registry():
     return Registry({spec.encoder_id: spec for spec in specs}, {DEFAULT_PAIR: pair})
 
 
-def main(folder, *, hosted):
+def main(folder: Any, *, hosted: Any) -> None:
     pool = EncoderPool(
         assets=ASSETS,
         registry=counting_registry(),
-        load=lambda spec, **_options: SlowEncoder(spec),
+        load=counting,
     )
     shelves = Shelves(
         Path(folder),

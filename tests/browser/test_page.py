@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,9 @@ QUERY = "why did the ice become quieter in the last winter"
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def test_a_fresh_start_shows_the_sample_library_and_its_examples(visit, local_url):
+def test_a_fresh_start_shows_the_sample_library_and_its_examples(
+    visit: Any, local_url: Any
+) -> None:
     one = visit(local_url)
     assert one.page.locator("#bf-documents .docs li").count() >= 6
     assert one.page.locator("#bf-examples details").count() == 4
@@ -22,7 +25,7 @@ def test_a_fresh_start_shows_the_sample_library_and_its_examples(visit, local_ur
     assert one.page.input_value("#bf-query textarea")
 
 
-def test_a_query_fills_both_columns_and_joins_them(visit, local_url):
+def test_a_query_fills_both_columns_and_joins_them(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     one.ask(QUERY)
     assert one.hits("dif").count() == 10
@@ -34,12 +37,12 @@ def test_a_query_fills_both_columns_and_joins_them(visit, local_url):
     one.shot("compare-1440-light")
 
 
-def test_a_click_opens_the_right_page_with_boxes_of_both(visit, local_url):
+def test_a_click_opens_the_right_page_with_boxes_of_both(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     one.ask(QUERY)
     card = one.hits("dif").first
     name = card.locator(".doc").inner_text()
-    number = int(re.search(r"\d+", card.locator(".pg").inner_text())[0])
+    number = int(re.findall(r"\d+", card.locator(".pg").inner_text())[0])
     one.open_first()
     assert one.page.inner_text("#bf-pane header h3") == name
     assert f"page {number} of" in one.page.inner_text("#bf-pane .turn")
@@ -58,7 +61,7 @@ def test_a_click_opens_the_right_page_with_boxes_of_both(visit, local_url):
     one.page.wait_for_function("!document.body.classList.contains('pane')")
 
 
-def test_the_keyboard_is_enough(visit, local_url):
+def test_the_keyboard_is_enough(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     keys = one.page.keyboard
     keys.press("/")
@@ -87,7 +90,7 @@ def test_the_keyboard_is_enough(visit, local_url):
     assert one.page.locator("dialog.help[open]").count() == 0
 
 
-def test_enter_on_a_selected_hit_opens_the_evidence(visit, local_url):
+def test_enter_on_a_selected_hit_opens_the_evidence(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     one.ask(QUERY)
     one.open_first()
@@ -98,7 +101,9 @@ def test_enter_on_a_selected_hit_opens_the_evidence(visit, local_url):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_on_a_phone_the_columns_are_tabs_and_the_page_is_full_width(visit, local_url, dark):
+def test_on_a_phone_the_columns_are_tabs_and_the_page_is_full_width(
+    visit: Any, local_url: Any, dark: Any
+) -> None:
     one = visit(local_url, width=390, height=844, dark=dark)
     one.ask(QUERY)
     assert not one.overflows()
@@ -115,7 +120,7 @@ def test_on_a_phone_the_columns_are_tabs_and_the_page_is_full_width(visit, local
     one.shot(f"page-390-{'dark' if dark else 'light'}")
 
 
-def test_dark_is_dark_and_stays_so(visit, local_url):
+def test_dark_is_dark_and_stays_so(visit: Any, local_url: Any) -> None:
     one = visit(local_url, dark=True)
     one.ask(QUERY)
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -128,7 +133,7 @@ def test_dark_is_dark_and_stays_so(visit, local_url):
     assert one.page.evaluate(ground) == "rgb(252, 251, 249)"
 
 
-def test_a_permalink_brings_a_saved_comparison_back(visit, local_url):
+def test_a_permalink_brings_a_saved_comparison_back(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     one.ask(QUERY)
     first = one.hits("dif").first.get_attribute("data-pid")
@@ -144,7 +149,9 @@ def test_a_permalink_brings_a_saved_comparison_back(visit, local_url):
     ("kind", "name"),
     [("csv", "comparison.csv"), ("trec", "comparison.run"), ("html", "comparison.html")],
 )
-def test_an_export_is_a_download_made_by_the_browser(visit, local_url, kind, name):
+def test_an_export_is_a_download_made_by_the_browser(
+    visit: Any, local_url: Any, kind: Any, name: Any
+) -> None:
     one = visit(local_url)
     one.ask(QUERY)
     with one.page.expect_download() as started:
@@ -153,7 +160,7 @@ def test_an_export_is_a_download_made_by_the_browser(visit, local_url, kind, nam
     assert started.value.url.startswith("blob:")
 
 
-def test_hostile_files_are_text_on_the_page(visit, local_url, tmp_path):
+def test_hostile_files_are_text_on_the_page(visit: Any, local_url: Any, tmp_path: Any) -> None:
     path = tmp_path / "x<img src=x onerror=alert(1)>.txt"
     path.write_text(
         "<script>alert(2)</script> zanzibar {{constructor.constructor('alert(3)')()}} ${alert(4)} "
@@ -161,8 +168,13 @@ def test_hostile_files_are_text_on_the_page(visit, local_url, tmp_path):
         "utf-8",
     )
     one = visit(local_url)
-    alerts = []
-    one.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    alerts: list[str] = []
+
+    def refuse(dialog: Any) -> None:
+        alerts.append(dialog.message)
+        dialog.dismiss()
+
+    one.page.on("dialog", refuse)
     one.page.set_input_files("#bf-drop input[type=file]", str(path))
     one.page.wait_for_selector("#bf-progress .notice")
     one.ask("zanzibar <script>alert(6)</script> {{7*7}}")
@@ -175,7 +187,7 @@ def test_hostile_files_are_text_on_the_page(visit, local_url, tmp_path):
     assert not one.overflows()
 
 
-def test_two_visitors_do_not_see_each_other(visit, hosted_url, tmp_path):
+def test_two_visitors_do_not_see_each_other(visit: Any, hosted_url: Any, tmp_path: Any) -> None:
     anna, bert = visit(hosted_url), visit(hosted_url)
     path = tmp_path / "annas-diary.txt"
     path.write_text("Anna wrote about the tide mill and its keeper every single evening. " * 4)
@@ -196,7 +208,9 @@ def test_two_visitors_do_not_see_each_other(visit, hosted_url, tmp_path):
     anna.page.wait_for_selector("#bf-documents >> text=annas-diary.txt")
 
 
-def test_a_reload_in_the_middle_of_indexing_finds_the_job_again(visit, local_url, tmp_path):
+def test_a_reload_in_the_middle_of_indexing_finds_the_job_again(
+    visit: Any, local_url: Any, tmp_path: Any
+) -> None:
     path = tmp_path / "slow.txt"
     path.write_text("SLOW-FILE is a word that makes the counting encoder wait. " * 10, "utf-8")
     one = visit(local_url)

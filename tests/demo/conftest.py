@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,28 +21,32 @@ from tests.demo.fakes import STORIES, FakeLibraries
 
 
 @pytest.fixture
-def libraries():
+def libraries() -> Any:
     made = FakeLibraries()
     made.new_visitor()
     return made
 
 
 @pytest.fixture
-def handlers(libraries):
+def handlers(libraries: Any) -> Any:
     return Handlers(libraries.services())
 
 
 @pytest.fixture
-def hosted():
+def hosted() -> Any:
     return FakeLibraries(hosted=True)
 
 
 @pytest.fixture
-def comparison(libraries):
+def comparison(libraries: Any) -> Any:
     return libraries.open_library("local", "sample").compare("sluice gate built of oak", k=5)
 
 
-def counting_pool(tmp_path):
+def counting(spec: Any, **_options: Any) -> Any:
+    return FakeEncoder(spec)
+
+
+def counting_pool(tmp_path: Any) -> Any:
     """Two counting encoders under the default pair's id, one for each family."""
     specs = (
         dataclasses.replace(
@@ -64,13 +70,11 @@ def counting_pool(tmp_path):
             )
         },
     )
-    return EncoderPool(
-        assets=tmp_path, registry=registry, load=lambda spec, **_options: FakeEncoder(spec)
-    )
+    return EncoderPool(assets=tmp_path, registry=registry, load=counting)
 
 
 @pytest.fixture
-def real(tmp_path):
+def real(tmp_path: Any) -> Iterator[Any]:
     """The real rooms in a temporary folder; uploads go to ``my-documents``."""
     shelves = Shelves(
         tmp_path / "data",
@@ -79,7 +83,7 @@ def real(tmp_path):
         assets=tmp_path,
     )
 
-    def listed(visitor_id):
+    def listed(visitor_id: Any) -> Any:
         shelf = shelves.shelf(visitor_id)
         bench = shelf.open("my-documents")
         return (
@@ -106,6 +110,7 @@ def real(tmp_path):
         path.write_text(text * 3, "utf-8")
         paths.append(path)
     _, job, _ = made.upload(visitor, "my-documents", paths)
+    assert job is not None
     job.outcome()
     yield made
     shelves.close()

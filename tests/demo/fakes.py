@@ -11,6 +11,7 @@ import io
 import itertools
 import zlib
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -52,7 +53,7 @@ from core.records import (
     Unit,
 )
 from core.settings import ChunkingSettings, WorkspaceSettings
-from core.workbench import ArmStatus, ExampleQuery, SavedComparison, Workbench
+from core.workbench import ArmStatus, ExampleQuery, SavedComparison
 from demo.services import LibraryEntry, PageLimits, Services
 
 PAIR = Pair(
@@ -127,7 +128,7 @@ def triples(text: str, *, late: bool) -> np.ndarray:
 
 
 @dataclass
-class FakeWorkbench(Workbench):
+class FakeWorkbench:
     """Implements the verbs the page calls."""
 
     held: list[Document] = field(default_factory=list)
@@ -175,7 +176,7 @@ class FakeWorkbench(Workbench):
             for info in ARMS[:2]
         }
 
-    def add_files(self, files, *, monitor: Monitor | None = None) -> IngestionReport:
+    def add_files(self, files: Any, *, monitor: Monitor | None = None) -> IngestionReport:
         monitor = monitor or SilentMonitor()
         skipped, documents = [], []
         for index, file in enumerate(files):
@@ -249,7 +250,7 @@ class FakeWorkbench(Workbench):
     def settings(self) -> WorkspaceSettings:
         return self.kept_settings
 
-    def change_settings(self, settings, *, monitor: Monitor | None = None) -> None:
+    def change_settings(self, settings: Any, *, monitor: Monitor | None = None) -> None:
         self.kept_settings = settings
         self._chunk()
 
@@ -259,11 +260,12 @@ class FakeWorkbench(Workbench):
             return np.array(
                 [float(sum(w in words for w in p.text.lower().split())) for p in self.passages_]
             )
-        return self._vectors[system_id] @ triples(text, late=system_id == "late")
+        vectors: np.ndarray = self._vectors[system_id] @ triples(text, late=system_id == "late")
+        return vectors
 
     def compare(  # noqa: C901  a comparison written out
         self, text: str, *, k: int | None = None, monitor: Monitor | None = None
-    ):
+    ) -> Any:
         if not text.strip():
             raise InvalidQueryError("The query is empty; type a question.")
         if not self.passages_:
@@ -279,7 +281,7 @@ class FakeWorkbench(Workbench):
         columns, orders, scores = [], {}, {}
         for info in ARMS:
             values = scores[info.system_id] = self._scores(text, info.system_id)
-            order = sorted(range(len(values)), key=lambda i, v=values: (-v[i], i))
+            order = sorted(range(len(values)), key=lambda i: (-values[i], i))
             if info.system_id == "bm25":
                 order = [i for i in order if values[i] > 0]
             failure = "The weights are damaged." if info.system_id == self.fail_arm else ""
@@ -358,9 +360,9 @@ class FakeWorkbench(Workbench):
             for a, b in itertools.combinations(ids, 2)
             if self.fail_arm not in {a, b}
         )
-        cloud = ()
+        cloud: tuple[CloudPoint, ...] = ()
         if not self.fail_arm:
-            back = [backgrounds["even"], backgrounds["late"]]
+            back: list[Any] = [backgrounds["even"], backgrounds["late"]]
             cloud = tuple(
                 CloudPoint(
                     passage.passage_id,
@@ -423,7 +425,7 @@ class FakeWorkbench(Workbench):
             for info in ARMS[:2]
         }
 
-    def best_sentences(self, query: str, passage_ids) -> dict[str, tuple[int, int]]:
+    def best_sentences(self, query: str, passage_ids: Any) -> dict[str, tuple[int, int]]:
         wanted = triples(query, late=False)
         found = {}
         for passage_id in passage_ids:
@@ -524,7 +526,7 @@ class FakeLibraries:
             self.labels[name, "mine"] = "My library"
         return name
 
-    def open_library(self, visitor_id: str, library_id: str) -> FakeWorkbench:
+    def open_library(self, visitor_id: str, library_id: str) -> Any:
         try:
             return self.benches[visitor_id, library_id]
         except KeyError:
@@ -549,7 +551,7 @@ class FakeLibraries:
         self.labels[visitor_id, name] = label
         return LibraryEntry(name, label)
 
-    def services(self, **changes) -> Services:
+    def services(self, **changes: Any) -> Services:
         made = Services(
             open_library=self.open_library,
             libraries=self.libraries,

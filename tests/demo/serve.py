@@ -18,6 +18,6 @@ if __name__ == "__main__":
         libraries.new_visitor()
     services = libraries.services()
     page = build_app(services)
-    _, url, _ = page.launch(prevent_thread_lock=True, **launch_options(services, port=0))
+    _server, url, _share = page.launch(prevent_thread_lock=True, **launch_options(services, port=0))
     print(url, flush=True)  # noqa: T201  whoever started this reads it
     page.block_thread()

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 from demo.presenters import columns
 from tests.demo.fakes import FakeWorkbench, synthetic_document
 
 
-def cards(html, kind):
+def cards(html: Any, kind: Any) -> Any:
     return re.findall(rf'<li class="hit {kind}".*?</li>', html, flags=re.DOTALL)
 
 
-def test_every_system_has_its_column_in_its_colour(comparison):
+def test_every_system_has_its_column_in_its_colour(comparison: Any) -> None:
     html = columns.columns(comparison, {})
     for kind, column in zip(("dif", "aut", "lex"), comparison.columns, strict=True):
         shown = cards(html, kind)
@@ -20,7 +21,7 @@ def test_every_system_has_its_column_in_its_colour(comparison):
         assert '<span class="rank num">1</span>' in shown[0]
 
 
-def test_a_hit_that_only_one_arm_has_says_so_and_where_it_is_in_the_other(comparison):
+def test_a_hit_that_only_one_arm_has_says_so_and_where_it_is_in_the_other(comparison: Any) -> None:
     html = columns.columns(dataclasses.replace(comparison, k=1), {})
     first = comparison.columns[0].ranking.hits[0]
     there = comparison.passage(first.passage_id).standing("late").rank
@@ -31,7 +32,7 @@ def test_a_hit_that_only_one_arm_has_says_so_and_where_it_is_in_the_other(compar
         assert "only here" in card
 
 
-def test_a_moved_hit_carries_its_places(comparison):
+def test_a_moved_hit_carries_its_places(comparison: Any) -> None:
     html = columns.columns(comparison, {})
     for hit in comparison.columns[0].ranking.hits:
         passage = comparison.passage(hit.passage_id)
@@ -42,7 +43,7 @@ def test_a_moved_hit_carries_its_places(comparison):
             assert f"<b>{sign}{abs(there - hit.rank)}</b> against autoregressive" in card
 
 
-def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(libraries):
+def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(libraries: Any) -> None:
     bench = libraries.open_library("local", "sample")
     bench.fail_arm = "late"
     html = columns.columns(bench.compare("sluice gate", k=5), {})
@@ -52,7 +53,7 @@ def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(libraries):
     assert "only here" not in "".join(cards(html, "dif"))
 
 
-def test_hostile_documents_are_text():
+def test_hostile_documents_are_text() -> None:
     bench = FakeWorkbench(
         held=[
             synthetic_document(
@@ -68,21 +69,21 @@ def test_hostile_documents_are_text():
     assert "${" not in html
 
 
-def test_the_best_sentence_is_marked_and_what_is_far_before_it_is_folded():
+def test_the_best_sentence_is_marked_and_what_is_far_before_it_is_folded() -> None:
     before = "Words come first. " * 20
     text = f"{before}The sluice gate is oak. More follows."
     start = len(before)
     html = columns.marked_text(text, (start, start + 23))
     assert "<mark>The sluice gate is oak.</mark> More follows." in html
-    folded = re.search(r'<span class="far-text">(.*?)</span>', html).group(1)
+    (folded,) = re.findall(r'<span class="far-text">(.*?)</span>', html)
     assert len(folded) >= start - columns.LEAD_CHARS - 20
 
 
-def test_a_range_outside_the_text_marks_nothing():
+def test_a_range_outside_the_text_marks_nothing() -> None:
     assert "<mark>" not in columns.marked_text("short", (3, 99))
 
 
-def test_fifty_long_hits_in_three_columns_stay_under_300_kilobytes():
+def test_fifty_long_hits_in_three_columns_stay_under_300_kilobytes() -> None:
     words = "Sluice gates were built of oak and iron, and their keepers were paid in barley. "
     documents = [synthetic_document(f"file-{i}.pdf", f"{i} " + words * 90) for i in range(12)]
     bench = FakeWorkbench(held=documents)

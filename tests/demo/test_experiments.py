@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -13,24 +14,24 @@ from demo.judging import Judging, grades_of
 HERE = ("local", "my-documents")
 
 
-def last(stream):
+def last(stream: Any) -> Any:
     return list(stream)[-1]
 
 
 @pytest.fixture
-def experiments(real):
+def experiments(real: Any) -> Any:
     return Experiments(real)
 
 
 @pytest.fixture
-def asked(real):
+def asked(real: Any) -> Any:
     """Token and first passage of a comparison on screen."""
     screen = last(real.compare(*HERE, "sluice gate of oak"))
     shown = real.sessions.shown("local", screen.token).comparison
     return screen.token, shown.passages[0].passage_id
 
 
-def test_disagreements_are_listed_and_can_be_filtered(experiments):
+def test_disagreements_are_listed_and_can_be_filtered(experiments: Any) -> None:
     html, running = last(experiments.disagree(*HERE, 20, wanted_findings(only_different=False)))
     assert not running
     assert html.count('data-act="ask"') > 3
@@ -40,15 +41,15 @@ def test_disagreements_are_listed_and_can_be_filtered(experiments):
     assert "No draft passes these filters" in nothing
 
 
-def test_there_is_nothing_to_filter_before_a_run(experiments):
+def test_there_is_nothing_to_filter_before_a_run(experiments: Any) -> None:
     assert experiments.filtered(*HERE, wanted_findings()) is None
 
 
-def test_unknown_kinds_of_draft_are_left_out_of_a_filter():
+def test_unknown_kinds_of_draft_are_left_out_of_a_filter() -> None:
     assert wanted_findings(kinds=["heading", "<b>"]).kinds == (DraftKind.HEADING,)
 
 
-def test_evidence_shows_both_arms_sentence_by_sentence(experiments, asked):
+def test_evidence_shows_both_arms_sentence_by_sentence(experiments: Any, asked: Any) -> None:
     html, running = last(experiments.evidence("local", *asked))
     assert not running
     effects = re.findall(r'class="effect (dif|aut)', html)
@@ -58,7 +59,7 @@ def test_evidence_shows_both_arms_sentence_by_sentence(experiments, asked):
     assert "Alone, and inside its document" in html
 
 
-def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments, asked):
+def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments: Any, asked: Any) -> None:
     html, _ = last(experiments.edit(*HERE, asked[1], "None of this happened."))
     assert "no earlier token moved, not by one bit" in html
     assert html.count('class="strip dif"') == 1
@@ -70,38 +71,42 @@ def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments, asked)
     assert all(float(value) == 0 for value in re.findall(r"--c:([\d.]+)", aut))
 
 
-def test_attention_is_switched_and_own_modes_are_marked(experiments, asked):
+def test_attention_is_switched_and_own_modes_are_marked(experiments: Any, asked: Any) -> None:
     html, _ = last(experiments.switch(*HERE, "sluice gate of oak", asked[1]))
     assert "as trained" in html
     assert "not in the paper" in html
 
 
-def test_growing_and_hidden_key_and_fairness_draw_something(experiments, real, asked):
+def test_growing_and_hidden_key_and_fairness_draw_something(
+    experiments: Any, real: Any, asked: Any
+) -> None:
     token, passage_id = asked
     html, _ = last(experiments.grow(*HERE, "sluice gate of oak", passage_id, "both"))
     assert "<svg" in html or "whole document" in html
     doc_id = real.services.open_library(*HERE).documents()[0].doc_id
     html, _ = last(experiments.hidden_key(*HERE, doc_id, 512, 2))
-    assert "fits none of the lengths" in html  # a sentence for a short document
+    assert "choose other lengths" in html  # a sentence for a short document
     html, _ = last(experiments.fairness(*HERE, token))
     assert "token limit" in html
     assert "query: sluice gate of oak" in html
 
 
-def test_an_unknown_direction_or_passage_is_a_sentence(experiments):
+def test_an_unknown_direction_or_passage_is_a_sentence(experiments: Any) -> None:
     html, _ = last(experiments.grow(*HERE, "q", "p", "sideways"))
     assert "Choose on which side" in html
     html, _ = last(experiments.edit(*HERE, "no-such-passage", "x"))
     assert 'role="alert"' in html
 
 
-def test_results_are_kept_so_that_the_same_inputs_give_the_same_picture(experiments, asked):
+def test_results_are_kept_so_that_the_same_inputs_give_the_same_picture(
+    experiments: Any, asked: Any
+) -> None:
     first = last(experiments.edit(*HERE, asked[1], "Something else."))
     again = last(experiments.edit(*HERE, asked[1], "Something else."))
     assert first == again
 
 
-def test_every_experiment_checks_the_visitor(experiments):
+def test_every_experiment_checks_the_visitor(experiments: Any) -> None:
     for stream in (
         experiments.disagree("nobody", "my-documents", 5, wanted_findings()),
         experiments.edit("nobody", "my-documents", "p", "x"),
@@ -117,14 +122,14 @@ def test_every_experiment_checks_the_visitor(experiments):
 # -- judging -------------------------------------------------------------------------------
 
 
-def test_judging_is_blind(real):
+def test_judging_is_blind(real: Any) -> None:
     html = last(Judging(real).start(*HERE, "sluice gate of oak"))
     assert "in random order" in html
     for word in ("diffusion", "autoregressive", "BM25", "count-dif", "count-aut", 'class="sym'):
         assert word not in html
 
 
-def test_a_grade_is_kept_and_the_next_passage_comes(real):
+def test_a_grade_is_kept_and_the_next_passage_comes(real: Any) -> None:
     judging = Judging(real)
     last(judging.start(*HERE, "sluice gate of oak"))
     html = judging.grade(*HERE, "2")
@@ -136,7 +141,7 @@ def test_a_grade_is_kept_and_the_next_passage_comes(real):
     assert 'class="button strong" data-act="grade" data-key="2"' in judging.grade(*HERE, "b")
 
 
-def test_a_round_ends_and_the_report_says_what_can_be_said(real):
+def test_a_round_ends_and_the_report_says_what_can_be_said(real: Any) -> None:
     judging = Judging(real)
     html = last(judging.start(*HERE, "sluice gate of oak"))
     for key in "3" + "0" * 60:
@@ -151,11 +156,11 @@ def test_a_round_ends_and_the_report_says_what_can_be_said(real):
     assert all(len(line.split()) == 4 for line in qrels.splitlines())
 
 
-def test_a_report_without_judgments_says_what_to_do(real):
+def test_a_report_without_judgments_says_what_to_do(real: Any) -> None:
     assert "Judge some" in last(Judging(real).report(*HERE))
 
 
-def test_an_odd_key_changes_nothing(real):
+def test_an_odd_key_changes_nothing(real: Any) -> None:
     judging = Judging(real)
     first = last(judging.start(*HERE, "sluice gate of oak"))
     assert judging.grade(*HERE, "9") == first

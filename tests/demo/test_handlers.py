@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -9,17 +10,17 @@ from core.settings import WorkspaceSettings
 from demo.handlers import Handlers, settings_from
 
 
-def last(stream):
+def last(stream: Any) -> Any:
     return list(stream)[-1]
 
 
-def upload(folder, name, data=b"The tide turns twice a day. Boats wait."):
+def upload(folder: Any, name: Any, data: Any = b"The tide turns twice a day. Boats wait.") -> Any:
     path = folder / name
     path.write_bytes(data)
     return path
 
 
-def test_arriving_shows_the_sample_library_with_its_examples(handlers):
+def test_arriving_shows_the_sample_library_with_its_examples(handlers: Any) -> None:
     visitor, screen = handlers.arrive("")
     assert visitor == "local"
     assert screen.library_id == "sample"
@@ -29,11 +30,11 @@ def test_arriving_shows_the_sample_library_with_its_examples(handlers):
         assert f"{group} (1)" in screen.examples
 
 
-def test_a_link_to_a_library_that_is_not_there_leads_to_the_default(handlers):
+def test_a_link_to_a_library_that_is_not_there_leads_to_the_default(handlers: Any) -> None:
     assert handlers.arrive("local", "nobody's")[1].library_id == "sample"
 
 
-def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers):
+def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers: Any) -> None:
     screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
     assert screen.token
     assert 'class="hit dif"' in screen.columns
@@ -43,7 +44,7 @@ def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers):
     assert 'class="summary"' in screen.summary
 
 
-def test_a_slow_comparison_says_what_it_waits_for(handlers, libraries):
+def test_a_slow_comparison_says_what_it_waits_for(handlers: Any, libraries: Any) -> None:
     libraries.open_library("local", "sample").slow_seconds = 0.6
     screens = list(handlers.compare("local", "sample", "sluice"))
     assert "Loading the encoders" in screens[0].columns
@@ -52,25 +53,25 @@ def test_a_slow_comparison_says_what_it_waits_for(handlers, libraries):
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
-def test_an_empty_query_asks_for_one(handlers, text):
+def test_an_empty_query_asks_for_one(handlers: Any, text: Any) -> None:
     screen = last(handlers.compare("local", "sample", text))
     assert "Type a question first." in screen.columns
     assert screen.token == ""
 
 
-def test_an_empty_library_says_how_to_fill_it(handlers):
+def test_an_empty_library_says_how_to_fill_it(handlers: Any) -> None:
     screen = last(handlers.compare("local", "mine", "sluice"))
     assert "add a document first" in screen.columns
 
 
 @pytest.mark.parametrize("text", ["\U0001f30a tide", "\u6f6e\u6c50", "x" * 100_000, "</script><b>"])
-def test_odd_queries_get_an_answer(handlers, text):
+def test_odd_queries_get_an_answer(handlers: Any, text: Any) -> None:
     screen = last(handlers.compare("local", "sample", text))
     assert screen.token
     assert "</script>" not in screen.columns
 
 
-def test_the_pane_shows_page_boxes_and_what_was_received(handlers):
+def test_the_pane_shows_page_boxes_and_what_was_received(handlers: Any) -> None:
     screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
     shown = handlers.sessions.shown("local", screen.token).comparison
     html = handlers.pane("local", screen.token, shown.passages[0].passage_id)
@@ -80,14 +81,14 @@ def test_the_pane_shows_page_boxes_and_what_was_received(handlers):
     assert "passage: " in html
 
 
-def test_a_page_that_is_not_there_is_refused_in_words(handlers):
+def test_a_page_that_is_not_there_is_refused_in_words(handlers: Any) -> None:
     screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
     shown = handlers.sessions.shown("local", screen.token).comparison
     html = handlers.pane("local", screen.token, shown.passages[0].passage_id, 99)
     assert "has no page 99" in html
 
 
-def test_what_is_saved_comes_back_exactly(handlers):
+def test_what_is_saved_comes_back_exactly(handlers: Any) -> None:
     screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
     command, listed, summary = handlers.save("local", screen.token)
     assert "sluice gate of oak" in listed
@@ -97,12 +98,12 @@ def test_what_is_saved_comes_back_exactly(handlers):
     assert again.lower == screen.lower
 
 
-def test_a_dead_permalink_says_so(handlers):
+def test_a_dead_permalink_says_so(handlers: Any) -> None:
     assert "not here" in handlers.open_saved("local", "sample", "c99").columns
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "trec", "html"])
-def test_an_export_is_text_for_the_page_and_no_file(handlers, kind):
+def test_an_export_is_text_for_the_page_and_no_file(handlers: Any, kind: Any) -> None:
     screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
     command = handlers.export("local", screen.token, kind)
     assert command["do"] == "download"
@@ -115,14 +116,15 @@ def test_an_export_is_text_for_the_page_and_no_file(handlers, kind):
         assert all(len(line.split()) == 6 for line in command["text"].splitlines())
 
 
-def test_an_unknown_export_is_refused(handlers):
+def test_an_unknown_export_is_refused(handlers: Any) -> None:
     screen = last(handlers.compare("local", "sample", "sluice"))
     with pytest.raises(UnknownNameError, match="choose csv"):
         handlers.export("local", screen.token, "exe")
 
 
-def test_uploads_never_change_the_sample(handlers, tmp_path):
+def test_uploads_never_change_the_sample(handlers: Any, tmp_path: Any) -> None:
     library, job, remark = handlers.upload("local", "sample", [upload(tmp_path, "a.txt")])
+    assert job is not None
     job.outcome()
     assert library == "mine"
     assert "sample library stays as it is" in remark
@@ -130,13 +132,13 @@ def test_uploads_never_change_the_sample(handlers, tmp_path):
     assert "a.txt" not in handlers.library_screen("local", "sample").documents
 
 
-def test_an_uploaded_file_is_deleted_when_it_was_read(handlers, tmp_path):
+def test_an_uploaded_file_is_deleted_when_it_was_read(handlers: Any, tmp_path: Any) -> None:
     path = upload(tmp_path, "a.txt")
     handlers.upload("local", "mine", [path])[1].outcome()
     assert not path.exists()
 
 
-def test_a_bad_file_is_named_and_the_others_are_read(handlers, tmp_path):
+def test_a_bad_file_is_named_and_the_others_are_read(handlers: Any, tmp_path: Any) -> None:
     files = [upload(tmp_path, "empty.txt", b""), upload(tmp_path, "good.txt")]
     handlers.upload("local", "mine", files)[1].outcome()
     html, running = last(handlers.watch_index("local", "mine"))
@@ -145,7 +147,9 @@ def test_a_bad_file_is_named_and_the_others_are_read(handlers, tmp_path):
     assert "Read 1 document" in html
 
 
-def test_an_encrypted_file_waits_for_its_password_and_is_read_then(handlers, tmp_path):
+def test_an_encrypted_file_waits_for_its_password_and_is_read_then(
+    handlers: Any, tmp_path: Any
+) -> None:
     path = upload(tmp_path, "locked.txt", b"LOCKED secret tide tables")
     handlers.upload("local", "mine", [path])[1].outcome()
     html, _ = last(handlers.watch_index("local", "mine"))
@@ -159,7 +163,7 @@ def test_an_encrypted_file_waits_for_its_password_and_is_read_then(handlers, tmp
     assert handlers.sessions.held("local", "mine") == {}
 
 
-def test_skipping_an_encrypted_file_deletes_it(handlers, tmp_path):
+def test_skipping_an_encrypted_file_deletes_it(handlers: Any, tmp_path: Any) -> None:
     path = upload(tmp_path, "locked.txt", b"LOCKED")
     handlers.upload("local", "mine", [path])[1].outcome()
     (token,) = handlers.sessions.held("local", "mine")
@@ -167,7 +171,7 @@ def test_skipping_an_encrypted_file_deletes_it(handlers, tmp_path):
     assert not path.exists()
 
 
-def test_a_document_can_be_removed_but_not_from_the_sample(handlers, tmp_path):
+def test_a_document_can_be_removed_but_not_from_the_sample(handlers: Any, tmp_path: Any) -> None:
     handlers.upload("local", "mine", [upload(tmp_path, "a.txt")])[1].outcome()
     doc_id = handlers.services.open_library("local", "mine").documents()[0].doc_id
     assert "a.txt" not in handlers.remove("local", "mine", doc_id).documents
@@ -176,7 +180,7 @@ def test_a_document_can_be_removed_but_not_from_the_sample(handlers, tmp_path):
         handlers.remove("local", "sample", sample)
 
 
-def test_only_so_many_files_are_taken_at_once(libraries, tmp_path):
+def test_only_so_many_files_are_taken_at_once(libraries: Any, tmp_path: Any) -> None:
     import dataclasses
 
     services = libraries.services()
@@ -184,12 +188,13 @@ def test_only_so_many_files_are_taken_at_once(libraries, tmp_path):
     handlers = Handlers(dataclasses.replace(services, limits=limits))
     files = [upload(tmp_path, "a.txt"), upload(tmp_path, "b.txt")]
     _, job, remark = handlers.upload("local", "mine", files)
+    assert job is not None
     job.outcome()
     assert "first 1 files" in remark
     assert not files[1].exists()
 
 
-def test_settings_are_kept_and_bad_ones_refused(handlers):
+def test_settings_are_kept_and_bad_ones_refused(handlers: Any) -> None:
     now = handlers.services.open_library("local", "sample").settings
     new = settings_from(now, k=20, unit="passage", chunk_tokens=90, overlap_tokens=0,
                         instruction=" find ", max_tokens=0)  # fmt: skip
@@ -201,7 +206,7 @@ def test_settings_are_kept_and_bad_ones_refused(handlers):
                       instruction="", max_tokens=0)  # fmt: skip
 
 
-def test_a_pair_that_is_not_on_offer_is_refused(handlers):
+def test_a_pair_that_is_not_on_offer_is_refused(handlers: Any) -> None:
     assert isinstance(handlers.with_pair("local", "sample", "twins"), WorkspaceSettings)
     with pytest.raises(UnknownNameError):
         handlers.with_pair("local", "sample", "nonsense")
@@ -210,12 +215,12 @@ def test_a_pair_that_is_not_on_offer_is_refused(handlers):
 # -- two visitors --------------------------------------------------------------------------
 
 
-def test_what_one_visitor_has_is_nobody_elses(hosted, tmp_path):
+def test_what_one_visitor_has_is_nobody_elses(hosted: Any, tmp_path: Any) -> None:
     handlers = Handlers(hosted.services())
     anna, _ = handlers.arrive("")
     bert, _ = handlers.arrive("")
     assert anna != bert
-    handlers.upload(anna, "mine", [upload(tmp_path, "anna.txt")])[1].outcome()
+    handlers.upload(anna, "mine", [upload(tmp_path, "anna.txt")])[1].outcome()  # type: ignore[union-attr]
     token = last(handlers.compare(anna, "mine", "tide")).token
     comparison_id = handlers.save(anna, token)[0]["comparison"]
     assert "anna.txt" not in handlers.library_screen(bert, "mine").documents
@@ -227,11 +232,11 @@ def test_what_one_visitor_has_is_nobody_elses(hosted, tmp_path):
     assert "not here" in handlers.open_saved(bert, "mine", comparison_id).columns
 
 
-def test_a_held_file_is_its_visitors_alone(hosted, tmp_path):
+def test_a_held_file_is_its_visitors_alone(hosted: Any, tmp_path: Any) -> None:
     handlers = Handlers(hosted.services())
     anna, _ = handlers.arrive("")
     bert, _ = handlers.arrive("")
-    handlers.upload(anna, "mine", [upload(tmp_path, "l.txt", b"LOCKED")])[1].outcome()
+    handlers.upload(anna, "mine", [upload(tmp_path, "l.txt", b"LOCKED")])[1].outcome()  # type: ignore[union-attr]
     (token,) = handlers.sessions.held(anna, "mine")
     for attempt in (
         lambda: handlers.password(bert, token, "x"),
@@ -243,7 +248,7 @@ def test_a_held_file_is_its_visitors_alone(hosted, tmp_path):
 
 
 @pytest.mark.parametrize("visitor", ["", "nobody", "../etc", None, 7, ["visitor-1"], "x" * 500])
-def test_every_verb_checks_the_visitor(hosted, visitor):
+def test_every_verb_checks_the_visitor(hosted: Any, visitor: Any) -> None:
     handlers = Handlers(hosted.services())
     handlers.arrive("")
     for call in (
@@ -267,7 +272,7 @@ def test_every_verb_checks_the_visitor(hosted, visitor):
     assert "session is not known" in handlers.pane(visitor, "t", "p")
 
 
-def test_an_id_of_another_server_gets_a_new_one(hosted):
+def test_an_id_of_another_server_gets_a_new_one(hosted: Any) -> None:
     handlers = Handlers(hosted.services())
     visitor, _ = handlers.arrive("visitor-of-yesterday")
     assert visitor == "visitor-1"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,14 @@ from demo.jobs import Jobs
 KEY = ("visitor", "library", "index")
 
 
-def test_the_outcome_is_what_the_work_returned():
+def test_the_outcome_is_what_the_work_returned() -> None:
     job = Jobs().start(KEY, "index", lambda _: 42)
     assert job.outcome() == 42
     assert not job.snapshot().running
 
 
-def test_an_error_of_ours_is_told_in_its_own_words():
-    def work(_):
+def test_an_error_of_ours_is_told_in_its_own_words() -> None:
+    def work(_: Any) -> None:
         raise CoreError("The disk is full; free some space.")
 
     job = Jobs().start(KEY, "index", work)
@@ -27,8 +28,8 @@ def test_an_error_of_ours_is_told_in_its_own_words():
     assert job.snapshot().error == "The disk is full; free some space."
 
 
-def test_a_bug_is_told_without_its_text(caplog):
-    def work(_):
+def test_a_bug_is_told_without_its_text(caplog: Any) -> None:
+    def work(_: Any) -> None:
         raise ZeroDivisionError("secret path /home/x")
 
     job = Jobs().start(KEY, "index", work)
@@ -38,10 +39,10 @@ def test_a_bug_is_told_without_its_text(caplog):
     assert "secret" in caplog.text
 
 
-def test_stop_reaches_the_work_and_is_no_failure():
+def test_stop_reaches_the_work_and_is_no_failure() -> None:
     begun = threading.Event()
 
-    def work(monitor):
+    def work(monitor: Any) -> None:
         begun.set()
         while True:
             raise_if_stopped(monitor)
@@ -56,7 +57,7 @@ def test_stop_reaches_the_work_and_is_no_failure():
     assert not jobs.stop(KEY)  # nothing runs any more
 
 
-def test_a_second_job_under_a_running_key_is_refused():
+def test_a_second_job_under_a_running_key_is_refused() -> None:
     go = threading.Event()
     jobs = Jobs()
     first = jobs.start(KEY, "index", lambda _: go.wait(5))
@@ -67,8 +68,8 @@ def test_a_second_job_under_a_running_key_is_refused():
     jobs.start(KEY, "index", lambda _: None).wait()
 
 
-def test_watching_sees_the_latest_progress_and_ends_with_the_outcome():
-    def work(monitor):
+def test_watching_sees_the_latest_progress_and_ends_with_the_outcome() -> None:
+    def work(monitor: Any) -> None:
         for done in range(3):
             monitor.report(Progress("reading", done + 1, 3, f"{done}.pdf"))
 
@@ -77,7 +78,7 @@ def test_watching_sees_the_latest_progress_and_ends_with_the_outcome():
     assert seen[-1].stages == (Progress("reading", 3, 3, "2.pdf"),)
 
 
-def test_heavy_jobs_take_turns_and_the_second_says_that_it_waits():
+def test_heavy_jobs_take_turns_and_the_second_says_that_it_waits() -> None:
     go = threading.Event()
     jobs = Jobs(heavy_at_once=1)
     first = jobs.start(("a",), "index", lambda _: go.wait(5), heavy=True)
@@ -89,7 +90,7 @@ def test_heavy_jobs_take_turns_and_the_second_says_that_it_waits():
     assert second.outcome() == "done"
 
 
-def test_a_waiting_job_can_be_stopped():
+def test_a_waiting_job_can_be_stopped() -> None:
     go = threading.Event()
     jobs = Jobs(heavy_at_once=1)
     jobs.start(("a",), "index", lambda _: go.wait(5), heavy=True)

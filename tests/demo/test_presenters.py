@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from demo.presenters.page import DrawnPassage
 HOSTILE = "<script>alert(1)</script>\u202e.pdf"
 
 
-def report(**changes):
+def report(**changes: Any) -> Any:
     made = {
         "doc_id": "d1", "name": "a.pdf", "pages": 311, "pages_with_text": 287,
         "scanned_pages": tuple(range(12, 36)), "passages": 900, "tokens": 120_000,
@@ -26,7 +28,7 @@ def report(**changes):
     return DocumentReport(**{**made, **changes})
 
 
-def test_an_ingestion_line_names_scanned_pages_and_what_to_do():
+def test_an_ingestion_line_names_scanned_pages_and_what_to_do() -> None:
     html = library.documents([report()], removable=True)
     assert (
         "287 of 311 pages have text; pages 12-35 look scanned: run OCR, for example ocrmypdf"
@@ -34,12 +36,12 @@ def test_an_ingestion_line_names_scanned_pages_and_what_to_do():
     )
 
 
-def test_the_sample_library_offers_no_remove_button():
+def test_the_sample_library_offers_no_remove_button() -> None:
     assert 'data-act="remove"' in library.documents([report()], removable=True)
     assert 'data-act="remove"' not in library.documents([report()], removable=False)
 
 
-def test_what_an_upload_came_to():
+def test_what_an_upload_came_to() -> None:
     made = IngestionReport(
         documents=(report(pages=3, pages_with_text=3, scanned_pages=(), passages=7),),
         skipped=(
@@ -68,12 +70,12 @@ def test_what_an_upload_came_to():
         frame.pane_problem(HOSTILE),
     ],
 )
-def test_hostile_names_are_text_everywhere(html):
+def test_hostile_names_are_text_everywhere(html: Any) -> None:
     assert "<script" not in html
     assert "\u202e" not in html
 
 
-def test_progress_shows_each_stage_once_with_its_latest_count():
+def test_progress_shows_each_stage_once_with_its_latest_count() -> None:
     snapshot = Snapshot(
         kind="index",
         stages=(Progress("reading", 2, 3, "b.pdf"), Progress("embedding (diffusion)", 10, 40)),
@@ -89,7 +91,7 @@ def test_progress_shows_each_stage_once_with_its_latest_count():
     assert "1 min 01 s" in html
 
 
-def test_one_line_for_each_measure_and_how_it_is_computed(comparison):
+def test_one_line_for_each_measure_and_how_it_is_computed(comparison: Any) -> None:
     html = measures.measures(comparison)
     for name in ("Overlap@5", "Jaccard@5", "RBO", "Kendall"):
         assert name in html
@@ -99,24 +101,24 @@ def test_one_line_for_each_measure_and_how_it_is_computed(comparison):
     assert html.count("how is this computed") == 4
 
 
-def test_the_exact_string_is_one_click_away(comparison):
+def test_the_exact_string_is_one_click_away(comparison: Any) -> None:
     html = summary.received(comparison)
     assert html.startswith("<details")
     assert "query: sluice gate built of oak" in html
     assert "9 tokens" in html  # 5 words and 4 more
 
 
-def test_no_summary_is_longer_than_three_sentences_and_all_are_shown(comparison):
+def test_no_summary_is_longer_than_three_sentences_and_all_are_shown(comparison: Any) -> None:
     html = summary.summary(comparison)
     shown = re.findall(r"<p>(.*?)</p>", html)
     assert 1 <= len(comparison.summary) <= 3
     assert len(shown) == len(comparison.summary)
 
 
-def test_boxes_of_both_arms_have_two_colours_two_outlines_and_two_shapes():
+def test_boxes_of_both_arms_have_two_colours_two_outlines_and_two_shapes() -> None:
     html = page.page_image(
         b"png",
-        Page(3, 0, 10, 612.0, 792.0, None, TextSource.PDFIUM),
+        Page(3, 0, 10, 612.0, 792.0, np.zeros((10, 4), np.float32), TextSource.PDFIUM),
         [
             DrawnPassage("both", [(10.0, 20.0, 110.0, 32.0)],
                          [(Family.DIFFUSION, 2), (Family.AUTOREGRESSIVE, 7)], True),
@@ -133,7 +135,7 @@ def test_boxes_of_both_arms_have_two_colours_two_outlines_and_two_shapes():
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0.001, 1e6))
-def test_ticks_cover_the_range_in_even_round_steps(low, width):
+def test_ticks_cover_the_range_in_even_round_steps(low: Any, width: Any) -> None:
     ticks = plots.nice_ticks(low, low + width)
     assert ticks[0] <= low
     assert ticks[-1] >= low + width - 1e-9 * max(1, abs(low))
@@ -142,7 +144,7 @@ def test_ticks_cover_the_range_in_even_round_steps(low, width):
     assert max(steps) - min(steps) < 1e-6 * max(1.0, abs(low) + width)
 
 
-def test_every_passage_of_the_comparison_is_a_point_with_its_text(comparison):
+def test_every_passage_of_the_comparison_is_a_point_with_its_text(comparison: Any) -> None:
     html = plots.score_plot(comparison)
     for passage in comparison.passages:
         assert f'data-pid="{passage.passage_id}"' in html
@@ -150,7 +152,7 @@ def test_every_passage_of_the_comparison_is_a_point_with_its_text(comparison):
     assert "z for autoregressive" in html
 
 
-def test_a_comparison_without_calibration_says_why_there_is_no_plot(libraries):
+def test_a_comparison_without_calibration_says_why_there_is_no_plot(libraries: Any) -> None:
     bench = libraries.open_library("local", "sample")
     bench.fail_arm = "late"
     html = plots.score_plot(bench.compare("sluice", k=5))
@@ -158,7 +160,7 @@ def test_a_comparison_without_calibration_says_why_there_is_no_plot(libraries):
     assert "needs calibrated scores" in html
 
 
-def test_a_line_chart_puts_rank_one_above_rank_ten():
+def test_a_line_chart_puts_rank_one_above_rank_ten() -> None:
     html = plots.line_chart(
         [("A", "dif", [(100.0, 1.0), (200.0, 10.0)])],
         x_title="x", y_title="rank", label="l", y_reversed=True,
@@ -167,7 +169,7 @@ def test_a_line_chart_puts_rank_one_above_rank_ten():
     assert float(first) < float(second)
 
 
-def test_examples_stand_in_the_four_groups_in_order():
+def test_examples_stand_in_the_four_groups_in_order() -> None:
     queries = [ExampleQuery("1", "reasoning", "r", ()), ExampleQuery("2", "lookup", "l", ())]
     html = frame.examples(queries)
     assert html.index("lookup (1)") < html.index("reasoning (1)")

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = """
@@ -35,7 +37,7 @@ class ApiError(Exception):
 
 
 @contextmanager
-def server(*arguments, module="tests.demo.serve"):
+def server(*arguments: Any, module: Any = "tests.demo.serve") -> Iterator[Any]:
     """Start a server process; yields its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -43,16 +45,18 @@ def server(*arguments, module="tests.demo.serve"):
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
+    out = process.stdout
     try:
-        url = next(line for line in process.stdout if line.startswith("http")).strip()
+        url = next(line for line in out if line.startswith("http")).strip()
         yield url.rstrip("/")
     finally:
         process.terminate()
         process.wait(10)
-        process.stdout.close()
+        out.close()
 
 
-def get(url):
+def get(url: Any) -> Any:
     """Return status, headers and text of a page."""
     request = urllib.request.Request(url)  # noqa: S310  our own server
     try:
@@ -63,7 +67,7 @@ def get(url):
             return error.code, error.headers, error.read().decode()
 
 
-def call(url, name, *values):
+def call(url: Any, name: Any, *values: Any) -> Any:
     """Call an endpoint over REST; returns its first output."""
     body = json.dumps({"data": list(values)}).encode()
     request = urllib.request.Request(  # noqa: S310  our own server
@@ -83,7 +87,7 @@ def call(url, name, *values):
     return json.loads(data)[0]
 
 
-def through_client(url, *calls):
+def through_client(url: Any, *calls: Any) -> Any:
     """Run calls ``(name, arguments, files)`` through `gradio_client`; returns their outcomes."""
     done = subprocess.run(
         [sys.executable, "-c", CLIENT, url, json.dumps(calls)],
