@@ -190,7 +190,7 @@ def test_an_arm_that_cannot_be_traced_leaves_the_other() -> None:
     shy.broken = False
     bench = _bench(shy, both)
     shy.broken = both.broken = True
-    with pytest.raises(EncoderError, match="Words A failed.*Words B failed"):
+    with pytest.raises(EncoderError, match=r"Words A failed.*Words B failed"):
         switch_attention(bench, "flood", _river(bench), modes=(Mode.CAUSAL,))
 
 
