@@ -136,7 +136,11 @@ def test_four_bit_blocks_follow_the_formula() -> None:
     # one block: byte 0 = 0x21 holds code 1 for weight 0 and code 2 for weight 16
     codes = np.zeros((1, 16), dtype=np.uint8)
     codes[0, 0] = 0x21
-    blocks = FourBitBlocks(codes=codes, scale=np.float16([[0.5]]), minimum=np.float16([[-1.0]]))
+    blocks = FourBitBlocks(
+        codes=codes,
+        scale=np.array([[0.5]], dtype=np.float16),
+        minimum=np.array([[-1.0]], dtype=np.float16),
+    )
     row = blocks.dequantised()[0]
     assert row[0] == -0.5
     assert row[16] == 0.0
@@ -146,7 +150,9 @@ def test_four_bit_blocks_follow_the_formula() -> None:
 def test_eight_bit_blocks_follow_the_formula() -> None:
     codes = np.zeros((1, 64), dtype=np.int8)
     codes[0, [0, 32]] = -4, 6
-    row = EightBitBlocks(codes=codes, scale=np.float16([[0.25, 0.5]])).dequantised()[0]
+    row = EightBitBlocks(
+        codes=codes, scale=np.array([[0.25, 0.5]], dtype=np.float16)
+    ).dequantised()[0]
     assert row[0] == -1.0
     assert row[32] == 3.0
 

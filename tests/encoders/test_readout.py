@@ -96,7 +96,9 @@ def tiny_llama() -> LlamaModel:
         num_attention_heads=2,
         num_key_value_heads=1,
     )
-    return LlamaModel(config).eval()
+    model = LlamaModel(config)
+    model.train(mode=False)
+    return model
 
 
 def test_taps_give_the_stream_before_the_final_norm_in_the_order_asked() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import gguf
 import numpy as np
 import pytest
@@ -16,6 +18,10 @@ from core.training.conversion import (
     unpacked_q8_0,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 
 @pytest.mark.parametrize(
     ("kind", "unpack"),
@@ -25,7 +31,9 @@ from core.training.conversion import (
     ],
     ids=["4 bits", "8 bits"],
 )
-def test_unpacked_blocks_give_exactly_what_the_format_says(kind, unpack) -> None:
+def test_unpacked_blocks_give_exactly_what_the_format_says(
+    kind: gguf.GGMLQuantizationType, unpack: Callable[..., dict[str, Any]]
+) -> None:
     dense = np.random.default_rng(0).normal(size=(6, 96)).astype(np.float32)
     rows = gguf.quantize(dense, kind)
     got = restored(unpack(rows, "x"))["x.weight"]
@@ -47,7 +55,7 @@ def test_first_layers_keeps_embeddings_and_norm() -> None:
     assert set(first_layers(arrays, 2)) == {"norm.weight", "layers.0.a", "layers.1.a"}
 
 
-def test_a_file_that_is_no_gguf_is_refused(tmp_path) -> None:
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(b"not a model at all, but long enough to read a header from")
     with pytest.raises(EncoderLoadError, match="not a readable GGUF"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,17 +20,20 @@ from core.training.corpus import (
 )
 from tests.training.tiny import tokenizer
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def write(path, text: str) -> None:
+
+def write(path: Path, text: str) -> None:
     with gzip.open(path, "wt", encoding="utf-8") as stream:
         stream.write(text)
 
 
-def write_pairs(path, rows) -> None:
+def write_pairs(path: Path, rows: list[dict[str, Any]]) -> None:
     write(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_texts_that_tests_use_are_left_out(tmp_path) -> None:
+def test_texts_that_tests_use_are_left_out(tmp_path: Path) -> None:
     for name in ("fairytales", "public_domain_books", "b", "a"):
         write(tmp_path / f"{name}.txt.gz", "w1")
     assert [path.name for path in text_files(tmp_path)] == ["a.txt.gz", "b.txt.gz"]
@@ -37,7 +41,7 @@ def test_texts_that_tests_use_are_left_out(tmp_path) -> None:
         text_files(tmp_path / "none")
 
 
-def test_stream_is_the_beginning_of_every_file(tmp_path) -> None:
+def test_stream_is_the_beginning_of_every_file(tmp_path: Path) -> None:
     write(tmp_path / "a.txt.gz", "w0 w1 w2")
     write(tmp_path / "b.txt.gz", "w3 w4 w5")
     stream = token_stream(text_files(tmp_path), tokenizer(), chars_per_file=5)
@@ -61,8 +65,8 @@ def test_rare_tokens_weigh_more_and_none_weighs_nothing() -> None:
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
 
 
-def test_pairs_are_capped_chosen_by_seed_and_cleaned(tmp_path) -> None:
-    rows = [{"query": f"q{n}", "positive": f"p{n}"} for n in range(9)]
+def test_pairs_are_capped_chosen_by_seed_and_cleaned(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"query": f"q{n}", "positive": f"p{n}"} for n in range(9)]
     rows += [
         {"query": "shared", "positive": "concept", "in_theoremqa": True},
         {"query": " ", "positive": "empty query"},
@@ -76,7 +80,7 @@ def test_pairs_are_capped_chosen_by_seed_and_cleaned(tmp_path) -> None:
     assert some != read_pairs(tmp_path, {"one": 3}, seed=1)
 
 
-def test_a_line_that_is_no_pair_is_named(tmp_path) -> None:
+def test_a_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
     write_pairs(tmp_path / "one.jsonl.gz", [{"query": "q", "positive": "p"}, {"query": "q"}])
     with pytest.raises(DatasetError, match="line 2"):
         read_pairs(tmp_path, {"one": 5}, seed=0)

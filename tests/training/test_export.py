@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,12 @@ from core.training.export import ATTENTION, TrainedArm, export, read_converted, 
 from core.training.pairs import tokenised
 from tests.training.tiny import CONFIG, VOCABULARY, network, sequences, tokenizer, weights
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.encoders.readout import Readout
+    from core.training.network import AdaptedNetwork
+
 TEXTS = ["w1 w2 w3", "w4", "w9 w8 w7 w6 w5"]
 
 
@@ -25,7 +33,7 @@ def base() -> ConvertedBase:
     return ConvertedBase(config=CONFIG, tokenizer_json=str(tokenizer().to_str()), arrays=weights())
 
 
-def trained(seed: int):
+def trained(seed: int) -> tuple[AdaptedNetwork, Readout]:
     net = network()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -40,7 +48,7 @@ def trained(seed: int):
 
 
 @pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
-def test_the_exported_arm_embeds_as_the_trained_one(family: Family, tmp_path) -> None:
+def test_the_exported_arm_embeds_as_the_trained_one(family: Family, tmp_path: Path) -> None:
     arms, nets = {}, {}
     for seed, one in enumerate((Family.DIFFUSION, Family.AUTOREGRESSIVE)):
         net, readout = trained(seed)
@@ -79,7 +87,7 @@ def test_the_arms_attend_differently() -> None:
     assert ATTENTION[Family.AUTOREGRESSIVE] is Attention.CAUSAL
 
 
-def test_a_converted_base_is_read_back(tmp_path) -> None:
+def test_a_converted_base_is_read_back(tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailableError, match="Run the convert step first"):
         read_converted(tmp_path)
     write_converted(tmp_path, base())
