@@ -456,9 +456,7 @@ class LoadedEncoder:
             for place, text in enumerate(tokenised):
                 own = [end > len(prompt) for _, end in text.offsets]
                 if any(own):  # a prompt alone (an empty text) has to be pooled itself
-                    for position, counts in enumerate(own):
-                        if not counts:
-                            pooled[place, position] = 0
+                    pooled[place, : own.index(True)] = 0
         return self._readout.shares(block.token_ids, pooled)
 
     def _run(

@@ -285,3 +285,22 @@ def test_names_are_data_and_complete() -> None:
     assert find_layout("gpt2", ["denoise_model.h.0.ln_1.weight"]).layout_id == "diffugpt"
     with pytest.raises(UnknownNameError):
         rehearse("nothing")
+
+
+def test_llada_with_fewer_key_heads_is_read_so() -> None:
+    layout = find_layout("llada", [])
+    config = {
+        "d_model": 32,
+        "n_heads": 4,
+        "n_layers": 2,
+        "mlp_hidden_size": 64,
+        "vocab_size": 90,
+        "embedding_size": 96,
+        "rope_theta": 5e5,
+        "rms_norm_eps": 1e-5,
+        "max_sequence_length": 128,
+    }
+    assert layout.stock_fields(config)["num_key_value_heads"] == 4
+    grouped = layout.stock_fields({**config, "n_kv_heads": 2})
+    assert grouped["num_key_value_heads"] == 2
+    assert grouped["vocab_size"] == 96  # the padded size, which the tensor has

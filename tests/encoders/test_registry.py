@@ -305,3 +305,23 @@ def test_the_table_proves_every_pair(tiny_assets: Path) -> None:
     lines = pairs_markdown(tiny_assets).splitlines()
     assert len(lines) == 2 + 2 * len(rows)
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_prompt_that_is_not_pooled_there_is_not_pooled_here(
+    tmp_path: Path, checkpoint_of: Callable[[str], Checkpoint]
+) -> None:
+    folder = shutil.copytree(checkpoint_of("minilm").folder, tmp_path / "model")
+    modules = [
+        {"type": "sentence_transformers.models.Transformer", "path": ""},
+        {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"},
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    stated = {"pooling_mode_mean_tokens": True, "include_prompt": False}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(stated))
+    spec = describe_checkpoint(str(folder), family=Family.REFERENCE, query_prompt="old river ")
+    assert not spec.pools_prompt
+    encoder = load_encoder(spec, assets=tmp_path, device="cpu")
+    (trace,) = encoder.trace(["the sea"], kind=TextKind.QUERY)
+    words = [word for word, weight in zip(trace.tokens, trace.weights, strict=True) if weight]
+    assert words == ["the", "sea", "<end>"]  # as that library has it
