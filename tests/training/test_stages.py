@@ -422,7 +422,7 @@ def test_a_random_network_is_at_chance_and_adaptation_takes_it_below() -> None:
         rows,
         readout=readout(),
         options=AdaptationOptions(batch=8, micro_batch=8, token_loss_every=1, dense_weight=0.0),
-        schedule=Schedule(steps=40, learning_rate=4e-2),
+        schedule=Schedule(steps=60, learning_rate=3e-2),
         checkpoint=None,
     )
     after = masked_losses(net, rows, attention=Attention.BIDIRECTIONAL, ratios=(0.3,))[0.3]
