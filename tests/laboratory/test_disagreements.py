@@ -288,3 +288,16 @@ class WideEncoder(WordEncoder):
 
     def _concept(self, word: str) -> int:  # type: ignore[explicit-override]
         return 15 - super()._concept(word)
+
+
+def test_an_irrelevant_passage_changes_no_relative_order() -> None:
+    a, b = WordEncoder(), WordEncoder(arm_b(), deaf_to=frozenset({"gate", "gates"}))
+    bench = bench_of(LIBRARY, (a, b))
+    with_more = bench_of([*LIBRARY, document("zeros", "2023 1999 1871")], (a, b))
+    drafts = draft_queries(bench.corpus.passages, LIBRARY)
+    every = len(with_more.corpus.passages)
+    before = {f.draft: f for f in find_disagreements(bench, drafts, k=every).findings}
+    for after in find_disagreements(with_more, drafts, k=every).findings:
+        for side in ("top_a", "top_b"):
+            kept = tuple(p for p in getattr(after, side) if not p.startswith("dzeros"))
+            assert kept == getattr(before[after.draft], side)
