@@ -132,7 +132,7 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, folder: Path, damage)
 @pytest.mark.parametrize(
     "arrays",
     [
-        {"embeddings": np.zeros((1, 64), np.float32)},
+        {"embeddings": np.eye(1, 64, dtype=np.float32)},
         {"embeddings": np.full((2, 64), np.nan, np.float32)},
         {"keys": np.zeros((2, 7), np.uint8)},
     ],

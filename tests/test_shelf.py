@@ -246,7 +246,7 @@ def test_a_visitors_share_goes_over_all_their_libraries(tmp_path: Path, assets: 
     shelves.shelf(two).open(OWN_ID).add_files(sources())
     shelves.shelf(two).open(OWN_ID).compare("owl")  # another's share is another's
     with pytest.raises(AllowanceExceededError, match="MiB"):
-        own.add_files([SourceFile("large.txt", data=b"word " * 500_000)])
+        own.add_files([SourceFile("large.txt", data=b"word " * 400_000)])
     shelves.close()
 
 
