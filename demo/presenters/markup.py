@@ -8,6 +8,7 @@ control characters and explicit bidirectional overrides, which can make a name r
 from __future__ import annotations
 
 import html
+import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -74,6 +75,8 @@ def ordinal(number: int) -> str:
 
 def signed(number: float, digits: int = 1) -> str:
     """Return a number with its sign, a true minus, and no ``-0.0``."""
+    if not math.isfinite(number):
+        return DASH
     rounded = round(number, digits)
     if rounded == 0:
         return f"{0:.{digits}f}"
@@ -82,6 +85,8 @@ def signed(number: float, digits: int = 1) -> str:
 
 def number(value: float, digits: int = 1) -> str:
     """Return a number with a true minus."""
+    if not math.isfinite(value):
+        return DASH
     rounded = round(value, digits) + 0.0
     return f"{chr(0x2212) if rounded < 0 else ''}{abs(rounded):,.{digits}f}"
 
@@ -96,6 +101,8 @@ def percentile(value: float) -> str:
 
     Close to the top one decimal more is kept: 99.95 is not "the 100th percentile".
     """
+    if not math.isfinite(value):
+        return DASH
     if value >= 99.0:
         shown = min(int(value * 10) / 10, 99.9)
         return f"{shown:.1f}th"

@@ -64,6 +64,19 @@ def hosted_url(tmp_path_factory: Any) -> Iterator[Any]:
     ended(process)
 
 
+@pytest.fixture(scope="session")
+def real_url(tmp_path_factory: Any) -> Iterator[Any]:
+    """The program as a user starts it, with the bundled weights."""
+    if not list((ROOT / "assets" / "encoders").glob("*/*.safetensors")):
+        pytest.skip("the bundled weights are not here (see assets/encoders)")
+    folder = tmp_path_factory.mktemp("real")
+    process, url = started(
+        sys.executable, "app.py", "--port", "0", "--offline", "--data", str(folder)
+    )
+    yield url
+    ended(process)
+
+
 class Visit:
     """One browser window on the page, and everything it asked of the network."""
 

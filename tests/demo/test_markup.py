@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.presenters.markup import (
+    DASH,
     attrs,
     esc,
     number,
@@ -73,6 +75,10 @@ def test_numbers_in_words() -> None:
     assert number(-1.26) == "\u22121.3"
     assert plural(1, "page") == "1 page"
     assert plural(1204, "page") == "1,204 pages"
+
+
+def test_a_number_that_is_none_is_a_dash() -> None:
+    assert {number(math.nan), signed(math.inf), percentile(math.nan)} == {DASH}
 
 
 def test_a_percentile_is_never_rounded_up_to_all() -> None:
