@@ -447,8 +447,7 @@ def read_registry(assets: Path) -> Registry:
             problems.append(f"The bundled pair {folder.name} is left out: {exc}")
             continue
         for spec in arms:
-            # bundled readouts never pool the prompt (core.encoders.readout)
-            encoders[spec.encoder_id] = replace(spec, pools_prompt=False)
+            encoders[spec.encoder_id] = spec
         pairs[folder.name] = Pair(
             pair_id=folder.name,
             label="Bundled pair",
