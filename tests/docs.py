@@ -54,7 +54,9 @@ def renewed(text: str) -> str:
     """Return a page with its generated blocks made anew."""
     for name, make in BLOCKS.items():
         pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        text = pattern.sub(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)
+        found = pattern.search(text)
+        if found is not None:
+            text = f"{text[: found.end(1)]}{make()}\n{text[found.start(2) :]}"
     return text
 
 
