@@ -314,7 +314,8 @@ def test_a_full_disk_at_the_start_leaves_the_lock_free(
         with pytest.raises(DiskFullError) as caught:
             Workspace.open(tmp_path / "w")
     Workspace.open(tmp_path / "w").close()
-    assert caught.tb is not None  # the failed attempt is still referred to: no collector freed its lock
+    # The failed attempt is still referred to: no collector freed its lock.
+    assert caught.tb is not None
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
