@@ -204,6 +204,8 @@ def line_chart(
     across = Scale(min(ends), max(ends), left, width - right)
     low, high = y_range or (min(y for _, y in points), max(y for _, y in points))
     y_values = nice_ticks(low, high, 6)
+    if y_reversed:
+        y_values = [max(tick, 1.0) for tick in y_values]  # there is no rank 0
     if y_range:
         y_values = [tick for tick in y_values if low <= tick <= high]
     low, high = min(low, y_values[0]), max(high, y_values[-1])

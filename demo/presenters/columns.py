@@ -139,8 +139,12 @@ def _score(standing: Standing, family: Family) -> str:
     if standing.score is None:
         return ""
     if standing.z is None:
-        name = "BM25 score" if family is Family.LEXICAL else "score"
-        return f'<span class="z" title="{name}">{number(standing.score)}</span>'
+        if family is Family.LEXICAL:
+            return f'<span class="z" title="BM25 score">{number(standing.score)}</span>'
+        return (
+            '<span class="z" title="raw cosine; this library is too small to say what is usual">'
+            f"cos {number(standing.score, 2)}</span>"
+        )
     parts = f"z {number(standing.z)}"
     if standing.percentile is not None:
         parts += f" \u00b7 {percentile(standing.percentile)}"

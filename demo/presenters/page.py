@@ -183,7 +183,9 @@ def _standing(comparison: Comparison, passage: ComparedPassage, system_id: str) 
         if standing.z is not None and standing.percentile is not None:
             words += f"{DOT}z {number(standing.z)}{DOT}{percentile(standing.percentile)}"
         elif standing.score is not None:
-            words += f"{DOT}score {number(standing.score)}"
+            lexical = column.info.family is Family.LEXICAL
+            name, digits = ("score", 1) if lexical else ("cosine", 2)
+            words += f"{DOT}{name} {number(standing.score, digits)}"
     return (
         f'<span class="nowrap">{named(column.info.family, name)} '
         f'<span class="num">{esc(words)}</span></span>'

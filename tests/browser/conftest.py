@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOTS = ROOT / ".shots"
+SHOTS = Path(__file__).parent / "shots"  # not kept: look at them after a run
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium")
 
 
@@ -129,6 +129,7 @@ class Visit:
 
     def shot(self, name: Any) -> None:
         SHOTS.mkdir(exist_ok=True)
+        (SHOTS / ".gitignore").write_text("*\n", "utf-8")
         self.page.screenshot(path=str(SHOTS / f"{name}.png"))
 
     def close(self) -> None:
