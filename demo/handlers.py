@@ -17,8 +17,8 @@ from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.laboratory.report import html_report
 from core.records import Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
-from demo import plots, texts
-from demo.presenters import columns, frame, library, measures, page, summary
+from demo import texts
+from demo.presenters import columns, frame, library, measures, page, plots, summary
 from demo.presenters.markup import plural
 from demo.session import Sessions, discard
 

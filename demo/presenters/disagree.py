@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from demo import plots
+from demo.presenters import plots
 from demo.presenters.columns import page_range
 from demo.presenters.evidence import kind_of, system_name
 from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, plural, shorten

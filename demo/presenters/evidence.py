@@ -176,6 +176,9 @@ def strip(
 ) -> str:
     """Return a text whose every token is coloured by a number; hover tells the number.
 
+    Colour grows with the square root, so that one large value does not hide all others; nothing
+    stays exactly uncoloured but zero.
+
     Args:
         text: The passage.
         entries: Start, end, readable token, value; starts below 0 are prompt and special tokens.
@@ -196,7 +199,7 @@ def strip(
         else:
             sign = " neg" if value < 0 else ""
             parts.append(
-                f'<span class="tok{sign}" style="--c:{min(1.0, abs(value) / top):.3f}" '
+                f'<span class="tok{sign}" style="--c:{min(1.0, math.sqrt(abs(value) / top)):.3f}" '
                 f'data-tip="{number(value, 4)} {esc(unit)}">{piece}</span>'
             )
         at = end

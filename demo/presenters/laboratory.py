@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from demo import plots
+from demo.presenters import plots
 from demo.presenters.evidence import changes, kind_of, strip, system_name
 from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, percentile, plural
 
@@ -236,7 +236,7 @@ def last_sentence(found: LastSentenceEdit) -> str:
     return (
         f'<div class="bf lab"><div class="summary">{words}</div><div class="twin edited">{sides}</div>'
         '<p class="how">Colour: 1 \u2212 cosine between a token\'s state before and after the edit, '
-        f"on one scale for both encoders (full colour: {largest:.2g}). Everything before the "
+        f"on one square-root scale for both encoders (full colour: {largest:.2g}). Everything before the "
         "edit is the same text both times; only an encoder that looks ahead can notice.</p></div>"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.laboratory import paper
-from demo import plots
+from demo.presenters import plots
 from demo.presenters.markup import esc, join, number, signed
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from core.monitor import Progress
 from core.records import DocumentReport, Family, IngestionReport, Page, SkippedFile, TextSource
 from core.workbench import ArmStatus, ExampleQuery, SavedComparison
-from demo import plots
 from demo.jobs import Snapshot
-from demo.presenters import frame, library, measures, page, summary
+from demo.presenters import frame, library, measures, page, plots, summary
 from demo.presenters.page import DrawnPassage
 
 HOSTILE = "<script>alert(1)</script>\u202e.pdf"
