@@ -27,8 +27,9 @@ from core.cli.output import (
     print_json,
     told,
 )
+from core.encoders.registry import BUNDLED_PREFIX, LOCAL_PREFIX
 from core.encoders.table import pairs_markdown, pairs_table
-from core.errors import UsageError
+from core.errors import EncoderTooLargeError, UsageError
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
 from core.evaluation.run import run_evaluation
@@ -38,7 +39,9 @@ from core.settings import DEFAULT_PAIR
 from core.store import Workspace
 
 if TYPE_CHECKING:
+    from core.encoders.fetch import FetchPlan
     from core.encoders.protocol import Encoder
+    from core.encoders.spec import EncoderSpec
 
 
 def register(cli: typer.Typer) -> None:
@@ -46,6 +49,7 @@ def register(cli: typer.Typer) -> None:
     cli.command("evaluate")(told(evaluate))
     cli.command("benchmark")(told(benchmark))
     cli.command("pairs")(told(pairs))
+    cli.command("fetch")(told(fetch))
     cli.command("sample")(told(sample))
 
 
@@ -189,6 +193,57 @@ def pairs(
         typer.echo(f"  matched: {row.matched}")
         if row.unmatched:
             typer.echo(f"  not matched: {row.unmatched}")
+
+
+def fetch(
+    pair: Annotated[str, typer.Argument(help="Pair id, or A+B.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Fetch without asking.")] = False,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Only say what it would cost.")] = False,
+    device: DeviceOption = "cpu",
+    json: JsonOption = False,
+) -> None:
+    """Say what a real pair costs (size, licence, memory, time here) and fetch it from the hub."""
+    # Late: it imports torch, which no other command needs before it has said something.
+    from core.encoders.fetch import fetch_checkpoint, plan_fetch
+
+    specs = [s for s in make_pool().registry.arms(pair) if not is_local(s)]
+    if not specs:
+        typer.echo(f"{pair} is on this machine already.")
+        return
+    plans = [plan_fetch(spec, device=device) for spec in specs]
+    if json:
+        print_json(plans)
+    else:
+        for plan in plans:
+            typer.echo(_plan_text(plan))
+    for plan in plans:
+        if plan.refusal:
+            raise EncoderTooLargeError(plan.refusal)
+    if plan_only or not (yes or typer.confirm("Fetch?")):
+        return
+    monitor = ConsoleMonitor()
+    for spec in specs:
+        fetch_checkpoint(spec, device=device, monitor=monitor)
+    monitor.done()
+
+
+def is_local(spec: EncoderSpec) -> bool:
+    """Whether a checkpoint needs no download."""
+    return spec.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX))
+
+
+def _plan_text(plan: FetchPlan) -> str:
+    gib = 1024**3
+    return (
+        f"{plan.checkpoint} at {plan.revision[:12]} ({plan.licence}"
+        f"{', gated: accept its licence on the hub and log in' if plan.gated else ''})\n"
+        f"  to fetch {plan.download_bytes / gib:.2f} GiB, disk free "
+        f"{plan.disk_present_bytes / gib:.1f} GiB\n"
+        f"  memory needed {plan.memory_needed_bytes / gib:.1f} GiB, free "
+        f"{plan.memory_present_bytes / gib:.1f} GiB\n"
+        f"  about {plan.seconds_per_1000_passages:,.0f} s per 1,000 passages on this machine"
+    )
 
 
 def sample(

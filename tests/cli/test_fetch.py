@@ -1,0 +1,67 @@
+"""`fetch` says what a pair costs before anything is fetched, and does not when it cannot fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from core.cli import cli
+from core.encoders import fetch
+
+GIB = 1024**3
+PLAN = fetch.FetchPlan(
+    checkpoint="somebody/encoder",
+    revision="0123456789abcdef0123456789abcdef01234567",
+    files=("config.json", "model.safetensors"),
+    download_bytes=2 * GIB,
+    licence="mit",
+    gated=False,
+    memory_needed_bytes=3 * GIB,
+    memory_present_bytes=8 * GIB,
+    disk_present_bytes=50 * GIB,
+    seconds_per_1000_passages=400.0,
+)
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr(fetch, "plan_fetch", lambda _spec, **_options: PLAN)
+    monkeypatch.setattr(
+        fetch, "fetch_checkpoint", lambda spec, **_options: found.append(spec.checkpoint)
+    )
+    return found
+
+
+def test_the_plan_is_told_and_nothing_fetched_without_a_yes(fetched: list[str]) -> None:
+    result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b"], input="n\n")
+    assert result.exit_code == 0
+    assert "to fetch 2.00 GiB" in result.output
+    assert "memory needed 3.0 GiB, free 8.0 GiB" in result.output
+    assert fetched == []
+
+
+def test_a_yes_fetches_both_arms(fetched: list[str]) -> None:
+    assert CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--yes"]).exit_code == 0
+    assert fetched == ["perplexity-ai/pplx-embed-v1-0.6b", "Qwen/Qwen3-Embedding-0.6B"]
+
+
+def test_what_cannot_fit_is_refused_with_the_reason(
+    fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = replace(PLAN, refusal="somebody/encoder needs 30 GiB; 8 GiB are free.")
+    monkeypatch.setattr(fetch, "plan_fetch", lambda _spec, **_options: refused)
+    result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--yes"])
+    assert result.exit_code == 1
+    assert "needs 30 GiB" in result.output
+    assert fetched == []
+
+
+def test_json_holds_every_figure(fetched: list[str]) -> None:
+    result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--plan", "--json"])
+    plans = json.loads(result.stdout)
+    assert [plan["download_bytes"] for plan in plans] == [2 * GIB, 2 * GIB]
+    assert fetched == []
