@@ -214,13 +214,12 @@ def rank_of(scores: Floats, position: int, score: float | None = None) -> int:
         position: The row asked about.
         score: Use this score for the row instead of its own; the others keep theirs.
     """
-    own = float(scores[position]) if score is None else score
-    ahead = int(np.count_nonzero(scores > own))
-    level = int(np.count_nonzero(scores[:position] == own))
-    # the row's stored score must not compete with its new one
-    if score is not None and float(scores[position]) > own:
-        ahead -= 1
-    return 1 + ahead + level
+    # in the scores' own precision: a double a rounding away must count as level, not as below
+    own = scores[position] if score is None else scores.dtype.type(score)
+    better = scores > own
+    better[position] = False  # the row's stored score does not compete with its new one
+    level = scores[:position] == own
+    return 1 + int(np.count_nonzero(better)) + int(np.count_nonzero(level))
 
 
 def encode(

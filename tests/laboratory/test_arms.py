@@ -30,6 +30,14 @@ def test_a_new_score_does_not_compete_with_the_old_one() -> None:
     assert rank_of(scores, 2, 0.6) == 2
 
 
+def test_a_score_that_differs_by_rounding_keeps_its_rank() -> None:
+    scores = np.array([0.9, 0.1, 0.5], dtype=np.float32)
+    stored = float(scores[1])
+    # less than half a float32 step away on either side: still the last of three
+    for score in (stored - 1e-10, stored, stored + 1e-10):
+        assert rank_of(scores, 1, score) == 3
+
+
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=9), st.data())
 def test_rank_with_a_new_score_is_the_rank_after_writing_it(
     values: list[int], data: st.DataObject
