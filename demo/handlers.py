@@ -20,7 +20,7 @@ from core.settings import ChunkingSettings, WorkspaceSettings
 from demo import texts
 from demo.presenters import columns, frame, library, measures, page, plots, summary
 from demo.presenters.markup import plural
-from demo.session import Sessions, discard
+from demo.session import Sessions, Shown, discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -139,7 +139,7 @@ class Handlers:
             )
             yield from _waiting(job)
             comparison = job.outcome()
-            yield self._screen(visitor, library_id, bench, comparison)
+            yield self._screen(visitor, library_id, comparison)
         except StoppedError as error:
             yield CompareScreen("", frame.failure("Stopped", str(error)), "", "")
         except CoreError as error:
@@ -191,7 +191,6 @@ class Handlers:
         self,
         visitor: str,
         library_id: str,
-        bench: Workbench,
         comparison: Comparison,
         *,
         saved: bool = False,
@@ -199,7 +198,7 @@ class Handlers:
         token = self.sessions.show(visitor, library_id, comparison)
         return CompareScreen(
             summary=summary.summary(comparison, saved=saved),
-            columns=columns.columns(comparison, best_sentences(bench, comparison)),
+            columns=columns.columns(comparison, {}),
             lower=(
                 f'<div class="bf"><div class="lower">{plots.score_plot(comparison)}'
                 f"<div>{measures.measures(comparison)}{summary.received(comparison)}</div>"
@@ -207,6 +206,23 @@ class Handlers:
             ),
             token=token,
         )
+
+    def marked(self, visitor_id: object, token: object) -> str | None:
+        """Return the columns again with the nearest sentence of every hit marked.
+
+        That takes both encoders a while, so the columns are shown before. None when there is
+        nothing to mark, or something else is on screen by now.
+        """
+        try:
+            visitor = self.sessions.require(visitor_id)
+            shown = self.sessions.shown(visitor, token)
+            bench = self.services.open_library(visitor, shown.library_id)
+        except CoreError:
+            return None
+        best = best_sentences(bench, shown.comparison)
+        if not self.sessions.mark(visitor, str(token), best) or not best:
+            return None
+        return columns.columns(shown.comparison, best)
 
     def equal_limits(self, visitor_id: object, token: object) -> Iterator[CompareScreen]:
         """Run the comparison on screen again with one token limit for both arms."""
@@ -223,7 +239,7 @@ class Handlers:
 
             job = self.sessions.jobs.start((visitor, shown.library_id, "compare"), "compare", work)
             yield from _waiting(job)
-            yield self._screen(visitor, shown.library_id, bench, job.outcome())
+            yield self._screen(visitor, shown.library_id, job.outcome())
         except CoreError as error:
             yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
 
@@ -237,7 +253,7 @@ class Handlers:
             visitor = self.sessions.require(visitor_id)
             shown = self.sessions.shown(visitor, token)
             bench = self.services.open_library(visitor, shown.library_id)
-            return _pane(bench, shown.comparison, passage_id, page_number)
+            return _pane(bench, shown, passage_id, page_number)
         except CoreError as error:
             return frame.pane_problem(str(error))
 
@@ -266,7 +282,7 @@ class Handlers:
             visitor = self.sessions.require(visitor_id)
             bench = self.services.open_library(visitor, library_id)
             comparison = bench.load_comparison(comparison_id)
-            return self._screen(visitor, library_id, bench, comparison, saved=True)
+            return self._screen(visitor, library_id, comparison, saved=True)
         except CoreError:
             return CompareScreen("", frame.failure(texts.LINK_GONE, ""), "", "")
 
@@ -474,13 +490,15 @@ def best_sentences(bench: Workbench, comparison: Comparison) -> Mapping[str, tup
         return {}
 
 
-def _pane(
-    bench: Workbench, comparison: Comparison, passage_id: str, page_number: int | None
-) -> str:
+def _pane(bench: Workbench, shown: Shown, passage_id: str, page_number: int | None) -> str:
+    comparison = shown.comparison
     passage = comparison.passage(passage_id)
     document = bench.document(passage.doc_id)
     number = passage.page_first if page_number is None else page_number
-    best = best_sentences_one(bench, comparison, passage_id)
+    if shown.best is not None and passage_id in shown.best:
+        best: tuple[int, int] | None = shown.best[passage_id]
+    else:
+        best = best_sentences_one(bench, comparison, passage_id)
     received = {}
     try:
         received = bench.received_passage(passage_id)
@@ -492,14 +510,14 @@ def _pane(
     if document.media_type != "application/pdf":
         notice = texts.PAGE_TEXT_ONLY
     else:
-        shown = document.pages[number - 1]
+        sheet = document.pages[number - 1]
         drawn = _drawn(bench, comparison, passage.doc_id, number, passage_id)
         own_page = passage.page_first <= number <= passage.page_last
         if own_page and not any(item.selected and item.boxes for item in drawn):
             notice = texts.PAGE_NO_BOXES
         try:
             image = bench.page_image(passage.doc_id, number, width_pixels=PAGE_WIDTH_PIXELS)
-            picture = page.page_image(image, shown, drawn)
+            picture = page.page_image(image, sheet, drawn)
         except CoreError as error:
             notice = str(error)
     return page.pane(

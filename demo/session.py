@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from core.errors import UnknownNameError
 from demo.jobs import Jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from core.comparison.records import Comparison
     from demo.services import Services
 
@@ -45,6 +47,7 @@ class Shown:
     visitor_id: str
     library_id: str
     comparison: Comparison
+    best: Mapping[str, tuple[int, int]] | None = None  # nearest sentences, once they are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Sessions:
     services: Services
     jobs: Jobs = field(init=False)
     _shown: OrderedDict[str, Shown] = field(default_factory=OrderedDict)
+    _last: OrderedDict[str, str] = field(default_factory=OrderedDict)
     _pending: OrderedDict[str, PendingFile] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,9 +108,22 @@ class Sessions:
         token = new_token()
         with self._lock:
             self._shown[token] = Shown(visitor_id, library_id, comparison)
+            self._last[visitor_id] = token
+            self._last.move_to_end(visitor_id)
+            while len(self._last) > COMPARISONS_KEPT:
+                self._last.popitem(last=False)
             while len(self._shown) > COMPARISONS_KEPT:
                 self._shown.popitem(last=False)
         return token
+
+    def mark(self, visitor_id: str, token: str, best: Mapping[str, tuple[int, int]]) -> bool:
+        """Keep a comparison's nearest sentences; returns whether it is still the visitor's last."""
+        with self._lock:
+            shown = self._shown.get(token)
+            if shown is None or shown.visitor_id != visitor_id:
+                return False
+            self._shown[token] = replace(shown, best=best)
+            return self._last.get(visitor_id) == token
 
     def shown(self, visitor_id: str, token: object) -> Shown:
         """Return a comparison of this visitor's.

@@ -23,7 +23,10 @@ NONE_YET = (
 def read_results(folder: Path | None) -> list[tuple[str, Mapping[str, Any]]]:
     """Return name and content of every readable result file, by name."""
     found: list[tuple[str, Mapping[str, Any]]] = []
-    for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
+    # The sample library first: it is what the reader has before them.
+    for path in (
+        sorted(folder.glob("*.json"), key=_order) if folder is not None and folder.is_dir() else ()
+    ):
         try:
             content = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):
@@ -31,6 +34,10 @@ def read_results(folder: Path | None) -> list[tuple[str, Mapping[str, Any]]]:
         if isinstance(content, dict):
             found.append((path.stem, content))
     return found
+
+
+def _order(path: Path) -> tuple[bool, bool, str]:
+    return (path.stem == "bench", path.stem != "sample-library", path.stem)
 
 
 def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:

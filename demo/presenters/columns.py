@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.comparison.records import Column, ComparedPassage, Comparison, Standing
 
 LEAD_CHARS = 70  # shown before the best sentence while a card is closed
+OPEN_CHARS = 180  # and while it is open: the sentence must still be in sight
 CARD_CHARS = 900  # of a passage in a card; the page pane has all of it
 FAR = 5  # places from which a line counts as a real move
 
@@ -223,7 +224,10 @@ def marked_text(text: str, best: tuple[int, int] | None) -> str:
     What stands far before the best sentence is there but folded away until the card is opened.
     """
     start, end = best if best is not None and 0 <= best[0] < best[1] <= len(text) else (0, 0)
-    first = max(0, start - CARD_CHARS // 2)
+    first = max(0, start - OPEN_CHARS)
+    if first:
+        space = text.find(" ", first, start)
+        first = space + 1 if space >= 0 else first
     last = min(len(text), first + CARD_CHARS)
     end = min(end, last)
     lead = max(first, start - LEAD_CHARS)

@@ -184,8 +184,8 @@ def _standing(comparison: Comparison, passage: ComparedPassage, system_id: str) 
             words += f"{DOT}z {number(standing.z)}{DOT}{percentile(standing.percentile)}"
         elif standing.score is not None:
             lexical = column.info.family is Family.LEXICAL
-            name, digits = ("score", 1) if lexical else ("cosine", 2)
-            words += f"{DOT}{name} {number(standing.score, digits)}"
+            kind, digits = ("score", 1) if lexical else ("cosine", 2)
+            words += f"{DOT}{kind} {number(standing.score, digits)}"
     return (
         f'<span class="nowrap">{named(column.info.family, name)} '
         f'<span class="num">{esc(words)}</span></span>'

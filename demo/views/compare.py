@@ -116,15 +116,23 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         command = {"do": "link", "library": library, "comparison": name}
         return *parts(shown), text, command
 
+    def mark(visitor: Any, token: str) -> Any:  # noqa: ANN401
+        html = handlers.marked(visitor, token)
+        return gr.skip() if html is None else html
+
     together: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "once"}
+    marking: dict[str, Any] = {**PRIVATE, "concurrency_limit": 4, "trigger_mode": "multiple"}
+    tokened = [shared.visitor, shared.token]
     gr.on(
         [shared.query.submit, view.go.click],
         compare,
         [shared.query, shared.visitor, shared.library],
         screen,
         **together,
+    ).then(mark, tokened, view.columns, **marking)
+    shared.bridge.do_ask(ask, [shared.visitor, shared.library], screen, **together).then(
+        mark, tokened, view.columns, **marking
     )
-    shared.bridge.do_ask(ask, [shared.visitor, shared.library], screen, **together)
     latest: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "always_last"}
     shared.bridge.do_pick(
         pick,
@@ -136,7 +144,9 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         why, [shared.visitor, shared.token], pane.evidence, concurrency_limit=8, **PRIVATE
     )
     shared.bridge.do_page(page, [shared.visitor, shared.token], pane.page, **latest)
-    shared.bridge.do_equal(equal, [shared.visitor, shared.token], screen, **together)
+    shared.bridge.do_equal(equal, tokened, screen, **together).then(
+        mark, tokened, view.columns, **marking
+    )
     shared.bridge.do_save(
         save, [shared.visitor, shared.token], [shared.command, saved, view.summary], **PRIVATE
     ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private")
@@ -148,7 +158,9 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         [shared.visitor, shared.library],
         [*screen, shared.query, shared.command],
         **PRIVATE,
-    ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private")
+    ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private").then(
+        mark, tokened, view.columns, **marking
+    )
 
 
 def parts(shown: CompareScreen) -> tuple[str, str, str, str]:

@@ -76,7 +76,7 @@ def test_the_best_sentence_is_marked_and_what_is_far_before_it_is_folded() -> No
     html = columns.marked_text(text, (start, start + 23))
     assert "<mark>The sluice gate is oak.</mark> More follows." in html
     (folded,) = re.findall(r'<span class="far-text">(.*?)</span>', html)
-    assert len(folded) >= start - columns.LEAD_CHARS - 20
+    assert 0 < len(folded) <= columns.OPEN_CHARS - columns.LEAD_CHARS + 20
 
 
 def test_a_range_outside_the_text_marks_nothing() -> None:

@@ -39,9 +39,23 @@ def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers: Any
     assert screen.token
     assert 'class="hit dif"' in screen.columns
     assert 'class="hit aut"' in screen.columns
-    assert "<mark>" in screen.columns
     assert "Overlap@10" in screen.lower
     assert 'class="summary"' in screen.summary
+
+
+def test_the_nearest_sentences_are_marked_after_the_columns_are_shown(handlers: Any) -> None:
+    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    assert "<mark>" not in screen.columns
+    marked = handlers.marked("local", screen.token)
+    assert marked.count("<mark>") == marked.count('class="hit ')
+    assert handlers.marked("nobody", screen.token) is None
+
+
+def test_marks_that_come_too_late_are_not_shown(handlers: Any) -> None:
+    first = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    second = last(handlers.compare("local", "sample", "bread"))
+    assert handlers.marked("local", first.token) is None
+    assert handlers.marked("local", second.token) is not None
 
 
 def test_a_slow_comparison_says_what_it_waits_for(handlers: Any, libraries: Any) -> None:
