@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from core.workbench import Workbench
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+CLOSE_SECONDS = 5.0
 logger = logging.getLogger("bifocal")
 
 
@@ -185,7 +186,11 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{error}\nChoose another port, for example --port 0.", file=sys.stderr)
         return 1
     finally:
-        shelves.close()
+        # Long work may hold a library for a while. A workspace survives being left at any moment,
+        # so nobody who pressed Ctrl+C is kept waiting for it.
+        closing = threading.Thread(target=shelves.close, name="bifocal-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
     return 0
 
 
