@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from demo.presenters.columns import page_range
 from demo.presenters.families import family_class
-from demo.presenters.markup import DASH, esc, join, number, plural, signed
+from demo.presenters.markup import DASH, esc, flowing, join, number, plural, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def card(
         f'<p class="asked" dir="auto">{esc(query)}</p>'
         f'<p class="meta"><bdi>{esc(document)}</bdi>, '
         f"{page_range(passage.page_first, passage.page_last)}</p>"
-        f'<div class="page-text" dir="auto">{esc(passage.text)}</div>'
+        f'<div class="page-text" dir="auto">{esc(flowing(passage.text))}</div>'
         f'<div class="grades">{buttons}</div>'
         '<p class="meta"><button class="link" data-act="grade" data-key="b"><kbd>b</kbd> back'
         '</button> <button class="link" data-act="grade" data-key="s"><kbd>s</kbd> skip</button>'

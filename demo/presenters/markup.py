@@ -21,6 +21,7 @@ _TEMPLATE = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#9
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufff9-\ufffb]")
 _ANSI = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")
+_LINE_END = re.compile(r"(?<!\n)\n(?!\n)")
 ELLIPSIS = "\u2026"
 DASH = "\u2013"  # where a number is missing
 DOT = " \u00b7 "
@@ -64,6 +65,11 @@ def shorten(text: str, limit: int) -> str:
     while cut and unicodedata.combining(text[len(cut)]):
         cut = cut[:-1]  # never part a letter from its accent
     return cut + ELLIPSIS
+
+
+def flowing(text: str) -> str:
+    """Return text whose line ends within a paragraph are spaces; every offset stays what it is."""
+    return _LINE_END.sub(" ", text)
 
 
 def ordinal(number: int) -> str:

@@ -10,7 +10,7 @@ from core.records import Family
 from demo import texts
 from demo.presenters.columns import page_range
 from demo.presenters.families import family_class, named, short_name
-from demo.presenters.markup import DASH, DOT, attrs, esc, join, number, percentile, plural
+from demo.presenters.markup import DASH, DOT, attrs, esc, flowing, join, number, percentile, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +83,8 @@ def _passage_boxes(item: DrawnPassage, page: Page) -> str:
             f'rx="1.5" stroke-width="{width}"/>'
             for left, top, right, bottom in item.boxes
         ]
-    left, top = item.boxes[0][0], item.boxes[0][1]
+    # Beside the text even where the passage begins in the middle of a line.
+    left, top = min(box[0] for box in item.boxes[:2]), item.boxes[0][1]
     for place, (family, rank) in enumerate(sorted(item.ranks, key=lambda pair: _order(pair[0]))):
         x = max(FLAG_SIZE / 2 + 1, left - 12 - place * (FLAG_SIZE + 2))
         shapes.append(_flag(family_class(family), rank, x, top + FLAG_SIZE / 2 - 1))
@@ -193,6 +194,7 @@ def _standing(comparison: Comparison, passage: ComparedPassage, system_id: str) 
 
 
 def _text(text: str, best: tuple[int, int] | None) -> str:
+    text = flowing(text)
     if best is None or not 0 <= best[0] < best[1] <= len(text):
         return esc(text)
     start, end = best

@@ -13,6 +13,7 @@ from demo.presenters.markup import (
     DASH,
     attrs,
     esc,
+    flowing,
     number,
     ordinal,
     percentile,
@@ -44,6 +45,13 @@ def test_escaped_text_holds_nothing_that_html_or_the_template_language_reads(tex
 )
 def test_hostile_text_cannot_leave_an_attribute(text: Any) -> None:
     assert re.fullmatch(r' title="[^"<>{}$`]*"', attrs(title=text))
+
+
+@given(st.text())
+def test_flowing_text_keeps_every_offset_and_every_paragraph(text: str) -> None:
+    flown = flowing(text)
+    assert len(flown) == len(text)
+    assert flown.count("\n\n") == text.count("\n\n")
 
 
 def test_direction_overrides_and_terminal_sequences_are_dropped() -> None:
