@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from core.comparison.records import to_fields
-from core.errors import CoreError, InvalidQueryError, UnknownNameError
+from core.errors import CoreError, InvalidQueryError, InvalidSettingError, UnknownNameError
+from core.laboratory.growing import Growth
 from core.laboratory.last_sentence import DEFAULT_EDIT
 from core.laboratory.results import to_jsonable
 from core.monitor import Monitor
@@ -114,6 +115,16 @@ def _libraries(door: Door) -> None:
         """
         return fields(services.create_library(door.visitor(visitor), label))
 
+    def delete_library(library: str, visitor: str = "") -> bool:
+        """Delete one of the visitor's own libraries with everything in it.
+
+        Args:
+            library: Id.
+            visitor: From `start`; empty when run locally.
+        """
+        door.handlers.delete_library(door.visitor(visitor), library)
+        return True
+
     def documents(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
         """List a library's documents: pages, pages with text, passages, warnings.
 
@@ -160,7 +171,7 @@ def _libraries(door: Door) -> None:
         return {"media_type": "image/png", "base64": base64.b64encode(image).decode("ascii")}
 
     for function in (
-        start, libraries, create_library, documents, remove_document, settings, page_image,
+        start, libraries, create_library, delete_library, documents, remove_document, settings, page_image,
     ):  # fmt: skip
         _named(function)
     _index(door)
@@ -391,6 +402,77 @@ def _laboratory(door: Door, experiments: Experiments) -> None:
         return fields(found)
 
     for function in (disagree, explain, edit_last_sentence, fairness):
+        _named(function)
+    _probes(door, experiments)
+
+
+def _probes(door: Door, experiments: Experiments) -> None:
+    def attention_switch(
+        query: str, passage_id: str, library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Read query and passage with each attention mask; follow the passage's rank.
+
+        Args:
+            query: What was asked.
+            passage_id: The passage that should come first.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        found = door.run(
+            visitor,
+            library,
+            "experiment",
+            lambda monitor: experiments.switched(bench, query, passage_id, monitor),
+        )
+        return fields(found)
+
+    def growing_text(
+        query: str, passage_id: str, side: str = "both", library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Pad a passage with the rest of its document step by step; follow rank and score.
+
+        Args:
+            query: What was asked.
+            passage_id: The passage.
+            side: Where text is added: `both`, `before` or `after`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        if side not in set(Growth):
+            raise InvalidSettingError(f"The side is {side!r}; choose both, before or after.")
+        bench = door.bench(visitor, library)
+        found = door.run(
+            visitor,
+            library,
+            "experiment",
+            lambda monitor: experiments.grown(bench, query, passage_id, Growth(side), monitor),
+        )
+        return fields(found)
+
+    def hidden_key(
+        doc_id: str, longest: int = 1024, copies: int = 6, library: str = "", visitor: str = ""
+    ) -> dict[str, Any]:
+        """Plant a key at several depths and lengths of a document and ask for it.
+
+        Args:
+            doc_id: From `documents`.
+            longest: Longest text in tokens.
+            copies: Keys per cell, 2 to 20.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        many = max(2, min(int(copies), 20))
+        found = door.run(
+            visitor,
+            library,
+            "experiment",
+            lambda monitor: experiments.keyed(bench, doc_id, int(longest), many, monitor),
+        )
+        return fields(found)
+
+    for function in (attention_switch, growing_text, hidden_key):
         _named(function)
 
 

@@ -228,6 +228,43 @@ class Experiments:
             lambda arms: fairness(arms, query, ids, measure_seconds=True, monitor=monitor),
         )
 
+    def switched(
+        self, bench: Workbench, query: str, passage_id: str, monitor: Monitor
+    ) -> AttentionSwitch:
+        """Read query and passage with each attention mask."""
+        return kept(
+            bench,
+            result_key("attention switch", query=query, passage=passage_id),
+            AttentionSwitch,
+            lambda arms: switch_attention(arms, query, passage_id, monitor=monitor),
+        )
+
+    def grown(
+        self, bench: Workbench, query: str, passage_id: str, growth: Growth, monitor: Monitor
+    ) -> GrowingText:
+        """Pad a passage with the rest of its document."""
+        return kept(
+            bench,
+            result_key("growing", query=query, passage=passage_id, growth=growth),
+            GrowingText,
+            lambda arms: grow(arms, query, passage_id, growth=growth, monitor=monitor),
+        )
+
+    def keyed(
+        self, bench: Workbench, doc_id: str, longest: int, copies: int, monitor: Monitor
+    ) -> HiddenKeyMap:
+        """Plant keys in copies of a document, up to a length in tokens."""
+        document = bench.document(doc_id)
+        lengths = tuple(length for length in HIDDEN_KEY_LENGTHS if length <= longest)
+        return kept(
+            bench,
+            result_key("hidden key", doc=document.sha256, lengths=lengths, copies=copies),
+            HiddenKeyMap,
+            lambda arms: hidden_key(
+                arms, document.text, lengths=lengths, copies=copies, monitor=monitor
+            ),
+        )
+
     def filtered(self, visitor_id: object, library_id: str, wanted: FindingFilter) -> str | None:
         """Return the list under another filter; None when there is no report yet."""
         visitor, _ = self.bench(visitor_id, library_id)
@@ -337,12 +374,7 @@ class Experiments:
         """Read query and passage with each attention mask."""
 
         def work(bench: Workbench, monitor: Monitor) -> tuple[AttentionSwitch, str]:
-            result = kept(
-                bench,
-                result_key("attention switch", query=query, passage=passage_id),
-                AttentionSwitch,
-                lambda arms: switch_attention(arms, query, passage_id, monitor=monitor),
-            )
+            result = self.switched(bench, query, passage_id, monitor)
             return result, bench.passage(passage_id).text
 
         yield from self._run(
@@ -361,12 +393,7 @@ class Experiments:
         yield from self._run(
             visitor_id,
             library_id,
-            lambda bench, monitor: kept(
-                bench,
-                result_key("growing", query=query, passage=passage_id, growth=growth),
-                GrowingText,
-                lambda arms: grow(arms, query, passage_id, growth=side, monitor=monitor),
-            ),
+            lambda bench, monitor: self.grown(bench, query, passage_id, side, monitor),
             laboratory.growing,
         )
 
@@ -374,20 +401,13 @@ class Experiments:
         self, visitor_id: object, library_id: str, doc_id: str, longest: int, copies: int
     ) -> Iterator[tuple[str, bool]]:
         """Plant keys in copies of a document."""
-        lengths = tuple(length for length in HIDDEN_KEY_LENGTHS if length <= longest)
-
-        def work(bench: Workbench, monitor: Monitor) -> HiddenKeyMap:
-            document = bench.document(doc_id)
-            return kept(
-                bench,
-                result_key("hidden key", doc=document.sha256, lengths=lengths, copies=copies),
-                HiddenKeyMap,
-                lambda arms: hidden_key(
-                    arms, document.text, lengths=lengths, copies=copies, monitor=monitor
-                ),
-            )
-
-        yield from self._run(visitor_id, library_id, work, laboratory.hidden_key, heavy=True)
+        yield from self._run(
+            visitor_id,
+            library_id,
+            lambda bench, monitor: self.keyed(bench, doc_id, longest, copies, monitor),
+            laboratory.hidden_key,
+            heavy=True,
+        )
 
 
 def kept(bench: Workbench, key: str, kind: type[R], run: Callable[[Bench], R]) -> R:

@@ -121,6 +121,21 @@ class Handlers:
         entry = self.services.create_library(visitor, label.strip())
         return self.library_screen(visitor, entry.library_id)
 
+    def delete_library(self, visitor_id: object, library_id: str) -> LibraryScreen:
+        """Delete a library of the visitor's own; returns the screen of the default one.
+
+        Raises:
+            UsageError: If it is the sample library, or deleting is not offered here.
+        """
+        visitor = self.sessions.require(visitor_id)
+        self.services.open_library(visitor, library_id)
+        entries = {entry.library_id: entry for entry in self.services.libraries(visitor)}
+        if self.services.delete_library is None or entries[library_id].is_sample:
+            raise UsageError(texts.SAMPLE_FIXED)
+        self.sessions.jobs.stop((visitor, library_id, "index"))
+        self.services.delete_library(visitor, library_id)
+        return self.library_screen(visitor, self._first(visitor))
+
     # -- comparing -------------------------------------------------------------------------
 
     def compare(self, visitor_id: object, library_id: str, text: str) -> Iterator[CompareScreen]:

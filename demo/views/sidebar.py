@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from demo.handlers import LibraryScreen
 
 
+SURE_JS = (
+    "(visitor, library) => [visitor, library, "
+    "confirm('Delete this library with everything in it? This cannot be undone.')]"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Sidebar:
     """The sidebar's components, for wiring."""
@@ -28,6 +34,7 @@ class Sidebar:
     folder: gr.UploadButton
     new_name: gr.Textbox
     new_library: gr.Button
+    delete: gr.Button
     progress: gr.HTML
     stop: gr.Button
     notice: gr.HTML
@@ -83,11 +90,12 @@ def build() -> Sidebar:
         apply = gr.Button("Apply", size="sm", variant="secondary")
     with gr.Accordion("Saved comparisons", open=False, elem_id="bf-saved-box"):
         saved = html_part("bf-saved")
-    with gr.Accordion("New library", open=False, elem_id="bf-new"):
+    with gr.Accordion("Libraries", open=False, elem_id="bf-new"):
         new_name = gr.Textbox(label="Name", max_length=80)
-        new_library = gr.Button("Create", size="sm", variant="secondary")
+        new_library = gr.Button("Create a library", size="sm", variant="secondary")
+        delete = gr.Button("Delete this library", size="sm", variant="secondary", elem_id="bf-del")
     return Sidebar(
-        drop, folder, new_name, new_library, progress, stop, notice, documents,
+        drop, folder, new_name, new_library, delete, progress, stop, notice, documents,
         k, unit, chunk, overlap, instruction, max_tokens, apply, saved,
     )  # fmt: skip
 
@@ -240,6 +248,15 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             raise gr.Error(str(error), print_exception=False) from error
         return "", "", *screen_values(shown), "", shown.blank, "", ""
 
+    def delete(visitor: Any, library_id: str, sure: bool) -> tuple[Any, ...]:  # noqa: ANN401, FBT001
+        if not sure:
+            return tuple(gr.skip() for _ in range(1 + len(screen) + len(compare_screen)))
+        try:
+            shown = handlers.delete_library(visitor, library_id)
+        except CoreError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return "", *screen_values(shown), "", shown.blank, "", ""
+
     long: dict[str, Any] = {**PRIVATE, "concurrency_limit": 64}
     job = [side.progress, side.stop, *screen]
     place = [shared.visitor, shared.library]
@@ -268,6 +285,13 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     shared.library.input(
         choose_library, place, [side.progress, *screen, *compare_screen], **PRIVATE
     ).then(watched, place, job, **long)
+    side.delete.click(
+        delete,
+        [*place, gr.Checkbox(value=False, visible=False)],
+        [side.progress, *screen, *compare_screen],
+        js=SURE_JS,
+        **PRIVATE,
+    )
     side.new_library.click(
         create,
         [shared.visitor, side.new_name],

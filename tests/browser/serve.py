@@ -93,6 +93,7 @@ def main(folder: Any, *, hosted: Any) -> None:
         create_library=lambda visitor, label: LibraryEntry(
             (made := shelves.shelf(visitor).create(label)).library_id, made.label
         ),
+        delete_library=lambda visitor, library: shelves.shelf(visitor).delete(library),
         pairs=lambda: tuple(pool.registry.pairs.values()),
         new_visitor=shelves.new_visitor,
         known_visitor=shelves.known_visitor,

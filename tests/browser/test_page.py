@@ -187,6 +187,22 @@ def test_hostile_files_are_text_on_the_page(visit: Any, local_url: Any, tmp_path
     assert not one.overflows()
 
 
+def test_a_library_is_made_and_deleted_after_a_question(visit: Any, local_url: Any) -> None:
+    one = visit(local_url)
+    one.page.on("dialog", lambda dialog: dialog.accept())
+    one.page.get_by_text("Libraries", exact=True).click()
+    one.page.fill("#bf-new input, #bf-new textarea", "Tide tables")
+    one.page.get_by_text("Create a library").click()
+    chosen = "document.querySelector('#bf-library input').value"
+    one.page.wait_for_function(f"{chosen}.startsWith('Tide tables')")
+    one.page.wait_for_selector("#bf-columns >> text=This library is empty")
+    one.page.click("#bf-del")
+    one.page.wait_for_function(f"{chosen}.startsWith('Sample library')")
+    # the sample cannot be deleted, and says so
+    one.page.click("#bf-del")
+    one.page.wait_for_selector("text=The sample library stays as it is")
+
+
 def test_two_visitors_do_not_see_each_other(visit: Any, hosted_url: Any, tmp_path: Any) -> None:
     anna, bert = visit(hosted_url), visit(hosted_url)
     path = tmp_path / "annas-diary.txt"

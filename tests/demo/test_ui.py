@@ -17,7 +17,8 @@ from tests.demo.fakes import FakeLibraries
 from tests.demo.wire import ApiError, call, get, server, through_client
 
 PUBLIC = {
-    "start", "libraries", "create_library", "documents", "remove_document", "settings",
+    "start", "libraries", "create_library", "delete_library", "attention_switch", "growing_text",
+    "hidden_key", "documents", "remove_document", "settings",
     "page_image", "index", "search", "compare", "received", "export", "saved", "saved_comparison",
     "disagree", "explain", "edit_last_sentence", "fairness", "judge", "judgments", "judged_report",
 }  # fmt: skip
