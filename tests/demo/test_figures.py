@@ -1,0 +1,158 @@
+"""The Laboratory's pictures, the measured figures and the paper's tables as HTML."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from core.laboratory import paper as data
+from core.laboratory.arms import SystemName
+from core.laboratory.growing import GrowingText, Growth, GrowthPoint
+from core.laboratory.hidden_key import HiddenKeyMap, KeyCell
+from demo.presenters import benchmarks, laboratory, paper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+A = SystemName("dif", "Diffusion <arm>", "diffusion")
+B = SystemName("aut", "Autoregressive arm", "autoregressive")
+
+
+def cell(depth: float, length: int, a: float, b: float, ceiling: float = 1.0) -> KeyCell:
+    return KeyCell(depth, length, length, length, a, b, 0.5, ceiling, ceiling, ceiling, ceiling)
+
+
+def hidden(**changes: object) -> HiddenKeyMap:
+    made = {
+        "a": A, "b": B, "depths": (0.0, 1.0), "lengths": (256, 1024), "copies": 4, "chance": 0.25,
+        "cells": (
+            cell(0.0, 256, 1.0, 0.75), cell(1.0, 256, 1.0, 1.0),
+            cell(0.0, 1024, 0.5, 0.25), cell(1.0, 1024, math.nan, 0.0, 0.25),
+        ),
+        "truncation_a": 512, "truncation_b": 512, "notes": ("A note <here>.",), "stopped": False,
+        "problem": "",
+    }  # fmt: skip
+    return HiddenKeyMap(**{**made, **changes})  # type: ignore[arg-type]
+
+
+def test_a_hidden_key_map_has_a_cell_for_every_depth_and_length_of_three_systems() -> None:
+    html = laboratory.hidden_key(hidden())
+    assert html.count("<svg") == 3
+    # 4 cells each; the one that failed for A is drawn empty
+    assert html.count('class="heatcell"') == 11
+    assert html.count('class="nocell"') == 1
+    # the line where truncation begins, for both arms and not for BM25
+    assert html.count('class="limit"') == 2
+    assert "of 25%" in html
+    assert "<arm>" not in html
+    assert "<here>" not in html
+
+
+def test_means_over_depth_are_printed_with_the_ceiling() -> None:
+    html = laboratory.hidden_key(hidden())
+    row = re.search(r'<tr><th scope="row">256</th>(.*?)</tr>', html)
+    assert row is not None
+    # A: (1 + 1) / 2, B: (0.75 + 1) / 2, BM25: 0.5
+    assert re.findall(r">([^<]+)</td>", row[1])[:3] == ["100%", "88%", "50%"]
+
+
+def test_a_stopped_map_and_a_failed_arm_say_so() -> None:
+    html = laboratory.hidden_key(hidden(stopped=True, problem="The encoder failed."))
+    assert "Stopped" in html
+    assert "The encoder failed." in html
+
+
+def test_growing_text_draws_rank_and_score_and_says_where_reading_ends() -> None:
+    points = (
+        GrowthPoint(0, 10, 100, 100, True, 0.5, 2.0, 1),
+        GrowthPoint(0, 90, 800, 512, False, 0.3, math.nan, 30),
+    )
+    html = laboratory.growing(
+        GrowingText("q", "p", Growth.BOTH, 300, A, B, points, points[:1], (), False, "")
+    )
+    assert html.count("<svg") == 2
+    assert "no longer reads the whole passage from 800 tokens on" in html
+    assert "30th" in html
+
+
+def test_claims_shrink_against_the_best_baseline_trained_on_the_same_data() -> None:
+    html = paper.claims()
+    # +20.2 against Llama3+LLM2Vec becomes +3.6 against the best (62.2 - 58.6)
+    assert "+20.2" in html
+    assert "+3.6" in html
+
+
+@pytest.mark.parametrize("table", [item.table_id for item in data.TABLES])
+def test_every_table_of_the_paper_is_shown_whole_with_its_source(table: str) -> None:
+    found = data.table(table)
+    html = paper.table(table, "")
+    for row in found.rows:
+        assert row.system.replace("<", "&lt;") in html
+    assert found.source in html
+
+
+def test_a_chosen_baseline_is_marked_and_subtracted() -> None:
+    html = paper.table("longembed", "Llama3")
+    assert 'class="chosen"' in html
+    assert "DiffEmbed minus Llama3, points" in html
+    # 62.2 - 32.3
+    assert "+29.9" in html
+
+
+def test_cells_that_measure_truncation_carry_a_mark() -> None:
+    html = paper.table("longembed", "Llama3")
+    assert f"29.3{paper.MARK}" in html
+    assert f"14.0{paper.MARK}" not in html
+
+
+def test_the_training_curve_has_both_lines() -> None:
+    html = paper.training_curve()
+    assert 'class="line-dif"' in html
+    assert 'class="line-aut"' in html
+
+
+# -- measured ------------------------------------------------------------------------------
+
+EVALUATION = {
+    "dataset": "<b>sets</b>",
+    "notes": ["Every text was cut <b>."],
+    "systems": [
+        {
+            "id": "dif", "family": "diffusion",
+            "measures": {"nDCG@10": {"value": 0.5, "low": 0.4, "high": 0.6}},
+        },
+        {"id": "bm25", "family": "lexical", "measures": {"nDCG@10": {"value": 0.25}}},
+    ],
+    "difference": {"nDCG@10": {"value": -0.1, "low": -0.2, "high": 0.0, "p_value": 0.04}},
+    "queries": 300,
+}  # fmt: skip
+
+
+def test_an_evaluation_is_a_table_with_intervals_and_the_difference() -> None:
+    html = benchmarks.benchmarks([("x", EVALUATION)])
+    assert "0.500" in html
+    assert "[0.400, 0.600]" in html
+    assert "\u22120.100" in html
+    assert "p 0.040" in html
+    assert "<b>sets" not in html
+
+
+def test_other_figures_are_shown_as_they_are() -> None:
+    figures = {"seconds": 2.5, "fine": True, "runs": [1, 2], "inner": {"n_items": 1200},
+               "rows": [{"a": 1}, {"a": 2}]}  # fmt: skip
+    html = benchmarks.benchmarks([("speed", figures)])
+    for text in ("2.500", "yes", "1, 2", "1,200", "n items"):
+        assert text in html
+
+
+def test_a_damaged_file_is_left_out_and_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{", "utf-8")
+    (tmp_path / "list.json").write_text("[]", "utf-8")
+    (tmp_path / "good.json").write_text(json.dumps(EVALUATION), "utf-8")
+    assert [name for name, _ in benchmarks.read_results(tmp_path)] == ["good"]
+    assert "Measure any collection" in benchmarks.benchmarks([])
+    assert benchmarks.read_results(None) == []
