@@ -154,7 +154,8 @@ def pane(
         f"<section><h4>{esc(_where(passage))}</h4>"
         f'<div class="page-text">{_text(passage.text, best)}</div></section>'
         f'<section><button class="button" data-act="evidence" data-pid="{esc(passage.passage_id)}">'
-        "Why is it here?</button></section>"
+        'Why is it here?</button> <button class="button" data-act="view" '
+        'data-view="laboratory">Study it in the laboratory</button></section>'
         f"{_received(comparison, received)}</div>"
     )
 
