@@ -25,7 +25,9 @@ def parts() -> dict[str, Callable[[], Any]]:
     """Return what can be measured here, by name."""
     found: dict[str, Callable[[], Any]] = {
         "start-up": bench_app.start_up,
-        "extraction": bench_documents.bench_extraction,
+        "extraction": lambda: bench_documents.bench_extraction(
+            PDF_FOLDER if PDF_FOLDER.is_dir() else None
+        ),
         "embedding against sentence-transformers": bench_encoders.against_sentence_transformers,
         "bundled arms": bench_encoders.bundled_speed,
         "query latency": bench_search.all_query_latencies,
