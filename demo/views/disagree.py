@@ -54,7 +54,13 @@ def build() -> DisagreeView:
     html_part("bf-disagree-head", frame.section(texts.DISAGREE_TITLE, texts.DISAGREE_INTRO))
     with gr.Row(elem_classes="controls"):
         count = gr.Slider(50, 2000, value=300, step=50, label="Drafted queries")
-        run = gr.Button("Find disagreements", variant="primary", elem_id="bf-disagree-run")
+        run = gr.Button(
+            "Find disagreements",
+            variant="primary",
+            elem_id="bf-disagree-run",
+            scale=0,
+            min_width=210,
+        )
         stop = gr.Button(texts.STOP, variant="stop", visible=False, elem_id="bf-disagree-stop")
     with gr.Row(elem_classes="controls filters"):
         document = gr.Dropdown([], label="Document", multiselect=True, elem_id="bf-disagree-doc")
