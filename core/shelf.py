@@ -280,7 +280,9 @@ class Shelves:
             EncoderError: If an arm of its pair cannot be loaded.
         """
         if self._local is not None:
-            self._local.open(SAMPLE_ID).embed_missing()
+            bench = self._local.open(SAMPLE_ID)
+            bench.embed_missing()
+            bench.bench()  # so that the first question finds its indexes made
             return
         with self._template_lock, Workspace.open(self._template) as workspace:
             self._make_sample(workspace).embed_missing()
