@@ -17,7 +17,7 @@ from core.cli.output import (
     print_json,
     told,
 )
-from core.errors import UsageError
+from core.errors import LaboratoryError, UsageError
 from core.laboratory.attention_switch import switch_attention
 from core.laboratory.disagreements import find_disagreements
 from core.laboratory.drafts import draft_queries
@@ -71,6 +71,8 @@ def disagree(
     if json:
         print_json(report)
         return
+    for sentence in report.summary:
+        typer.echo(plain(sentence))
     for finding in report.findings[:show]:
         typer.echo(f"{finding.disagreement:.2f}  {plain(finding.draft.text)[:_QUOTED_CHARS]}")
     for note in report.notes:
@@ -96,11 +98,16 @@ def explain(
         if panel:
             found.append(fairness(both, query, targets, monitor=monitor))
         else:
+            leave_out = leave_clauses_out if clauses else leave_sentences_out
+            problem: LaboratoryError | None = None
             for target in targets:
-                if clauses:
-                    found.append(leave_clauses_out(both, query, target, monitor=monitor))
-                else:
-                    found.append(leave_sentences_out(both, query, target, monitor=monitor))
+                try:
+                    found.append(leave_out(both, query, target, monitor=monitor))
+                except LaboratoryError as error:  # the other arm's best hit may do
+                    problem = error
+                    typer.echo(f"{target}: {plain(str(error))}", err=True)
+            if problem is not None and not found:
+                raise problem
     monitor.done()
     _show(found, json=json)
 
