@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -215,4 +216,6 @@ def leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    # A script that starts programs in the background has them ignore Ctrl+C; this one heeds it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     leave(main(sys.argv[1:]))

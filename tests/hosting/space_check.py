@@ -390,6 +390,7 @@ def _replace(path: Path, pattern: re.Pattern[str], line: str) -> None:
 
 def _as_in_a_space() -> None:
     """In the child: two CPUs, 16 GiB of address space."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored below a script run in the background
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:SPACE_CPUS])
     resource.setrlimit(resource.RLIMIT_AS, (SPACE_MEMORY_BYTES, SPACE_MEMORY_BYTES))
 
