@@ -7,8 +7,9 @@ it a masked-diffusion language model. *Dense loss*: from a masked input it must 
 position, the states that the frozen causal base has on the clean text. It carries the base's
 knowledge over to full attention at a fraction of the tokens, because every position teaches.
 
-The autoregressive arm gets next-token cross-entropy on the batches on which the other arm gets its
-token loss. Its dense targets would be its own states, so there is nothing to learn from them.
+The autoregressive arm gets next-token cross-entropy on every one of the same batches: equal tokens,
+at a higher price per token, because only its objective always runs at full depth. Its dense targets
+would be its own states, so there is nothing to learn from them.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class AdaptationOptions:
     Attributes:
         batch: Sequences a step.
         micro_batch: Sequences that go through the network at once.
-        token_loss_every: The token loss (full depth) is taken on every n-th step only, because it
-            costs four times what the dense loss costs; 1 takes it on every step.
+        token_loss_every: The diffusion arm's token loss (full depth) is taken on every n-th step
+            only, because it costs four times what the dense loss costs; 1 takes it on every step.
         dense_ratio: Highest mask ratio on steps with the dense loss alone.
         token_ratio: Lowest and highest mask ratio on steps with the token loss.
         dense_weight: Weight of the dense loss where both are taken.
@@ -97,8 +98,6 @@ def adapt(
     def step(number: int) -> tuple[dict[str, float], int]:
         token_step = number % options.token_loss_every == 0
         ids = rows(number)
-        if family is Family.AUTOREGRESSIVE and not token_step:
-            return {}, 0
         ratios, draws = _noise(ids, number=number, token_step=token_step, options=options)
         sums: dict[str, float] = {}
         for at in range(0, len(ids), options.micro_batch):

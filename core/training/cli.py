@@ -46,7 +46,7 @@ from core.training.language_model import (
     unigram_loss,
 )
 from core.training.network import AdaptedNetwork
-from core.training.pairs import long_pairs, neighbour_batches
+from core.training.pairs import long_batches, neighbour_batches
 from core.training.schedule import Log, Schedule, load_parameters
 from core.training.teacher import CachingTeacher
 
@@ -62,6 +62,7 @@ Budget = Annotated[float | None, typer.Option(help="Stop with a checkpoint after
 Pairs = Annotated[Path, typer.Option(help="Folder of *.jsonl.gz with query and positive.")]
 Layers = Annotated[str, typer.Option(help="Layers that the readout reads, with commas.")]
 HELD_OUT = 64
+_CHARS_PER_TOKEN = 4  # of English, roughly; the token limit cuts what is over
 _SAMPLES = (
     "The heart pumps blood through the body, carrying oxygen to every cell.",
     "Water boils at one hundred degrees Celsius at sea level.",
@@ -264,7 +265,9 @@ def contrast_command(
     micro_batch: Annotated[int, typer.Option(help="Texts in the network at once.")] = 64,
     long_every: Annotated[int, typer.Option(help="Every n-th step has long pairs; 0: none.")] = 12,
     long_batch: Annotated[int, typer.Option(help="Pairs of a long step.")] = 8,
-    long_tokens: Annotated[int, typer.Option(help="Tokens of a long passage.")] = 1024,
+    long_tokens: Annotated[
+        str, typer.Option(help="Tokens of long passages, step by step in turn, with commas.")
+    ] = "1024,2048,4096",
     passage_tokens: Annotated[int, typer.Option(help="Tokens of a passage.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 5e-4,
     rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
@@ -279,6 +282,7 @@ def contrast_command(
 ) -> None:
     """Stage 2: contrastive training of adapters and projection."""
     called = name or arm.value
+    long_lengths = [int(length) for length in long_tokens.split(",")]
     readout = _read_readout(work / f"readout_{called}.pt")
     depth = max(readout.layers)
     network = _network(work, rank=rank, seed=seed, device=device, depth=depth)
@@ -286,7 +290,7 @@ def contrast_command(
         load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
     options = ContrastiveOptions(
         passage_tokens=passage_tokens,
-        long_tokens=long_tokens,
+        long_tokens=max(long_lengths),
         teacher_weight=teacher_weight if teacher is not None else 0.0,
         micro_batch=micro_batch,
         precision=_precision(device),
@@ -305,7 +309,7 @@ def contrast_command(
             group=group,
             long_every=long_every,
             long_batch=long_batch,
-            long_chars=long_tokens * 4,
+            long_tokens=long_lengths,
             seed=seed,
         ),
         tokenizer=_tokenizer(read_converted(work).tokenizer_json),
@@ -429,7 +433,7 @@ def _batches(
     group: int,
     long_every: int,
     long_batch: int,
-    long_chars: int,
+    long_tokens: list[int],
     seed: int,
 ) -> list[list[corpus.TrainingPair]]:
     """The steps' pairs in order: mined batches, with a batch of long pairs now and then."""
@@ -437,14 +441,18 @@ def _batches(
     order = np.random.default_rng(seed).permutation(len(pairs))[: 2 * steps * batch]
     pairs = [pairs[place] for place in order]
     short = neighbour_batches(pairs, batch=batch, group=group, seed=seed)
-    count = (steps // long_every if long_every else 0) * long_batch
-    lengthened = long_pairs(pairs, count=count, characters=long_chars, seed=seed)
+    lengthened = long_batches(
+        pairs,
+        count=steps // long_every if long_every else 0,
+        batch=long_batch,
+        lengths=[length * _CHARS_PER_TOKEN for length in long_tokens],
+        seed=seed,
+    )
     ordered = []
     taken = 0
     for step in range(steps):
         if long_every and step % long_every == long_every - 1:
-            first = (step // long_every) * long_batch
-            ordered.append(lengthened[first : first + long_batch])
+            ordered.append(lengthened[step // long_every])
         else:
             ordered.append([pairs[place] for place in short[taken % len(short)]])
             taken += 1

@@ -42,7 +42,7 @@ _NAMES_LAST = (
     "Ivers",
     "Jansen",
 )
-_KEY_SHARE = 0.25  # of the long pairs
+_LONG_KINDS = ("joined", "key", "joined", "natural")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,52 +155,85 @@ def _groups(pairs: Sequence[TrainingPair], *, group: int, seed: int) -> list[lis
     return groups
 
 
-def long_pairs(
+def long_batches(
     pairs: Sequence[TrainingPair],
     *,
     count: int,
-    characters: int,
+    batch: int,
+    lengths: Sequence[int],
     seed: int,
-) -> list[TrainingPair]:
-    """Pairs whose positive is long and whose answer may stand anywhere in it.
+) -> list[list[TrainingPair]]:
+    """Batches whose positives are long and whose answer may stand anywhere in them.
 
-    Three in four join a true positive, at a random depth, with positives of other pairs of its
-    source; one in four hides a generated key sentence in such a text. Qmsum's own long positives
-    come through `read_pairs`.
+    A batch has one kind, one source and one length, so that neither style nor length tells its
+    positives apart. Kinds take turns: true positives joined, at a random depth, with others of
+    their source; generated key sentences hidden in such texts; joined ones again; positives that
+    are long by themselves (joined ones where a source has none).
 
     Args:
         pairs: Where texts are taken from.
-        count: How many to make.
-        characters: Length aimed at.
+        count: How many batches to make.
+        batch: Pairs a batch.
+        lengths: Characters aimed at, taken in turn.
         seed: Of all choices.
     """
     generator = np.random.default_rng(seed)
     by_source: dict[str, list[TrainingPair]] = {}
     for pair in pairs:
         by_source.setdefault(pair.source, []).append(pair)
-    made: list[TrainingPair] = []
-    while len(made) < count:
-        chosen = pairs[int(generator.integers(len(pairs)))]
-        mates = by_source[chosen.source]
-        filler: list[str] = []
-        length = 0
-        while length < characters:
-            mate = mates[int(generator.integers(len(mates)))]
-            if mate.positive == chosen.positive and len(mates) > 1:
-                continue
-            filler.append(mate.positive)
-            length += len(mate.positive)
-        query, answer = chosen.query, chosen.positive
-        if generator.random() < _KEY_SHARE:
-            name = f"{generator.choice(_NAMES_FIRST)} {generator.choice(_NAMES_LAST)}"
-            key = generator.integers(10_000, 100_000)
-            query = f"what is the pass key of {name}?"
-            answer = f"The pass key of {name} is {key}. Remember it."
-        filler.insert(int(generator.integers(len(filler) + 1)), answer)
-        made.append(
-            TrainingPair(query=query, positive="\n\n".join(filler)[: 2 * characters], source="long")
-        )
+    rich = [one for one in by_source.values() if len(one) >= 2 * batch] or [list(pairs)]
+    natural = {
+        length: [one for one in pairs if len(one.positive) >= length] for length in set(lengths)
+    }
+    made: list[list[TrainingPair]] = []
+    for number in range(count):
+        kind, length = _LONG_KINDS[number % len(_LONG_KINDS)], lengths[number % len(lengths)]
+        source = rich[int(generator.integers(len(rich)))]
+        if kind == "natural" and len(natural[length]) >= batch:
+            chosen = generator.permutation(len(natural[length]))[:batch]
+            own = [natural[length][place] for place in chosen]
+            made.append([_long(one.query, one.positive[:length]) for one in own])
+            continue
+        askers = [source[place] for place in generator.permutation(len(source))[:batch]]
+        names = generator.permutation(len(_NAMES_FIRST) * len(_NAMES_LAST))
+        found = []
+        for asker, name in zip(askers, names.tolist(), strict=False):
+            query, answer = asker.query, asker.positive
+            if kind == "key":
+                query, answer = _key(name, int(generator.integers(10_000, 100_000)))
+            filler = _filler(source, avoid=asker.positive, length=length, generator=generator)
+            filler.insert(int(generator.integers(len(filler) + 1)), answer)
+            found.append(_long(query, "\n\n".join(filler)))
+        made.append(found)
     return made
+
+
+def _filler(
+    source: Sequence[TrainingPair], *, avoid: str, length: int, generator: np.random.Generator
+) -> list[str]:
+    """Positives of a source, each at most a quarter of the length, that reach it together."""
+    filler: list[str] = []
+    total = 0
+    while total < length:
+        mate = source[int(generator.integers(len(source)))].positive
+        if mate == avoid and len(source) > 1:
+            continue
+        filler.append(mate[: length // 4])
+        total += len(filler[-1])
+    return filler
+
+
+def _key(name: int, key: int) -> tuple[str, str]:
+    first, last = divmod(name, len(_NAMES_LAST))
+    called = f"{_NAMES_FIRST[first]} {_NAMES_LAST[last]}"
+    return (
+        f"what is the pass key of {called}?",
+        f"The pass key of {called} is {key}. Remember it.",
+    )
+
+
+def _long(query: str, positive: str) -> TrainingPair:
+    return TrainingPair(query=query, positive=positive, source="long")
 
 
 def known_duplicates(pairs: Sequence[TrainingPair]) -> NDArray[np.bool_]:

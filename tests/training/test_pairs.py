@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from core.training.corpus import TrainingPair
-from core.training.pairs import known_duplicates, long_pairs, neighbour_batches, tokenised
+from core.training.pairs import known_duplicates, long_batches, neighbour_batches, tokenised
 from tests.training.tiny import tokenizer
 
 
@@ -51,22 +51,46 @@ def test_no_pair_is_used_twice() -> None:
     assert len(used) == len(set(used)) == 20
 
 
+def long_sources() -> list[TrainingPair]:
+    return [pair(f"q{n}", f"answer number {n} " + "filler " * 20) for n in range(12)] + [
+        pair(f"long q{n}", f"long answer {n} " + "much more " * 300, "book") for n in range(6)
+    ]
+
+
 def test_long_positives_hold_the_answer_somewhere() -> None:
-    pairs = [pair(f"q{n}", f"answer number {n} " + "filler " * 20) for n in range(12)]
+    pairs = long_sources()
     answers = {one.query: one.positive for one in pairs}
-    made = long_pairs(pairs, count=30, characters=1200, seed=0)
-    assert len(made) == 30
-    kinds = set()
-    for one in made:
-        assert len(one.positive) >= 1200
-        is_key = one.query.startswith("what is the pass key")
-        kinds.add(is_key)
-        if not is_key:
-            assert answers[one.query] in one.positive
-        else:
-            assert "The pass key of" in one.positive
-    assert kinds == {True, False}
-    assert made == long_pairs(pairs, count=30, characters=1200, seed=0)
+    made = long_batches(pairs, count=8, batch=4, lengths=(1200, 2400), seed=0)
+    assert [len(batch) for batch in made] == [4] * 8
+    for number, batch in enumerate(made):
+        assert len({one.query for one in batch}) == 4
+        for one in batch:
+            assert len(one.positive) >= (1200, 2400)[number % 2]
+            if number % 4 == 1:
+                assert one.query.startswith("what is the pass key of ")
+                named = one.query.removeprefix("what is the pass key of ").rstrip("?")
+                assert f"The pass key of {named} is " in one.positive
+            elif number % 4 == 3:
+                assert answers[one.query].startswith(one.positive)
+            else:
+                assert answers[one.query] in one.positive
+    assert made == long_batches(pairs, count=8, batch=4, lengths=(1200, 2400), seed=0)
+
+
+def test_an_answer_is_not_lost_behind_a_very_long_neighbour() -> None:
+    pairs = [pair("q", "the short answer")] + [
+        pair(f"other {n}", f"{n} " + "giant " * 5000) for n in range(9)
+    ]
+    for batch in long_batches(pairs, count=9, batch=4, lengths=(800,), seed=1)[::2]:
+        for one in batch:
+            assert len(one.positive) < 3 * 800 or one.query != "q"
+            assert one.query != "q" or "the short answer" in one.positive
+
+
+def test_without_long_texts_the_natural_turn_joins_short_ones() -> None:
+    pairs = [pair(f"q{n}", f"answer number {n}") for n in range(8)]
+    made = long_batches(pairs, count=4, batch=4, lengths=(300,), seed=0)
+    assert all(len(one.positive) >= 300 for one in made[3])
 
 
 def test_equal_texts_are_no_negatives_of_each_other() -> None:
