@@ -15,12 +15,13 @@ import typer.main
 
 from core.cli import cli
 from demo.options import OPTIONS
+from tests import card
 from tests.lock import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "NOTICE.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "NOTICE.md", card.CARD)
 
 
 def app_options() -> str:
@@ -47,7 +48,11 @@ def command_table() -> str:
     return "\n".join(rows)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"app-options": app_options, "commands": command_table}
+BLOCKS: dict[str, Callable[[], str]] = {
+    "app-options": app_options,
+    "commands": command_table,
+    **card.BLOCKS,
+}
 
 
 def renewed(text: str) -> str:
@@ -66,7 +71,7 @@ def dead_links(page: str, text: str) -> list[str]:
     return [
         f"{page}: link to {link}, which does not exist"
         for link in links
-        if "://" not in link and not (ROOT / link).exists()
+        if "://" not in link and not (ROOT / page).parent.joinpath(link).exists()
     ]
 
 

@@ -1,0 +1,156 @@
+"""Tables of the bundled pair's model card, made from the figures in ``assets/benchmarks``.
+
+``python -m tests.docs --write`` renews them; ``make check`` says when they are stale.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.lock import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+FIGURES = ROOT / "assets" / "benchmarks"
+CARD = "assets/encoders/smollm2-135m-pair/MODEL_CARD.md"
+SETS = (
+    "scifact",
+    "scitldr_test",
+    "qmsum",
+    "theoremqa_theorems",
+    "stacks_lemma_refs",
+    "rarb_arc_challenge",
+)
+BY_LENGTH = ("passkey_pd", "needle_pd")
+_MAIN = "nDCG@10"
+_ACCURACY = "Accuracy@1"
+_LANGUAGE = "pair-language.json"
+
+
+def sets_table(folder: Path = FIGURES) -> str:
+    """Both arms, BM25 and fusion on every data set, with the paired difference."""
+    rows = [
+        "| set | queries | documents | diffusion | autoregressive | BM25 | RRF of both | "
+        "diffusion minus autoregressive |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    notes = []
+    for name in SETS:
+        measured = _read(folder / f"{name}.json")
+        if measured is None:
+            rows.append(f"| {name} | not measured | | | | | | |")
+            continue
+        cells = [_of_family(measured, family) for family in _FAMILIES]
+        rows.append(
+            f"| {name} | {measured['queries']:,} | {measured['passages']:,} | "
+            f"{' | '.join(cells)} | {_difference(measured)} |"
+        )
+        notes += [f"- {name}: {note}" for note in measured["notes"]]
+    return "\n".join([*rows, "", *notes]).rstrip()
+
+
+def lengths_table(folder: Path = FIGURES) -> str:
+    """Share of queries whose right document comes first, by nominal length."""
+    blocks = []
+    for name in BY_LENGTH:
+        for path in (folder / f"{name}.json", folder / f"{name}_controls.json"):
+            measured = _read(path)
+            if measured is not None:
+                title = "controls" if path.stem.endswith("_controls") else "both arms and BM25"
+                blocks.append(f"**{name}**, {title}:\n\n{_by_length(measured)}")
+    return "\n\n".join(blocks) or "Not measured."
+
+
+def controls_table(folder: Path = FIGURES) -> str:
+    """Every control on a sample, one table a data set."""
+    blocks = []
+    for path in sorted(folder.glob("*_controls.json")):
+        measured = _read(path)
+        if measured is None or measured["dataset"] in BY_LENGTH:
+            continue
+        rows = [f"| {measured['dataset']} | nDCG@10 | Recall@100 |", "|---|---|---|"]
+        rows += [
+            f"| {one['id']} | {_interval(one['measures'][_MAIN])} | "
+            f"{_interval(one['measures']['Recall@100'])} |"
+            for one in measured["systems"]
+        ]
+        told = [f"{measured['queries']:,} queries, {measured['passages']:,} documents."]
+        blocks.append("\n".join([*rows, "", " ".join([*told, *measured["notes"]])]))
+    return "\n\n".join(blocks) or "Not measured."
+
+
+def language_table(folder: Path = FIGURES) -> str:
+    """Token losses of the arms and their base on held-out text, and infilling samples."""
+    measured = _read(folder / _LANGUAGE)
+    if measured is None:
+        return "Not measured."
+    masked: Mapping[str, Mapping[str, float]] = measured["masked token loss"]
+    ratios = list(next(iter(masked.values())))
+    rows = [
+        f"| nats per masked token, by mask ratio | {' | '.join(ratios)} |",
+        f"|---|{'---|' * len(ratios)}",
+    ]
+    rows += [
+        f"| {name} | {' | '.join(f'{losses[ratio]:.2f}' for ratio in ratios)} |"
+        for name, losses in masked.items()
+    ]
+    unigram = measured["unigram"]
+    rows.append(f"| unigram counts | {' | '.join([f'{unigram:.2f}'] * len(ratios))} |")
+    rows += ["", "| nats per next token | |", "|---|---|"]
+    rows += [f"| {name} | {loss:.3f} |" for name, loss in measured["next token loss"].items()]
+    rows += [f"| unigram counts | {unigram:.2f} |", ""]
+    rows.append(f"{measured['tokens']:,} held-out tokens in sequences of 128.")
+    rows += ["", "Infilling samples (30 % masked, most certain token first, no choice among runs):"]
+    rows += ["", *(f"- `{one['masked']}` → `{one['filled']}`" for one in measured["infilling"])]
+    return "\n".join(rows)
+
+
+BLOCKS = {
+    "pair-sets": sets_table,
+    "pair-lengths": lengths_table,
+    "pair-controls": controls_table,
+    "pair-language": language_table,
+}
+
+_FAMILIES = ("diffusion", "autoregressive", "lexical", "fusion")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return fields
+
+
+def _of_family(measured: Mapping[str, Any], family: str) -> str:
+    found = [one for one in measured["systems"] if one["family"] == family]
+    return _interval(found[0]["measures"][_MAIN]) if found else ""
+
+
+def _difference(measured: Mapping[str, Any]) -> str:
+    one = measured["difference"].get(_MAIN)
+    if one is None:
+        return ""
+    span = f"[{one['low']:+.3f}, {one['high']:+.3f}]"
+    return f"{one['value']:+.3f} {span}, p = {one['p_value']:.3f}"
+
+
+def _by_length(measured: Mapping[str, Any]) -> str:
+    parts: Sequence[Mapping[str, Any]] = measured["lengths"]
+    rows = [
+        f"| {_ACCURACY} | {' | '.join(format(part['length'], ',') for part in parts)} |",
+        f"|---|{'---|' * len(parts)}",
+    ]
+    for place, system in enumerate(parts[0]["systems"]):
+        cells = [part["systems"][place]["measures"][_ACCURACY]["value"] for part in parts]
+        rows.append(f"| {system['id']} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+    queries = ", ".join(f"{part['queries']:,}" for part in parts)
+    documents = ", ".join(f"{part['passages']:,}" for part in parts)
+    return "\n".join([*rows, "", f"Queries: {queries}; documents: {documents}."])
+
+
+def _interval(one: Mapping[str, float]) -> str:
+    return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"

@@ -1,0 +1,85 @@
+"""The model card's tables say what the figures say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests import card
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def interval(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+def system(name: str, family: str, value: float) -> dict[str, Any]:
+    measures = ("nDCG@10", "Recall@100", "Accuracy@1")
+    return {
+        "id": name,
+        "family": family,
+        "measures": {measure: interval(value) for measure in measures},
+    }
+
+
+def evaluation(name: str) -> dict[str, Any]:
+    systems = [system("d", "diffusion", 0.5), system("a", "autoregressive", 0.25)]
+    return {
+        "dataset": name,
+        "systems": systems,
+        "difference": {"nDCG@10": {**interval(0.25), "p_value": 0.04}},
+        "queries": 1200,
+        "passages": 7,
+        "notes": ["Cut."],
+        "lengths": [
+            {"length": length, "systems": systems, "queries": 3, "passages": 4}
+            for length in (256, 1024)
+        ],
+    }
+
+
+def write(folder: Path, name: str, content: dict[str, Any]) -> None:
+    (folder / name).write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_a_set_without_figures_is_said_to_be_unmeasured(tmp_path: Path) -> None:
+    write(tmp_path, "scifact.json", evaluation("scifact"))
+    table = card.sets_table(tmp_path).splitlines()
+    assert table[2] == (
+        "| scifact | 1,200 | 7 | 0.500 [0.400, 0.600] | 0.250 [0.150, 0.350] |  |  | "
+        "+0.250 [+0.150, +0.350], p = 0.040 |"
+    )
+    assert table[3] == "| scitldr_test | not measured | | | | | | |"
+    assert table[-1] == "- scifact: Cut."
+
+
+def test_accuracy_stands_under_its_length(tmp_path: Path) -> None:
+    write(tmp_path, "needle_pd_controls.json", evaluation("needle_pd"))
+    text = card.lengths_table(tmp_path)
+    assert "**needle_pd**, controls" in text
+    assert "| Accuracy@1 | 256 | 1,024 |" in text
+    assert "| d | 0.50 | 0.50 |" in text
+    assert card.controls_table(tmp_path) == "Not measured."
+
+
+def test_controls_are_listed_one_by_one(tmp_path: Path) -> None:
+    write(tmp_path, "scifact_controls.json", evaluation("scifact"))
+    assert "| a | 0.250 [0.150, 0.350] | 0.250 [0.150, 0.350] |" in card.controls_table(tmp_path)
+
+
+def test_token_losses_stand_beside_the_unigram_level(tmp_path: Path) -> None:
+    assert card.language_table(tmp_path) == "Not measured."
+    losses = {
+        "masked token loss": {"arm": {"0.1": 3.0, "0.9": 6.0}},
+        "next token loss": {"arm": 3.25},
+        "unigram": 7.4,
+        "tokens": 3072,
+        "infilling": [{"masked": "a [MASK]", "filled": "a b"}],
+    }
+    write(tmp_path, "pair-language.json", losses)
+    table = card.language_table(tmp_path)
+    assert "| arm | 3.00 | 6.00 |" in table
+    assert "| unigram counts | 7.40 | 7.40 |" in table
+    assert "- `a [MASK]` → `a b`" in table
