@@ -71,7 +71,8 @@ def disagree(
     if json:
         print_json(report)
         return
-    for sentence in report.summary:
+    decided = report.verdict.sentences if report.verdict else ()
+    for sentence in (*decided, *report.summary):
         typer.echo(plain(sentence))
     for finding in report.findings[:show]:
         typer.echo(f"{finding.disagreement:.2f}  {plain(finding.draft.text)[:_QUOTED_CHARS]}")

@@ -21,11 +21,13 @@ from core.laboratory.arms import (
     Floats,
     SystemName,
     encode,
+    limit_of,
     name_of,
     rank_of,
     word_count,
 )
 from core.laboratory.drafts import Draft, DraftKind
+from core.laboratory.verdict import Outcome, Verdict, verdict
 from core.laboratory.words import percent
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
@@ -212,6 +214,8 @@ class DisagreementReport:
         seconds: Wall clock.
         stopped: Whether the user stopped it; findings are those done by then.
         problem: Why it ended early, in a sentence; "" when it did not.
+        summary: Where the arms part, in sentences.
+        verdict: Which arm the drafts speak for; None in records without one.
     """
 
     a: SystemName
@@ -227,6 +231,7 @@ class DisagreementReport:
     stopped: bool
     problem: str
     summary: tuple[str, ...] = ()
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +344,7 @@ def find_disagreements(
         stopped=stopped,
         problem=problem,
         summary=_summary(bench, aggregates, k),
+        verdict=_verdict(bench, findings, k),
     )
 
 
@@ -581,7 +587,22 @@ def _summary(bench: Bench, found: Aggregates, k: int) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def _verdict(bench: Bench, findings: Sequence[Finding], k: int) -> Verdict:
+    outcomes = [
+        Outcome(
+            finding.draft.passage_id,
+            _KIND_WORDS[str(finding.draft.kind)],
+            finding.source_rank_a,
+            finding.source_rank_b,
+            finding.source_rank_lexical,
+        )
+        for finding in sorted(findings, key=lambda finding: finding.draft.query_id)
+    ]
+    return verdict(outcomes, label_a=bench.a.label, label_b=bench.b.label, k=k, few=_FEW)
+
+
 def _notes(bench: Bench, aggregates: Aggregates, k: int) -> tuple[str, ...]:
+    limits = [limit_of(arm.encoder) for arm in bench.arms]
     notes = [
         "Every query was drafted by rules from a passage of the library, so that passage is a "
         "right answer, and other passages may be right too. Finding it is easier than answering a "
@@ -591,6 +612,11 @@ def _notes(bench: Bench, aggregates: Aggregates, k: int) -> tuple[str, ...]:
         notes.append(
             f"The library has {len(bench.corpus.passages)} passages, so two rankings of depth {k} "
             "must overlap; disagreement is understated. Lower k or add documents."
+        )
+    if limits[0] != limits[1]:
+        notes.append(
+            f"The arms ran at different token limits ({limits[0]:,} and {limits[1]:,}): run both at "
+            "equal limits under Fairness before you believe a difference."
         )
     if aggregates.count and aggregates.count < 100:
         notes.append(f"{aggregates.count} queries are few: read the intervals before the averages.")

@@ -35,3 +35,17 @@ def shortened(text: str, chars: int = _QUOTE_CHARS) -> str:
 def quoted(text: str, chars: int = _QUOTE_CHARS) -> str:
     """Return a text on one line, cut, in quotation marks."""
     return f"“{shortened(text, chars)}”"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a count with its noun: 1 query, 300 queries."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Return a difference with its sign: +0.03, \u22120.02, 0.00."""
+    rounded = round(value, digits) + 0.0  # adding 0.0 turns -0.0 into 0.0
+    if rounded == 0:
+        return f"{0:.{digits}f}"
+    sign = "+" if rounded > 0 else "\u2212"
+    return f"{sign}{abs(rounded):.{digits}f}"

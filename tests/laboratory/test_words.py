@@ -1,6 +1,6 @@
 import pytest
 
-from core.laboratory.words import ordinal, percent, quoted, way
+from core.laboratory.words import counted, ordinal, percent, quoted, signed, way
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,11 @@ def test_quotes_are_one_short_line() -> None:
     assert quoted("a\n b") == "“a b”"
     assert quoted("word " * 40).endswith("…”")
     assert len(quoted("x" * 500)) == 72
+
+
+def test_counts_and_signs() -> None:
+    assert counted(1, "query", "queries") == "1 query"
+    assert counted(1300, "passage") == "1,300 passages"
+    assert [signed(value) for value in (0.034, -0.02, 0.001, -0.001)] == [
+        "+0.03", "\u22120.02", "0.00", "0.00",
+    ]  # fmt: skip

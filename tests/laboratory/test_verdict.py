@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.laboratory.results import from_json, to_json
+from core.laboratory.verdict import Lead, Outcome, Verdict, clustered_interval, contrast, verdict
+
+LABELS = {"label_a": "Blue", "label_b": "Orange"}
+
+
+def _outcomes(count: int, rank_a: int, rank_b: int, *, lexical: int | None = None) -> list[Outcome]:
+    """One query from each of ``count`` passages, all with the same ranks."""
+    return [Outcome(f"p{n:03d}", "headings", rank_a, rank_b, lexical) for n in range(count)]
+
+
+def test_ranks_count_within_the_top_k_only() -> None:
+    # k = 3. q1: 1st against 2nd; q2: 3rd against 40th, which is not found; q3: both not found
+    found = contrast([1, 3, 20], [2, 40, None], ["p1", "p2", "p3"], k=3)
+    assert (found.first_higher, found.second_higher, found.level) == (2, 0, 1)
+    assert found.first_mean == pytest.approx((1 + 1 / 3 + 0) / 3)
+    assert found.second_mean == pytest.approx((1 / 2 + 0 + 0) / 3)
+    assert found.difference == pytest.approx(found.first_mean - found.second_mean)
+    assert found.net_gain == pytest.approx(2 / 3)
+
+
+def test_a_constant_lead_is_a_lead_with_a_closed_interval() -> None:
+    found = verdict(_outcomes(50, 1, 2), **LABELS, k=10)
+    assert (found.arms.low, found.arms.high) == (0.5, 0.5)
+    assert found.arms.lead is Lead.FIRST
+    assert found.sentences[0].startswith(
+        "For these documents choose Blue: a clear gain, a net 100 %"
+    )
+    assert "higher for Blue on 50 and for Orange on 0 of 50 drafted queries" in found.sentences[1]
+    assert "difference +0.50, 95 % interval +0.50 to +0.50" in found.sentences[1]
+
+
+def test_equal_ranks_are_a_tie_and_few_passages_settle_nothing() -> None:
+    assert (
+        "in the same place every time" in verdict(_outcomes(50, 2, 2), **LABELS, k=10).sentences[0]
+    )
+    few = verdict(_outcomes(5, 1, 2), **LABELS, k=10)
+    assert few.arms.lead is Lead.OPEN
+    assert few.sentences[0].startswith("Not settled")
+    assert "5 source passages are few" in few.sentences[0]
+
+
+def test_a_tie_needs_a_narrow_interval() -> None:
+    # one query in forty differs each way, and by little: 1st against 2nd among 400 passages
+    narrow = _outcomes(380, 1, 1) + [
+        Outcome(f"q{n}", "headings", 1 + n % 2, 2 - n % 2, None) for n in range(20)
+    ]
+    assert verdict(narrow, **LABELS, k=10).arms.lead is Lead.TIE
+    wide = [Outcome(f"q{n}", "headings", 1 + n % 2 * 9, 10 - n % 2 * 9, None) for n in range(30)]
+    found = verdict(wide, **LABELS, k=10)
+    assert found.arms.difference == 0
+    assert found.arms.lead is Lead.OPEN
+
+
+def test_drafts_of_one_passage_are_one_voice() -> None:
+    # 40 queries, but half the passages hold one each and one passage holds 20 that all win
+    values = np.array([0.0] * 20 + [1.0] * 20)
+    alone = clustered_interval(values, [f"p{n}" for n in range(40)])
+    together = clustered_interval(values, [f"p{n}" for n in range(20)] + ["big"] * 20)
+    assert alone[0] > 0.3
+    assert together[0] == 0.0  # the big passage may be missing from a resample
+
+
+def test_keywords_are_the_better_arms_rival() -> None:
+    worse = verdict(_outcomes(60, 4, 2, lexical=1), **LABELS, k=10)
+    assert worse.keywords is not None
+    assert worse.keywords.first_mean == 0.5
+    assert worse.keywords.lead is Lead.SECOND
+    assert "plain keywords (BM25) beat Orange (0.50 against 1.00" in worse.sentences[-1]
+    better = verdict(_outcomes(60, 1, 2, lexical=5), **LABELS, k=10)
+    assert better.sentences[-1].startswith("An encoder is worth it here: Blue beats plain keywords")
+    assert verdict(_outcomes(60, 1, 2), **LABELS, k=10).keywords is None
+
+
+def test_a_kind_that_goes_its_own_way_is_named() -> None:
+    found = verdict(
+        [
+            *(Outcome(f"p{n}", "headings", 1 + n % 2 * 4, 5 - n % 2 * 4, None) for n in range(100)),
+            *(Outcome(f"q{n}", "whole paragraphs", 2, 1, None) for n in range(25)),
+            *(Outcome(f"r{n}", "keywords", 1, 2, None) for n in range(3)),  # too few to say
+        ],
+        **LABELS,
+        k=10,
+    )
+    assert set(found.by_kind) == {"headings", "whole paragraphs"}
+    assert found.by_kind["whole paragraphs"].lead is Lead.SECOND
+    if found.arms.lead is not Lead.SECOND:
+        assert any("Orange leads on whole paragraphs" in said for said in found.sentences)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 15), st.integers(1, 15), st.sampled_from(["p", "q", "r", "s"])),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_swapping_the_systems_mirrors_the_contrast(rows: list[tuple[int, int, str]]) -> None:
+    ones, twos, sources = zip(*rows, strict=True)
+    one, two = contrast(ones, twos, sources, k=10), contrast(twos, ones, sources, k=10)
+    assert (one.first_higher, one.second_higher) == (two.second_higher, two.first_higher)
+    assert (one.low, one.high) == pytest.approx((-two.high, -two.low), abs=1e-9)
+    assert one.difference == pytest.approx(-two.difference, abs=1e-9)
+    mirrored = {Lead.FIRST: Lead.SECOND, Lead.SECOND: Lead.FIRST}
+    assert two.lead is mirrored.get(one.lead, one.lead)
+
+
+def test_nothing_drafted_says_nothing_and_a_verdict_survives_json() -> None:
+    assert verdict([], **LABELS, k=10).sentences == ()
+    found = verdict(_outcomes(30, 1, 3, lexical=2), **LABELS, k=10)
+    assert from_json(Verdict, to_json(found)) == found
