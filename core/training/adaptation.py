@@ -46,7 +46,8 @@ class AdaptationOptions:
             only, because it costs four times what the dense loss costs; 1 takes it on every step.
         dense_ratio: Highest mask ratio on steps with the dense loss alone.
         token_ratio: Lowest and highest mask ratio on steps with the token loss.
-        dense_weight: Weight of the dense loss where both are taken.
+        dense_weight: Weight of the dense loss; 0 leaves it out (the ablation), and with it the
+            steps without token loss.
         seed: Of masks and ratios.
         precision: Compute type inside the network.
     """
@@ -98,6 +99,9 @@ def adapt(
     def step(number: int) -> tuple[dict[str, float], int]:
         token_step = number % options.token_loss_every == 0
         ids = rows(number)
+        with_dense = family is Family.DIFFUSION and options.dense_weight > 0
+        if family is Family.DIFFUSION and not (with_dense or token_step):
+            return {}, 0  # the ablation: without dense targets nothing is learned on this batch
         ratios, draws = _noise(ids, number=number, token_step=token_step, options=options)
         sums: dict[str, float] = {}
         for at in range(0, len(ids), options.micro_batch):
@@ -113,7 +117,7 @@ def adapt(
                 if family is Family.AUTOREGRESSIVE:
                     losses = {"next token": next_token_loss(network, batch)}
                 else:
-                    clean = targets.of(network, batch, depth=depth)
+                    losses = {}
                     states, final = network.states(
                         batch,
                         attention=Attention.BIDIRECTIONAL,
@@ -121,7 +125,10 @@ def adapt(
                         masked=masked,
                         depth=None if token_step else depth,
                     )
-                    losses = {"dense": options.dense_weight * targets.distance(states, clean)}
+                    if with_dense:
+                        clean = targets.of(network, batch, depth=depth)
+                        distance = targets.distance(states, clean)
+                        losses["dense"] = options.dense_weight * distance
                     if token_step:
                         losses["masked token"] = masked_token_loss(network, final, batch, masked)
             loss = torch.stack(list(losses.values())).sum() * share

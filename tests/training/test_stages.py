@@ -135,6 +135,26 @@ def test_denoising_learns_the_bases_states() -> None:
     assert "min left" in watcher.told[-1].detail
 
 
+@pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
+def test_both_arms_read_the_same_tokens(family: Family) -> None:
+    _, log = adapted(family, None)
+    assert log.tokens == log.step * OPTIONS.batch * sequences().shape[1]
+    assert all(log.losses)
+
+
+def test_without_dense_targets_only_token_steps_teach() -> None:
+    log = adapt(
+        network(),
+        Family.DIFFUSION,
+        sequences(),
+        readout=readout(),
+        options=replace(OPTIONS, dense_weight=0.0),
+        schedule=SCHEDULE,
+        checkpoint=None,
+    )
+    assert [sorted(parts) for parts in log.losses] == [["masked token"], []] * 3
+
+
 def test_a_spent_budget_stops_with_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     log = adapt(
