@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from platformdirs import user_cache_path
 
 from core.cli.library import write
 from core.cli.output import (
@@ -32,7 +30,7 @@ from core.encoders.table import pairs_markdown, pairs_table
 from core.errors import EncoderTooLargeError, UsageError
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
-from core.evaluation.run import run_evaluation
+from core.evaluation.run import default_cache, length_list, run_evaluation
 from core.records import Unit
 from core.sample import SAMPLE_FOLDER, measure_sample, seed_sample, write_sample_vectors
 from core.settings import DEFAULT_PAIR
@@ -62,6 +60,9 @@ def evaluate(
         Unit.DOCUMENT
     ),
     split: Annotated[str, typer.Option(help="Of the qrels.")] = "test",
+    lengths: Annotated[
+        str, typer.Option(help="Only these nominal lengths, with commas: 256,512.")
+    ] = "",
     sample_passages: Annotated[
         int, typer.Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
     ] = 0,
@@ -89,6 +90,7 @@ def evaluate(
         [pool.get(spec.encoder_id, max_tokens=tokens, monitor=monitor) for spec in specs],
         unit=unit,
         split=split,
+        lengths=length_list(lengths),
         sample=sample_passages or None,
         seed=seed,
         vector_cache=cache or default_cache(beir),
@@ -143,12 +145,6 @@ def benchmark(
         return
     for line in found:
         typer.echo(f"{line.task}  {line.encoder_id}  {line.measure} {line.value:.4f}")
-
-
-def default_cache(beir: Path) -> Path:
-    """Return the vector cache of a data set: one workspace each, so that two can run at once."""
-    name = hashlib.sha256(str(beir.resolve()).encode()).hexdigest()[:12]
-    return user_cache_path("bifocal", appauthor=False) / "evaluate" / f"{beir.name}-{name}"
 
 
 def _limit(fail_if: str) -> tuple[str, str, float] | None:

@@ -19,7 +19,7 @@ from core.errors import EncodingError, InvalidSettingError
 from core.records import ReceivedText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -265,13 +265,50 @@ class LoadedEncoder:
         Returns:
             ``(n, readout dimension)`` float32, in the order given.
         """
-        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = texts[start : start + _TEXTS_AT_ONCE]
-            raw[start : start + len(part)] = self._raw_part(
-                part, kind, monitor, done_before=start, total=len(texts)
-            )
-        return raw
+        return self._raw_together((self,), texts, kind, monitor)[0]
+
+    def encode_together(
+        self,
+        others: Sequence[LoadedEncoder],
+        texts: Sequence[str],
+        *,
+        kind: TextKind,
+        monitor: Monitor | None = None,
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Embed texts with this encoder and others in one pass through the network they share.
+
+        Args:
+            others: Encoders that read the same network's states and do something else with them:
+                another pooling, other statistics, another projection.
+            texts: Without prompts.
+            kind: Which side they are.
+            monitor: Who watches.
+
+        Returns:
+            For this encoder and each other one exactly what its own `encode` returns.
+
+        Raises:
+            InvalidSettingError: If an encoder differs in more than its readout.
+            EncodingError: If a vector is not finite or the backbone fails.
+            StoppedError: If the monitor asks to stop.
+        """
+        for other in others:
+            if not self.shares_pass_with(other):
+                msg = f"{self._spec.label} and {other.spec.label} cannot share a pass."
+                raise InvalidSettingError(msg)
+        encoders = (self, *others)
+        rows = self._raw_together(encoders, texts, kind, monitor)
+        return tuple(encoder._unit(raw, texts) for encoder, raw in zip(encoders, rows, strict=True))
+
+    def shares_pass_with(self, other: LoadedEncoder) -> bool:
+        """Whether another encoder differs from this one in its readout alone."""
+        return (
+            self._backbone is other._backbone
+            and self._spec.attention is other._spec.attention
+            and self._max_tokens == other._max_tokens
+            and self._prompts == other._prompts
+            and self._tokenizer.digest == other._tokenizer.digest
+        )
 
     def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
         """Tell exactly what the encoder gets for each text: string, tokens kept and dropped."""
@@ -381,17 +418,39 @@ class LoadedEncoder:
             [prompt + text for text in texts], max_tokens=self._max_tokens
         )
 
-    def _raw_part(
+    def _raw_together(
         self,
+        encoders: Sequence[LoadedEncoder],
+        texts: Sequence[str],
+        kind: TextKind,
+        monitor: Monitor | None,
+    ) -> list[NDArray[np.float32]]:
+        """`raw_embeddings` of encoders that share this one's pass."""
+        rows = [
+            np.empty((len(texts), encoder._readout.dimension), dtype=np.float32)
+            for encoder in encoders
+        ]
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = slice(start, start + _TEXTS_AT_ONCE)
+            parts = [raw[part] for raw in rows]
+            self._fill_part(
+                encoders, parts, texts[part], kind, monitor, done_before=start, total=len(texts)
+            )
+        return rows
+
+    def _fill_part(
+        self,
+        encoders: Sequence[LoadedEncoder],
+        rows: Sequence[NDArray[np.float32]],
         texts: Sequence[str],
         kind: TextKind,
         monitor: Monitor | None,
         *,
         done_before: int,
         total: int,
-    ) -> NDArray[np.float32]:
+    ) -> None:
         tokenised = self._tokenise(texts, kind)
-        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
+        layers = tuple(dict.fromkeys(x for one in encoders for x in one._readout.layers))
         plan = plan_batches(
             [len(text.ids) for text in tokenised],
             token_budget=self._token_budget,
@@ -399,15 +458,29 @@ class LoadedEncoder:
         )
 
         def embed(batch: Sequence[int]) -> None:
-            for block in self._blocks(batch, tokenised, self._spec.attention):
-                rows = [batch[row] for row in block.rows]
-                with torch.inference_mode():
-                    shares = self._shares(block, [tokenised[row] for row in rows], kind)
-                    pooled = pool(self._readout.normalised(block.states), shares)
-                    raw[rows] = self._readout.project(pooled).cpu().numpy()
+            for block in self._blocks(batch, tokenised, self._spec.attention, layers=layers):
+                places = [batch[row] for row in block.rows]
+                inside = [tokenised[place] for place in places]
+                states = dict(zip(layers, block.states, strict=True))
+                for encoder, raw in zip(encoders, rows, strict=True):
+                    raw[places] = encoder._read_out(block, states, inside, kind)
 
         self._run(plan, embed, monitor, done_before=done_before, total=total)
-        return raw
+
+    def _read_out(
+        self,
+        block: StateBlock,
+        states: Mapping[int, torch.Tensor],
+        tokenised: Sequence[TokenisedText],
+        kind: TextKind,
+    ) -> NDArray[np.float32]:
+        """Raw embeddings of a block's texts, ``(rows, dimension)``, from states by layer."""
+        with torch.inference_mode():
+            shares = self._shares(block, tokenised, kind)
+            own = [states[layer] for layer in self._readout.layers]
+            pooled = pool(self._readout.normalised(own), shares)
+            found: NDArray[np.float32] = self._readout.project(pooled).cpu().numpy()
+        return found
 
     def _window(
         self, text: str, spans: Sequence[tuple[int, int]], begin: int
@@ -440,10 +513,16 @@ class LoadedEncoder:
         return [(start - prompt, end - prompt) for start, end in tokenised.offsets if start >= 0]
 
     def _blocks(
-        self, batch: Sequence[int], tokenised: Sequence[TokenisedText], attention: Attention
+        self,
+        batch: Sequence[int],
+        tokenised: Sequence[TokenisedText],
+        attention: Attention,
+        *,
+        layers: Sequence[int] = (),
     ) -> list[StateBlock]:
         texts = [tokenised[text].ids for text in batch]
-        return list(self._backbone.run(texts, attention=attention, layers=self._readout.layers))
+        wanted = layers or self._readout.layers
+        return list(self._backbone.run(texts, attention=attention, layers=wanted))
 
     def _shares(
         self, block: StateBlock, tokenised: Sequence[TokenisedText], kind: TextKind

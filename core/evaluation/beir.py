@@ -18,7 +18,7 @@ import numpy as np
 from core.errors import DatasetError, InvalidSettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     Qrels = Mapping[str, Mapping[str, int]]
@@ -54,6 +54,12 @@ class BeirDataset:
 
     whole: Collection
     lengths: tuple[Collection, ...] = ()
+
+    @property
+    def query_texts(self) -> tuple[str, ...]:
+        """Every query of the whole and of its parts, each once."""
+        parts = (self.whole, *self.lengths)
+        return tuple(dict.fromkeys(text for part in parts for text in part.queries.values()))
 
 
 def join_title(title: str, text: str) -> str:
@@ -96,6 +102,30 @@ def read_beir(folder: Path, *, split: str = DEFAULT_SPLIT) -> BeirDataset:
             for length, path in sorted(lengths.items())
         ),
     )
+
+
+def only_lengths(dataset: BeirDataset, lengths: Sequence[int]) -> BeirDataset:
+    """Keep some nominal lengths; the whole becomes what they hold together.
+
+    Raises:
+        InvalidSettingError: If the folder has no such length.
+    """
+    there = {part.length: part for part in dataset.lengths}
+    absent = sorted(set(lengths) - there.keys())
+    if absent:
+        known = ", ".join(str(length) for length in there) or "none: it has no qrels by length"
+        msg = f"{dataset.whole.name} has no length {absent[0]}. Those it has: {known}."
+        raise InvalidSettingError(msg)
+    parts = tuple(part for part in dataset.lengths if part.length in set(lengths))
+    kept = {doc_id for part in parts for doc_id in part.documents}
+    shown = ", ".join(f"{part.length:,}" for part in parts)
+    note = f"Lengths {shown} alone: {len(kept):,} of {len(dataset.whole.documents):,} documents."
+    whole = replace(
+        _restricted(dataset.whole, kept, note),
+        queries={query_id: text for part in parts for query_id, text in part.queries.items()},
+        qrels={query_id: grades for part in parts for query_id, grades in part.qrels.items()},
+    )
+    return BeirDataset(whole=whole, lengths=parts)
 
 
 def sample_passages(dataset: BeirDataset, *, count: int, seed: int) -> BeirDataset:

@@ -16,7 +16,7 @@ import numpy as np
 from core.documents.chunking import chunk_document
 from core.encoders.spec import TextKind
 from core.errors import UsageError
-from core.evaluation.beir import DEFAULT_SPLIT, read_beir, sample_passages
+from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_passages
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
 from core.evaluation.significance import bootstrap_means, paired_difference
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.encoders.protocol import Encoder
-    from core.evaluation.beir import Collection
+    from core.evaluation.beir import BeirDataset, Collection
     from core.monitor import Monitor
     from core.store import Workspace
 
@@ -72,6 +72,7 @@ def evaluate_beir(
     *,
     unit: Unit = Unit.DOCUMENT,
     split: str = DEFAULT_SPLIT,
+    lengths: Sequence[int] = (),
     sample: int | None = None,
     seed: int = 0,
     workspace: Workspace | None = None,
@@ -88,6 +89,7 @@ def evaluate_beir(
             published BEIR figures measure. ``PASSAGE`` cuts documents of more than 512 tokens
             into passages, for BM25 as well, and ranks documents by their best passage.
         split: Of the qrels.
+        lengths: Only these nominal lengths of a folder that has qrels by length; empty for all.
         sample: Keep the relevant documents and this many minus those others; None for all.
         seed: Of the sample, the bootstrap and the test.
         workspace: Where vectors are kept; None to embed everything anew.
@@ -102,15 +104,11 @@ def evaluate_beir(
     """
     started = time.perf_counter()
     monitor = monitor or SilentMonitor()
-    dataset = read_beir(folder, split=split)
-    if sample is not None:
-        dataset = sample_passages(dataset, count=sample, seed=seed)
+    dataset = chosen_dataset(folder, split=split, lengths=lengths, sample=sample, seed=seed)
     named = _named(encoders)
     whole = dataset.whole
     units = _cut(whole.documents, unit, count_tokens)
-    queries = tuple(
-        dict.fromkeys(text for part in (whole, *dataset.lengths) for text in part.queries.values())
-    )
+    queries = dataset.query_texts
     vectors = {
         info.system_id: _Vectors(encoder, units, queries, workspace=workspace, monitor=monitor)
         for info, encoder in named
@@ -142,6 +140,26 @@ def evaluate_beir(
     )
 
 
+def chosen_dataset(
+    folder: Path,
+    *,
+    split: str = DEFAULT_SPLIT,
+    lengths: Sequence[int] = (),
+    sample: int | None = None,
+    seed: int = 0,
+) -> BeirDataset:
+    """Read what `evaluate_beir` measures under the same arguments.
+
+    Raises:
+        DatasetError: If the folder is not as it should be.
+        InvalidSettingError: If a length is not there, or the sample is below 1.
+    """
+    dataset = read_beir(folder, split=split)
+    if lengths:
+        dataset = only_lengths(dataset, lengths)
+    return dataset if sample is None else sample_passages(dataset, count=sample, seed=seed)
+
+
 def measure_runs(
     qrels: Mapping[str, Mapping[str, int]],
     runs: Mapping[str, tuple[SystemInfo, Sequence[Ranking]]],
@@ -158,12 +176,12 @@ def measure_runs(
         runs: By system id; the two arms are found by family, else they are the first two.
         name: Of the collection.
         passages: How many were ranked.
-        length: Nominal length, where it has one.
+        length: Nominal length, where it has one; accuracy at 1 is measured as well then.
         seed: Of the bootstrap and the test.
     """
     systems = []
     for info, rankings in runs.values():
-        values = per_query(qrels, rankings)
+        values = per_query(qrels, rankings, accuracy=length is not None)
         systems.append(
             MeasuredSystem(
                 system_id=info.system_id,

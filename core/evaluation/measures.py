@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import ir_measures
 import numpy as np
-from ir_measures import RR, R, nDCG
+from ir_measures import RR, R, Success, nDCG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
     from core.records import Ranking
 
 MEASURES = ("nDCG@10", "Recall@10", "Recall@100", "MRR@10")
+ACCURACY = "Accuracy@1"  # whether the first hit is relevant; what LongEmbed reports by length
 DEPTH = 100  # hits a run needs for them
 _IR_MEASURES = dict(zip(MEASURES, (nDCG @ 10, R @ 10, R @ 100, RR @ 10), strict=True))
 
 
 def per_query(
-    qrels: Mapping[str, Mapping[str, int]], rankings: Sequence[Ranking]
+    qrels: Mapping[str, Mapping[str, int]],
+    rankings: Sequence[Ranking],
+    *,
+    accuracy: bool = False,
 ) -> dict[str, NDArray[np.float64]]:
     """Measure one system's run.
 
     Args:
         qrels: Grade by query id and passage id.
         rankings: At most one per query; queries without judgments are ignored.
+        accuracy: Measure `ACCURACY` as well, before the others.
 
     Returns:
         By name of measure: ``(queries,)`` in the order of ``qrels``, in [0, 1].
@@ -50,8 +55,9 @@ def per_query(
         if ranking.query_id in qrels
     ]
     places = {query_id: place for place, query_id in enumerate(qrels)}
-    values = {name: np.zeros(len(places)) for name in MEASURES}
-    names = {measure: name for name, measure in _IR_MEASURES.items()}
+    wanted = ({ACCURACY: Success @ 1} if accuracy else {}) | _IR_MEASURES
+    values = {name: np.zeros(len(places)) for name in wanted}
+    names = {measure: name for name, measure in wanted.items()}
     if scored:
         for found in ir_measures.iter_calc(list(names), judgments, scored):
             values[names[found.measure]][places[found.query_id]] = found.value

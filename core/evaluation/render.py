@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from core.evaluation.measures import MEASURES
+from core.evaluation.measures import ACCURACY, MEASURES
 from core.evaluation.significance import holm
 
 if TYPE_CHECKING:
@@ -108,21 +108,22 @@ def _holm_fields(difference: Mapping[str, Difference]) -> dict[str, float]:
 
 
 def _measured_lines(measured: Measured, arms: tuple[str, str] | None) -> list[str]:
-    rows: list[tuple[str, ...]] = [("system", *MEASURES)]
+    names = MEASURES if measured.length is None else (ACCURACY, *MEASURES)
+    rows: list[tuple[str, ...]] = [("system", *names)]
     rows += [
-        (system.system_id, *(_interval_text(system.measures[name]) for name in MEASURES))
+        (system.system_id, *(_interval_text(system.measures[name]) for name in names))
         for system in measured.systems
     ]
     if arms is not None and measured.difference:
         adjusted = _holm_fields(measured.difference)
-        ordered = [measured.difference[name] for name in MEASURES]
+        ordered = [measured.difference[name] for name in names]
         rows.append(("difference", *(_interval_text(one, signed=True) for one in ordered)))
         rows.append(
             (
                 "p (Holm)",
                 *(
                     f"{one.p_value:.4f} ({adjusted[name]:.4f})"
-                    for name, one in zip(MEASURES, ordered, strict=True)
+                    for name, one in zip(names, ordered, strict=True)
                 ),
             )
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+from platformdirs import user_cache_path
+
 from core.comparison.export import to_trec_run
-from core.errors import DatasetError
+from core.errors import DatasetError, UsageError
 from core.evaluation.beir import DEFAULT_SPLIT
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.render import to_json
@@ -22,12 +25,32 @@ if TYPE_CHECKING:
     from core.monitor import Monitor
 
 
+def default_cache(beir: Path) -> Path:
+    """Return the vector cache of a data set: one workspace each, so that two can run at once."""
+    name = hashlib.sha256(str(beir.resolve()).encode()).hexdigest()[:12]
+    return user_cache_path("bifocal", appauthor=False) / "evaluate" / f"{beir.name}-{name}"
+
+
+def length_list(lengths: str) -> tuple[int, ...]:
+    """Read ``--lengths``: whole numbers with commas between; none for an empty text.
+
+    Raises:
+        UsageError: If one is not a number.
+    """
+    try:
+        return tuple(int(length) for length in lengths.split(",") if length.strip())
+    except ValueError as exc:
+        msg = f"--lengths is {lengths!r}; write whole numbers with commas, as in 256,512."
+        raise UsageError(msg) from exc
+
+
 def run_evaluation(
     folder: Path,
     encoders: Sequence[Encoder],
     *,
     unit: Unit = Unit.DOCUMENT,
     split: str = DEFAULT_SPLIT,
+    lengths: Sequence[int] = (),
     sample: int | None = None,
     seed: int = 0,
     vector_cache: Path | None = None,
@@ -43,6 +66,7 @@ def run_evaluation(
         encoders: The pair, and maybe more.
         unit: Documents whole, or cut into passages.
         split: Of the qrels.
+        lengths: ``--lengths``.
         sample: ``--sample-passages``.
         seed: Of the sample, the bootstrap and the test.
         vector_cache: Folder of a workspace for the vectors; made when it is not there.
@@ -62,6 +86,7 @@ def run_evaluation(
             encoders,
             unit=unit,
             split=split,
+            lengths=lengths,
             sample=sample,
             seed=seed,
             workspace=workspace,

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from core.encoders.bundled import ArmFacts, Arrays, Manifest, write_bundled
+from core.encoders.readout import Readout
 from core.encoders.spec import Attention
 from core.records import Family
 from core.training.conversion import first_layers
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from core.encoders.readout import Readout
     from core.training.conversion import ConvertedBase
 
 ATTENTION = {
@@ -140,3 +141,23 @@ def read_converted(folder: Path) -> ConvertedBase:
     except OSError as exc:
         msg = f"{folder} holds no converted base ({exc}). Run the convert step first."
         raise EncoderUnavailableError(msg) from exc
+
+
+def write_readout(path: Path, readout: Readout) -> None:
+    """Keep a readout in a working folder; its pooling is not kept, it is the weighted mean."""
+    torch.save(
+        {
+            "layers": list(readout.layers),
+            "offset": readout.offset,
+            "scale": readout.scale,
+            "projection": readout.projection,
+            "token_weights": readout.token_weights,
+        },
+        path,
+    )
+
+
+def read_readout(path: Path) -> Readout:
+    """Read back what `write_readout` wrote."""
+    saved = torch.load(path, weights_only=True)
+    return Readout(**{**saved, "layers": tuple(saved["layers"])})

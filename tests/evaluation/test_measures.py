@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from core.evaluation.measures import MEASURES, per_query, unjudged_share
+from core.evaluation.measures import ACCURACY, MEASURES, per_query, unjudged_share
 from core.records import Hit, Ranking
 
 
@@ -51,6 +51,15 @@ def test_our_order_counts_and_not_the_scores() -> None:
     # Both have equal scores; trec_eval alone would put b before a.
     assert per_query({"q1": {"a": 1}}, run(q1="a b"))["MRR@10"][0] == 1.0
     assert per_query({"q1": {"b": 1}}, run(q1="a b"))["MRR@10"][0] == 0.5
+
+
+def test_accuracy_by_hand() -> None:
+    # q1 has a relevant first hit, q2 has it second, q3 found nothing, q4 has the other relevant one
+    qrels = {"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"c": 1}, "q4": {"a": 1, "b": 2}}
+    rankings = run(q1="a b", q2="a b", q4="a c")
+    values = per_query(qrels, rankings, accuracy=True)
+    assert values[ACCURACY].tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert ACCURACY not in per_query(qrels, rankings)
 
 
 def test_equals_pytrec_eval_on_random_runs() -> None:

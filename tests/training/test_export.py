@@ -6,66 +6,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from core.encoders.bundled import bundled_specs
 from core.encoders.registry import load_encoder
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import EncoderUnavailableError
 from core.records import Family
-from core.training import preparation
 from core.training.contrastive import embeddings
-from core.training.conversion import ConvertedBase
-from core.training.export import ATTENTION, TrainedArm, export, read_converted, write_converted
+from core.training.export import ATTENTION, read_converted, write_converted
 from core.training.pairs import tokenised
-from tests.training.tiny import CONFIG, VOCABULARY, network, sequences, tokenizer, weights
+from tests.training.tiny import CONFIG, base, exported_pair, tokenizer, weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from core.encoders.readout import Readout
-    from core.training.network import AdaptedNetwork
-
 TEXTS = ["w1 w2 w3", "w4", "w9 w8 w7 w6 w5"]
-
-
-def base() -> ConvertedBase:
-    return ConvertedBase(config=CONFIG, tokenizer_json=str(tokenizer().to_str()), arrays=weights())
-
-
-def trained(seed: int) -> tuple[AdaptedNetwork, Readout]:
-    net = network()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for module in net.adapters().values():
-            module.up.normal_(std=0.2, generator=generator)
-    plain = preparation.plain_readout(
-        layers=(0, 2), hidden=32, token_weights=np.linspace(0.1, 1, VOCABULARY, dtype=np.float32)
-    )
-    readout = preparation.token_statistics(net, plain, sequences(8))
-    projection = torch.randn(64, 6, generator=generator)
-    return net, preparation.with_projection(readout, projection)
 
 
 @pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
 def test_the_exported_arm_embeds_as_the_trained_one(family: Family, tmp_path: Path) -> None:
-    arms, nets = {}, {}
-    for seed, one in enumerate((Family.DIFFUSION, Family.AUTOREGRESSIVE)):
-        net, readout = trained(seed)
-        nets[one] = (net, readout)
-        arms[one] = TrainedArm(
-            adapters=net.exported(layers=2), readout=readout, trained_on="a test"
-        )
     folder = tmp_path / "encoders" / "tiny"
-    export(
-        folder,
-        base=base(),
-        arms=arms,
-        query_prompt="w0 ",
-        passage_prompt="w1 ",
-        max_tokens=32,
-        licence="none",
-    )
+    nets = exported_pair(folder)
     spec = bundled_specs(folder)[family]
     assert spec.dimension == 6
     assert spec.pooling is Pooling.WEIGHTED_MEAN

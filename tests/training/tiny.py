@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from core.training import preparation
+from core.training.conversion import ConvertedBase
+from core.training.export import ATTENTION, TrainedArm, export
 from core.training.network import AdaptedNetwork
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.encoders.readout import Readout
+    from core.records import Family
 
 VOCABULARY = 64
 WORDS = [f"w{number}" for number in range(VOCABULARY - 4)]
@@ -61,3 +73,39 @@ def tokenizer() -> Tokenizer:
 
 def sequences(count: int = 24, length: int = 12) -> np.ndarray:
     return np.random.default_rng(5).integers(4, VOCABULARY, (count, length))
+
+
+def base() -> ConvertedBase:
+    return ConvertedBase(config=CONFIG, tokenizer_json=str(tokenizer().to_str()), arrays=weights())
+
+
+def trained(seed: int) -> tuple[AdaptedNetwork, Readout]:
+    net = network()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in net.adapters().values():
+            module.up.normal_(std=0.2, generator=generator)
+    plain = preparation.plain_readout(
+        layers=(0, 2), hidden=32, token_weights=np.linspace(0.1, 1, VOCABULARY, dtype=np.float32)
+    )
+    readout = preparation.token_statistics(net, plain, sequences(8))
+    projection = torch.randn(64, 6, generator=generator)
+    return net, preparation.with_projection(readout, projection)
+
+
+def exported_pair(folder: Path) -> dict[Family, tuple[AdaptedNetwork, Readout]]:
+    """Write a pair as it ships; return what it was made of."""
+    nets = {family: trained(seed) for seed, family in enumerate(ATTENTION)}
+    export(
+        folder,
+        base=base(),
+        arms={
+            family: TrainedArm(net.exported(layers=2), readout, trained_on="a test")
+            for family, (net, readout) in nets.items()
+        },
+        query_prompt="w0 ",
+        passage_prompt="w1 ",
+        max_tokens=32,
+        licence="none",
+    )
+    return nets

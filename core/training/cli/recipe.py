@@ -1,88 +1,60 @@
-"""``python -m core.training``: one command per step of the recipe, each resumable.
-
-    convert    GGUF file -> base, tokenizer, configuration in a working folder
-    adapt      stage 1 of one arm
-    prepare    statistics and first projection of one arm's readout
-    contrast   stage 2 of one arm
-    measure    language-model losses and infilling samples of one arm
-    export     both arms -> the folder that ships
-
-Everything is kept in the working folder; a command that is stopped goes on from its checkpoint.
-"""
+"""Commands that make the pair: convert, adapt, prepare, contrast, export."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from tokenizers import Tokenizer
 
-from core.encoders.bundled import restored
-from core.encoders.readout import Readout
 from core.encoders.spec import Attention
-from core.errors import CoreError
-from core.monitor import Progress
 from core.records import Family
 from core.training import corpus, preparation
 from core.training.adaptation import AdaptationOptions, adapt
+from core.training.cli.common import (
+    HELD_OUT,
+    Arm,
+    Budget,
+    Device,
+    EchoMonitor,
+    Layers,
+    Pairs,
+    Seed,
+    Work,
+    adapted_network,
+    base_tokenizer,
+    precision,
+)
 from core.training.contrastive import ContrastiveOptions, contrast
-from core.training.conversion import convert, first_layers
+from core.training.conversion import convert
 from core.training.export import (
     ATTENTION,
     TrainedArm,
     export,
     read_converted,
+    read_readout,
     write_converted,
+    write_readout,
 )
-from core.training.language_model import (
-    infill,
-    masked_losses,
-    next_token_losses,
-    unigram_loss,
-)
-from core.training.network import AdaptedNetwork
 from core.training.pairs import long_batches, neighbour_batches
 from core.training.schedule import Log, Schedule, load_parameters
 from core.training.teacher import CachingTeacher
 
-app = typer.Typer(
-    help="Train the bundled pair.", no_args_is_help=True, pretty_exceptions_enable=False
-)
-
-Work = Annotated[Path, typer.Option(help="Working folder: base, checkpoints, readouts.")]
-Arm = Annotated[Family, typer.Option(help="diffusion or autoregressive.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda:0, mps.")]
-Seed = Annotated[int, typer.Option(help="Of every random choice.")]
-Budget = Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")]
-Pairs = Annotated[Path, typer.Option(help="Folder of *.jsonl.gz with query and positive.")]
-Layers = Annotated[str, typer.Option(help="Layers that the readout reads, with commas.")]
-HELD_OUT = 64
 _CHARS_PER_TOKEN = 4  # of English, roughly; the token limit cuts what is over
-_SAMPLES = (
-    "The heart pumps blood through the body, carrying oxygen to every cell.",
-    "Water boils at one hundred degrees Celsius at sea level.",
-    "The committee decided to postpone the meeting until the following week.",
-)
 
 
-class EchoMonitor:
-    """Progress as lines on the terminal."""
-
-    def report(self, progress: Progress) -> None:
-        """Print one line."""
-        typer.echo(f"{progress.stage} {progress.done}/{progress.total} {progress.detail}")
-
-    def stop_requested(self) -> bool:
-        """Ctrl-C stops instead; the last checkpoint holds."""
-        return False
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("convert")(convert_command)
+    app.command("adapt")(adapt_command)
+    app.command("prepare")(prepare_command)
+    app.command("contrast")(contrast_command)
+    app.command("export")(export_command)
 
 
-@app.command("convert")
 def convert_command(
     *,
     gguf: Annotated[Path, typer.Option(help="SmolLM2-135M-Instruct.Q4_1.gguf")],
@@ -96,7 +68,7 @@ def convert_command(
     """Convert the base, tokenise the texts, and weigh the vocabulary."""
     base = convert(gguf)
     write_converted(work, base)
-    tokenizer = _tokenizer(base.tokenizer_json)
+    tokenizer = base_tokenizer(base.tokenizer_json)
     paths = corpus.text_files(texts)
     wide = [path for path in paths if path.name.startswith("wikipedia")]
     others = [path for path in paths if path not in wide]
@@ -112,7 +84,6 @@ def convert_command(
     typer.echo(f"{len(stream):,} tokens of text in {work}")
 
 
-@app.command("adapt")
 def adapt_command(
     *,
     work: Work,
@@ -133,7 +104,7 @@ def adapt_command(
     seed: Seed = 0,
 ) -> None:
     """Stage 1: masked denoising under full attention, or next-token training."""
-    network = _network(work, rank=rank, seed=seed, device=device)
+    network = adapted_network(work, rank=rank, seed=seed, device=device)
     sequences = corpus.windows(np.load(work / "stream.npy"), length=length, seed=seed)
     plain = preparation.plain_readout(
         layers=_layer_list(layers),
@@ -152,7 +123,7 @@ def adapt_command(
             token_loss_every=token_loss_every,
             dense_weight=dense_weight,
             seed=seed,
-            precision=_precision(device),
+            precision=precision(device),
         ),
         schedule=Schedule(steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes),
         checkpoint=work / f"stage1_{arm.value}.pt",
@@ -161,7 +132,6 @@ def adapt_command(
     _write_log(work / f"stage1_{arm.value}.json", log)
 
 
-@app.command("prepare")
 def prepare_command(
     *,
     work: Work,
@@ -187,7 +157,7 @@ def prepare_command(
     """Fix the readout's statistics and learn a first projection, backbone untouched."""
     torch.manual_seed(seed)
     layer_list = _layer_list(layers)
-    network = _network(work, rank=rank, seed=seed, device=device, depth=max(layer_list))
+    network = adapted_network(work, rank=rank, seed=seed, device=device, depth=max(layer_list))
     if adapted:
         load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
     readout = preparation.plain_readout(
@@ -199,7 +169,7 @@ def prepare_command(
     order = np.random.default_rng(seed).permutation(len(chosen))[:count]
     sample = [chosen[place] for place in order]
     options = ContrastiveOptions()
-    tokenizer = _tokenizer(read_converted(work).tokenizer_json)
+    tokenizer = base_tokenizer(read_converted(work).tokenizer_json)
     kept = work / f"pooled_{name or arm.value}.pt"
     rows: list[torch.Tensor] = torch.load(kept, weights_only=True) if kept.exists() else []
     sides = (
@@ -216,7 +186,7 @@ def prepare_command(
                 attention=attention or ATTENTION[arm],
                 tokenizer=tokenizer,
                 max_tokens=limit,
-                precision=_precision(device),
+                precision=precision(device),
             )
         )
         typer.echo(f"{len(texts)} texts embedded")
@@ -248,12 +218,11 @@ def prepare_command(
         pull=pull,
         seed=seed,
     )
-    _write_readout(
+    write_readout(
         work / f"readout_{name or arm.value}.pt", preparation.with_projection(readout, projection)
     )
 
 
-@app.command("contrast")
 def contrast_command(
     *,
     work: Work,
@@ -283,9 +252,9 @@ def contrast_command(
     """Stage 2: contrastive training of adapters and projection."""
     called = name or arm.value
     long_lengths = [int(length) for length in long_tokens.split(",")]
-    readout = _read_readout(work / f"readout_{called}.pt")
+    readout = read_readout(work / f"readout_{called}.pt")
     depth = max(readout.layers)
-    network = _network(work, rank=rank, seed=seed, device=device, depth=depth)
+    network = adapted_network(work, rank=rank, seed=seed, device=device, depth=depth)
     if adapted:
         load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
     options = ContrastiveOptions(
@@ -293,7 +262,7 @@ def contrast_command(
         long_tokens=max(long_lengths),
         teacher_weight=teacher_weight if teacher is not None else 0.0,
         micro_batch=micro_batch,
-        precision=_precision(device),
+        precision=precision(device),
     )
     vectors = (
         None if teacher is None else CachingTeacher(teacher, work / "teacher.npz", device=device)
@@ -312,7 +281,7 @@ def contrast_command(
             long_tokens=long_lengths,
             seed=seed,
         ),
-        tokenizer=_tokenizer(read_converted(work).tokenizer_json),
+        tokenizer=base_tokenizer(read_converted(work).tokenizer_json),
         options=options,
         schedule=Schedule(steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes),
         checkpoint=work / f"stage2_{called}.pt",
@@ -325,53 +294,10 @@ def contrast_command(
         {key: torch.from_numpy(array) for key, array in network.exported(layers=depth).items()},
         work / f"adapters_{called}.pt",
     )
-    _write_readout(work / f"final_{called}.pt", trained)
+    write_readout(work / f"final_{called}.pt", trained)
     _write_log(work / f"stage2_{called}.json", log)
 
 
-@app.command("measure")
-def measure_command(
-    *,
-    work: Work,
-    arm: Arm,
-    adapted: Annotated[bool, typer.Option(help="Off measures the untouched base.")] = True,
-    length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 128,
-    count: Annotated[int, typer.Option(help="Held-out sequences.")] = HELD_OUT,
-    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
-    device: Device = "cpu",
-    seed: Seed = 0,
-) -> None:
-    """Token losses on held-out text, and samples."""
-    network = _network(work, rank=rank, seed=seed, device=device)
-    if adapted:
-        load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
-    else:
-        network.switch_adapters(active=False)
-    stream = np.load(work / "stream.npy")
-    sequences = corpus.windows(stream, length=length, seed=seed)[-HELD_OUT:][:count]
-    measured: dict[str, Any] = {
-        "arm": arm.value,
-        "adapted": adapted,
-        "tokens": int(sequences.size),
-        "unigram": unigram_loss(
-            stream, sequences, vocabulary=int(network.backbone.config.vocab_size)
-        ),
-    }
-    if arm is Family.DIFFUSION:
-        losses = masked_losses(network, sequences, attention=Attention.BIDIRECTIONAL)
-        measured["masked token loss"] = {str(ratio): loss for ratio, loss in losses.items()}
-        tokenizer = _tokenizer(read_converted(work).tokenizer_json)
-        measured["infilling"] = [
-            asdict(infill(network, tokenizer, text, ratio=0.3)) for text in _SAMPLES
-        ]
-    else:
-        measured["next token loss"] = next_token_losses(network, sequences)
-    path = work / f"language_{arm.value}{'' if adapted else '_base'}.json"
-    path.write_text(json.dumps(measured, indent=2, ensure_ascii=False), encoding="utf-8")
-    typer.echo(path.read_text(encoding="utf-8"))
-
-
-@app.command("export")
 def export_command(
     *,
     work: Work,
@@ -386,7 +312,7 @@ def export_command(
         tensors = torch.load(work / f"adapters_{family.value}.pt", weights_only=True)
         arms[family] = TrainedArm(
             adapters={key: tensor.numpy() for key, tensor in tensors.items()},
-            readout=_read_readout(work / f"final_{family.value}.pt"),
+            readout=read_readout(work / f"final_{family.value}.pt"),
             trained_on=trained_on.replace("{family}", family.value),
         )
     export(
@@ -400,29 +326,6 @@ def export_command(
     )
     total = sum(path.stat().st_size for path in out.iterdir())
     typer.echo(f"{out}: {total / 1e6:.1f} MB")
-
-
-def main() -> None:
-    """Run the command line; errors of Bifocal's own are told in one line."""
-    try:
-        app()
-    except CoreError as exc:
-        typer.echo(str(exc), err=True)
-        raise SystemExit(1) from exc
-
-
-def _network(
-    work: Path, *, rank: int, seed: int, device: str, depth: int | None = None
-) -> AdaptedNetwork:
-    base = read_converted(work)
-    count = depth or int(str(base.config["num_hidden_layers"]))
-    network = AdaptedNetwork(
-        {**base.config, "num_hidden_layers": count},
-        restored(first_layers(base.arrays, count)),
-        rank=rank,
-        seed=seed,
-    )
-    return network.to(device)
 
 
 def _batches(
@@ -459,37 +362,8 @@ def _batches(
     return ordered
 
 
-def _tokenizer(serialised: str) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(serialised)
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
 def _layer_list(layers: str) -> tuple[int, ...]:
     return tuple(int(layer) for layer in layers.split(","))
-
-
-def _precision(device: str) -> torch.dtype:
-    """bfloat16 on a GPU; float32 on a CPU, where it is the fastest as well."""
-    return torch.bfloat16 if device.startswith("cuda") else torch.float32
-
-
-def _write_readout(path: Path, readout: Readout) -> None:
-    torch.save(
-        {
-            "layers": list(readout.layers),
-            "offset": readout.offset,
-            "scale": readout.scale,
-            "projection": readout.projection,
-            "token_weights": readout.token_weights,
-        },
-        path,
-    )
-
-
-def _read_readout(path: Path) -> Readout:
-    saved = torch.load(path, weights_only=True)
-    return Readout(**{**saved, "layers": tuple(saved["layers"])})
 
 
 def _write_log(path: Path, log: Log) -> None:
