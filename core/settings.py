@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from core.errors import InvalidSettingError
 from core.records import Unit
@@ -81,6 +82,55 @@ class ChunkingSettings:
         return f"passage-{self.chunk_tokens}-{self.overlap_tokens}"
 
 
+class OutputType(StrEnum):
+    """What becomes of the pooled state before it is brought to unit length."""
+
+    FLOAT = "float"
+    INT8 = "int8"  # round(127 * tanh(x)), pplx-embed's own
+    BINARY = "binary"  # the sign of x, unquantised
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """How a library wants one encoder's embeddings; the defaults leave them as they are.
+
+    What an encoder supports is its spec's to say: `core.encoders.choices.require_offered`.
+
+    Attributes:
+        encoder_id: Of the encoder.
+        output: Quantisation.
+        dimension: Leading dimensions to keep (Matryoshka); 0 keeps all.
+        centred: Subtract the library's mean (raw language models).
+    """
+
+    encoder_id: str
+    output: OutputType = OutputType.FLOAT
+    dimension: int = 0
+    centred: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dimension:
+            _require(f"dimension of {self.encoder_id}", self.dimension, 1, 65_536)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it changes nothing."""
+        return self == EncoderChoice(self.encoder_id)
+
+    @property
+    def words(self) -> str:
+        """What it changes: ``mean-centred, 256 dimensions, int8``; "" when nothing."""
+        return ", ".join(
+            part
+            for part in (
+                "mean-centred" if self.centred else "",
+                f"{self.dimension:,} dimensions" if self.dimension else "",
+                self.output.value if self.output is not OutputType.FLOAT else "",
+            )
+            if part
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class WorkspaceSettings:
     """What a workspace remembers about how its user compares.
@@ -92,6 +142,7 @@ class WorkspaceSettings:
         query_instruction: Replaces ``{instruction}`` in query prompts; "" keeps each default.
         max_tokens: One limit for both arms; 0 takes the smaller of their own.
         also: Ids of further encoders that get a column beside the pair.
+        choices: How it wants the embeddings of some encoders, by id; all others as they are.
     """
 
     pair_id: str = DEFAULT_PAIR
@@ -100,9 +151,13 @@ class WorkspaceSettings:
     query_instruction: str = ""
     max_tokens: int = 0
     also: tuple[str, ...] = ()
+    choices: tuple[EncoderChoice, ...] = ()
 
     def __post_init__(self) -> None:
         _require("k", self.k, *K_RANGE)
+        if len({choice.encoder_id for choice in self.choices}) < len(self.choices):
+            msg = "The options of an encoder are given twice; give them once."
+            raise InvalidSettingError(msg)
         if len(self.also) > MAX_FURTHER_ENCODERS or len(set(self.also)) < len(self.also):
             msg = f"Choose at most {MAX_FURTHER_ENCODERS} further encoders, each once."
             raise InvalidSettingError(msg)
@@ -111,3 +166,16 @@ class WorkspaceSettings:
         if len(self.query_instruction) > 2000:
             msg = "The query instruction is longer than 2,000 characters; shorten it."
             raise InvalidSettingError(msg)
+
+    def choice(self, encoder_id: str) -> EncoderChoice:
+        """Return how this library wants an encoder's embeddings."""
+        for choice in self.choices:
+            if choice.encoder_id == encoder_id:
+                return choice
+        return EncoderChoice(encoder_id)
+
+    def with_choice(self, choice: EncoderChoice) -> WorkspaceSettings:
+        """Return settings that want one encoder's embeddings so, the others as before."""
+        others = [kept for kept in self.choices if kept.encoder_id != choice.encoder_id]
+        chosen = others if choice.is_default else [*others, choice]
+        return replace(self, choices=tuple(sorted(chosen, key=lambda c: c.encoder_id)))

@@ -15,11 +15,14 @@ from core.comparison.compare import compare
 from core.comparison.from_search import background_of, search_depth, system_results
 from core.comparison.records import from_json, to_json
 from core.documents import boxes_for_range, render_page, sentence_spans
+from core.encoders.choices import require_offered
 from core.encoders.pool import LoadState
 from core.encoders.spec import TextKind
 from core.errors import (
     EncoderError,
+    EncodingError,
     InvalidDepthError,
+    InvalidSettingError,
     UnknownNameError,
     WorkspaceDamagedError,
 )
@@ -29,6 +32,14 @@ from core.laboratory.evidence import shared_best_sentence
 from core.laboratory.results import from_json as result_from_json
 from core.laboratory.results import to_json as result_to_json
 from core.library import Library
+from core.library.centre import (
+    LEAST_PASSAGES,
+    Centre,
+    centre_sample,
+    keep_centre,
+    kept_centre,
+    needs_measuring,
+)
 from core.library.embedding import embed_texts
 from core.monitor import Progress, SilentMonitor
 from core.records import Family, Query, SystemInfo
@@ -55,7 +66,7 @@ if TYPE_CHECKING:
         Passage,
         ReceivedText,
     )
-    from core.settings import ExtractionLimits, WorkspaceSettings
+    from core.settings import EncoderChoice, ExtractionLimits, WorkspaceSettings
     from core.store import Workspace
 
     CountTokens = Callable[[Sequence[str]], Sequence[int]]
@@ -141,7 +152,11 @@ class Workbench:
         self.workspace = workspace
         self.pool = pool
         self.library = Library(
-            workspace, encoders=self._encoder, count_tokens=count_tokens, limits=limits
+            workspace,
+            encoders=self._encoder,
+            count_tokens=count_tokens,
+            limits=limits,
+            before_embedding=self._measure_centres,
         )
         self._sample = sample
         self._lock = threading.Lock()
@@ -203,25 +218,39 @@ class Workbench:
         found = []
         for spec in self._column_specs():
             state, problem = self.pool.state(spec.encoder_id)
-            fact = fingerprint_fact(spec.encoder_id, self.token_limit())
+            choice = self.settings.choice(spec.encoder_id)
+            fact = fingerprint_fact(spec.encoder_id, self.token_limit(), choice)
             fingerprint = self.workspace.fact(fact)
             if state is LoadState.READY:
-                proved = self._encoder(spec.encoder_id).passage_fingerprint
-                if proved != fingerprint:
-                    fingerprint = proved
-                    self.workspace.put_fact(fact, proved)
-            embedded = self.library.embedded_count(fingerprint) if fingerprint else 0
+                try:
+                    proved = self._encoder(spec.encoder_id).passage_fingerprint
+                except EncoderError as exc:
+                    problem = str(exc)
+                else:
+                    if proved != fingerprint:
+                        fingerprint = proved
+                        self.workspace.put_fact(fact, proved)
+            embedded = 0
+            if fingerprint:
+                embedded = self.library.embedded_count(
+                    fingerprint, late_chunking=spec.late_chunking
+                )
             found.append(
                 ArmStatus(
                     system_id=spec.encoder_id,
                     family=spec.family,
-                    label=spec.label,
+                    label=labelled(spec, choice),
                     state=state.value,
                     problem=problem,
                     passages_embedded=embedded,
                     passages=passages,
                 )
             )
+        for name in self.settings.also:
+            if name not in self.pool.registry.encoders:
+                problem = f"{name} was removed from the encoders; take it out of the columns."
+                gone = LoadState.FAILED.value
+                found.append(ArmStatus(name, Family.REFERENCE, name, gone, problem, 0, passages))
         return tuple(found)
 
     # -- settings --------------------------------------------------------------------------
@@ -237,13 +266,17 @@ class Workbench:
         """Keep new settings; re-chunks when chunking changed. Vectors that fit are reused.
 
         Raises:
-            UnknownNameError: If nobody knows the pair.
+            UnknownNameError: If nobody knows the pair, or an encoder.
+            InvalidSettingError: If an encoder does not offer what is chosen for it.
             EncoderError: If an arm cannot be loaded; the settings are kept all the same.
         """
+        before = self.settings
+        settings = self._without_forgotten(settings, before)
         self.pool.registry.arms(settings.pair_id)
         for encoder_id in settings.also:
             self.pool.registry.encoder(encoder_id)
-        before = self.settings
+        for choice in settings.choices:
+            require_offered(self.pool.registry.encoder(choice.encoder_id), choice)
         if replace(settings, chunking=before.chunking) != before:
             self.workspace.put_settings(replace(settings, chunking=before.chunking))
         if settings.chunking != before.chunking:
@@ -281,7 +314,7 @@ class Workbench:
         monitor = monitor or SilentMonitor()
         specs = self._arm_specs()
         columns = self._column_specs()
-        systems = [SystemInfo(s.encoder_id, s.family, s.label) for s in columns]
+        systems = [self._info(spec) for spec in columns]
         monitor.report(Progress("loading the encoders", 0, 0))
         view = self.library.view([*systems, LEXICAL])
         monitor.report(Progress("asking", 0, len(systems) + 1))
@@ -380,7 +413,7 @@ class Workbench:
             EncoderError: If an arm cannot be loaded: an experiment needs both.
         """
         specs = self._arm_specs()
-        systems = [SystemInfo(s.encoder_id, s.family, s.label) for s in specs]
+        systems = [self._info(spec) for spec in specs]
         encoder_a, encoder_b = (self._encoder(spec.encoder_id) for spec in specs)
         view = self.library.view([*systems, LEXICAL])
         key = (view.corpus_key, encoder_a.fingerprint, encoder_b.fingerprint)
@@ -509,19 +542,80 @@ class Workbench:
         """Return the arms, and the further encoders the settings name after them."""
         arms = self._arm_specs()
         taken = {spec.encoder_id for spec in arms}
-        also = (self.pool.registry.encoder(name) for name in self.settings.also)
+        known = self.pool.registry.encoders
+        also = (known[name] for name in self.settings.also if name in known)
         return (*arms, *(spec for spec in also if spec.encoder_id not in taken))
+
+    def _info(self, spec: EncoderSpec) -> SystemInfo:
+        """Return how a comparison names an encoder: what was done to its vectors is in the name."""
+        choice = self.settings.choice(spec.encoder_id)
+        return SystemInfo(spec.encoder_id, spec.family, labelled(spec, choice))
+
+    def _without_forgotten(
+        self, settings: WorkspaceSettings, before: WorkspaceSettings
+    ) -> WorkspaceSettings:
+        """Leave out what the library wanted of encoders that were removed since."""
+        gone = {*before.also, *(kept.encoder_id for kept in before.choices)}
+        gone -= self.pool.registry.encoders.keys()
+        return replace(
+            settings,
+            also=tuple(name for name in settings.also if name not in gone),
+            choices=tuple(kept for kept in settings.choices if kept.encoder_id not in gone),
+        )
 
     def _encoder_ids(self) -> tuple[str, ...]:
         return tuple(spec.encoder_id for spec in self._column_specs())
 
     def _encoder(self, encoder_id: str) -> Encoder:
         settings = self.settings
-        return self.pool.get(
-            encoder_id,
-            max_tokens=self.token_limit(),
-            query_instruction=settings.query_instruction,
-        )
+        choice = settings.choice(encoder_id)
+        limit = self.token_limit()
+        centre = None
+        if choice.centred:
+            kept = kept_centre(self.workspace, self._uncentred(encoder_id, limit))
+            if kept is None:
+                label = self.pool.registry.encoder(encoder_id).label
+                msg = (
+                    f"{label} is to be mean-centred, and this library's mean is not measured yet: "
+                    f"that takes at least {LEAST_PASSAGES} passages. Add documents or embed what "
+                    "is here, or switch centring off."
+                )
+                raise EncodingError(msg)
+            centre = kept.mean
+        try:
+            return self.pool.get(
+                encoder_id,
+                max_tokens=limit,
+                query_instruction=settings.query_instruction,
+                choice=choice,
+                centre=centre,
+            )
+        except InvalidSettingError as exc:  # its spec changed since the choice was made
+            raise EncodingError(str(exc)) from exc
+
+    def _uncentred(self, encoder_id: str, limit: int) -> str:
+        """Return the passage fingerprint of an encoder that nothing was chosen for."""
+        return self.pool.get(encoder_id, max_tokens=limit).passage_fingerprint
+
+    def _measure_centres(self, monitor: Monitor) -> None:
+        """Measure the mean of every encoder that is to be centred and has none that serves."""
+        limit = self.token_limit()
+        for encoder_id in self._encoder_ids():
+            if not self.settings.choice(encoder_id).centred:
+                continue
+            passages = self.library.passages()
+            try:
+                under = self._uncentred(encoder_id, limit)
+                kept = kept_centre(self.workspace, under)
+                if not needs_measuring(kept, len(passages)):
+                    continue
+                sample = centre_sample(passages)
+                mean = self.pool.measure_centre(
+                    encoder_id, sample, max_tokens=limit, monitor=monitor
+                )
+            except EncoderError:
+                continue  # whoever asks for the encoder is told why
+            keep_centre(self.workspace, under, Centre(mean, len(sample), len(passages)))
 
     def _working_encoders(self) -> list[Encoder]:
         """Return the arms that can be had; one that fails is told elsewhere."""
@@ -546,9 +640,15 @@ class Workbench:
         }
 
 
-def fingerprint_fact(encoder_id: str, max_tokens: int) -> str:
+def fingerprint_fact(encoder_id: str, max_tokens: int, choice: EncoderChoice | None = None) -> str:
     """Name of the workspace fact that tells an arm's passage fingerprint before it is loaded."""
-    return f"fingerprint:{encoder_id}:{max_tokens}"
+    chosen = f":{choice.words}" if choice is not None and choice.words else ""
+    return f"fingerprint:{encoder_id}:{max_tokens}{chosen}"
+
+
+def labelled(spec: EncoderSpec, choice: EncoderChoice) -> str:
+    """Return an encoder's name with what was chosen for it: ``GPT-2 small (mean-centred)``."""
+    return f"{spec.label} ({choice.words})" if choice.words else spec.label
 
 
 def _query_id(text: str) -> str:

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from core.encoders.json_files import read_json
 from core.errors import EncoderLoadError, EncoderUnavailableError, WeightsMismatchError
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ def merge_adapter(
         EncoderLoadError: If it is another kind of adapter.
         WeightsMismatchError: If it does not belong to these weights.
     """
-    from core.encoders.backbone import read_json  # backbone imports this module only when asked
-
     config = read_json(folder / CONFIG_FILE)
     _require_plain_lora(config, folder)
     path = folder / WEIGHTS_FILE

@@ -9,7 +9,6 @@ of an encoder.
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from core.encoders.attention import attention_bias, probe_attention, stock_arguments
+from core.encoders.json_files import CONFIG_FILE, read_json
 from core.encoders.lean import LeanDecoder, lean_fits, plain_angles, plain_llama
 from core.encoders.names import DECODER_ARCHITECTURES, CheckpointLayout, find_layout
 from core.encoders.pooling import FINAL_LAYER
@@ -39,7 +39,6 @@ STOCK_CLASSES: dict[str, tuple[str, str]] = {
     "roberta": ("RobertaConfig", "RobertaModel"),
     "xlm-roberta": ("XLMRobertaConfig", "XLMRobertaModel"),
 }
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 _NAMES_SHOWN = 4
@@ -464,27 +463,6 @@ def _usable_positions(architecture: str, config: Any) -> int:  # noqa: ANN401 (s
     positions = int(config.max_position_embeddings)
     # RoBERTa counts positions from pad_token_id + 1
     return positions - int(config.pad_token_id) - 1 if "roberta" in architecture else positions
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        EncoderUnavailableError: If the file is not there.
-        EncoderLoadError: If it is not a JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        msg = f"{path} cannot be read. A checkpoint folder needs it; download it again."
-        raise EncoderUnavailableError(msg) from exc
-    except ValueError as exc:
-        msg = f"{path} is not JSON: {exc}. Download the checkpoint again."
-        raise EncoderLoadError(msg) from exc
-    if not isinstance(content, dict):
-        msg = f"{path} is not a JSON object. Download the checkpoint again."
-        raise EncoderLoadError(msg)
-    return content
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

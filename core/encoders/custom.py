@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.encoders.backbone import CONFIG_FILE, read_json
+from core.encoders.json_files import CONFIG_FILE, read_json
 from core.encoders.names import LAYOUTS, REFERENCE_ARCHITECTURES
 from core.encoders.registry import LOCAL_PREFIX, UNPINNED
 from core.encoders.spec import Attention, EncoderSpec, Pooling
@@ -37,6 +37,7 @@ _POOLING_NAMES = {
     "cls": Pooling.FIRST_TOKEN,
     "lasttoken": Pooling.LAST_TOKEN,
 }
+_ID_CHARS = 100
 _HARMLESS_MODULES = ("Transformer", "Pooling", "Normalize")
 
 
@@ -55,6 +56,7 @@ def describe_checkpoint(
     cache_dir: Path | None = None,
     offline: bool = False,
     endpoint: str | None = None,
+    local: bool = True,
 ) -> EncoderSpec:
     """Return a spec for any supported checkpoint, as its user declares and its files say.
 
@@ -75,14 +77,15 @@ def describe_checkpoint(
         cache_dir: Where hub files are kept.
         offline: Do not touch the network.
         endpoint: Another hub.
+        local: Whether the source may be a folder of this machine.
 
     Raises:
         EncoderUnavailableError: If there is no such folder or repository.
         EncoderLoadError: If no stock class computes it.
     """
-    local = Path(source).expanduser()
-    if local.is_dir():
-        folder, checkpoint = local.resolve(), f"{LOCAL_PREFIX}{local.resolve()}"
+    path = Path(source).expanduser()
+    if local and path.is_dir():
+        folder, checkpoint = path.resolve(), f"{LOCAL_PREFIX}{path.resolve()}"
     else:
         from core.encoders.fetch import fetch_description  # the hub library only when needed
 
@@ -98,9 +101,9 @@ def describe_checkpoint(
         both_ways = family is Family.DIFFUSION or reference or config.get("is_causal") is False
         attention = Attention.BIDIRECTIONAL if both_ways else Attention.CAUSAL
     positions = int(fields.get("max_position_embeddings") or fields.get("n_positions") or 512)
-    name = label or local.name or source
+    name = label or path.name or source
     return EncoderSpec(
-        encoder_id=_as_id(name),
+        encoder_id=encoder_id_of(name),
         label=name,
         family=family,
         checkpoint=checkpoint,
@@ -117,6 +120,7 @@ def describe_checkpoint(
         parameters=_rough_parameters(fields),
         appends_end_token=end_token,
         pools_prompt=bool(stated.get("pools_prompt", True)),
+        raw=not stated,  # nothing says that it was trained for retrieval
     )
 
 
@@ -203,6 +207,10 @@ def _rough_parameters(fields: Mapping[str, Any]) -> int:
     return int(fields.get("vocab_size", 0)) * hidden + layers * per_layer
 
 
-def _as_id(name: str) -> str:
-    kept = "".join(mark if mark.isalnum() or mark in "-._" else "-" for mark in name.lower())
-    return kept.strip("-") or "custom"
+def encoder_id_of(name: str) -> str:
+    """Return the id that a name becomes: small letters, digits, dots and dashes."""
+    plain = (mark if mark.isascii() and mark.isalnum() else "-" for mark in name.lower())
+    kept = "".join(
+        mark if mark in "-._" else piece for mark, piece in zip(name.lower(), plain, strict=True)
+    )
+    return kept[:_ID_CHARS].strip("-._") or "custom"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from core.encoders.protocol import TokenTrace
 from core.encoders.spec import Attention, TextKind
 from core.errors import EncodingError, InvalidSettingError
 from core.records import ReceivedText
+from core.settings import OutputType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,14 +35,6 @@ _TOKEN_BUDGET_CPU = 2048
 _TOKEN_BUDGET_DEVICE = 32_768
 _TEXTS_AT_ONCE = 4096  # tokenised together, so that memory stays flat however many there are
 _QUOTED_CHARS = 60
-
-
-class OutputType(StrEnum):
-    """What becomes of the pooled state before it is brought to unit length."""
-
-    FLOAT = "float"
-    INT8 = "int8"  # round(127 * tanh(x)), pplx-embed's own
-    BINARY = "binary"  # the sign of x, unquantised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,6 +169,8 @@ class LoadedEncoder:
             "dimension": self._dimension,
             "centre": "" if centre is None else hashlib.sha256(centre.tobytes()).hexdigest(),
         }
+        if self._spec.late_chunking:  # only then, so that all other fingerprints stay what they are
+            stated["late_chunking"] = True
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
     def with_options(self, options: EncoderOptions) -> LoadedEncoder:
@@ -381,16 +375,39 @@ class LoadedEncoder:
             EncodingError: If a range is outside the text or not finite.
         """
         raw = np.empty((len(spans), self._readout.dimension), dtype=np.float32)
+        for begin, inside in self.span_windows(text, spans):
+
+            def work(batch: Sequence[int], begin: int = begin) -> None:
+                raw[list(batch)] = self._window(text[begin:], [spans[p] for p in batch], begin)
+
+            self._run([inside], work, monitor)
+        return self._unit(raw, [text[start:end] for start, end in spans])
+
+    def span_windows(
+        self, text: str, spans: Sequence[tuple[int, int]]
+    ) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Return where `encode_spans` starts reading, and which ranges it embeds from there.
+
+        ``encode_spans(text[begin:], ...)`` of one window's ranges, moved by ``begin``, gives the
+        same embeddings as the whole call, so a long document can be done a window at a time.
+
+        Args:
+            text: The whole document.
+            spans: Half-open character ranges into it.
+
+        Returns:
+            For each window the first character read, and positions in ``spans``.
+
+        Raises:
+            EncodingError: If a range is outside the text.
+        """
         waiting = sorted(range(len(spans)), key=lambda place: spans[place])
         for start, end in spans:
             if not 0 <= start < end <= len(text):
                 msg = f"The range {start} to {end} is not inside a text of {len(text)} characters."
                 raise EncodingError(msg)
         begin = 0
-
-        def work(batch: Sequence[int]) -> None:
-            raw[list(batch)] = self._window(text[begin:], [spans[p] for p in batch], begin)
-
+        windows: list[tuple[int, tuple[int, ...]]] = []
         while waiting:
             tokenised = self._tokenise([text[begin:]], TextKind.PASSAGE)[0]
             reach = begin + max((end for _, end in self._text_offsets(tokenised)), default=0)
@@ -402,11 +419,12 @@ class LoadedEncoder:
                 else:
                     begin = spans[waiting[0]][0]
                     continue
-            self._run([inside], work, monitor)
-            waiting = [p for p in waiting if p not in set(inside)]
+            windows.append((begin, tuple(inside)))
+            done = set(inside)
+            waiting = [p for p in waiting if p not in done]
             if waiting:
                 begin = spans[waiting[0]][0]
-        return self._unit(raw, [text[start:end] for start, end in spans])
+        return tuple(windows)
 
     @property
     def _token_budget(self) -> int:

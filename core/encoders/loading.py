@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from core.encoders.backbone import (
-    CONFIG_FILE,
     Backbone,
     LoadReport,
     build_backbone,
     digest_of,
     load_backbone,
-    read_json,
 )
 from core.encoders.bundled import load_bundled
 from core.encoders.encoder import EncoderOptions, LoadedEncoder
+from core.encoders.json_files import CONFIG_FILE, read_json
 from core.encoders.pooling import LastLayerReadout
 from core.encoders.registry import BUNDLED_PREFIX, ENCODERS_FOLDER, LOCAL_PREFIX
 from core.encoders.tokens import TOKENIZER_FILE, TextTokenizer, read_tokenizer
@@ -72,6 +71,8 @@ def load(
         folder = fetch_checkpoint(
             spec, cache_dir=cache_dir, offline=offline, device=where, monitor=monitor
         )
+    if adapter is None and spec.adapter:
+        adapter = Path(spec.adapter)
     return load_folder(spec, folder, device=where, options=chosen, adapter=adapter, lean=lean)
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from core.encoders.choices import require_offered
 from core.encoders.registry import load_encoder, read_registry
+from core.encoders.spec import TextKind
 from core.errors import CoreError, EncoderLoadError
+from core.settings import EncoderChoice, OutputType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from core.encoders.encoder import LoadedEncoder
     from core.encoders.protocol import Encoder
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
     from core.monitor import Monitor
 
 LOADED_AT_ONCE = 4
+VARIANTS_KEPT = 64
+_Variant = tuple[str, int, str, OutputType, int, str]
 
 
 class LoadState(StrEnum):
@@ -75,7 +85,7 @@ class EncoderPool:
         self._load = load
         self._lock = threading.Lock()
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
-        self._variants: dict[tuple[str, int, str], LoadedEncoder] = {}
+        self._variants: OrderedDict[_Variant, LoadedEncoder] = OrderedDict()
 
     def state(self, encoder_id: str) -> tuple[LoadState, str]:
         """Return where an encoder is, and the problem if it failed. Loads nothing."""
@@ -89,6 +99,8 @@ class EncoderPool:
         *,
         max_tokens: int = 0,
         query_instruction: str = "",
+        choice: EncoderChoice | None = None,
+        centre: NDArray[np.float32] | None = None,
         monitor: Monitor | None = None,
     ) -> Encoder:
         """Return an encoder, loading it when needed; variants share the weights.
@@ -97,31 +109,83 @@ class EncoderPool:
             encoder_id: As the registry knows it.
             max_tokens: The limit to run at; 0 keeps the encoder's own.
             query_instruction: Replaces ``{instruction}``; "" keeps the encoder's default.
+            choice: Quantisation and length of the embeddings.
+            centre: ``(dim,)`` what `measure_centre` returned, to be subtracted; None for nothing.
             monitor: Watches a download, and may stop it.
 
         Raises:
             UnknownNameError: If nobody knows it.
+            InvalidSettingError: If it does not offer what is chosen.
             EncoderError: If it cannot be loaded.
         """
         spec = self.registry.encoder(encoder_id)
+        choice = choice or EncoderChoice(encoder_id)
+        require_offered(spec, choice)
         limit = 0 if max_tokens >= spec.max_tokens else max_tokens
         instruction = "" if query_instruction == spec.default_instruction else query_instruction
-        key = (encoder_id, limit, instruction)
+        dimension = 0 if choice.dimension == spec.dimension else choice.dimension
+        digest = "" if centre is None else hashlib.sha256(centre.tobytes()).hexdigest()
+        key = (encoder_id, limit, instruction, choice.output, dimension, digest)
         with self._lock:
             variant = self._variants.get(key)
             if variant is not None:
                 self._slots.move_to_end(encoder_id)
+                self._variants.move_to_end(key)
                 return variant
         base = self._loaded(spec, monitor)
-        if limit or instruction:
+        unchanged = (encoder_id, 0, "", OutputType.FLOAT, 0, "")
+        if key != unchanged:
             from core.encoders.encoder import EncoderOptions  # imports torch, loaded by now
 
-            options = EncoderOptions(max_tokens=limit, query_instruction=instruction)
+            options = EncoderOptions(
+                max_tokens=limit,
+                query_instruction=instruction,
+                output=choice.output,
+                dimension=dimension,
+                centre=centre,
+            )
             base = base.with_options(options)
         with self._lock:
             if encoder_id in self._slots:
                 self._variants[key] = base
+                while len(self._variants) > VARIANTS_KEPT:
+                    self._variants.popitem(last=False)
         return base
+
+    def measure_centre(
+        self,
+        encoder_id: str,
+        texts: Sequence[str],
+        *,
+        max_tokens: int = 0,
+        monitor: Monitor | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the mean of what an encoder gives for passages, before unit length: ``(dim,)``.
+
+        Raises:
+            UnknownNameError: If nobody knows it.
+            EncoderError: If it cannot be loaded or fails.
+        """
+        spec = self.registry.encoder(encoder_id)
+        base = self._loaded(spec, monitor)
+        from core.encoders.encoder import EncoderOptions  # imports torch, loaded by now
+
+        limited = base.with_options(EncoderOptions(max_tokens=min(max_tokens, spec.max_tokens)))
+        raw = limited.raw_embeddings(texts, kind=TextKind.PASSAGE, monitor=monitor)
+        mean: NDArray[np.float32] = raw.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mean
+
+    def learn(self, spec: EncoderSpec) -> None:
+        """Know one more encoder; one of the same id is replaced, and its weights let go."""
+        with self._lock:
+            self.registry = self.registry.with_encoder(spec)
+            self._let_go(spec.encoder_id)
+
+    def forget(self, encoder_id: str) -> None:
+        """Know an encoder no more."""
+        with self._lock:
+            self.registry = self.registry.without_encoder(encoder_id)
+            self._let_go(encoder_id)
 
     def warm(self, encoder_ids: Iterable[str]) -> threading.Thread:
         """Load encoders behind the page, one after the other; failures show in `state`."""
@@ -179,7 +243,10 @@ class EncoderPool:
             loaded = [name for name, slot in self._slots.items() if slot.encoder is not None]
             for name in loaded[: max(0, len(loaded) - LOADED_AT_ONCE)]:
                 if name != keep:
-                    del self._slots[name]
-                    self._variants = {
-                        key: encoder for key, encoder in self._variants.items() if key[0] != name
-                    }
+                    self._let_go(name)
+
+    def _let_go(self, encoder_id: str) -> None:
+        """Drop an encoder's weights and variants; the lock is held."""
+        self._slots.pop(encoder_id, None)
+        for key in [key for key in self._variants if key[0] == encoder_id]:
+            del self._variants[key]

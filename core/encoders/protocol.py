@@ -101,6 +101,22 @@ class Encoder(Protocol):
         ...
 
 
+class ContextEncoder(Encoder, Protocol):
+    """An encoder that embeds passages in the light of their document (``spec.late_chunking``)."""
+
+    def encode_spans(
+        self, text: str, spans: Sequence[tuple[int, int]], *, monitor: Monitor | None = None
+    ) -> NDArray[np.float32]:
+        """Embed character ranges of one text: ``(len(spans), dim)`` float32, unit rows."""
+        ...
+
+    def span_windows(
+        self, text: str, spans: Sequence[tuple[int, int]]
+    ) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Return first character and ranges of every window that `encode_spans` reads."""
+        ...
+
+
 class TokenReadout(Protocol):
     """How a backbone's layer states become an embedding: something per token, a mean, a linear map.
 

@@ -14,6 +14,7 @@ from core.encoders.bundled import MANIFEST, bundled_specs
 from core.encoders.spec import Attention, EncoderSpec, Pair, Pooling
 from core.errors import CoreError, UnknownNameError
 from core.records import Family
+from core.settings import OutputType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +57,7 @@ _PPLX_SMALL = EncoderSpec(
     "contextual chunks and triplets (arXiv 2602.11151).",
     parameters=596_049_920,
     matryoshka_dimensions=_PPLX_DIMENSIONS_1024,
+    outputs=(OutputType.FLOAT, OutputType.INT8, OutputType.BINARY),
 )
 _QWEN_SMALL = EncoderSpec(
     encoder_id="qwen3-embedding-0.6b",
@@ -96,6 +98,7 @@ _DREAM = EncoderSpec(
     "(arXiv 2505.15045) were never released.",
     parameters=7_600_000_000,
     appends_end_token=_CHAT_END,
+    raw=True,
 )
 
 _REAL: tuple[EncoderSpec, ...] = (
@@ -163,6 +166,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         licence="MIT",
         trained_on=f"A masked diffusion language model trained from scratch. {_RAW}",
         parameters=8_000_000_000,
+        raw=True,
     ),
     EncoderSpec(
         encoder_id="llama-3-8b",
@@ -180,6 +184,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         licence="Llama 3 Community License",
         trained_on=_RAW,
         parameters=8_000_000_000,
+        raw=True,
     ),
     EncoderSpec(
         encoder_id="qwen3-0.6b-mdlm",
@@ -198,6 +203,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         trained_on="Qwen3-0.6B turned into a masked diffusion model by supervised fine-tuning at "
         f"1,024 tokens (arXiv 2602.22661). {_RAW}",
         parameters=596_049_920,
+        raw=True,
     ),
     EncoderSpec(
         encoder_id="qwen3-0.6b",
@@ -215,6 +221,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         licence="Apache-2.0",
         trained_on=_RAW,
         parameters=596_049_920,
+        raw=True,
     ),
     EncoderSpec(
         encoder_id="diffugpt-s",
@@ -232,6 +239,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         licence="Apache-2.0",
         trained_on=f"GPT-2 small continued as a diffusion model (arXiv 2410.17891). {_RAW}",
         parameters=124_000_000,
+        raw=True,
     ),
     EncoderSpec(
         encoder_id="gpt2",
@@ -249,6 +257,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         licence="MIT",
         trained_on=_RAW,
         parameters=124_000_000,
+        raw=True,
     ),
     EncoderSpec(
         encoder_id="diffugpt-m",
@@ -266,6 +275,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         licence="Apache-2.0",
         trained_on=f"GPT-2 medium continued as a diffusion model (arXiv 2410.17891). {_RAW}",
         parameters=355_000_000,
+        raw=True,
     ),
     EncoderSpec(
         encoder_id="gpt2-medium",
@@ -283,6 +293,7 @@ _REAL: tuple[EncoderSpec, ...] = (
         licence="MIT",
         trained_on=_RAW,
         parameters=355_000_000,
+        raw=True,
     ),
 )
 
@@ -310,8 +321,8 @@ _PAIRS: tuple[Pair, ...] = (
         "pplx-embed-context-0.6b",
         "qwen3-embedding-0.6b-late",
         matched="Architecture and size.",
-        unmatched=f"{_NOT_THE_RECIPE} Only the diffusion arm was trained for late chunking; a "
-        "library embeds each passage by itself, as a document of one chunk.",
+        unmatched=f"{_NOT_THE_RECIPE} Only the diffusion arm was trained for late chunking: one "
+        "forward of the document, pooled passage by passage.",
     ),
     Pair(
         "dream-7b",
@@ -418,6 +429,11 @@ class Registry:
     def with_encoder(self, spec: EncoderSpec) -> Registry:
         """Return a registry that also knows this encoder (a custom one, say)."""
         return replace(self, encoders={**self.encoders, spec.encoder_id: spec})
+
+    def without_encoder(self, encoder_id: str) -> Registry:
+        """Return a registry that does not know this encoder (any more)."""
+        kept = {name: spec for name, spec in self.encoders.items() if name != encoder_id}
+        return replace(self, encoders=kept)
 
     def with_pair(self, pair: Pair) -> Registry:
         """Return a registry that also knows this pairing of encoders it already knows."""
@@ -567,7 +583,7 @@ def load_encoder(
         query_instruction: Replaces ``{instruction}``; "" keeps the spec's default.
         options: Quantisation, dimensions, centring; ``max_tokens`` and ``query_instruction`` given
             above go before its own.
-        adapter: A PEFT LoRA folder to merge on load (checkpoints only).
+        adapter: A PEFT LoRA folder to merge on load (checkpoints only); the spec's own unless given.
         cache_dir: Where hub checkpoints are kept; None keeps huggingface_hub's own rule.
         offline: Never touch the network.
         monitor: Watches a download, and may stop it.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from core.settings import OutputType
+
 if TYPE_CHECKING:
     from core.records import Family
 
@@ -62,6 +64,10 @@ class EncoderSpec:
         late_chunking: Passages of one document are meant to be embedded together: one forward of
             the document, pooled per passage (`LoadedEncoder.encode_spans`).
         matryoshka_dimensions: Shorter lengths that the embedding may be cut to.
+        outputs: What its recipe may make of the embedding.
+        raw: A language model without retrieval training: its vectors lie in a narrow cone, which
+            mean-centring opens.
+        adapter: Folder of a PEFT LoRA adapter that is merged on load; "" for none.
     """
 
     encoder_id: str
@@ -85,6 +91,9 @@ class EncoderSpec:
     pools_prompt: bool = True
     late_chunking: bool = False
     matryoshka_dimensions: tuple[int, ...] = ()
+    outputs: tuple[OutputType, ...] = (OutputType.FLOAT,)
+    raw: bool = False
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from core.encoders.spec import TextKind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.store import in_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.protocol import ContextEncoder, Encoder
+    from core.records import Document, Passage
     from core.store import Workspace
 
 SAVE_EVERY_SECONDS = 3.0
@@ -97,6 +99,63 @@ def embed_texts(
         block_texts = int(min(MAX_BLOCK_TEXTS, max(8, block_texts * factor)))
     monitor.report(Progress(stage, done_before + len(texts), total))
     return EmbeddingCounts(embedded=embedded, reused=reused)
+
+
+def embed_in_context(
+    workspace: Workspace,
+    encoder: ContextEncoder,
+    document: Document,
+    passages: Sequence[Passage],
+    *,
+    chunking: str,
+    monitor: Monitor | None = None,
+    done_before: int = 0,
+    total: int | None = None,
+) -> EmbeddingCounts:
+    """Embed the passages of one document in its light (late chunking) and keep the vectors.
+
+    The document goes through the backbone as a whole, or window by window where it is longer than
+    the encoder's limit; each window is on the disk before the next begins.
+
+    Args:
+        workspace: Where vectors are kept.
+        encoder: Makes them.
+        document: Its text is read.
+        passages: All of the document's under the chunking, in order.
+        chunking: Its key.
+        monitor: Told of every window, asked whether to stop.
+        done_before: Passages of a larger job that were finished before this call.
+        total: Passages of the larger job.
+
+    Raises:
+        EncodingError: If the encoder fails.
+        DiskFullError: What was saved before stays.
+        StoppedError: If the monitor asks to stop; what was saved before stays.
+    """
+    monitor = monitor or SilentMonitor()
+    stage = f"embedding ({encoder.spec.label})"
+    total = len(passages) if total is None else total
+    fingerprint = stored_under(encoder)
+    keys = [in_context(chunking, p.passage_id, p.text) for p in passages]
+    missing = set(workspace.missing(fingerprint, keys))
+    monitor.report(Progress(stage, done_before + len(passages) - len(missing), total))
+    embedded = 0
+    spans = [(passage.start, passage.end) for passage in passages]
+    for begin, inside in encoder.span_windows(document.text, spans) if missing else ():
+        if missing.isdisjoint(inside):
+            continue
+        raise_if_stopped(monitor)
+        finished = done_before + len(passages) - len(missing) + embedded
+        embeddings = encoder.encode_spans(
+            document.text[begin:],
+            [(spans[p][0] - begin, spans[p][1] - begin) for p in inside],
+            monitor=_InnerMonitor(monitor, stage=stage, done=finished, total=total),
+        )
+        window = [keys[p] for p in inside]
+        workspace.append(fingerprint, encoder_facts(encoder), window, embeddings)
+        embedded += len(missing.intersection(inside))
+    monitor.report(Progress(stage, done_before + len(passages), total))
+    return EmbeddingCounts(embedded=embedded, reused=len(passages) - embedded)
 
 
 class _InnerMonitor:

@@ -14,7 +14,8 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, cast
 
 from core.documents import (
     chunk_document,
@@ -34,7 +35,7 @@ from core.errors import (
     WorkspaceDamagedError,
     WrongPasswordError,
 )
-from core.library.embedding import embed_texts
+from core.library.embedding import EmbeddingCounts, embed_in_context, embed_texts
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import DocumentReport, Family, IngestionReport, SkippedFile
 from core.search import (
@@ -52,6 +53,7 @@ from core.search import (
 )
 from core.search.background import BACKGROUND_VERSION
 from core.settings import ExtractionLimits
+from core.store import in_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.protocol import ContextEncoder, Encoder
     from core.library.files import SourceFile
     from core.records import Document, Passage, SystemInfo
     from core.search import System
@@ -147,6 +149,7 @@ class Library:
         encoders: Gives an encoder by id, loading it when needed.
         count_tokens: The neutral counter for passage budgets, for many texts at once.
         limits: What reading one file may cost.
+        before_embedding: Called when documents were read and are about to be embedded.
     """
 
     def __init__(
@@ -156,8 +159,10 @@ class Library:
         encoders: EncoderProvider,
         count_tokens: CountTokens,
         limits: ExtractionLimits | None = None,
+        before_embedding: Callable[[Monitor], None] | None = None,
     ) -> None:
         self.workspace = workspace
+        self._before_embedding = before_embedding
         self._encoders = encoders
         self._count_tokens = count_tokens
         self._limits = limits or ExtractionLimits()
@@ -282,6 +287,8 @@ class Library:
             return
         groups = list(_groups(self._current_corpus().passages))
         total = sum(len(group) for group in groups)
+        if self._before_embedding is not None and total:
+            self._before_embedding(monitor)
         failure: EncoderError | None = None
         encoders: dict[str, Encoder] = {}
         for encoder_id in encoder_ids:
@@ -293,14 +300,7 @@ class Library:
         for group in groups:
             for encoder_id, encoder in list(encoders.items()):
                 try:
-                    counts = embed_texts(
-                        self.workspace,
-                        encoder,
-                        group,
-                        monitor=monitor,
-                        done_before=done,
-                        total=total,
-                    )
+                    counts = self._embed_group(encoder, group, monitor, done=done, total=total)
                 except EncoderError as exc:
                     failure = failure or exc
                     del encoders[encoder_id]
@@ -312,6 +312,37 @@ class Library:
             done += len(group)
         if failure is not None:
             raise failure
+
+    def _embed_group(
+        self,
+        encoder: Encoder,
+        group: Sequence[Passage],
+        monitor: Monitor,
+        *,
+        done: int,
+        total: int,
+    ) -> EmbeddingCounts:
+        """Embed the passages of whole documents: each by itself, or each in its document's light."""
+        if not encoder.spec.late_chunking:
+            texts = [passage.text for passage in group]
+            return embed_texts(
+                self.workspace, encoder, texts, monitor=monitor, done_before=done, total=total
+            )
+        embedded = reused = 0
+        for doc_id, members in groupby(group, key=lambda passage: passage.doc_id):
+            counts = embed_in_context(
+                self.workspace,
+                cast("ContextEncoder", encoder),
+                self.document(doc_id),
+                tuple(members),
+                chunking=self.settings.chunking.key,
+                monitor=monitor,
+                done_before=done + embedded + reused,
+                total=total,
+            )
+            embedded += counts.embedded
+            reused += counts.reused
+        return EmbeddingCounts(embedded, reused)
 
     # -- changing --------------------------------------------------------------------------
 
@@ -447,10 +478,10 @@ class Library:
             msg = f"Passage {passage_id[:60]!r} is not in this library under its settings."
             raise UnknownNameError(msg) from None
 
-    def embedded_count(self, fingerprint: str) -> int:
+    def embedded_count(self, fingerprint: str, *, late_chunking: bool = False) -> int:
         """Return how many current passages have a vector under this passage fingerprint."""
         passages = self._current_corpus().passages
-        texts = [passage.text for passage in passages]
+        texts = self._kept_under(passages, late_chunking=late_chunking)
         missing = {texts[i] for i in self.workspace.missing(fingerprint, texts)}
         return sum(text not in missing for text in texts)
 
@@ -516,12 +547,13 @@ class Library:
         unavailable: Mapping[str, str],
     ) -> SearchView:
         corpus = self._current_corpus()
-        texts = [passage.text for passage in corpus.passages]
         pending: set[str] = set()
         for encoder in encoders.values():
+            texts = self._texts_of(encoder, corpus.passages)
             missing = {texts[i] for i in self.workspace.missing(encoder.passage_fingerprint, texts)}
             if missing:
-                pending |= {p.doc_id for p in corpus.passages if p.text in missing}
+                placed = zip(corpus.passages, texts, strict=True)
+                pending |= {passage.doc_id for passage, text in placed if text in missing}
         passages = tuple(p for p in corpus.passages if p.doc_id not in pending)
         if not passages:
             msg = (
@@ -545,9 +577,8 @@ class Library:
                 built.append(FusedSystem(info, members))
             else:
                 encoder = encoders[info.system_id]
-                index = DenseIndex(
-                    ids, self._vector_blocks(encoder.passage_fingerprint, ready_texts)
-                )
+                kept = self._texts_of(encoder, passages)
+                index = DenseIndex(ids, self._vector_blocks(encoder.passage_fingerprint, kept))
                 built.append(DenseSystem(info, encoder, index))
         return SearchView(
             searcher=Searcher(built, query_embeddings=self._query_embeddings),
@@ -567,6 +598,16 @@ class Library:
                     return system.index
         return None
 
+    def _texts_of(self, encoder: Encoder, passages: Sequence[Passage]) -> list[str]:
+        return self._kept_under(passages, late_chunking=encoder.spec.late_chunking)
+
+    def _kept_under(self, passages: Sequence[Passage], *, late_chunking: bool) -> list[str]:
+        """What the vectors of passages are kept under: their text, or their text in its place."""
+        if not late_chunking:
+            return [passage.text for passage in passages]
+        chunking = self.settings.chunking.key
+        return [in_context(chunking, p.passage_id, p.text) for p in passages]
+
     def _vector_blocks(
         self, fingerprint: str, texts: Sequence[str]
     ) -> Iterator[NDArray[np.float32]]:
@@ -579,7 +620,8 @@ class Library:
         Raises:
             IndexMismatchError: If one of them is not.
         """
-        return self.workspace.vectors(encoder.passage_fingerprint, [p.text for p in passages])
+        texts = self._texts_of(encoder, passages)
+        return self.workspace.vectors(encoder.passage_fingerprint, texts)
 
     def background(
         self, encoder: Encoder, view: SearchView, *, monitor: Monitor | None = None
@@ -665,16 +707,16 @@ class Library:
         )
 
 
-def _groups(passages: Sequence[Passage]) -> Iterator[list[str]]:
-    """Yield the texts of whole documents together, in groups of a size worth a batch."""
-    group: list[str] = []
+def _groups(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
+    """Yield the passages of whole documents together, in groups of a size worth a batch."""
+    group: list[Passage] = []
     last = ""
     for passage in passages:  # ordered by id, so by document
         if passage.doc_id != last and len(group) >= GROUP_PASSAGES:
             yield group
             group = []
         last = passage.doc_id
-        group.append(passage.text)
+        group.append(passage)
     if group:
         yield group
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import WorkspaceDamagedError
 from core.records import TextSource, Unit
-from core.settings import ChunkingSettings, WorkspaceSettings
+from core.settings import ChunkingSettings, EncoderChoice, OutputType, WorkspaceSettings
 
 if TYPE_CHECKING:
     from core.records import Document
@@ -106,6 +106,10 @@ def settings_from_json(text: str) -> WorkspaceSettings:
             name: fields[name] for name in WorkspaceSettings.__dataclass_fields__ if name in fields
         }
         known["also"] = tuple(known.get("also", ()))
+        known["choices"] = tuple(
+            EncoderChoice(**{**choice, "output": OutputType(choice["output"])})
+            for choice in known.get("choices", ())
+        )
         return WorkspaceSettings(
             **known,
             chunking=ChunkingSettings(

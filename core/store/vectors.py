@@ -60,6 +60,20 @@ def text_key(text: str, *, kind: TextKind = TextKind.PASSAGE) -> bytes:
     return hashlib.sha256(prefix + encoded).digest()
 
 
+def in_context(chunking: str, passage_id: str, text: str) -> str:
+    """Return what stands for a passage that is embedded in the light of its document.
+
+    Its vector depends on what surrounds it, so equal texts in two places are two vectors. The
+    chunking belongs to it: the windows over a long document begin at passages.
+
+    Args:
+        chunking: Key of the chunking.
+        passage_id: Of the passage.
+        text: Its text.
+    """
+    return f"in context\0{chunking}\0{passage_id}\0{text}"
+
+
 def folder_name(fingerprint: str) -> str:
     """Return the folder of a fingerprint: its first 16 hex digits."""
     if _FINGERPRINT.fullmatch(fingerprint):

@@ -58,7 +58,7 @@ from core.store.records import (
     settings_from_json,
     settings_to_json,
 )
-from core.store.vectors import VectorFolder, folder_name, relative_to, text_key
+from core.store.vectors import VectorFolder, folder_name, in_context, relative_to, text_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -317,13 +317,14 @@ class Workspace:
             self._finish_removal(doc_id)
 
     def _finish_removal(self, doc_id: str) -> None:
-        texts = {
-            text for (text,) in self._rows("SELECT text FROM passages WHERE doc_id = ?", (doc_id,))
-        }
+        own = self._rows(
+            "SELECT chunking_key, passage_id, text FROM passages WHERE doc_id = ?", (doc_id,)
+        )
+        texts = {text for (_, _, text) in own}
         if texts:
             others = self._rows("SELECT text FROM passages WHERE doc_id != ?", (doc_id,))
             texts -= {text for (text,) in others}
-            self._forget_vectors(texts)
+            self._forget_vectors(texts | {in_context(*row) for row in own})
         with self._transaction() as connection:
             for table in ("passages", "chunkings", "documents"):
                 connection.execute(f"DELETE FROM {table} WHERE doc_id = ?", (doc_id,))  # noqa: S608

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from core.encoders.backbone import Backbone
-from core.encoders.encoder import EncoderOptions, LoadedEncoder, OutputType, is_out_of_memory
+from core.encoders.encoder import EncoderOptions, LoadedEncoder, is_out_of_memory
 from core.encoders.loading import choose_device, compute_dtype, load_folder
 from core.encoders.pooling import LastLayerReadout
 from core.encoders.rehearsal import HIDDEN, tiny_model, tiny_tokenizer
 from core.encoders.spec import Attention, TextKind
 from core.encoders.tokens import TextTokenizer
 from core.errors import EncoderLoadError, EncodingError, InvalidSettingError
+from core.settings import OutputType
 from tests.encoders.checkpoints import TEXTS
 
 if TYPE_CHECKING:
