@@ -222,6 +222,20 @@ def rank_of(scores: Floats, position: int, score: float | None = None) -> int:
     return 1 + int(np.count_nonzero(better)) + int(np.count_nonzero(level))
 
 
+class Hushed:
+    """Passes Stop on and keeps progress to itself: for work inside a step that reports its own."""
+
+    def __init__(self, monitor: Monitor | None) -> None:
+        self._monitor = monitor or SilentMonitor()
+
+    def report(self, progress: Progress) -> None:
+        """Do nothing."""
+
+    def stop_requested(self) -> bool:
+        """Whether the user pressed Stop."""
+        return self._monitor.stop_requested()
+
+
 def encode(
     encoder: Encoder,
     texts: Sequence[str],
@@ -243,7 +257,9 @@ def encode(
     for start in range(0, len(texts), _BATCH):
         raise_if_stopped(watch)
         block = texts[start : start + _BATCH]
-        blocks.append(guarded(encoder, partial(encoder.encode, block, kind=kind)))
+        # a batch of long texts takes a while: Stop is heard inside it too
+        work = partial(encoder.encode, block, kind=kind, monitor=Hushed(watch))
+        blocks.append(guarded(encoder, work))
         watch.report(Progress(stage, start + len(block), len(texts)))
     if not blocks:
         return np.zeros((0, encoder.spec.dimension), dtype=np.float32)

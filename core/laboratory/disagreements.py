@@ -19,6 +19,7 @@ from core.laboratory.arms import (
     Bench,
     Corpus,
     Floats,
+    Hushed,
     SystemName,
     encode,
     limit_of,
@@ -311,7 +312,7 @@ def find_disagreements(
         block = drafts[start : start + _BLOCK]
         try:
             raise_if_stopped(watch)
-            found = _ask_block(bench, block, rows, k, occurrences)
+            found = _ask_block(bench, block, rows, k, occurrences, watch)
         except StoppedError:
             if not findings:
                 raise
@@ -368,10 +369,18 @@ def _check(bench: Bench, drafts: Sequence[Draft], k: int) -> None:
 
 
 def _ask_block(
-    bench: Bench, block: Sequence[Draft], rows: dict[str, int], k: int, occurrences: np.ndarray
+    bench: Bench,
+    block: Sequence[Draft],
+    rows: dict[str, int],
+    k: int,
+    occurrences: np.ndarray,
+    watch: Monitor,
 ) -> list[Finding]:
     texts = [draft.text for draft in block]
-    scores = [encode(arm.encoder, texts, kind=TextKind.QUERY) @ arm.vectors.T for arm in bench.arms]
+    scores = [
+        encode(arm.encoder, texts, kind=TextKind.QUERY, monitor=Hushed(watch)) @ arm.vectors.T
+        for arm in bench.arms
+    ]
     passages = bench.corpus.passages
     findings = []
     for place, draft in enumerate(block):

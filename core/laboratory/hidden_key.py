@@ -19,6 +19,7 @@ from core.laboratory.arms import (
     Arm,
     Bench,
     Floats,
+    Hushed,
     SystemName,
     encode,
     guarded,
@@ -214,7 +215,7 @@ def hidden_key(
             )
             try:
                 raise_if_stopped(watch)
-                cells.append(_cell(bench, stretch, length, depth, keys, queries, failed))
+                cells.append(_cell(bench, stretch, length, depth, keys, queries, failed, watch))
             except StoppedError:
                 if not cells:
                     raise
@@ -325,6 +326,7 @@ def _cell(
     keys: Sequence[Key],
     queries: dict[int, Floats],
     failed: dict[int, str],
+    watch: Monitor,
 ) -> KeyCell:
     planted = [plant(stretch, key.sentence, depth) for key in keys]
     texts = [text for text, _, _ in planted]
@@ -337,7 +339,7 @@ def _cell(
                 queries[side] = encode(
                     arm.encoder, [key.query for key in keys], kind=TextKind.QUERY
                 )
-            rows = encode(arm.encoder, texts, kind=TextKind.PASSAGE)
+            rows = encode(arm.encoder, texts, kind=TextKind.PASSAGE, monitor=Hushed(watch))
         except EncoderError as exc:
             failed[side] = f"{exc} Its cells from {length:,} tokens on are empty."
             continue

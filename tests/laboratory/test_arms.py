@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.encoders.spec import TextKind
-from core.errors import EncodingError, LaboratoryError
+from core.errors import EncodingError, LaboratoryError, StoppedError
 from core.laboratory.arms import (
+    Hushed,
     encode,
     guarded,
     make_bench,
@@ -14,6 +15,7 @@ from core.laboratory.arms import (
     rank_of,
     readable,
 )
+from core.monitor import Progress
 from tests.laboratory.stand_in import KITCHEN, RIVER, SPEC, WordEncoder, arm_b, bench_of, paragraphs
 
 
@@ -123,3 +125,24 @@ def test_a_passage_that_is_gone_is_named() -> None:
     bench = bench_of([RIVER], (WordEncoder(), WordEncoder(SPEC)))
     with pytest.raises(LaboratoryError, match="No passage dx:1"):
         bench.corpus.position("dx:1")
+
+
+class _StopsInside:
+    """Presses Stop at the third question; nobody may hear of progress inside a step."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def report(self, progress: Progress) -> None:
+        raise AssertionError(progress)
+
+    def stop_requested(self) -> bool:
+        self.asked += 1
+        return self.asked > 2
+
+
+def test_stop_is_heard_inside_a_batch_and_progress_there_is_kept_quiet() -> None:
+    encoder = WordEncoder()
+    with pytest.raises(StoppedError):
+        encode(encoder, ["gate"] * 9, kind=TextKind.PASSAGE, monitor=Hushed(_StopsInside()))
+    assert encoder.encoded < 9

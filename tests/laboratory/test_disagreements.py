@@ -45,16 +45,17 @@ def _report(
 
 
 class _StopAfter:
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
+    """Presses Stop once so many steps are reported done."""
+
+    def __init__(self, done: int) -> None:
+        self.done = done
         self.seen: list[Progress] = []
 
     def report(self, progress: Progress) -> None:
         self.seen.append(progress)
 
     def stop_requested(self) -> bool:
-        self.calls -= 1
-        return self.calls < 0
+        return bool(self.seen) and self.seen[-1].done >= self.done
 
 
 def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
@@ -209,7 +210,7 @@ def test_stop_keeps_what_was_finished() -> None:
     drafts = [
         replace(_draft("flood", bench, 0), query_id=f"draft-{number}") for number in range(130)
     ]
-    report = find_disagreements(bench, drafts, k=2, monitor=_StopAfter(2))
+    report = find_disagreements(bench, drafts, k=2, monitor=_StopAfter(128))
     assert report.stopped
     assert len(report.findings) == 128
     assert report.drafts == 130
@@ -234,7 +235,7 @@ def test_an_encoder_that_fails_half_way_loses_nothing() -> None:
 
 def test_progress_is_told() -> None:
     bench = bench_of(LIBRARY, (WordEncoder(), WordEncoder(arm_b())))
-    watch = _StopAfter(99)
+    watch = _StopAfter(10_000)
     find_disagreements(bench, [_draft("flood", bench, 0)], k=2, monitor=watch)
     assert (watch.seen[0].done, watch.seen[-1].done, watch.seen[-1].total) == (0, 1, 1)
 

@@ -161,16 +161,17 @@ def test_unreadable_text_gets_a_sentence() -> None:
 
 
 class _StopAfter:
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
+    """Presses Stop once so many steps are reported done."""
+
+    def __init__(self, done: int) -> None:
+        self.done = done
         self.seen: list[Progress] = []
 
     def report(self, progress: Progress) -> None:
         self.seen.append(progress)
 
     def stop_requested(self) -> bool:
-        self.calls -= 1
-        return self.calls < 0
+        return bool(self.seen) and self.seen[-1].done >= self.done
 
 
 def test_stop_keeps_finished_cells() -> None:
