@@ -108,7 +108,7 @@ class Experiments:
             return comparison.query.text, bench.passage(chosen).doc_id, chosen
         except CoreError:
             pass  # nothing on screen; an example will do
-        for example in bench.examples():
+        for example in self.handlers.starters(library_id, bench):
             if example.relevant:
                 found = example.relevant[0]
                 return example.text, bench.passage(found).doc_id, found
@@ -145,7 +145,17 @@ class Experiments:
         except StoppedError:
             yield library.notice(texts.STOPPED), False
         except CoreError as error:
-            yield library.trouble(str(error)), False
+            # "busy" leaves Stop in reach: what runs may have been started before a reload
+            yield library.trouble(str(error)), self.running(visitor_id, library_id)
+
+    def running(self, visitor_id: object, library_id: str) -> bool:
+        """Whether an experiment of the library runs, whoever's tab started it."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+        except CoreError:
+            return False
+        job = self.sessions.jobs.get((visitor, library_id, "experiment"))
+        return job is not None and job.running
 
     def stop(self, visitor_id: object, library_id: str) -> bool:
         """Press Stop on the library's experiment."""
@@ -265,6 +275,12 @@ class Experiments:
             ),
         )
 
+    def verdict(self, visitor_id: object, library_id: str) -> str:
+        """Return which arm the last disagreements speak for; "" before any."""
+        visitor, _ = self.bench(visitor_id, library_id)
+        report = self._reports.get((visitor, library_id))
+        return "" if report is None else disagree.verdict(report)
+
     def filtered(self, visitor_id: object, library_id: str, wanted: FindingFilter) -> str | None:
         """Return the list under another filter; None when there is no report yet."""
         visitor, _ = self.bench(visitor_id, library_id)
@@ -339,10 +355,17 @@ class Experiments:
     # -- the laboratory ------------------------------------------------------------------------
 
     def fairness(
-        self, visitor_id: object, library_id: str, token: object
+        self, visitor_id: object, library_id: str, token: object, asked: str = ""
     ) -> Iterator[tuple[str, bool]]:
-        """Account for both arms, with the query and first hits on screen when there are any."""
-        query = ""
+        """Account for both arms, with the query and first hits on screen when there are any.
+
+        Args:
+            visitor_id: Whose.
+            library_id: Where.
+            token: Of the comparison on screen.
+            asked: The query to account for when nothing is on screen.
+        """
+        query = asked.strip()
         ids: tuple[str, ...] = ()
         try:
             comparison = self.sessions.shown(self.sessions.require(visitor_id), token).comparison
@@ -354,7 +377,7 @@ class Experiments:
             visitor_id,
             library_id,
             lambda bench, monitor: self.account(bench, query, ids, monitor),
-            laboratory.fairness,
+            lambda report: laboratory.fairness(report, query),
         )
 
     def edit(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
+from core.laboratory.drafts import DraftKind, draft_queries
 from core.laboratory.report import html_report
 from core.records import Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 
     from core.comparison.records import Comparison
     from core.monitor import Monitor
-    from core.records import IngestionReport
-    from core.workbench import Workbench
+    from core.records import IngestionReport, Passage
+    from core.workbench import ExampleQuery, Workbench
     from demo.jobs import Job
     from demo.services import LibraryEntry, Services
 
 PAGE_WIDTH_PIXELS = 1100
 REPORT_PAGES = 2
+STARTERS = 4  # questions offered on an empty screen
+STARTER_DRAFTS = 40
+STARTER_PASSAGES = 300  # are read for them: the screen must not wait for a large library
+STARTER_KINDS = (DraftKind.QUESTION, DraftKind.DEFINITION)
 REPORT_WIDTH_PIXELS = 700
 STALLED_SECONDS = 6.0  # without a new vector: nobody is at work
 POLL_SECONDS = 0.5
@@ -72,6 +77,7 @@ class Handlers:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.sessions = Sessions(services)
+        self._starters: tuple[tuple[str, str, int], tuple[ExampleQuery, ...]] = (("", "", 0), ())
 
     # -- arriving --------------------------------------------------------------------------
 
@@ -108,12 +114,41 @@ class Handlers:
                 empty=not reports,
                 hosted=self.services.hosted,
                 keep_hours=self.services.keep_hours,
-                examples=bench.examples(),
+                examples=self.starters(library_id, bench),
+                reading=self._reading(visitor, library_id),
             ),
             removable=removable,
             settings=bench.settings,
             pairs=tuple((pair.label, pair.pair_id) for pair in self.services.pairs()),
         )
+
+    def _reading(self, visitor: str, library_id: str) -> bool:
+        job = self.sessions.jobs.get((visitor, library_id, "index"))
+        return job is not None and job.running
+
+    def blank(self, visitor_id: object, library_id: str, token: object) -> str | None:
+        """Return the screen before a first question; None while a comparison is on it."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            try:
+                if self.sessions.shown(visitor, token).library_id == library_id:
+                    return None
+            except CoreError:
+                pass  # nothing is on screen
+            return self.library_screen(visitor, library_id).blank
+        except CoreError:
+            return None
+
+    def starters(self, library_id: str, bench: Workbench) -> tuple[ExampleQuery, ...]:
+        """Return queries to begin with: the library's own examples, or a few drafted from it."""
+        examples = bench.examples()
+        if examples or not bench.documents():
+            return examples
+        passages = bench.library.passages()
+        key = (library_id, passages[0].passage_id if passages else "", len(passages))
+        if self._starters[0] != key:
+            self._starters = (key, drafted(bench, passages))
+        return self._starters[1]
 
     def create_library(self, visitor_id: object, label: str) -> LibraryScreen:
         """Make a library and show it."""
@@ -144,7 +179,7 @@ class Handlers:
             visitor = self.sessions.require(visitor_id)
             bench = self.services.open_library(visitor, library_id)
             if not text.strip():
-                yield self._blank(bench, texts.EMPTY_QUERY)
+                yield self._blank(library_id, bench, texts.EMPTY_QUERY)
                 return
             yield from self._until_embedded(visitor, library_id, bench)
             job = self.sessions.jobs.start(
@@ -192,12 +227,12 @@ class Handlers:
             yield CompareScreen("", columns.skeleton(texts.PREPARING, counts), "", "")
             time.sleep(POLL_SECONDS)
 
-    def _blank(self, bench: Workbench, notice: str = "") -> CompareScreen:
+    def _blank(self, library_id: str, bench: Workbench, notice: str = "") -> CompareScreen:
         html = frame.blank(
             empty=not bench.documents(),
             hosted=self.services.hosted,
             keep_hours=self.services.keep_hours,
-            examples=bench.examples(),
+            examples=self.starters(library_id, bench),
             notice=notice,
         )
         return CompareScreen("", html, "", "")
@@ -239,22 +274,36 @@ class Handlers:
             return None
         return columns.columns(shown.comparison, best)
 
-    def equal_limits(self, visitor_id: object, token: object) -> Iterator[CompareScreen]:
-        """Run the comparison on screen again with one token limit for both arms."""
+    def equal_limits(
+        self, visitor_id: object, token: object, library_id: str = "", text: str = ""
+    ) -> Iterator[CompareScreen]:
+        """Run the comparison on screen again with one token limit for both arms.
+
+        Args:
+            visitor_id: Whose.
+            token: Of the comparison on screen.
+            library_id: Where to ask when nothing is on screen.
+            text: What to ask then.
+        """
         try:
             visitor = self.sessions.require(visitor_id)
-            shown = self.sessions.shown(visitor, token)
-            bench = self.services.open_library(visitor, shown.library_id)
-            limits = [column.max_tokens for column in shown.comparison.columns if column.max_tokens]
-            settings = replace(bench.settings, max_tokens=min(limits, default=0))
+            try:
+                shown = self.sessions.shown(visitor, token)
+                library_id, text = shown.library_id, shown.comparison.query.text
+            except CoreError:
+                if not text.strip():
+                    raise UsageError(texts.EQUAL_NOTHING) from None
+            bench = self.services.open_library(visitor, library_id)
+            # 0 takes the smaller of both arms' own limits
+            settings = replace(bench.settings, max_tokens=0)
 
             def work(monitor: Monitor) -> Comparison:
                 bench.change_settings(settings, monitor=monitor)
-                return bench.compare(shown.comparison.query.text, monitor=monitor)
+                return bench.compare(text, monitor=monitor)
 
-            job = self.sessions.jobs.start((visitor, shown.library_id, "compare"), "compare", work)
+            job = self.sessions.jobs.start((visitor, library_id, "compare"), "compare", work)
             yield from _waiting(job)
-            yield self._screen(visitor, shown.library_id, job.outcome())
+            yield self._screen(visitor, library_id, job.outcome())
         except CoreError as error:
             yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
 
@@ -483,6 +532,23 @@ def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
         if snapshot.seconds > 2.0 and not detail:
             detail = texts.LOADING_FIRST
         yield CompareScreen("", columns.skeleton(texts.LOADING_COMPARE, detail), "", "")
+
+
+def drafted(bench: Workbench, passages: Sequence[Passage]) -> tuple[ExampleQuery, ...]:
+    """Return a few questions drafted from a library's own passages; none where no rule fits."""
+    from core.workbench import ExampleQuery  # late: the page comes before the workbench's rooms
+
+    some = passages[:STARTER_PASSAGES]
+    documents = [bench.document(doc_id) for doc_id in dict.fromkeys(one.doc_id for one in some)]
+    try:
+        found = draft_queries(some, documents, count=STARTER_DRAFTS, seed=0)
+    except CoreError:
+        return ()
+    asked = [draft for draft in found if draft.kind in STARTER_KINDS][:STARTERS]
+    return tuple(
+        ExampleQuery(draft.query_id, texts.DRAFTED, draft.text, (draft.passage_id,))
+        for draft in asked
+    )
 
 
 def library_label(entry: LibraryEntry) -> str:

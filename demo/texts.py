@@ -44,6 +44,7 @@ GROUP_TITLES = {
     "long-range": "long-range",
     "reasoning": "reasoning",
 }
+DRAFTED = "drafted"
 GROUP_HINTS = {
     "lookup": "The words of the query are in the passage.",
     "paraphrase": "The passage says it in other words.",
@@ -55,6 +56,16 @@ BLANK_COMPARE = (
     "Ask the library a question",
     "Both encoders read the same passages. You will see what each retrieves, where they part and "
     "by how much. Start with one of the examples above, or press / and type.",
+)
+BLANK_OWN = (
+    "Ask your documents a question",
+    "Both encoders read the same passages. You will see what each retrieves, where they part and "
+    "by how much. Press / and type, or take a question drafted from your documents.",
+)
+BLANK_READING = (
+    "Your documents are being read",
+    "Progress and Stop are on the left. A question asked now is answered as soon as both encoders "
+    "have embedded every passage.",
 )
 BLANK_LIBRARY = (
     "This library is empty",
@@ -130,6 +141,9 @@ RECEIVED_HOW = (
 EQUAL_YES = "equal token limits"
 EQUAL_NO = "unequal token limits"
 EQUAL_RUN = "run both at equal limits"
+EQUAL_NOTHING = "Ask a question first; it is then asked again at equal limits."
+ONE_QUERY = "one query is one query: ask many"
+ASK_MANY = "No question yet? Let Bifocal draft them"
 
 PAGE_EMPTY = "Select a hit to see its page."
 PAGE_TEXT_ONLY = "This document is plain text; it has no pages to draw."
@@ -182,21 +196,33 @@ DISAGREE_INTRO = (
     "sentences turned into questions, whole paragraphs), asks every system each of them, and lists "
     "those on which the two encoders part most. A click opens the side-by-side view."
 )
-DISAGREE_BLANK = "Nothing has been run yet. 300 queries take some ten seconds on two cores."
+DISAGREE_BLANK = (
+    "Nothing has been run yet. 300 queries take less than a minute on two cores. You get a verdict "
+    "(which arm for these documents, with its interval, or that it is a tie), then the queries on "
+    "which they part most."
+)
 LAB_TITLE = "Laboratory"
 LAB_INTRO = (
-    "Experiments on one passage of yours. Query and passage are taken from the hit selected in "
-    "Compare; choose others here. Results are kept: the same inputs give the same picture at once."
+    "Why do the arms differ? Five experiments on one passage or document of yours. Query and passage "
+    "are taken from the hit selected in Compare; choose others here. Results are kept: the same "
+    "inputs give the same picture at once."
 )
 LAB_EDIT = (
     "Replace the passage's last sentence and see which earlier tokens notice. An encoder that "
     "reads left to right cannot; one that reads in both directions does."
 )
-LAB_SWITCH = "Read query and passage with another attention mask and follow the passage's rank."
-LAB_GROW = "Pad the passage with the rest of its document, step by step; follow rank and score."
+LAB_SWITCH = (
+    "Which direction does each arm rely on? Read query and passage with another attention mask and "
+    "follow the passage's rank. Some ten seconds."
+)
+LAB_GROW = (
+    "Does a longer passage hide what you look for? Pad the passage with the rest of its document, "
+    "step by step; follow rank and score. Some ten seconds."
+)
 LAB_KEY = (
-    "Plant a key at several depths in copies of the document, cut to several lengths, and ask for "
-    "it. This takes a minute or two; Stop keeps what is finished."
+    "Would the arms find a fact deep inside a long text? Plant a key at several depths in copies of "
+    "the document (the query above is not used), cut to several lengths, and ask for it. A minute "
+    "or so; Stop keeps what is finished."
 )
 LAB_FAIRNESS = (
     "Everything that could make a difference other than the encoders themselves: limits, prompts, "

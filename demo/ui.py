@@ -69,7 +69,7 @@ def build_app(services: Services) -> gr.Blocks:
             with gr.Tab("Benchmarks", render_children=True):
                 figures.build_benchmarks(services)
             with gr.Tab("The paper", render_children=True):
-                paper = figures.build_paper()
+                paper = figures.build_paper(services)
         with gr.Column(elem_id="bf-pane"):
             pane = html_part("bf-page")
             why = html_part("bf-evidence")
@@ -83,7 +83,7 @@ def build_app(services: Services) -> gr.Blocks:
         lab_tab.select(
             enter,
             [visitor, picker, token, selected, query],
-            [lab.query, lab.document, lab.passage],
+            [lab.query, lab.document, lab.passage, lab.stop],
             **PRIVATE,
         )
         screen = [main.summary, main.columns, main.lower, token]

@@ -225,6 +225,11 @@
     linesSoon();
   }
 
+  function laboratoryTab(name) {
+    const tab = $$("#bf-lab-tabs [role=tab]").find((node) => node.textContent.trim() === name);
+    if (tab) tab.click();
+  }
+
   /* -- acting on a click -------------------------------------------------------------------------- */
   function setText(selector, value) {
     const box = $(`${selector} textarea, ${selector} input`);
@@ -252,7 +257,13 @@
       close: closePane,
       tab: () => showColumn(+data.index),
       ask: () => ask(data.text),
-      view: () => { view(data.view); closeSidebarOnPhone(); },
+      view: () => {
+        if (data.text) setText("#bf-query", data.text);
+        // after the field's own event, so that the view begins with this query
+        setTimeout(() => { view(data.view); if (data.tab) laboratoryTab(data.tab); }, 0);
+        closeSidebarOnPhone();
+      },
+      equal: () => { view("compare"); send("equal", { ...data }); },
       help, theme,
       "close-help": () => $("#bf-help-dialog").close(),
       remove: () => { if (confirm(`Remove ${data.name} from this library?`)) send("remove", { doc: data.doc }); },

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from demo.presenters import plots
 from demo.presenters.columns import page_range
 from demo.presenters.evidence import kind_of, system_name
-from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, plural, shorten
+from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,9 +20,110 @@ if TYPE_CHECKING:
         Finding,
         Hubness,
     )
+    from core.laboratory.verdict import Contrast, Verdict
     from core.records import Passage
 
 QUERY_CHARS = 220
+ALL_DRAFTS = "all drafts"
+
+
+def verdict(found: DisagreementReport) -> str:
+    """Return which arm to choose for these documents: the sentence, its interval, what next."""
+    warn = ""
+    if found.stopped:
+        warn = '<p class="notice warn">Stopped early; the figures are of what was finished.</p>'
+    if found.problem:
+        warn += f'<p class="notice warn">{esc(found.problem)}</p>'
+    decided = found.verdict
+    said = decided.sentences if decided else ()
+    head = join(f'<p class="lead">{esc(sentence)}</p>' for sentence in said[:1])
+    rest = join(f"<p>{esc(sentence)}</p>" for sentence in (*said[1:], *found.summary))
+    picture = _forest(decided, found) if decided and decided.arms.queries else ""
+    notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
+    return (
+        f'<div class="bf lab verdict">{warn}<div class="split"><div><div class="summary">{head}</div>'
+        f'<div class="words">{rest}</div>{_next(found)}</div><div>{picture}{notes}</div></div></div>'
+    )
+
+
+def _next(found: DisagreementReport) -> str:
+    """Return where to go from the verdict: the widest gap, blind judging, fairness."""
+    links = []
+    if found.findings and found.findings[0].disagreement > 0:
+        text = esc(found.findings[0].draft.text)
+        links.append(
+            f'<button class="button" data-act="ask" data-text="{text}">See the query they part on '
+            "most</button>"
+        )
+        links.append(
+            f'<button class="button" data-act="view" data-view="judge" data-text="{text}">Judge it '
+            "blind</button>"
+        )
+    links.append(
+        '<button class="button" data-act="view" data-view="laboratory" data-tab="Fairness">Check '
+        "that the comparison is fair</button>"
+    )
+    return f'<div class="go next"><span class="meta">Next</span>{join(links)}</div>'
+
+
+def _forest(decided: Verdict, found: DisagreementReport) -> str:
+    """Return every contrast as a point with its interval, in the colour of the arm it favours."""
+    rows = [(ALL_DRAFTS, decided.arms), *sorted(decided.by_kind.items())]
+    reach = max(0.05, *(abs(end) for _, one in rows for end in (one.low, one.high)))
+    ticks = plots.nice_ticks(-reach, reach, 5)
+    width, left, right, step, top = 560, 190, 18, 27, 24
+    across = plots.Scale(ticks[0], ticks[-1], left, width - right)
+    bottom = top + step * len(rows)
+    zero = across(0.0)
+    grid = join(
+        f'<line class="grid" x1="{across(tick)}" x2="{across(tick)}" y1="{top}" y2="{bottom}"/>'
+        f'<text x="{across(tick)}" y="{bottom + 16}" text-anchor="middle">{_points(tick)}</text>'
+        for tick in ticks
+    )
+    lines = join(
+        _interval(name, one, found, across, top + step * (place + 0.5), left)
+        for place, (name, one) in enumerate(rows)
+    )
+    kinds = kind_of(found.a), kind_of(found.b)
+    return (
+        f'<svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
+        'role="img" aria-label="Difference of the arms with its interval, by kind of query">'
+        f'<text class="title {kinds[1]}" x="{zero - 8}" y="14" text-anchor="end">\u2190 '
+        f"{esc(shorten(found.b.label, 22))} ahead</text>"
+        f'<text class="title {kinds[0]}" x="{zero + 8}" y="14">{esc(shorten(found.a.label, 22))} ahead \u2192</text>'
+        f'{grid}<line class="axis" x1="{zero}" x2="{zero}" y1="{top}" y2="{bottom}"/>{lines}'
+        f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">difference '
+        "in mean reciprocal rank</text></svg>"
+    )
+
+
+def _points(value: float) -> str:
+    text = f"{abs(value):.2f}".rstrip("0").rstrip(".")
+    return "0" if value == 0 else f"{'+' if value > 0 else chr(0x2212)}{text}"
+
+
+def _interval(
+    name: str, one: Contrast, found: DisagreementReport, across: plots.Scale, y: float, left: int
+) -> str:
+    ahead = {"first": found.a, "second": found.b}.get(one.lead.value)
+    kind = kind_of(ahead) if ahead else "lex"
+    tip = (
+        f"{name}: {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]; higher "
+        f"{one.first_higher:,} / {one.second_higher:,}, level {one.level:,}"
+    )
+    strong = ' font-weight="600"' if name == ALL_DRAFTS else ""
+    mark = (
+        f'<rect class="aut-mark" x="{across(one.difference) - 4.5:.1f}" y="{y - 4.5}" width="9" '
+        'height="9"/>'
+        if kind == "aut"
+        else f'<circle class="{kind}-mark" cx="{across(one.difference)}" cy="{y}" r="5"/>'
+    )
+    return (
+        f'<g class="pt" data-tip="{esc(tip)}"><text x="{left - 12}" y="{y + 4}" text-anchor="end"'
+        f'{strong}>{esc(name)} ({one.queries:,})</text><line class="line-{kind}" '
+        f'x1="{across(one.low)}" x2="{across(one.high)}" y1="{y}" y2="{y}"/>{mark}'
+        f'<rect class="hitbox" x="0" y="{y - 13}" width="560" height="26"/></g>'
+    )
 
 
 def report(
@@ -33,7 +134,7 @@ def report(
     *,
     most: int,
 ) -> str:
-    """Return the list and the aggregate pictures.
+    """Return the list to walk and the aggregate pictures.
 
     Args:
         found: Of all drafts.
@@ -42,18 +143,6 @@ def report(
         passages: Source passages by id, where they are known.
         most: Longest list shown.
     """
-    totals = found.aggregates
-    words = (
-        f"{plural(totals.count, 'drafted query', 'drafted queries')} over "
-        f"{plural(found.passages, 'passage')}: the first hit is the same in {totals.same_first:.0%}, "
-        f"on average {totals.overlap:.0%} of the top {found.k} are shared (RBO {number(totals.rbo, 2)})."
-    )
-    notes = join(f"<p>{esc(note)}</p>" for note in found.notes)
-    warn = ""
-    if found.stopped:
-        warn = '<p class="notice warn">Stopped early; the figures are of what was finished.</p>'
-    if found.problem:
-        warn += f'<p class="notice warn">{esc(found.problem)}</p>'
     items = join(
         _finding(finding, found, names, passages.get(finding.draft.passage_id))
         for finding in findings[:most]
@@ -66,8 +155,8 @@ def report(
         else '<p class="notice">No draft passes these filters. Widen them.</p>'
     )
     return (
-        f'<div class="bf lab"><div class="summary"><p>{esc(words)}</p>{notes}</div>{warn}'
-        f"<div class=split><div>{listed}</div><div>{_aggregates(found)}</div></div></div>"
+        f'<div class="bf lab"><div class="split"><div><h3>Where they part</h3>{listed}</div>'
+        f"<div>{_aggregates(found)}</div></div></div>"
     )
 
 
@@ -88,7 +177,7 @@ def _finding(
         f'<span class="gap num">{number(finding.disagreement, 2)}</span>'
         f'<div><p class="q" dir="auto">{esc(shorten(draft.text, QUERY_CHARS))}</p>'
         f'<p class="meta">{esc(draft.kind.value)} from <bdi>{where}</bdi>{page}{DOT}overlap '
-        f"{finding.overlap:.0%}{DOT}its source: "
+        f"{finding.overlap:.0%}{DOT}the passage it came from: "
         f'<span class="{kind_of(found.a)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_a)}</span> '
         f'<span class="{kind_of(found.b)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_b)}</span>'
         f"{lexical}</p></div></li>"

@@ -110,8 +110,10 @@ def context(found: LateContext) -> str:
     """Return the passage alone against the passage read inside its document."""
     rows = join(_context_row(side) for side in (found.a, found.b))
     notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
+    words = join(f"<p>{esc(sentence)}</p>" for sentence in found.summary)
     return (
-        '<section class="bf"><details><summary><b>Alone, and inside its document</b></summary>'
+        '<section class="bf"><details open><summary><b>Alone, and inside its document</b></summary>'
+        f'<div class="words">{words}</div>'
         '<div class="scroll-x"><table class="plain"><thead><tr><th></th><th class="r">alone</th>'
         '<th class="r">inside</th><th class="r">all inside</th><th class="r">moved by</th></tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
@@ -173,6 +175,7 @@ def strip(
     kind: str,
     unit: str,
     most: float | None = None,
+    tail: str = "",
 ) -> str:
     """Return a text whose every token is coloured by a number; hover tells the number.
 
@@ -185,6 +188,7 @@ def strip(
         kind: Colour class.
         unit: What the value is, for the tip.
         most: Value of the full colour; the largest by default.
+        tail: Safe HTML that continues the text.
     """
     values = [abs(value) for start, _, _, value in entries if start >= 0 and math.isfinite(value)]
     top = most or max(values, default=0.0) or 1.0
@@ -204,4 +208,4 @@ def strip(
             )
         at = end
     parts.append(esc(text[at:]))
-    return f'<div class="strip {kind}" dir="auto">{join(parts)}</div>'
+    return f'<div class="strip {kind}" dir="auto">{join(parts)}{tail}</div>'

@@ -91,20 +91,28 @@ def blank(
     keep_hours: int,
     examples: Sequence[ExampleQuery],
     notice: str = "",
+    reading: bool = False,
 ) -> str:
     """Return the Compare view before the first question."""
-    if empty:
+    if empty and reading:
+        title, words = texts.BLANK_READING
+        actions = ""
+    elif empty:
         title, words = texts.BLANK_LIBRARY_HOSTED if hosted else texts.BLANK_LIBRARY
         words = words.format(hours=keep_hours)
         actions = '<button class="button strong" data-act="drop">Choose files</button>'
     else:
-        title, words = texts.BLANK_COMPARE
-        actions = ""
-    picks = []
+        own = not examples or examples[0].group == texts.DRAFTED
+        title, words = texts.BLANK_OWN if own else texts.BLANK_COMPARE
+        actions = (
+            '<button class="button" data-act="view" data-view="disagree">'
+            f"{esc(texts.ASK_MANY)}</button>"
+        )
+    picks = [query for query in examples if query.group == texts.DRAFTED]
     for group in texts.GROUP_TITLES:
         picks += [query for query in examples if query.group == group][:1]
     rows = join(
-        f'<li><span class="meta">{esc(texts.GROUP_TITLES[query.group])}</span>'
+        f'<li><span class="meta">{esc(texts.GROUP_TITLES.get(query.group, query.group))}</span>'
         f"{_question(query.text)}</li>"
         for query in picks
     )

@@ -37,6 +37,12 @@ def _notes(notes: Sequence[str]) -> str:
     return join(f'<p class="how">{esc(note)}</p>' for note in notes)
 
 
+def _said(summary: Sequence[str]) -> str:
+    """Return an experiment's own sentences: words before figures."""
+    words = join(f"<p>{esc(sentence)}</p>" for sentence in summary)
+    return f'<div class="summary">{words}</div>' if words else ""
+
+
 def _problem(words: str) -> str:
     return f'<p class="notice warn">{esc(words)}</p>' if words else ""
 
@@ -44,8 +50,13 @@ def _problem(words: str) -> str:
 # -- fairness ------------------------------------------------------------------------------
 
 
-def fairness(report: FairnessReport) -> str:
-    """Return the panel: red flags in words first, then every fact side by side."""
+def fairness(report: FairnessReport, query: str = "") -> str:
+    """Return the panel: red flags in words first, then every fact side by side.
+
+    Args:
+        report: Both arms' accounts.
+        query: What is asked again when the reader runs both at equal limits; "" when nothing is.
+    """
     if report.flags:
         flags = join(f'<p class="notice warn">{esc(flag)}</p>' for flag in report.flags)
     else:
@@ -54,8 +65,10 @@ def fairness(report: FairnessReport) -> str:
             "pooling and size, and neither loses text that the other reads.</p>"
         )
     equal = (
-        f'<p><button class="button" data-act="equal">Compare again with {report.equal_limit:,} '
-        "tokens for both</button></p>"
+        '<p><button class="button strong" data-act="equal" '
+        f'data-text="{esc(query)}">Run both at {report.equal_limit:,} tokens</button> '
+        '<span class="meta">Embeds the library again where it was cut differently, asks the query '
+        "again, and records the limit in the comparison.</span></p>"
         if report.equal_limit
         else ""
     )
@@ -80,6 +93,8 @@ _ACCOUNT_ROWS = (
     ("passage_prompt", "passage prompt"),
     ("instruction", "instruction"),
     ("dimension", "dimension"),
+    ("options", "chosen for its embeddings"),
+    ("adapter", "adapter merged"),
     ("parameters", "weights that run"),
     ("dtype", "compute type"),
     ("device", "device"),
@@ -228,28 +243,66 @@ def _texts(report: FairnessReport) -> str:
 
 def last_sentence(found: LastSentenceEdit) -> str:
     """Return the picture of reading in both directions: one edit, every earlier token's change."""
-    words = join(f"<p>{esc(sentence)}</p>" for sentence in found.summary)
-    largest = max(
-        (side.largest for side in (found.a, found.b) if math.isfinite(side.largest)), default=0.0
-    )
-    sides = join(_edited(found, side, largest) for side in (found.a, found.b))
+    sides = (found.a, found.b)
+    largest = max((side.largest for side in sides if math.isfinite(side.largest)), default=0.0)
+    most = largest or 1.0
     return (
-        f'<div class="bf lab"><div class="summary">{words}</div><div class="twin edited">{sides}</div>'
-        '<p class="how">Colour: 1 \u2212 cosine between a token\'s state before and after the edit, '
-        f"on one square-root scale for both encoders (full colour: {largest:.2g}). Everything before the "
-        "edit is the same text both times; only an encoder that looks ahead can notice.</p></div>"
+        f'<div class="bf lab">{_said(found.summary)}{_ripple(found, most)}'
+        f'<div class="twin edited">{join(_edited(found, side, most) for side in sides)}</div>'
+        '<p class="how">Height and colour: 1 \u2212 cosine between a token\'s state before and after '
+        f"the edit, on one square-root scale for both encoders (the whole height: {largest:.2g}). "
+        "Everything before the edit is the same text both times; only an encoder that looks ahead "
+        "can notice.</p></div>"
     )
 
 
-def _edited(found: LastSentenceEdit, side: ArmEdit, largest: float) -> str:
+def _ripple(found: LastSentenceEdit, most: float) -> str:
+    """Return how far the edit is felt: a bar per earlier token, one arm up, the other down.
+
+    A bar is as wide as its token is long, so that both arms' bars stand over the same words
+    whatever their vocabularies. Bars are elements and not SVG: they fill any width.
+    """
+    waves = join(
+        _wave(found, side, most, place)
+        for place, side in (("up", found.a), ("down", found.b))
+        if side.strip
+    )
+    if not waves:
+        return ""
+    return (
+        f'<figure class="ripple" aria-label="Change of every token before the edit">{waves}'
+        "<figcaption><span>beginning of the passage</span><span>the edit \u25b8</span></figcaption>"
+        "</figure>"
+    )
+
+
+def _wave(found: LastSentenceEdit, side: ArmEdit, most: float, place: str) -> str:
+    starts = {sentence.start for sentence in side.sentences}
+    kind = kind_of(side.system)
+    tokens = [token for token in side.strip if token.start >= 0]
+    bars = join(
+        f'<i class="{"gap" if token.start in starts else ""}" style="--w:{token.end - token.start};'
+        f"--h:{min(1.0, math.sqrt(token.change / most)):.3f};"
+        f'--d:{1 - token.end / max(1, found.edit_start):.2f}" '
+        f'data-tip="{esc(f"{token.token.strip()}: {token.change:.2g}")}"></i>'
+        for token in tokens
+        if math.isfinite(token.change)
+    )
+    still = (
+        f'<span class="still">exactly 0 on all {len(tokens):,} tokens</span>'
+        if side.unmoved
+        else f'<span class="still">largest {side.largest:.2g}, mean {side.mean:.2g}</span>'
+    )
+    return (
+        f'<div class="wave {place} {kind}"><p class="meta">{system_name(side.system)} {still}</p>'
+        f'<div class="bars">{bars}</div></div>'
+    )
+
+
+def _edited(found: LastSentenceEdit, side: ArmEdit, most: float) -> str:
     head = f"<h3>{system_name(side.system)}</h3>"
     if side.problem:
         return f"<div>{head}{_problem(side.problem)}</div>"
-    moved = (
-        "no earlier token moved, not by one bit"
-        if side.unmoved
-        else f"mean change {side.mean:.2g}, largest {side.largest:.2g}"
-    )
     dropped = (
         f"{DOT}{plural(side.dropped, 'token')} cut off: the edit may lie beyond the limit"
         if side.dropped
@@ -260,13 +313,14 @@ def _edited(found: LastSentenceEdit, side: ArmEdit, largest: float) -> str:
         changes(side.strip),
         kind=kind_of(side.system),
         unit="change",
-        most=largest or 1.0,
+        most=most,
+        tail=(
+            f'<span class="swap"><del>{esc(found.removed)}</del> <ins>{esc(found.added)}</ins></span>'
+        ),
     )
     return (
-        f'<div>{head}<p class="meta num">attention {esc(side.attention)}{DOT}{esc(moved)}{dropped}</p>'
-        f'{painted}<p class="swap" dir="auto"><del>{esc(found.removed)}</del> '
-        f"<ins>{esc(found.added)}</ins></p>"
-        f'<p class="meta num">whole text: cosine {number(side.cosine, 4)} to what it was</p></div>'
+        f'<div>{head}<p class="meta num">attention {esc(side.attention)}{DOT}whole text: cosine '
+        f"{number(side.cosine, 4)} to what it was{dropped}</p>{painted}</div>"
     )
 
 
@@ -279,7 +333,8 @@ def attention_switch(found: AttentionSwitch, text: str) -> str:
     strips = join(_switch_strips(side, text) for side in (found.a, found.b))
     stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
     return (
-        f'<div class="bf lab">{stopped}<div class="scroll-x"><table class="plain"><thead><tr><th>'
+        f'<div class="bf lab">{stopped}{_said(found.summary)}<div class="scroll-x">'
+        '<table class="plain"><thead><tr><th>'
         "encoder</th><th>reads</th>"
         f'<th class="r">rank of {len(found.candidates)}</th><th class="r">cosine with query</th>'
         '<th class="r">moved by</th></tr></thead>'
@@ -321,7 +376,7 @@ def _switch_strips(side: ArmSwitch, text: str) -> str:
     return (
         f"<div><h3>{system_name(side.system)}</h3>"
         + join(
-            f"<details><summary>{_mode(outcome)}</summary>"
+            f"<details{' open' if not outcome.is_own else ''}><summary>{_mode(outcome)}</summary>"
             + strip(text, changes(outcome.strip), kind=kind_of(side.system), unit="change")
             + "</details>"
             for outcome in shown
@@ -361,7 +416,8 @@ def growing(found: GrowingText) -> str:
     stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
     cut = join(_first_cut(system, points) for system, points in sides)
     return (
-        f'<div class="bf lab">{stopped}{_problem(found.problem)}<div class="twin"><div><h3>Rank</h3>'
+        f'<div class="bf lab">{stopped}{_problem(found.problem)}{_said(found.summary)}'
+        '<div class="twin"><div><h3>Rank</h3>'
         f"{ranks}</div><div><h3>Score</h3>{scores}</div></div>{cut}{_notes(found.notes)}"
         f"{_growth_table(sides)}</div>"
     )
@@ -415,7 +471,8 @@ def hidden_key(found: HiddenKeyMap) -> str:
         ),
     )
     return (
-        f'<div class="bf lab">{stopped}{_problem(found.problem)}<div class="triple">{join(maps)}</div>'
+        f'<div class="bf lab">{stopped}{_problem(found.problem)}{_said(found.summary)}'
+        f'<div class="triple">{join(maps)}</div>'
         f"{_averages(found)}"
         f'<p class="how">Each cell: share of {found.copies} keys whose copy came first, guessing '
         f"gives {found.chance:.0%}. The dashed line is the encoder's token limit: below it, keys "

@@ -28,6 +28,7 @@ def summary(comparison: Comparison, *, saved: bool = False) -> str:
         act.format(act="export", more=' data-kind="json"', label="JSON"),
         act.format(act="export", more=' data-kind="trec"', label="TREC run"),
         act.format(act="export", more=' data-kind="html"', label="report"),
+        act.format(act="view", more=' data-view="disagree"', label=texts.ONE_QUERY),
     ]
     return (
         f'<div class="bf"><div class="summary" role="status" dir="auto">{words}</div>'

@@ -103,8 +103,13 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def equal(visitor: Any, token: str) -> Iterator[tuple[str, str, str, str]]:  # noqa: ANN401
-        for shown in handlers.equal_limits(visitor, token):
+    def equal(
+        event: gr.EventData,
+        visitor: Any,  # noqa: ANN401
+        token: str,
+        library: str,
+    ) -> Iterator[tuple[str, str, str, str]]:
+        for shown in handlers.equal_limits(visitor, token, library, event_text(event, "text")):
             yield parts(shown)
 
     def open_saved(event: gr.EventData, visitor: Any, library: str) -> tuple[Any, ...]:  # noqa: ANN401
@@ -144,7 +149,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         why, [shared.visitor, shared.token], pane.evidence, concurrency_limit=8, **PRIVATE
     )
     shared.bridge.do_page(page, [shared.visitor, shared.token], pane.page, **latest)
-    shared.bridge.do_equal(equal, tokened, screen, **together).then(
+    shared.bridge.do_equal(equal, [*tokened, shared.library], screen, **together).then(
         mark, tokened, view.columns, **marking
     )
     shared.bridge.do_save(

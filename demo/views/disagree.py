@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import CoreError
 from core.laboratory.drafts import DraftKind
 from demo import texts
 from demo.experiments import Experiments, wanted_findings
@@ -46,6 +47,8 @@ class DisagreeView:
     query_length: gr.Dropdown
     passage_length: gr.Dropdown
     depth: gr.Dropdown
+    filters: gr.Row
+    verdict: gr.HTML
     out: gr.HTML
 
 
@@ -62,7 +65,9 @@ def build() -> DisagreeView:
             min_width=210,
         )
         stop = gr.Button(texts.STOP, variant="stop", visible=False, elem_id="bf-disagree-stop")
-    with gr.Row(elem_classes="controls filters"):
+    verdict = html_part("bf-verdict")
+    # nothing to filter before something was found
+    with gr.Row(elem_classes="controls filters", visible=False) as filters:
         document = gr.Dropdown([], label="Document", multiselect=True, elem_id="bf-disagree-doc")
         kinds = gr.Dropdown(
             [kind.value for kind in DraftKind], label="Kind of draft", multiselect=True
@@ -73,10 +78,24 @@ def build() -> DisagreeView:
         )
         depth = gr.Dropdown(list(DEPTHS), value="anywhere", label="Place in the document")
     out = html_part("bf-disagree", frame.hint(texts.DISAGREE_BLANK))
-    return DisagreeView(count, run, stop, document, kinds, query_length, passage_length, depth, out)
+    return DisagreeView(
+        count,
+        run,
+        stop,
+        document,
+        kinds,
+        query_length,
+        passage_length,
+        depth,
+        filters,
+        verdict,
+        out,
+    )
 
 
-def wire(view: DisagreeView, shared: Shared, experiments: Experiments) -> None:
+def wire(  # noqa: C901  closures over the components, wired at the end
+    view: DisagreeView, shared: Shared, experiments: Experiments
+) -> None:
     """Connect the view to its experiment."""
 
     def wanted(docs: Any, kinds: Any, query: str, passage: str, depth: str) -> Any:  # noqa: ANN401
@@ -93,10 +112,23 @@ def wire(view: DisagreeView, shared: Shared, experiments: Experiments) -> None:
         library: str,
         count: float,
         *filters: Any,  # noqa: ANN401
-    ) -> Iterator[tuple[Any, Any]]:
+    ) -> Iterator[tuple[Any, ...]]:
         found = experiments.disagree(visitor, library, int(count), wanted(*filters))
         for html, running in found:
-            yield html, gr.update(visible=running)
+            said = "" if running or 'class="notice bad"' in html else verdict(visitor, library)
+            yield html, said, gr.update(visible=running), gr.update(visible=bool(said))
+
+    def verdict(visitor: Any, library: str) -> str:  # noqa: ANN401
+        try:
+            return experiments.verdict(visitor, library)
+        except CoreError:
+            return ""
+
+    def kept(visitor: Any, library: str) -> tuple[Any, ...]:  # noqa: ANN401
+        """Another library was opened: what was found in it before, or nothing."""
+        html = verdict(visitor, library)
+        listed = experiments.filtered(visitor, library, wanted_findings()) if html else None
+        return html, listed or frame.hint(texts.DISAGREE_BLANK), gr.update(visible=bool(html))
 
     def refilter(visitor: Any, library: str, *filters: Any) -> Any:  # noqa: ANN401
         html = experiments.filtered(visitor, library, wanted(*filters))
@@ -111,9 +143,14 @@ def wire(view: DisagreeView, shared: Shared, experiments: Experiments) -> None:
     place = [shared.visitor, shared.library]
     filters = [view.document, view.kinds, view.query_length, view.passage_length, view.depth]
     view.run.click(
-        run, [*place, view.count, *filters], [view.out, view.stop], concurrency_limit=16, **PRIVATE
+        run,
+        [*place, view.count, *filters],
+        [view.out, view.verdict, view.stop, view.filters],
+        concurrency_limit=16,
+        **PRIVATE,
     )
     for item in filters:
         item.input(refilter, [*place, *filters], view.out, **PRIVATE)
+    shared.library.change(kept, place, [view.verdict, view.out, view.filters], **PRIVATE)
     view.document.focus(documents, place, view.document, **PRIVATE)
     view.stop.click(stop, place, None, queue=False, **PRIVATE)

@@ -29,8 +29,8 @@ def build_benchmarks(services: Services) -> None:
     html_part("bf-benchmarks", benchmarks.benchmarks(benchmarks.read_results(services.benchmarks)))
 
 
-def build_paper() -> PaperView:
-    """Place the paper's figures."""
+def build_paper(services: Services) -> PaperView:
+    """Place the paper's figures, and apart from them what was measured here."""
     html_part("bf-claims", paper.claims())
     first = data.TABLES[0]
     with gr.Row(elem_classes="controls"):
@@ -47,6 +47,7 @@ def build_paper() -> PaperView:
             elem_id="bf-paper-baseline",
         )
     out = html_part("bf-paper", paper.table(first.table_id, data.best_baseline(first)))
+    html_part("bf-measured", paper.measured(benchmarks.read_results(services.benchmarks)))
     html_part("bf-curve", paper.training_curve())
     return PaperView(table, baseline, out)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import CoreError
 from core.laboratory.growing import Growth
 from core.laboratory.last_sentence import DEFAULT_EDIT
 from demo import texts
@@ -14,6 +15,8 @@ from demo.experiments import Experiments
 from demo.presenters import frame
 from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, Shared, html_part
+
+Shown = tuple[str, Any]  # an experiment's HTML, and whether Stop is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,14 @@ def build() -> LaboratoryView:
         query = gr.Textbox(label="Query", lines=1, max_lines=4, elem_id="bf-lab-query", scale=2)
         document = gr.Dropdown([], label="Document", elem_id="bf-lab-doc", scale=1)
         passage = gr.Dropdown([], label="Passage", elem_id="bf-lab-passage", scale=2)
-        stop = gr.Button(texts.STOP, variant="stop", elem_id="bf-lab-stop", scale=0, min_width=80)
+        stop = gr.Button(
+            texts.STOP,
+            variant="stop",
+            elem_id="bf-lab-stop",
+            scale=0,
+            min_width=80,
+            visible=False,  # nothing runs yet
+        )
     with gr.Tabs(elem_id="bf-lab-tabs"):
         with gr.Tab("Last sentence"):
             edit, replacement = _edit()
@@ -95,7 +105,9 @@ def _experiment(words: str, elem_id: str) -> Experiment:
     return Experiment(run, html_part(elem_id))
 
 
-def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Callable[..., Any]:
+def wire(  # noqa: C901  closures over the components, wired at the end
+    view: LaboratoryView, shared: Shared, experiments: Experiments
+) -> Callable[..., Any]:
     """Connect the experiments; returns what fills the fields when the view is opened."""
     place = [shared.visitor, shared.library]
 
@@ -107,6 +119,7 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
             gr.update(
                 choices=experiments.passages(visitor, library, doc_id), value=passage_id or None
             ),
+            gr.update(visible=experiments.running(visitor, library)),
         )
 
     def choose(visitor: Any, library: str, doc_id: str) -> Any:  # noqa: ANN401
@@ -116,13 +129,19 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
     def stop(visitor: Any, library: str) -> None:  # noqa: ANN401
         experiments.stop(visitor, library)
 
-    def edit(visitor: Any, library: str, passage: str, new: str) -> Iterator[str]:  # noqa: ANN401
+    def edit(visitor: Any, library: str, passage: str, new: str) -> Iterator[Shown]:  # noqa: ANN401
         yield from _shown(experiments.edit(visitor, library, passage or "", new or ""))
 
-    def switch(visitor: Any, library: str, query: str, passage: str) -> Iterator[str]:  # noqa: ANN401
+    def switch(visitor: Any, library: str, query: str, passage: str) -> Iterator[Shown]:  # noqa: ANN401
         yield from _shown(experiments.switch(visitor, library, query or "", passage or ""))
 
-    def grow(visitor: Any, library: str, query: str, passage: str, side: str) -> Iterator[str]:  # noqa: ANN401
+    def grow(
+        visitor: Any,  # noqa: ANN401
+        library: str,
+        query: str,
+        passage: str,
+        side: str,
+    ) -> Iterator[Shown]:
         yield from _shown(experiments.grow(visitor, library, query or "", passage or "", side))
 
     def key(
@@ -131,29 +150,43 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
         doc_id: str,
         longest: float,
         copies: float,
-    ) -> Iterator[str]:
+    ) -> Iterator[Shown]:
         yield from _shown(
             experiments.hidden_key(visitor, library, doc_id or "", int(longest), int(copies))
         )
 
-    def fairness(visitor: Any, library: str, token: str) -> Iterator[str]:  # noqa: ANN401
-        yield from _shown(experiments.fairness(visitor, library, token))
+    def fairness(visitor: Any, library: str, token: str, query: str) -> Iterator[Shown]:  # noqa: ANN401
+        yield from _shown(experiments.fairness(visitor, library, token, query or ""))
+
+    outs = [one.out for one in (view.edit, view.switch, view.grow, view.key, view.fairness)]
+
+    def moved(visitor: Any, library: str, token: str, query: str) -> tuple[Any, ...]:  # noqa: ANN401
+        """Another library was opened: its documents, and no pictures of the one before."""
+        try:
+            return *enter(visitor, library, token, "", query), *("" for _ in outs)
+        except CoreError:
+            return (gr.skip(),) * (4 + len(outs))
 
     many: dict[str, Any] = {**PRIVATE, "concurrency_limit": 16}
+    shared.library.change(
+        moved,
+        [*place, shared.token, shared.query],
+        [view.query, view.document, view.passage, view.stop, *outs],
+        **PRIVATE,
+    )
     view.document.input(choose, [*place, view.document], view.passage, **PRIVATE)
     view.stop.click(stop, place, None, queue=False, **PRIVATE)
-    view.edit.run.click(edit, [*place, view.passage, view.replacement], view.edit.out, **many)
-    view.switch.run.click(switch, [*place, view.query, view.passage], view.switch.out, **many)
-    view.grow.run.click(
-        grow, [*place, view.query, view.passage, view.growth], view.grow.out, **many
-    )
-    view.key.run.click(
-        key, [*place, view.document, view.longest, view.copies], view.key.out, **many
-    )
-    view.fairness.run.click(fairness, [*place, shared.token], view.fairness.out, **many)
+    for experiment, work, fields in (
+        (view.edit, edit, [view.passage, view.replacement]),
+        (view.switch, switch, [view.query, view.passage]),
+        (view.grow, grow, [view.query, view.passage, view.growth]),
+        (view.key, key, [view.document, view.longest, view.copies]),
+        (view.fairness, fairness, [shared.token, view.query]),
+    ):
+        experiment.run.click(work, [*place, *fields], [experiment.out, view.stop], **many)
     return enter
 
 
-def _shown(stream: Iterator[tuple[str, bool]]) -> Iterator[str]:
-    for html, _ in stream:
-        yield html
+def _shown(stream: Iterator[tuple[str, bool]]) -> Iterator[Shown]:
+    for html, running in stream:
+        yield html, gr.update(visible=running)

@@ -163,6 +163,11 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         for row in watched(visitor, target):
             yield gr.skip(), *row
 
+    def fresh(visitor: Any, library_id: str, token: str) -> tuple[Any, ...]:  # noqa: ANN401
+        """Before a first question the screen invites to the library that is open, not another."""
+        blank = handlers.blank(visitor, library_id, token)
+        return (gr.skip(),) * len(compare_screen) if blank is None else ("", blank, "", "")
+
     def password(event: gr.EventData, visitor: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         try:
             target, _ = handlers.password(
@@ -260,8 +265,12 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     long: dict[str, Any] = {**PRIVATE, "concurrency_limit": 64}
     job = [side.progress, side.stop, *screen]
     place = [shared.visitor, shared.library]
+    token = compare_screen[-1]
     for source in (side.drop, side.folder):
-        source.upload(upload, [source, *place], [source, *job], **long)
+        source.upload(upload, [source, *place], [source, *job], **long).then(
+            fresh, [*place, token], compare_screen, **PRIVATE
+        )
+    shared.library.change(fresh, [*place, token], compare_screen, **PRIVATE)
     shared.bridge.do_password(password, shared.visitor, job, **long)
     shared.bridge.do_forget(forget, shared.visitor, side.progress, **PRIVATE)
     shared.bridge.do_embed(embed, place, job, **long)

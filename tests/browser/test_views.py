@@ -45,7 +45,7 @@ def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any)
     )
     one.page.click("#bf-edit-run")
     one.page.wait_for_selector("#bf-edit .strip.dif")
-    assert "not by one bit" in one.page.inner_text("#bf-edit")
+    assert "exactly 0 on all" in one.page.inner_text("#bf-edit .wave.down")
     for tab, name, found in (
         ("Attention", "switch", "table"),
         ("Growing text", "grow", "svg"),

@@ -11,6 +11,7 @@ import io
 import itertools
 import zlib
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,10 @@ class FakeWorkbench:
 
     def passage_count(self) -> int:
         return len(self.passages_)
+
+    @property
+    def library(self) -> Any:
+        return SimpleNamespace(passages=lambda: tuple(self.passages_))
 
     def arms(self) -> tuple[ArmStatus, ...]:
         count = len(self.passages_)

@@ -35,7 +35,9 @@ def test_disagreements_are_listed_and_can_be_filtered(experiments: Any) -> None:
     html, running = last(experiments.disagree(*HERE, 20, wanted_findings(only_different=False)))
     assert not running
     assert html.count('data-act="ask"') > 3
-    assert "drafted quer" in html
+    said = experiments.verdict(*HERE)
+    assert "drafted quer" in said
+    assert 'class="lead"' in said
     assert "<script" not in html
     nothing = experiments.filtered(*HERE, wanted_findings(query_words=(500, 600)))
     assert "No draft passes these filters" in nothing
@@ -43,6 +45,7 @@ def test_disagreements_are_listed_and_can_be_filtered(experiments: Any) -> None:
 
 def test_there_is_nothing_to_filter_before_a_run(experiments: Any) -> None:
     assert experiments.filtered(*HERE, wanted_findings()) is None
+    assert experiments.verdict(*HERE) == ""
 
 
 def test_unknown_kinds_of_draft_are_left_out_of_a_filter() -> None:
@@ -61,7 +64,8 @@ def test_evidence_shows_both_arms_sentence_by_sentence(experiments: Any, asked: 
 
 def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments: Any, asked: Any) -> None:
     html, _ = last(experiments.edit(*HERE, asked[1], "None of this happened."))
-    assert "no earlier token moved, not by one bit" in html
+    assert re.search(r"not one of \d+ earlier tokens moved", html)  # words before the picture
+    assert re.search(r"exactly 0 on all \d+ tokens", html)
     assert html.count('class="strip dif"') == 1
     assert html.count('class="strip aut"') == 1
     # the bidirectional one does: some token is coloured
