@@ -28,6 +28,7 @@ if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-uploads-")
 
 import core
+from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import load_encoder
 from core.encoders.tokens import neutral_counter
@@ -93,6 +94,7 @@ def make_shelves(
         offline=options.offline,
         threads=options.threads,
         load=load,
+        pins=Pins(data_folder(options) / PINS_FILE),
     )
     return Shelves(
         data_folder(options),

@@ -154,6 +154,23 @@ PAGE_NO_BOXES = (
 
 DROP_LABEL = "Drop PDFs, text or Markdown here, or click to choose"
 FOLDER = "Add a folder"
+FETCH_ASKING = "Asking the hub what this pair costs, and measuring this machine\u2026"
+FETCH_HOW = (
+    "Only config, tokenizer and safetensors files are fetched: no code, no pickle. Times are "
+    "expected from a quick measurement of this machine. Until it is here the library works on with "
+    "the present pair; Stop keeps what has arrived."
+)
+FETCH_HOW_HERE = (
+    "The files are on this machine. Times are expected from a quick measurement of this machine."
+)
+FETCH_TAKE = "Download and use it"
+FETCH_USE = "Use it"
+FETCH_ON = "Go on with the download"
+FETCH_AGAIN = "Try again"
+FETCH_KEEP = "Stay with {pair}"
+FETCH_CLOSE = "Close"
+FETCH_STOPPED = "Stopped. What has arrived is kept, and the download goes on from there."
+FETCHING = "Fetching {pair}"
 STOP = "Stop"
 STOPPING = "Stopping after the step in hand\u2026"
 STOPPED = "Stopped. What was finished is kept; go on whenever you like."

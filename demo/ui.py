@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from demo import api, security, style, texts
 from demo.experiments import Experiments
+from demo.fetching import Fetching
 from demo.handlers import Handlers
 from demo.judging import Judging
 from demo.presenters import frame
 from demo.toolkit import gr
-from demo.views import compare, disagree, figures, judge, laboratory, sidebar
+from demo.views import compare, disagree, figures, judge, laboratory, pairing, sidebar
 from demo.views.wiring import PRIVATE, Shared, bridge, html_part
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def build_app(services: Services) -> gr.Blocks:
                 [], label="Pair", elem_id="bf-pair", elem_classes="pick", filterable=False
             )
             html_part("bf-tools", frame.tools())
+        offered = pairing.build()
         with gr.Tabs(elem_id="bf-views"):
             with gr.Tab("Compare", render_children=True):
                 query, go = compare.build_query()
@@ -88,6 +90,7 @@ def build_app(services: Services) -> gr.Blocks:
         )
         screen = [main.summary, main.columns, main.lower, token]
         watched = sidebar.wire(side, shared, main.examples, screen)
+        pairing.wire(offered, shared, side, main.examples, Fetching(handlers), watched)
 
         def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
             asked = dict(request.query_params)

@@ -257,11 +257,19 @@ def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:
 def remove(
     doc_id: Annotated[str, typer.Argument(help="As `documents` lists it.")],
     workspace: WorkspaceOption,
+    *,
+    json: JsonOption = False,
 ) -> None:
     """Remove a document from a workspace; judgments on it stay."""
     with opened(workspace) as bench:
+        name = bench.document(doc_id).name
         bench.remove_document(doc_id)
 
+        left, passages = len(bench.documents()), bench.passage_count()
+    if json:
+        print_json({"removed": doc_id, "name": name, "documents": left, "passages": passages})
+        return
+    typer.echo(f"{plain(name)} is removed; {left} document(s), {passages:,} passages are left.")
 
 def export(
     comparison_id: Annotated[str, typer.Argument(help="As `documents` lists it.")],
@@ -270,6 +278,7 @@ def export(
     form: Annotated[ExportFormat, typer.Option("--format", help="Of the export.")],
     out: Annotated[Path, typer.Option(help="File; for trec a folder, one run per system.")],
 ) -> None:
+    json: JsonOption = False,
     """Write a saved comparison as CSV, JSON, TREC runs, a Quepid snapshot or an HTML report."""
     with opened(workspace) as bench:
         comparison = bench.load_comparison(comparison_id)
@@ -279,16 +288,23 @@ def export(
             if kept.comparison_id == comparison_id
         )
     if form is ExportFormat.TREC:
-        for system_id, run in trec_runs(comparison).items():
-            write(out / f"{system_id}.trec", run)
+        files = {out / f"{name}.trec": run for name, run in trec_runs(comparison).items()}
+    else:
+        text = {
+            ExportFormat.CSV: lambda: to_csv(comparison),
+            ExportFormat.JSON: lambda: to_json(comparison, indent=1),
+            ExportFormat.QUEPID: lambda: quepid_snapshot(comparison, time=created),
+            ExportFormat.HTML: lambda: html_report(comparison),
+        }[form]()
+        files = {out: text}
+    for path, content in files.items():
+        write(path, content)
+    if json:
+        written = [{"file": str(path), "bytes": path.stat().st_size} for path in files]
+        print_json({"comparison_id": comparison_id, "format": form, "files": written})
         return
-    text = {
-        ExportFormat.CSV: lambda: to_csv(comparison),
-        ExportFormat.JSON: lambda: to_json(comparison, indent=1),
-        ExportFormat.QUEPID: lambda: quepid_snapshot(comparison, time=created),
-        ExportFormat.HTML: lambda: html_report(comparison),
-    }[form]()
-    write(out, text)
+    for path in files:
+        typer.echo(plain(str(path)))
 
 
 def write(path: Path, text: str) -> None:

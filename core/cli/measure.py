@@ -25,7 +25,7 @@ from core.cli.output import (
     print_json,
     told,
 )
-from core.encoders.registry import BUNDLED_PREFIX, LOCAL_PREFIX
+from core.encoders.registry import from_hub, is_pinned
 from core.encoders.table import pairs_markdown, pairs_table
 from core.errors import EncoderTooLargeError, UsageError
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
@@ -39,7 +39,6 @@ from core.store import Workspace
 if TYPE_CHECKING:
     from core.encoders.fetch import FetchPlan
     from core.encoders.protocol import Encoder
-    from core.encoders.spec import EncoderSpec
 
 
 def register(cli: typer.Typer) -> None:
@@ -196,48 +195,60 @@ def fetch(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Fetch without asking.")] = False,
     plan_only: Annotated[bool, typer.Option("--plan", help="Only say what it would cost.")] = False,
+    repin: Annotated[
+        bool, typer.Option("--repin", help="Take the hub's present commits where none is stated.")
+    ] = False,
     device: DeviceOption = "cpu",
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
     """Say what a real pair costs (size, licence, memory, time here) and fetch it from the hub."""
-    # Late: it imports torch, which no other command needs before it has said something.
-    from core.encoders.fetch import fetch_checkpoint, plan_fetch
-
-    specs = [s for s in make_pool().registry.arms(pair) if not is_local(s)]
+    pool = make_pool(device=device, offline=offline)
+    specs = [spec for spec in pool.registry.arms(pair) if from_hub(spec)]
     if not specs:
         typer.echo(f"{pair} is on this machine already.")
         return
-    plans = [plan_fetch(spec, device=device) for spec in specs]
+    if repin:
+        for spec in specs:
+            if not is_pinned(spec):
+                before, now = pool.repin(spec.encoder_id)
+                moved = f"{before[:12] or 'none'} -> {now[:12]}" if before != now else "unchanged"
+                typer.echo(f"{spec.checkpoint}: {moved}", err=True)
+    plan = pool.plan_together(spec.encoder_id for spec in specs)
     if json:
-        print_json(plans)
+        print_json(plan)
     else:
-        for plan in plans:
-            typer.echo(_plan_text(plan))
-    for plan in plans:
-        if plan.refusal:
-            raise EncoderTooLargeError(plan.refusal)
+        for one in plan.plans:
+            typer.echo(_plan_text(one))
+        typer.echo(
+            f"Both together: {gibibytes(plan.download_bytes)} to fetch, memory needed "
+            f"{gibibytes(plan.memory_needed_bytes)}, free {gibibytes(plan.memory_present_bytes)}"
+        )
+    if plan.refusal:
+        raise EncoderTooLargeError(plan.refusal)
     if plan_only or not (yes or typer.confirm("Fetch?")):
         return
     monitor = ConsoleMonitor()
     for spec in specs:
-        fetch_checkpoint(spec, device=device, monitor=monitor)
+        pool.fetch(spec.encoder_id, monitor=monitor)
     monitor.done()
 
 
-def is_local(spec: EncoderSpec) -> bool:
-    """Whether a checkpoint needs no download."""
-    return spec.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX))
+def gibibytes(count: int) -> str:
+    """Return a size for people."""
+    return f"{count / 1024**3:.2f} GiB"
 
 
 def _plan_text(plan: FetchPlan) -> str:
-    gib = 1024**3
+    origin = f", {plan.revision_origin}" if plan.revision_origin else ""
+    kept = f" ({gibibytes(plan.kept_bytes)} here from an earlier try)" if plan.kept_bytes else ""
     return (
-        f"{plan.checkpoint} at {plan.revision[:12]} ({plan.licence}"
+        f"{plan.checkpoint} at {plan.revision[:12]}{origin} ({plan.licence}"
         f"{', gated: accept its licence on the hub and log in' if plan.gated else ''})\n"
-        f"  to fetch {plan.download_bytes / gib:.2f} GiB, disk free "
-        f"{plan.disk_present_bytes / gib:.1f} GiB\n"
-        f"  memory needed {plan.memory_needed_bytes / gib:.1f} GiB, free "
-        f"{plan.memory_present_bytes / gib:.1f} GiB\n"
+        f"  to fetch {gibibytes(plan.download_bytes)}{kept}, disk free "
+        f"{gibibytes(plan.disk_present_bytes)}\n"
+        f"  memory needed {gibibytes(plan.memory_needed_bytes)}, free "
+        f"{gibibytes(plan.memory_present_bytes)}\n"
         f"  about {plan.seconds_per_1000_passages:,.0f} s per 1,000 passages on this machine"
     )
 
@@ -248,20 +259,35 @@ def sample(
         bool, typer.Option("--write", help="Embed and measure it anew and write what ships.")
     ] = False,
     workspace: Annotated[Path | None, typer.Option(help="Where to put the sample library.")] = None,
+    json: JsonOption = False,
 ) -> None:
     """Put the sample library into a workspace, or re-make the vectors that ship with it."""
     monitor = ConsoleMonitor()
     folder = ASSETS / SAMPLE_FOLDER
+    written: list[Path] = []
     with tempfile.TemporaryDirectory() as scratch:
-        with opened(workspace or Path(scratch) / "sample", create=True) as bench:
+        place = workspace or Path(scratch) / "sample"
+        with opened(place, create=True) as bench:
             seed_sample(bench, folder, monitor=monitor)
             if write_vectors:
-                for path in write_sample_vectors(bench, folder, monitor=monitor):
-                    typer.echo(f"{path.name}: {path.stat().st_size:,} bytes")
+                written += write_sample_vectors(bench, folder, monitor=monitor)
                 figures = measure_sample(bench, folder, monitor=monitor)
                 target = ASSETS / "benchmarks" / "sample-library.json"
                 write(target, dumps(figures, indent=1) + "\n")
-                typer.echo(f"{target.name}: {figures['queries']} queries")
+                written.append(target)
             else:
                 bench.embed_missing(monitor=monitor)
+            found = {
+                "workspace": None if workspace is None else str(workspace),
+                "documents": len(bench.documents()),
+                "passages": bench.passage_count(),
+                "embedded": {arm.system_id: arm.passages_embedded for arm in bench.arms()},
+                "files": [{"file": str(p), "bytes": p.stat().st_size} for p in written],
+            }
         monitor.done()
+    if json:
+        print_json(found)
+        return
+    for path in written:
+        typer.echo(f"{path.name}: {path.stat().st_size:,} bytes")
+    typer.echo(f"{found['documents']} documents, {found['passages']:,} passages")

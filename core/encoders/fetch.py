@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,12 +42,13 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # loaded lazi
 )
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+from core.encoders.registry import LOCAL_PREFIX, from_hub
 from core.encoders.spec import EncoderSpec
 from core.errors import EncoderLoadError, EncoderTooLargeError, EncoderUnavailableError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 GIBIBYTE = 1024**3
 _SMALL_FILES = frozenset(
@@ -82,6 +83,8 @@ _SMALL_PARAMETERS = 500_000_000  # below, activations matter more than weights
 _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 5
 _SHA256_DIGITS = 64
+_SETTLED_SECONDS = 2.0  # before a speed means anything
+_MINUTE = 60
 # the base class of the HTTP library that huggingface_hub uses, which changed over its versions
 _TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -93,7 +96,7 @@ class FetchPlan:
     """What a user is told before a download.
 
     Attributes:
-        checkpoint: Hub id.
+        checkpoint: Hub id, or the folder of a local one.
         revision: The commit that will be fetched.
         files: Names, in order.
         download_bytes: Still to be fetched; what is on the machine already is not counted.
@@ -104,6 +107,11 @@ class FetchPlan:
         disk_present_bytes: Free where checkpoints are kept.
         seconds_per_1000_passages: Expected embedding time for passages of 160 tokens.
         refusal: Why it cannot work here, in a sentence; "" when it can.
+        encoder_id: Whose checkpoint it is.
+        label: Its name for people.
+        family: Its lens.
+        kept_bytes: Of what is still to come whole: fetched by an earlier try, and not again.
+        revision_origin: Where the commit comes from if Bifocal does not state it itself.
     """
 
     checkpoint: str
@@ -117,6 +125,60 @@ class FetchPlan:
     disk_present_bytes: int
     seconds_per_1000_passages: float
     refusal: str = ""
+    encoder_id: str = ""
+    label: str = ""
+    family: str = ""
+    kept_bytes: int = 0
+    revision_origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairPlan:
+    """What using several encoders together costs: they are in memory at the same time.
+
+    Attributes:
+        plans: One for each encoder.
+        download_bytes: Of all, still to be fetched.
+        memory_needed_bytes: With all of them loaded.
+        memory_present_bytes: Free now.
+        disk_present_bytes: Free where checkpoints are kept.
+        refusal: Why they cannot work here, in a sentence; "" when they can.
+    """
+
+    plans: tuple[FetchPlan, ...]
+    download_bytes: int
+    memory_needed_bytes: int
+    memory_present_bytes: int
+    disk_present_bytes: int
+    refusal: str = ""
+
+
+def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPlan:
+    """Add plans up: two encoders that fit one by one need not fit together.
+
+    Args:
+        plans: At least one.
+        device: Where they would run, for the sentence.
+    """
+    idle = sum(1 for plan in plans if plan.memory_needed_bytes)
+    needed = sum(plan.memory_needed_bytes for plan in plans) - max(idle - 1, 0) * _WORKING_BYTES
+    present = min(plan.memory_present_bytes for plan in plans)
+    disk = min(plan.disk_present_bytes for plan in plans)
+    download = sum(plan.download_bytes for plan in plans)
+    refusal = next((plan.refusal for plan in plans if plan.refusal), "")
+    names = " and ".join(plan.label or plan.checkpoint for plan in plans)
+    if not refusal and needed > present:
+        refusal = (
+            f"{names} fit one at a time, but a comparison has both in memory: about {_gib(needed)} "
+            f"on {device}, and {_gib(present)} is free. Close other programs, choose a smaller "
+            "pair, or run on a larger machine."
+        )
+    if not refusal and download > disk:
+        refusal = (
+            f"{names} need {_size(download)} on disk and {_gib(disk)} is left. Free some space or "
+            "set HF_HOME to a larger disk."
+        )
+    return PairPlan(tuple(plans), download, needed, present, disk, refusal)
 
 
 def memory_needed(spec: EncoderSpec, device: str) -> int:
@@ -178,51 +240,110 @@ def plan_fetch(
     *,
     cache_dir: Path | None = None,
     device: str = "cpu",
+    offline: bool = False,
+    in_memory: bool = False,
     endpoint: str | None = None,
 ) -> FetchPlan:
-    """Ask the hub what a checkpoint is and compare it with this machine. Fetches no weights.
+    """Say what an encoder costs on this machine. Fetches no weights.
+
+    The hub is asked only about a checkpoint that is not wholly here.
 
     Args:
-        spec: A hub checkpoint.
+        spec: A hub checkpoint, or a local one.
         cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
         device: Where it would run.
+        offline: Do not ask the hub.
+        in_memory: It is loaded already and needs no more memory.
         endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
 
     Raises:
         EncoderUnavailableError: If the hub cannot be asked, or does not have it.
         EncoderLoadError: If it has no safetensors weights.
     """
+    place = cache_dir or Path(constants.HF_HUB_CACHE)
+    disk = shutil.disk_usage(_existing(place)).free
+    plan = FetchPlan(
+        checkpoint=spec.checkpoint.removeprefix(LOCAL_PREFIX),
+        revision=spec.revision,
+        files=(),
+        download_bytes=0,
+        licence=spec.licence,
+        gated=False,
+        memory_needed_bytes=0 if in_memory else memory_needed(spec, device),
+        memory_present_bytes=memory_present(device),
+        disk_present_bytes=disk,
+        seconds_per_1000_passages=expected_seconds(spec.parameters, device),
+        encoder_id=spec.encoder_id,
+        label=spec.label,
+        family=spec.family.value,
+        revision_origin=spec.revision_origin,
+    )
+    refusal = _memory_refusal(spec, plan.memory_needed_bytes, plan.memory_present_bytes, device)
+    plan = replace(plan, refusal=refusal)
+    if in_memory or not from_hub(spec):
+        return plan
+    folder = _complete(spec, cache_dir)
+    if folder is not None:
+        return replace(plan, revision=folder.name)
+    _require_online(spec, offline=offline)
     api = HfApi(endpoint=endpoint)
-    with _explained(spec.label, spec.checkpoint, spec.revision):
+    with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
         info = api.model_info(spec.checkpoint, revision=spec.revision or None, files_metadata=True)
     sizes = {entry.rfilename: int(entry.size or 0) for entry in info.siblings or ()}
+    digests = {entry.rfilename: str(entry.lfs.sha256) for entry in info.siblings or () if entry.lfs}
     files = _wanted(spec, sizes)
     revision = str(info.sha)
     cached = _cached(spec, revision, files, cache_dir)
     card: Any = info.card_data
-    needed, present = memory_needed(spec, device), memory_present(device)
-    place = cache_dir or Path(constants.HF_HUB_CACHE)
-    disk = shutil.disk_usage(_existing(place)).free
-    download = sum(sizes[name] for name in files if name not in cached)
-    refusal = _memory_refusal(spec, needed, present, device)
+    missing = [name for name in files if name not in cached]
+    kept = sum(_kept(spec, digests.get(name, ""), cache_dir) for name in missing)
+    download = sum(sizes[name] for name in missing) - kept
     if not refusal and download > disk:
         refusal = (
-            f"{spec.label} needs {_gib(download)} on disk and {place} has {_gib(disk)} left. "
+            f"{spec.label} needs {_size(download)} on disk and {place} has {_gib(disk)} left. "
             "Free some space or set HF_HOME to a larger disk."
         )
-    return FetchPlan(
-        checkpoint=spec.checkpoint,
+    if not refusal and info.gated:
+        refusal = _gate(spec, revision, endpoint)
+    return replace(
+        plan,
         revision=revision,
         files=files,
         download_bytes=download,
+        kept_bytes=kept,
         licence=str(getattr(card, "license", None) or spec.licence),
         gated=bool(info.gated),
-        memory_needed_bytes=needed,
-        memory_present_bytes=present,
-        disk_present_bytes=disk,
-        seconds_per_1000_passages=expected_seconds(spec.parameters, device),
         refusal=refusal,
     )
+
+
+def resolve_revision(
+    spec: EncoderSpec,
+    *,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    fresh: bool = False,
+    endpoint: str | None = None,
+) -> str:
+    """Return the commit that a checkpoint's revision ("main", say) means: here, else on the hub.
+
+    Args:
+        spec: A hub checkpoint.
+        cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
+        offline: Do not ask the hub.
+        fresh: Ask the hub even if a whole copy is here.
+        endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
+
+    Raises:
+        EncoderUnavailableError: If it is not here and the hub cannot be asked.
+    """
+    folder = None if fresh else _complete(spec, cache_dir)
+    if folder is not None:
+        return folder.name
+    _require_online(spec, offline=offline)
+    with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
+        info = HfApi(endpoint=endpoint).model_info(spec.checkpoint, revision=spec.revision or None)
+    return str(info.sha)
 
 
 def fetch_checkpoint(
@@ -254,21 +375,15 @@ def fetch_checkpoint(
     folder = _complete(spec, cache_dir)
     if folder is not None:
         return folder
-    if offline or constants.HF_HUB_OFFLINE:
-        msg = (
-            f"{spec.label} ({spec.checkpoint}) is not on this machine and Bifocal is offline. "
-            "Go online once to fetch it, or give a folder that holds it."
-        )
-        raise EncoderUnavailableError(msg)
-    plan = plan_fetch(spec, cache_dir=cache_dir, device=device, endpoint=endpoint)
+    plan = plan_fetch(spec, cache_dir=cache_dir, device=device, offline=offline, endpoint=endpoint)
     if plan.refusal:
-        raise EncoderTooLargeError(plan.refusal)
+        raise (EncoderUnavailableError if plan.gated else EncoderTooLargeError)(plan.refusal)
     watcher = monitor or SilentMonitor()
-    progress = _Progress(watcher, spec.label, plan.download_bytes)
+    progress = _Progress(watcher, spec.label, plan.download_bytes + plan.kept_bytes)
     path = ""
     for name in plan.files:
         raise_if_stopped(watcher)
-        with _explained(spec.label, spec.checkpoint, spec.revision):
+        with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
             if name.endswith(_SHARD_SUFFIX):
                 _fetch_blob(spec, name, plan.revision, cache_dir, endpoint, progress)
             path = hf_hub_download(
@@ -296,7 +411,7 @@ def fetch_description(
     Raises:
         EncoderUnavailableError: If they are neither here nor to be had.
     """
-    with _explained(checkpoint, checkpoint, revision):
+    with _explained(checkpoint, checkpoint, revision, endpoint):
         return Path(
             snapshot_download(
                 checkpoint,
@@ -373,6 +488,41 @@ def _cached(
     return found
 
 
+def _require_online(spec: EncoderSpec, *, offline: bool) -> None:
+    """Raise, with what to do, when no hub may be asked."""
+    if not (offline or constants.HF_HUB_OFFLINE):
+        return
+    switch = "Bifocal was started so" if offline else "HF_HUB_OFFLINE is set"
+    msg = (
+        f"{spec.label} ({spec.checkpoint}) is not on this machine and Bifocal is offline "
+        f"({switch}). Start it once without that to fetch it, point HF_HOME to a cache that holds "
+        "it, or give a folder."
+    )
+    raise EncoderUnavailableError(msg)
+
+
+def _gate(spec: EncoderSpec, revision: str, endpoint: str | None) -> str:
+    """Return why a gated checkpoint would be refused to this user; "" when it would not."""
+    url = hf_hub_url(spec.checkpoint, "config.json", revision=revision, endpoint=endpoint)
+    try:
+        with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
+            get_hf_file_metadata(url, endpoint=endpoint)
+    except EncoderUnavailableError as exc:
+        return str(exc)
+    return ""
+
+
+def _kept(spec: EncoderSpec, digest: str, cache_dir: Path | None) -> int:
+    """Bytes that an earlier, stopped try has left of a file."""
+    part = _blobs(spec, cache_dir) / f"{digest}.part"
+    return part.stat().st_size if digest and part.is_file() else 0
+
+
+def _blobs(spec: EncoderSpec, cache_dir: Path | None) -> Path:
+    folder = repo_folder_name(repo_id=spec.checkpoint, repo_type="model")
+    return (cache_dir or Path(constants.HF_HUB_CACHE)) / folder / "blobs"
+
+
 def _memory_refusal(spec: EncoderSpec, needed: int, present: int, device: str) -> str:
     if needed <= present:
         return ""
@@ -384,6 +534,10 @@ def _memory_refusal(spec: EncoderSpec, needed: int, present: int, device: str) -
 
 def _gib(count: int) -> str:
     return f"{count / GIBIBYTE:.1f} GiB"
+
+
+def _size(count: int) -> str:
+    return _gib(count) if count >= GIBIBYTE else f"{count / 1024**2:.0f} MiB"
 
 
 def _existing(path: Path) -> Path:
@@ -416,15 +570,14 @@ def _fetch_blob(
     url = hf_hub_url(spec.checkpoint, name, revision=revision, endpoint=endpoint)
     stated = get_hf_file_metadata(url, endpoint=endpoint)
     etag, size = str(stated.etag), int(stated.size or 0)
-    folder = repo_folder_name(repo_id=spec.checkpoint, repo_type="model")
-    blobs = (cache_dir or Path(constants.HF_HUB_CACHE)) / folder / "blobs"
+    blobs = _blobs(spec, cache_dir)
     blobs.mkdir(parents=True, exist_ok=True)
     blob, part = blobs / etag, blobs / f"{etag}.part"
     with FileLock(blobs / f"{etag}.part.lock"):
         if blob.exists():
             return
         have = part.stat().st_size if part.exists() else 0
-        progress.add(min(have, size))
+        progress.add(min(have, size), fetched=False)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 _append(url, part, size, progress)
@@ -451,7 +604,7 @@ def _append(url: str, part: Path, size: int, progress: _Progress) -> None:
         hf_raise_for_status(response)
         goes_on = response.status_code == HTTPStatus.PARTIAL_CONTENT
         if have and not goes_on:
-            progress.add(-min(have, size))
+            progress.add(-min(have, size), fetched=False)
         with part.open("ab" if goes_on else "wb") as file:
             for chunk in response.iter_bytes(_CHUNK_BYTES):
                 file.write(chunk)
@@ -476,13 +629,25 @@ class _Progress:
     def __init__(self, watcher: Monitor, label: str, total: int) -> None:
         self._watcher, self._label, self._total = watcher, label, total
         self._done = 0
+        self._fetched = 0
+        self._began = time.monotonic()
 
-    def add(self, count: int) -> None:
-        """Report so many bytes more."""
+    def add(self, count: int, *, fetched: bool = True) -> None:
+        """Report so many bytes more; those that were here already say nothing about speed."""
         self._done += count
+        self._fetched += count if fetched else 0
         done = min(self._done, self._total)
-        detail = f"{_gib(done)} of {_gib(self._total)}"
+        detail = f"{_size(done)} of {_size(self._total)}{self._speed(self._total - done)}"
         self._watcher.report(Progress(f"fetching {self._label}", done, self._total, detail))
+
+    def _speed(self, left: int) -> str:
+        seconds = time.monotonic() - self._began
+        if seconds < _SETTLED_SECONDS or self._fetched <= 0 or left <= 0:
+            return ""
+        rate = self._fetched / seconds
+        wait = left / rate
+        words = f"{wait:.0f} s" if wait < _MINUTE else f"{wait / _MINUTE:.0f} min"
+        return f", {rate / 1e6:.1f} MB/s, about {words} left"
 
     def raise_if_stopped(self) -> None:
         """Raise `StoppedError` when the user pressed Stop."""
@@ -506,11 +671,19 @@ class _Progress:
         return MonitorBar
 
 
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")
+
+
 class _explained:  # noqa: N801 (reads as a phrase: with _explained(spec))
     """Turn the hub library's errors into sentences that say what to do."""
 
-    def __init__(self, label: str, checkpoint: str, revision: str) -> None:
+    def __init__(
+        self, label: str, checkpoint: str, revision: str, endpoint: str | None = None
+    ) -> None:
         self._label, self._checkpoint, self._revision = label, checkpoint, revision
+        self._hub = endpoint or constants.ENDPOINT
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -520,22 +693,26 @@ class _explained:  # noqa: N801 (reads as a phrase: with _explained(spec))
         name = f"{self._label} ({self._checkpoint})"
         if isinstance(error, GatedRepoError):
             msg = (
-                f"{name} is gated. Open https://huggingface.co/{self._checkpoint} in a "
-                "browser, accept its terms, then log in on this machine with `hf auth login` and "
-                "try again."
+                f"{name} is gated. Open {self._hub}/{self._checkpoint} in a browser, accept its "
+                "terms, then log in on this machine with `hf auth login` (or set HF_TOKEN) and try "
+                "again."
             )
         elif isinstance(error, RevisionNotFoundError):
-            msg = f"{name} no longer has revision {self._revision}; update Bifocal."
+            msg = (
+                f"{name} no longer has revision {self._revision}. Update Bifocal; where the commit "
+                "is your own first fetch's, `python -m core fetch PAIR --repin` takes the present "
+                "one."
+            )
         elif isinstance(error, RepositoryNotFoundError):
             msg = (
-                f"{name} is not on the hub, or is private. Check the id; for a private one log in "
-                "with `hf auth login`."
+                f"{name} is not on the hub, or is private. Check the id at {self._hub}; for a "
+                "private one log in with `hf auth login`."
             )
         elif isinstance(error, (_TRANSPORT_ERROR, LocalEntryNotFoundError, OSError)):
             msg = (
-                f"{name} cannot be fetched: {error}. Check the connection (HF_ENDPOINT for a "
-                "mirror, HF_HUB_OFFLINE for none) and try again; the download goes on where it "
-                "stopped."
+                f"{name} cannot be fetched from {self._hub}: {_first_line(error)}. Check the "
+                "connection (HF_ENDPOINT names a mirror, HF_HUB_OFFLINE=1 asks none) and try "
+                "again; the download goes on where it stopped."
             )
         elif isinstance(error, HFValidationError):
             msg = f"{self._checkpoint!r} is no hub id: {error}. It looks like owner/name."

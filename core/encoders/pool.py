@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.encoders.choices import require_offered
-from core.encoders.registry import load_encoder, read_registry
+from core.encoders.registry import from_hub, is_pinned, load_encoder, read_registry
 from core.encoders.spec import TextKind
-from core.errors import CoreError, EncoderLoadError
+from core.errors import CoreError, EncoderLoadError, InvalidSettingError
 from core.settings import EncoderChoice, OutputType
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.encoders.encoder import LoadedEncoder
+    from core.encoders.fetch import FetchPlan, PairPlan
+    from core.encoders.pins import Pins
     from core.encoders.protocol import Encoder
     from core.encoders.registry import Registry
     from core.encoders.spec import EncoderSpec
@@ -62,6 +64,8 @@ class EncoderPool:
         cache_dir: For hub checkpoints; None keeps huggingface_hub's own rule.
         registry: What is known; read from the assets unless given.
         load: Loads one encoder; for tests.
+        pins: Commits of checkpoints that Bifocal states none for; None keeps no account of them.
+        endpoint: Another hub for `plan` and `fetch`; None keeps huggingface_hub's own rule.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class EncoderPool:
         cache_dir: Path | None = None,
         registry: Registry | None = None,
         load: Callable[..., LoadedEncoder] = load_encoder,
+        pins: Pins | None = None,
+        endpoint: str | None = None,
     ) -> None:
         """Know every encoder and hold none."""
         self.registry = registry or read_registry(assets)
@@ -83,6 +89,8 @@ class EncoderPool:
         self._threads = threads
         self._cache_dir = cache_dir
         self._load = load
+        self._pins = pins
+        self._endpoint = endpoint
         self._lock = threading.Lock()
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._variants: OrderedDict[_Variant, LoadedEncoder] = OrderedDict()
@@ -187,6 +195,96 @@ class EncoderPool:
             self.registry = self.registry.without_encoder(encoder_id)
             self._let_go(encoder_id)
 
+    def plan(self, encoder_id: str) -> FetchPlan:
+        """Say what an encoder costs on this machine; fetches and loads nothing.
+
+        Raises:
+            UnknownNameError: If nobody knows it.
+            EncoderUnavailableError: If it is not here and the hub cannot be asked.
+            EncoderLoadError: If it has no weights that Bifocal opens.
+        """
+        # Late: it imports torch.
+        from core.encoders.fetch import plan_fetch
+
+        spec = self.registry.encoder(encoder_id)
+        return plan_fetch(
+            spec if self._pins is None else self._pins.applied(spec),
+            cache_dir=self._cache_dir,
+            device=self._where(),
+            offline=self._offline,
+            endpoint=self._endpoint,
+            in_memory=self.state(encoder_id)[0] is LoadState.READY,
+        )
+
+    def plan_together(self, encoder_ids: Iterable[str]) -> PairPlan:
+        """Say what encoders cost that are to be compared, and so are in memory together."""
+        from core.encoders.fetch import plan_together
+
+        return plan_together([self.plan(name) for name in encoder_ids], device=self._where())
+
+    def fetch(self, encoder_id: str, *, monitor: Monitor | None = None) -> None:
+        """Fetch an encoder's files where any are missing; a stopped download goes on later.
+
+        Raises:
+            UnknownNameError: If nobody knows it.
+            EncoderError: As `core.encoders.fetch.fetch_checkpoint`.
+            StoppedError: If the monitor asks to stop.
+        """
+        spec = self.registry.encoder(encoder_id)
+        if not from_hub(spec) or self.state(encoder_id)[0] is LoadState.READY:
+            return
+        from core.encoders.fetch import fetch_checkpoint
+
+        fetch_checkpoint(
+            self._pinned(spec),
+            cache_dir=self._cache_dir,
+            offline=self._offline,
+            device=self._where(),
+            monitor=monitor,
+            endpoint=self._endpoint,
+        )
+
+    def repin(self, encoder_id: str) -> tuple[str, str]:
+        """Take the hub's present commit of a checkpoint that Bifocal states none for.
+
+        Returns:
+            The commit until now ("" when none was written down) and the one from now on.
+
+        Raises:
+            InvalidSettingError: If Bifocal states its commit, or no account is kept.
+            EncoderUnavailableError: If the hub cannot be asked.
+        """
+        spec = self.registry.encoder(encoder_id)
+        if self._pins is None or is_pinned(spec) or not from_hub(spec):
+            msg = f"The commit of {spec.label} is stated by Bifocal itself and does not move."
+            raise InvalidSettingError(msg)
+        before = self._pins.get(spec.checkpoint)
+        now = self._resolved(spec, fresh=True)
+        self._pins.move(spec.checkpoint, now)
+        return ("" if before is None else before.revision), now
+
+    def _where(self) -> str:
+        from core.encoders.loading import choose_device  # imports torch
+
+        return choose_device(self._device)
+
+    def _pinned(self, spec: EncoderSpec) -> EncoderSpec:
+        """Return a spec at the commit that is written down; the first time writes it down."""
+        if self._pins is None or is_pinned(spec) or not from_hub(spec):
+            return spec
+        return self._pins.pinned(spec, lambda: self._resolved(spec, fresh=False))
+
+    def _resolved(self, spec: EncoderSpec, *, fresh: bool) -> str:
+        from core.encoders.fetch import resolve_revision
+
+        return resolve_revision(
+            spec,
+            cache_dir=self._cache_dir,
+            offline=self._offline,
+            fresh=fresh,
+            endpoint=self._endpoint,
+        )
+
     def warm(self, encoder_ids: Iterable[str]) -> threading.Thread:
         """Load encoders behind the page, one after the other; failures show in `state`."""
         names = tuple(encoder_ids)
@@ -213,7 +311,7 @@ class EncoderPool:
             try:
                 self._set_threads()
                 encoder = self._load(
-                    spec,
+                    self._pinned(spec),
                     assets=self._assets,
                     device=self._device,
                     cache_dir=self._cache_dir,

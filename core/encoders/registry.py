@@ -478,6 +478,12 @@ def read_registry(assets: Path) -> Registry:
     return Registry(encoders, pairs, tuple(problems))
 
 
+def from_hub(spec: EncoderSpec) -> bool:
+    """Whether a checkpoint is named ``owner/name`` on a hub, and may have to be fetched."""
+    here = spec.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX))
+    return not here and "/" in spec.checkpoint
+
+
 def is_pinned(spec: EncoderSpec) -> bool:
     """Whether a hub checkpoint names one commit, or is not from the hub."""
     return spec.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX)) or spec.revision != UNPINNED

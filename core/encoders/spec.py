@@ -91,6 +91,7 @@ class EncoderSpec:
     pools_prompt: bool = True
     late_chunking: bool = False
     matryoshka_dimensions: tuple[int, ...] = ()
+    revision_origin: str = ""
     outputs: tuple[OutputType, ...] = (OutputType.FLOAT,)
     raw: bool = False
     adapter: str = ""

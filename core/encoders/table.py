@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.encoders.registry import BUNDLED_PREFIX, is_pinned, load_encoder, read_registry
 from core.errors import CoreError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from core.encoders.registry import Registry
     from core.encoders.spec import EncoderSpec
 
 _FLOAT32_BYTES = 4
 _BFLOAT16_BYTES = 2
 _GIB = 1024**3
+_BENCH = Path("benchmarks", "bench.json")
+_HEAD = """\
+# Pairs
+
+Made by `python -m core pairs --markdown core/encoders/PAIRS.md`; a test fails when it is stale.
+
+- *Tensors matched*: a tiny random checkpoint with the publisher's tensor names, config fields and
+  quirks (the layout in brackets) goes through the same strict loader; the rest of the file is what
+  an encoder has no use for, the language-model head say. For the bundled pair: its own files.
+- *Attention probe*: the last token is changed, and the first token's state must move
+  (bidirectional) or stay to the last bit (causal), unpadded and padded. It runs at every load.
+- *Memory*: the weights alone, float32 on CPU and bfloat16 on CUDA. `python -m core fetch PAIR
+  --plan` compares what loading needs with what is free.
+- *Pinned at first fetch*: Bifocal states no commit; the hub's present one is written down when the
+  checkpoint is first fetched and does not move until `python -m core fetch PAIR --repin`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,7 @@ class ArmRow:
         probe: "passed", or why not.
         memory_cpu_gib: Weights in float32.
         memory_cuda_gib: Weights in bfloat16.
+        speed: Tokens a second and where that was measured; "" where nobody has.
     """
 
     encoder_id: str
@@ -64,6 +81,7 @@ class ArmRow:
     probe: str
     memory_cpu_gib: float
     memory_cuda_gib: float
+    speed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +132,31 @@ def pairs_json(assets: Path, *, rehearsed: bool = True) -> list[dict[str, Any]]:
 
 
 def pairs_markdown(assets: Path) -> str:
-    """Return the table for the docs; remake it with ``python -m core.encoders.table``."""
+    """Return the page for the docs; ``python -m core pairs --markdown FILE`` writes it."""
     lines = [
-        "| pair | arm | runs as | no remote code | tensors matched | attention probe | "
-        "memory CPU / CUDA | matched | not matched |",
-        "|---|---|---|---|---|---|---|---|---|",
+        _HEAD,
+        "| pair | arm | runs as | remote code | tensors matched | attention probe | "
+        "memory CPU / CUDA | tokens per second | matched | not matched |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in pairs_table(assets):
         for place, arm in enumerate(row.arms):
             first = place == 0
-            pin = arm.revision[:8] if arm.pinned and arm.revision else "not pinned"
-            lines.append(
-                f"| {row.pair_id if first else ''} | {arm.checkpoint} ({pin}, {arm.licence}) | "
-                f"{arm.architecture}, {arm.attention}, {arm.pooling} | yes | "
-                f"{arm.tensors_matched} of {arm.tensors} ({arm.layout}) | {arm.probe} | "
-                f"{arm.memory_cpu_gib} / {arm.memory_cuda_gib} GiB | "
-                f"{row.matched if first else ''} | {row.unmatched if first else ''} |"
+            pin = arm.revision[:8] if arm.pinned and arm.revision else "pinned at first fetch"
+            matched = f"{arm.tensors_matched} of {arm.tensors} ({arm.layout})"
+            cells = (
+                f"`{row.pair_id}`" if first else "",
+                f"{arm.checkpoint} ({pin}, {arm.licence})",
+                f"{arm.architecture}, {arm.attention}, {arm.pooling}",
+                "yes" if arm.remote_code else "no",
+                matched if arm.tensors else "",
+                arm.probe,
+                f"{arm.memory_cpu_gib:.2f} / {arm.memory_cuda_gib:.2f} GiB",
+                arm.speed or "not measured",
+                row.matched if first else "",
+                row.unmatched if first else "",
             )
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -159,7 +185,19 @@ def _arm(registry: Registry, encoder_id: str, assets: Path, *, rehearsed: bool) 
         probe=probe,
         memory_cpu_gib=round(spec.parameters * _FLOAT32_BYTES / _GIB, 2),
         memory_cuda_gib=round(spec.parameters * _BFLOAT16_BYTES / _GIB, 2),
+        speed=_speed(spec, assets),
     )
+
+
+def _speed(spec: EncoderSpec, assets: Path) -> str:
+    """Tokens a second as `make bench` measured them last, "" where it did not."""
+    try:
+        arms = json.loads((assets / _BENCH).read_text(encoding="utf-8"))["bundled arms"]
+        figures = arms["figures"]
+        speed = int(figures[spec.encoder_id]["wall clock"]["tokens_per_second"])
+        return f"{speed:,} on {int(figures['threads'])} CPU cores"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _proof(spec: EncoderSpec, assets: Path) -> tuple[str, int, int, str]:
@@ -175,10 +213,3 @@ def _proof(spec: EncoderSpec, assets: Path) -> tuple[str, int, int, str]:
     except (CoreError, KeyError) as exc:
         return "", 0, 0, f"failed: {exc}"
     return result.layout, result.matched, result.tensors, result.probe
-
-
-if __name__ == "__main__":
-    import sys
-    from pathlib import Path as _Path
-
-    sys.stdout.write(pairs_markdown(_Path(__file__).parents[2] / "assets"))

@@ -93,6 +93,8 @@ def _stage(name: str, done: int, total: int, detail: str) -> str:
     kind = "dif" if "diffusion" in name else "aut" if "autoregressive" in name else ""
     share = f"{done:,} / {total:,}" if total else (f"{done:,}" if done else "")
     width = 100 * min(1.0, done / total) if total else 30
+    if name.startswith("fetching "):
+        share = f"{width:.0f} %" if total else ""  # bytes tell nothing; the detail has them in words
     unknown = "" if total else " unknown"
     what = (
         f'<bdi class="what">{esc(detail)}</bdi>' if detail and (not total or done < total) else ""

@@ -233,12 +233,6 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         except CoreError as error:
             yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
 
-    def choose_pair(visitor: Any, library_id: str, pair_id: str) -> Iterator[Any]:  # noqa: ANN401
-        try:
-            yield from change(visitor, library_id, handlers.with_pair(visitor, library_id, pair_id))
-        except CoreError as error:
-            yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
-
     def choose_library(visitor: Any, library_id: str) -> tuple[Any, ...]:  # noqa: ANN401
         try:
             shown = handlers.library_screen(visitor, library_id)
@@ -290,7 +284,6 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         job,
         **long,
     )
-    shared.pair.input(choose_pair, [*place, shared.pair], job, **long)
     shared.library.input(
         choose_library, place, [side.progress, *screen, *compare_screen], **PRIVATE
     ).then(watched, place, job, **long)

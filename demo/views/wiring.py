@@ -28,6 +28,10 @@ SIGNALS = (
     "evidence",
     "grade",
     "open_disagreement",
+    "look_pair",
+    "take_pair",
+    "keep_pair",
+    "stop_fetch",
 )
 COMMAND_JS = "(command) => { window.bifocal && window.bifocal.run(command); }"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,9 +29,11 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
-def started(*command: Any) -> Any:
+def started(*command: Any, **environment: str) -> Any:
     """Start a server process; returns it with its address."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
     assert process.stdout is not None
     for line in process.stdout:
         found = next((word for word in line.split() if word.startswith("http://")), None)

@@ -1,6 +1,6 @@
 """Serve the real page over the real rooms, with encoders that count words: for tests of the page.
 
-``python -m tests.browser.serve DATA_FOLDER [--hosted]``. The sample library is read for real; only
+``python -m tests.browser.serve DATA_FOLDER [--hosted] [--hub]``. The sample library is read for real; only
 the weights are replaced, so that a browser test takes seconds and needs no checkpoint.
 """
 
@@ -21,6 +21,7 @@ os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-test-")
 from typing_extensions import override
 
 from core.encoders.fake import FakeEncoder, fake_spec
+from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, Pair
@@ -71,11 +72,28 @@ def counting_registry() -> Any:
     return Registry({spec.encoder_id: spec for spec in specs}, {DEFAULT_PAIR: pair})
 
 
-def main(folder: Any, *, hosted: Any) -> None:
+def with_hub_pair(registry: Any) -> Any:
+    """The same two encoders once more, under names that have to be fetched from HF_ENDPOINT."""
+    one, two = registry.arms(DEFAULT_PAIR)
+    for spec, name in ((one, "far-dif"), (two, "far-aut")):
+        registry = registry.with_encoder(
+            dataclasses.replace(
+                spec, encoder_id=name, checkpoint=f"owner/{name}", revision="main", parameters=10**7
+            )
+        )
+    return registry.with_pair(
+        Pair("far", "A far pair", "far-dif", "far-aut", matched="Size.", unmatched="Their data.")
+    )
+
+
+def main(folder: Any, *, hosted: Any, hub: Any) -> None:
+    registry = counting_registry()
     pool = EncoderPool(
         assets=ASSETS,
-        registry=counting_registry(),
+        registry=with_hub_pair(registry) if hub else registry,
         load=counting,
+        device="cpu",
+        pins=Pins(Path(folder) / PINS_FILE),
     )
     shelves = Shelves(
         Path(folder),
@@ -112,4 +130,4 @@ def main(folder: Any, *, hosted: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], hosted="--hosted" in sys.argv)
+    main(sys.argv[1], hosted="--hosted" in sys.argv, hub="--hub" in sys.argv)

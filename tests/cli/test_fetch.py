@@ -40,7 +40,7 @@ def test_the_plan_is_told_and_nothing_fetched_without_a_yes(fetched: list[str]) 
     result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b"], input="n\n")
     assert result.exit_code == 0
     assert "to fetch 2.00 GiB" in result.output
-    assert "memory needed 3.0 GiB, free 8.0 GiB" in result.output
+    assert "memory needed 3.00 GiB, free 8.00 GiB" in result.output
     assert fetched == []
 
 
@@ -62,6 +62,7 @@ def test_what_cannot_fit_is_refused_with_the_reason(
 
 def test_json_holds_every_figure(fetched: list[str]) -> None:
     result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--plan", "--json"])
-    plans = json.loads(result.stdout)
-    assert [plan["download_bytes"] for plan in plans] == [2 * GIB, 2 * GIB]
+    told = json.loads(result.stdout)
+    assert [plan["download_bytes"] for plan in told["plans"]] == [2 * GIB, 2 * GIB]
+    assert told["memory_needed_bytes"] == 5.5 * GIB  # half a GiB of working memory counted once
     assert fetched == []

@@ -205,6 +205,28 @@ def test_documents_lists_and_remove_removes(terminal: Terminal, workspace: Path)
     assert "Error: " in again.stderr
 
 
+def test_remove_tells_what_is_left(terminal: Terminal, workspace: Path) -> None:
+    owl, *_ = (
+        line
+        for line in terminal.json("documents", "-w", workspace)["documents"]
+        if line["name"] == "owls.md"
+    )
+    told = terminal.json("remove", owl["doc_id"], "-w", workspace)
+    assert (told["removed"], told["name"], told["documents"]) == (owl["doc_id"], "owls.md", 2)
+    left = terminal.json("documents", "-w", workspace)["documents"]
+    assert told["passages"] == sum(line["passages"] for line in left)
+
+
+def test_export_lists_what_it_wrote(terminal: Terminal, workspace: Path, tmp_path: Path) -> None:
+    saved = terminal.json("compare", QUERY, "-w", workspace, "--save")["comparison_id"]
+    out = tmp_path / "runs"
+    told = terminal.json("export", saved, "-w", workspace, "--format", "trec", "--out", out)
+    assert (told["comparison_id"], told["format"]) == (saved, "trec")
+    assert {entry["file"]: entry["bytes"] for entry in told["files"]} == {
+        str(path): path.stat().st_size for path in out.iterdir()
+    }
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "trec", "quepid", "html"])
 def test_export_in_every_format(
     terminal: Terminal, workspace: Path, tmp_path: Path, form: str

@@ -92,6 +92,15 @@ def test_pairs_lists_what_is_matched() -> None:
     assert rows["dream-7b"]["matched"]
 
 
+def test_sample_tells_what_it_holds(terminal: Terminal, tmp_path: Path) -> None:
+    told = terminal.json("sample", "--workspace", tmp_path / "s")
+    listed = terminal.json("documents", "-w", tmp_path / "s")["documents"]
+    assert told["documents"] == len(listed) > 0
+    assert told["passages"] == sum(line["passages"] for line in listed)
+    assert set(told["embedded"].values()) == {told["passages"]}
+    assert told["files"] == []
+
+
 def test_disagree_lists_findings(terminal: Terminal, workspace: Path) -> None:
     result = terminal("disagree", "-w", workspace, "--drafts", "6", "-k", "5")
     assert result.exit_code == 0, result.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ class LocalHub:
         repositories: Folder by id.
         refusals: Status and error code by id, for gated and missing repositories.
         requests: Method, path and range of every request, in order.
+        gated: Ids that say they want an accepted licence.
+        commit: What "main" is.
+        delay_seconds: Waited before every 64 KiB of a file, to have time for Stop.
     """
 
     def __init__(self) -> None:
@@ -33,6 +37,9 @@ class LocalHub:
         self.refusals: dict[str, tuple[int, str]] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.endpoint = ""
+        self.gated: set[str] = set()
+        self.commit = COMMIT
+        self.delay_seconds = 0.0
 
     def files(self, repository: str) -> dict[str, bytes]:
         folder = self.repositories[repository]
@@ -64,7 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = path.strip("/").split("/")
         is_api = parts[:2] == ["api", "models"]
         repository = "/".join(parts[2:4] if is_api else parts[:2])
-        if repository in self.hub.refusals:
+        open_info = is_api and repository in self.hub.gated  # a gated repository says what it is
+        if repository in self.hub.refusals and not open_info:
             status, code = self.hub.refusals[repository]
             self._send(status, b"{}", {"X-Error-Code": code}, body=body)
         elif repository not in self.hub.repositories:
@@ -86,15 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
                 "_id": "1",
                 "id": repository,
                 "modelId": repository,
-                "sha": COMMIT,
+                "sha": self.hub.commit,
                 "private": False,
-                "gated": False,
+                "gated": "auto" if repository in self.hub.gated else False,
                 "tags": [],
                 "downloads": 0,
                 "likes": 0,
                 "cardData": {"license": "apache-2.0"},
                 "siblings": [
-                    {"rfilename": name, "size": len(data)}
+                    {"rfilename": name, "size": len(data), **_large(name, data)}
                     for name, data in self.hub.files(repository).items()
                 ],
             }
@@ -106,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"}, body=body)
             return
         etag = hashlib.sha256(data).hexdigest()
-        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": self.hub.commit, "Accept-Ranges": "bytes"}
         if wanted.startswith("bytes="):
             start = int(wanted.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
@@ -120,8 +128,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        if body:
+        if not body:
+            return
+        if not self.hub.delay_seconds:
             self.wfile.write(data)
+            return
+        for start in range(0, len(data), 1 << 16):
+            time.sleep(self.hub.delay_seconds)
+            self.wfile.write(data[start : start + (1 << 16)])
+
+
+def _large(name: str, data: bytes) -> dict[str, object]:
+    """What a hub says about files it keeps as large ones."""
+    if not name.endswith(".safetensors"):
+        return {}
+    digest = hashlib.sha256(data).hexdigest()
+    return {"lfs": {"sha256": digest, "size": len(data), "pointerSize": 134}}
 
 
 @contextmanager

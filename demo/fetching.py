@@ -1,0 +1,149 @@
+"""Choosing a real pair: what it costs is shown first, then it is fetched, with Stop and resume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.encoders.pool import LoadState
+from core.encoders.registry import BUNDLED_PREFIX
+from core.errors import CoreError, StoppedError
+from demo.presenters import library, offer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.encoders.fetch import PairPlan
+    from core.encoders.spec import Pair
+    from core.monitor import Monitor
+    from core.workbench import Workbench
+    from demo.handlers import Handlers
+    from demo.jobs import Job
+
+FETCH = "fetch"
+WORTH_SAYING_SECONDS = 120.0  # of embedding: less is simply done
+_PLANNED_TOKENS = 160 * 1000  # what a plan's seconds are stated for
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A pair that somebody chose, and what it costs.
+
+    Attributes:
+        pair: Which.
+        plan: Sizes, licences, memory, and the refusal if it cannot be.
+        seconds: To embed this library with each encoder of the plan.
+        passages: How many that are.
+        now: Label of the pair in use.
+    """
+
+    pair: Pair
+    plan: PairPlan
+    seconds: tuple[float, ...]
+    passages: int
+    now: str
+
+
+class Fetching:
+    """The verbs of choosing a pair that may have to be fetched."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+
+    def offer(self, visitor_id: object, library_id: str, pair_id: str) -> Offer | None:
+        """Say what a pair costs; None when there is nothing to say and it can simply be used.
+
+        Raises:
+            UnknownNameError: If the pair is not on offer.
+            EncoderUnavailableError: If it is not here and the hub cannot be asked.
+            EncoderLoadError: If it has no weights that Bifocal opens.
+        """
+        bench, pair = self._chosen(visitor_id, library_id, pair_id)
+        arms = bench.pool.registry.arms(pair_id)
+        wanted = [
+            spec.encoder_id
+            for spec in arms
+            if not spec.checkpoint.startswith(BUNDLED_PREFIX)
+            and bench.pool.state(spec.encoder_id)[0] is not LoadState.READY
+        ]
+        if not wanted:
+            return None
+        plan = bench.pool.plan_together(wanted)
+        reports = bench.documents()
+        share = sum(report.tokens for report in reports) / _PLANNED_TOKENS
+        seconds = tuple(one.seconds_per_1000_passages * share for one in plan.plans)
+        if not plan.refusal and not plan.download_bytes and sum(seconds) < WORTH_SAYING_SECONDS:
+            return None
+        now = bench.pool.registry.pair(bench.settings.pair_id).label
+        return Offer(pair, plan, seconds, bench.passage_count(), now)
+
+    def take(self, visitor_id: object, library_id: str, pair_id: str) -> Job[None]:
+        """Fetch a pair and then use it; the library works on with the present pair meanwhile.
+
+        Raises:
+            UnknownNameError: If the pair is not on offer.
+            CoreError: If a download for this library is under way already.
+        """
+        visitor = self.handlers.sessions.require(visitor_id)
+        bench, _ = self._chosen(visitor, library_id, pair_id)
+
+        def work(monitor: Monitor) -> None:
+            for spec in bench.pool.registry.arms(pair_id):
+                bench.pool.fetch(spec.encoder_id, monitor=monitor)
+            settings = self.handlers.with_pair(visitor, library_id, pair_id)
+            self.handlers.change_settings(visitor, library_id, settings)
+
+        job = self.handlers.sessions.jobs.start((visitor, library_id, FETCH), FETCH, work)
+        job.detail["pair"] = pair_id
+        return job
+
+    def stop(self, visitor_id: object, library_id: str) -> None:
+        """Press Stop on a download; what has arrived is kept."""
+        self.handlers.stop(visitor_id, library_id, FETCH)
+
+    def watch(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
+        """Yield ``(html, running)`` of a library's download; nothing when there is none."""
+        visitor = self.handlers.sessions.require(visitor_id)
+        key = (visitor, library_id, FETCH)
+        job = self.handlers.sessions.jobs.get(key)
+        if job is None:
+            return
+        pair_id = str(job.detail.get("pair", ""))
+        for snapshot in job.watch():
+            if snapshot.running:
+                yield offer.underway(self.label(pair_id), library.progress(snapshot)), True
+        if job.error is None:
+            self.handlers.sessions.jobs.forget(key)
+            yield "", False
+        elif isinstance(job.error, StoppedError):
+            yield offer.stopped(pair_id, self.label(pair_id)), False
+        else:
+            yield offer.interrupted(pair_id, self.label(pair_id), str(job.error)), False
+
+    def dismiss(self, visitor_id: object, library_id: str) -> None:
+        """Forget how a download ended; one under way goes on."""
+        visitor = self.handlers.sessions.require(visitor_id)
+        self.handlers.sessions.jobs.forget((visitor, library_id, FETCH))
+
+    def shown(self, visitor_id: object, library_id: str, pair_id: str) -> str | None:
+        """Return an offer, or why there is none, as HTML; None when the pair can simply be used."""
+        try:
+            made = self.offer(visitor_id, library_id, pair_id)
+        except CoreError as error:
+            return offer.interrupted(pair_id, self.label(pair_id), str(error))
+        if made is None:
+            return None
+        return offer.offer(
+            made.pair, made.plan, seconds=made.seconds, passages=made.passages, now=made.now
+        )
+
+    def label(self, pair_id: str) -> str:
+        """Return a pair's name for people."""
+        labels = {pair.pair_id: pair.label for pair in self.handlers.services.pairs()}
+        return labels.get(pair_id, pair_id)
+
+    def _chosen(self, visitor_id: object, library_id: str, pair_id: str) -> tuple[Workbench, Pair]:
+        visitor = self.handlers.sessions.require(visitor_id)
+        self.handlers.with_pair(visitor, library_id, pair_id)  # is it on offer at all
+        bench = self.handlers.services.open_library(visitor, library_id)
+        return bench, bench.pool.registry.pair(pair_id)
