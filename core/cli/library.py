@@ -264,12 +264,12 @@ def remove(
     with opened(workspace) as bench:
         name = bench.document(doc_id).name
         bench.remove_document(doc_id)
-
         left, passages = len(bench.documents()), bench.passage_count()
     if json:
         print_json({"removed": doc_id, "name": name, "documents": left, "passages": passages})
         return
     typer.echo(f"{plain(name)} is removed; {left} document(s), {passages:,} passages are left.")
+
 
 def export(
     comparison_id: Annotated[str, typer.Argument(help="As `documents` lists it.")],
@@ -277,8 +277,8 @@ def export(
     *,
     form: Annotated[ExportFormat, typer.Option("--format", help="Of the export.")],
     out: Annotated[Path, typer.Option(help="File; for trec a folder, one run per system.")],
-) -> None:
     json: JsonOption = False,
+) -> None:
     """Write a saved comparison as CSV, JSON, TREC runs, a Quepid snapshot or an HTML report."""
     with opened(workspace) as bench:
         comparison = bench.load_comparison(comparison_id)
