@@ -4,9 +4,12 @@ Exit codes: 0 all done; 1 an error, told on stderr; 2 wrong usage; 3 done, but s
 or a limit given with ``--fail-if`` was crossed.
 """
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from core.cli import doctor, laboratory, library, measure
+from core.cli import doctor, encoders, laboratory, library, measure
 
 cli = typer.Typer(
     name="python -m core",
@@ -16,7 +19,25 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@cli.callback()
+def common(
+    context: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data folder, as the app's --data: encoders you added are kept in it. "
+            "The user's own unless given."
+        ),
+    ] = None,
+) -> None:
+    """Bifocal: your documents through two lenses."""
+    context.obj = None if data is None else data.expanduser().resolve()
+
+
 library.register(cli)
+encoders.register(cli)
 measure.register(cli)
 laboratory.register(cli)
 doctor.register(cli)

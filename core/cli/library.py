@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.cli.encoders import EncoderOption, chosen
 from core.cli.output import (
     EXIT_PARTIAL,
     ConsoleMonitor,
@@ -91,6 +92,7 @@ def index(
     also: Annotated[
         list[str] | None, typer.Option(help="Further encoder ids as columns; kept.")
     ] = None,
+    encoder_option: EncoderOption = None,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
     json: JsonOption = False,
@@ -105,11 +107,9 @@ def index(
             overlap_tokens=before.chunking.overlap_tokens if overlap_tokens < 0 else overlap_tokens,
         )
         after = replace(
-            before,
-            pair_id=pair or before.pair_id,
+            chosen(before, pair=pair, also=also, options=encoder_option),
             chunking=chunking,
             max_tokens=max_tokens or before.max_tokens,
-            also=before.also if also is None else tuple(also),
         )
         if after != before:
             bench.change_settings(after, monitor=monitor)

@@ -11,8 +11,12 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
+import click
 import typer
+from platformdirs import user_data_path
 
+from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
+from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
@@ -106,7 +110,25 @@ def print_json(value: object) -> None:
 def make_pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
     """Return the encoders."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    return EncoderPool(assets=ASSETS, device=device, offline=offline)
+    # The app's own account of first-fetched commits, so that both run the same weights.
+    pins = Pins(data_folder() / PINS_FILE)
+    pool = EncoderPool(assets=ASSETS, device=device, offline=offline, pins=pins)
+    problem = catalogue_of(pool).teach()
+    if problem:
+        typer.echo(f"Encoders you added are left out. {plain(problem)}", err=True)
+    return pool
+
+
+def data_folder() -> Path:
+    """Return the folder that is shared with the app: ``--data``, or the user's data folder."""
+    context = click.get_current_context(silent=True)
+    given = None if context is None else context.find_root().obj
+    return given if isinstance(given, Path) else user_data_path("bifocal", appauthor=False)
+
+
+def catalogue_of(pool: EncoderPool, *, offline: bool = False) -> Catalogue:
+    """Return the encoders that the user added."""
+    return Catalogue(data_folder() / CATALOGUE_FILE, pool, offline=offline)
 
 
 def counter() -> Callable[[Sequence[str]], Sequence[int]]:

@@ -1,0 +1,220 @@
+"""Commands about encoders: list what is known, add your own, remove it, choose for a workspace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from core.cli.output import (
+    ConsoleMonitor,
+    DeviceOption,
+    JsonOption,
+    OfflineOption,
+    WorkspaceOption,
+    catalogue_of,
+    make_pool,
+    opened,
+    plain,
+    print_json,
+    told,
+)
+from core.encoders.catalogue import EncoderRequest
+from core.encoders.choices import dimensions_offered, parse_choice
+from core.encoders.spec import Attention, EncoderSpec, Pooling
+from core.errors import InvalidSettingError, UnknownNameError
+from core.records import Family
+from core.settings import EncoderChoice, WorkspaceSettings
+
+EncoderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder-option",
+        help="As in ID:output=int8,dimension=256 or ID:centred; ID:default undoes it. Kept.",
+    ),
+]
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(
+        help="Encoders: list, add your own, remove, choose.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    group.command("list")(told(list_encoders))
+    group.command("add")(told(add))
+    group.command("remove")(told(remove))
+    group.command("use")(told(use))
+    cli.add_typer(group, name="encoders")
+
+
+def list_encoders(*, json: JsonOption = False) -> None:
+    """List every encoder: family, checkpoint, what it offers, and which ones you added."""
+    pool = make_pool()
+    added = {spec.encoder_id for spec in catalogue_of(pool).added()}
+    specs = tuple(pool.registry.encoders.values())
+    if json:
+        print_json([{"spec": spec, "added": spec.encoder_id in added} for spec in specs])
+        return
+    for spec in specs:
+        typer.echo(f"{spec.encoder_id}{'  (added)' if spec.encoder_id in added else ''}")
+        typer.echo(f"  {facts(spec)}")
+
+
+def facts(spec: EncoderSpec) -> str:
+    """Return one line about an encoder."""
+    parts = [
+        f"{plain(spec.label)}: {spec.family}, {plain(spec.checkpoint)}",
+        f"{spec.attention}, {spec.pooling}, {spec.max_tokens:,} tokens, {spec.dimension:,} numbers",
+    ]
+    if len(spec.outputs) > 1:
+        parts.append(f"outputs {', '.join(spec.outputs)}")
+    if dimensions_offered(spec):
+        parts.append(f"dimensions {', '.join(str(size) for size in dimensions_offered(spec))}")
+    if spec.raw:
+        parts.append("raw language model: can be mean-centred")
+    if spec.late_chunking:
+        parts.append("late chunking")
+    if spec.adapter:
+        parts.append(f"adapter {plain(spec.adapter)}")
+    return "; ".join(parts)
+
+
+def add(
+    source: Annotated[
+        str, typer.Argument(help="A folder, a hub id, or a known encoder's id to vary.")
+    ],
+    *,
+    family: Annotated[
+        Family | None, typer.Option(help="diffusion, autoregressive or reference.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="Name for people; the id is made of it.")] = "",
+    adapter: Annotated[str, typer.Option(help="Folder of a PEFT LoRA adapter to merge.")] = "",
+    attention: Annotated[Attention | None, typer.Option(help="How it attends.")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="How it pools.")] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="Prefix of queries.")] = None,
+    passage_prompt: Annotated[str | None, typer.Option(help="Prefix of passages.")] = None,
+    max_tokens: Annotated[int, typer.Option(help="Its limit; 0: as its files say.")] = 0,
+    revision: Annotated[str, typer.Option(help="Commit on the hub.")] = "",
+    dimensions: Annotated[
+        str, typer.Option(help="Shorter lengths it was trained for, with commas.")
+    ] = "",
+    end_token: Annotated[
+        int, typer.Option(help="Id that must close every text; -1: none, or as the source has it.")
+    ] = -1,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Add an encoder of your own; the page and every command offer it from then on."""
+    pool = make_pool(offline=offline)
+    spec = catalogue_of(pool, offline=offline).add(
+        EncoderRequest(
+            source=source,
+            family=family,
+            label=label,
+            adapter=adapter,
+            attention=attention,
+            pooling=pooling,
+            query_prompt=query_prompt,
+            passage_prompt=passage_prompt,
+            max_tokens=max_tokens,
+            revision=revision,
+            dimensions=sizes(dimensions),
+            end_token=None if end_token < 0 else end_token,
+        )
+    )
+    if json:
+        print_json(spec)
+        return
+    typer.echo(f"{spec.encoder_id} was added.")
+    typer.echo(f"  {facts(spec)}")
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Return whole numbers written with commas between.
+
+    Raises:
+        InvalidSettingError: If one is none.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdigit() and len(part) < 6 for part in parts):
+        raise InvalidSettingError(f"--dimensions is {text!r}; write whole numbers: 64,128,256.")
+    return tuple(int(part) for part in parts)
+
+
+def remove(
+    encoder_id: Annotated[str, typer.Argument(help="As `encoders list` has it.")],
+) -> None:
+    """Remove an encoder that you added; its files and stored vectors stay."""
+    catalogue_of(make_pool()).remove(encoder_id)
+    typer.echo(f"{encoder_id} was removed.")
+
+
+def use(
+    workspace: WorkspaceOption,
+    *,
+    pair: Annotated[str, typer.Option(help="Pair id, or A+B of any two encoders.")] = "",
+    also: Annotated[
+        list[str] | None, typer.Option(help="Further columns, at most four; 'none' for none.")
+    ] = None,
+    encoder_option: EncoderOption = None,
+    device: DeviceOption = "auto",
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Choose a workspace's encoders and their options, and embed what that makes necessary."""
+    monitor = ConsoleMonitor()
+    with opened(workspace, device=device, offline=offline) as bench:
+        after = chosen(bench.settings, pair=pair, also=also, options=encoder_option)
+        if after != bench.settings:
+            bench.change_settings(after, monitor=monitor)
+        kept, arms = bench.settings, bench.arms()
+    monitor.done()
+    if json:
+        print_json({"settings": kept, "columns": arms})
+        return
+    for arm in arms:
+        told_of = f": {plain(arm.problem)}" if arm.problem else ""
+        typer.echo(
+            f"{arm.system_id}  {plain(arm.label)}  {arm.passages_embedded:,} of "
+            f"{arm.passages:,} passages embedded{told_of}"
+        )
+
+
+def chosen(
+    before: WorkspaceSettings,
+    *,
+    pair: str = "",
+    also: list[str] | None = None,
+    options: list[str] | None = None,
+) -> WorkspaceSettings:
+    """Return settings with what the command line asks for; "" and None leave a part as it is.
+
+    Raises:
+        InvalidSettingError: If it cannot be understood.
+    """
+    columns = before.also if also is None else tuple(name for name in also if name != "none")
+    after = replace(before, pair_id=pair or before.pair_id, also=columns)
+    for text in options or ():
+        encoder_id = text.rpartition(":")[0]
+        after = after.with_choice(parse_choice(text, after.choice(encoder_id)))
+    return after
+
+
+def choices_of(options: list[str] | None, known: list[str]) -> dict[str, EncoderChoice]:
+    """Return what the options of a run without a workspace choose, by encoder id.
+
+    Raises:
+        InvalidSettingError: If it cannot be understood, or needs a library.
+        UnknownNameError: If no encoder of the run has that id.
+    """
+    found: dict[str, EncoderChoice] = {}
+    for text in options or ():
+        encoder_id = text.rpartition(":")[0]
+        found[encoder_id] = parse_choice(text, found.get(encoder_id))
+        if encoder_id not in known:
+            msg = f"There is no encoder {encoder_id!r} in this run: {', '.join(known)}."
+            raise UnknownNameError(msg)
+    return found
