@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from core.cli import doctor, encoders, laboratory, library, measure
+from core.cli.output import keep_data_folder
 
 cli = typer.Typer(
     name="python -m core",
@@ -23,7 +24,6 @@ cli = typer.Typer(
 
 @cli.callback()
 def common(
-    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +33,7 @@ def common(
     ] = None,
 ) -> None:
     """Bifocal: your documents through two lenses."""
-    context.obj = None if data is None else data.expanduser().resolve()
+    keep_data_folder(data)
 
 
 library.register(cli)

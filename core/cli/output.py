@@ -7,11 +7,11 @@ import logging
 import sys
 import time
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
-import click
 import typer
 from platformdirs import user_data_path
 
@@ -37,6 +37,7 @@ ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_PARTIAL = 3
+_data: ContextVar[Path | None] = ContextVar("data", default=None)
 _REPORT_EVERY_SECONDS = 0.2
 _LINE_CHARS = 100
 
@@ -121,9 +122,12 @@ def make_pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
 
 def data_folder() -> Path:
     """Return the folder that is shared with the app: ``--data``, or the user's data folder."""
-    context = click.get_current_context(silent=True)
-    given = None if context is None else context.find_root().obj
-    return given if isinstance(given, Path) else user_data_path("bifocal", appauthor=False)
+    return _data.get() or user_data_path("bifocal", appauthor=False)
+
+
+def keep_data_folder(folder: Path | None) -> None:
+    """Note what ``--data`` said for the command that follows; None for nothing."""
+    _data.set(None if folder is None else folder.expanduser().resolve())
 
 
 def catalogue_of(pool: EncoderPool, *, offline: bool = False) -> Catalogue:
