@@ -141,6 +141,8 @@ class WorkspaceSettings:
         chunking: How documents become passages.
         query_instruction: Replaces ``{instruction}`` in query prompts; "" keeps each default.
         max_tokens: One limit for both arms; 0 takes the smaller of their own.
+        own_limits: Let each encoder read to its own limit instead. Then one may read more text
+            than the other, and every comparison says so.
         also: Ids of further encoders that get a column beside the pair.
         choices: How it wants the embeddings of some encoders, by id; all others as they are.
     """
@@ -150,6 +152,7 @@ class WorkspaceSettings:
     chunking: ChunkingSettings = ChunkingSettings()
     query_instruction: str = ""
     max_tokens: int = 0
+    own_limits: bool = False
     also: tuple[str, ...] = ()
     choices: tuple[EncoderChoice, ...] = ()
 

@@ -219,7 +219,7 @@ class Workbench:
         for spec in self._column_specs():
             state, problem = self.pool.state(spec.encoder_id)
             choice = self.settings.choice(spec.encoder_id)
-            fact = fingerprint_fact(spec.encoder_id, self.token_limit(), choice)
+            fact = fingerprint_fact(spec.encoder_id, self.token_limit(spec.encoder_id), choice)
             fingerprint = self.workspace.fact(fact)
             if state is LoadState.READY:
                 try:
@@ -286,8 +286,14 @@ class Workbench:
         elif replace(settings, k=before.k) != before and self.documents():
             self.embed_missing(monitor=monitor)
 
-    def token_limit(self) -> int:
-        """Return the limit both arms run at: the user's, or the smaller of their own."""
+    def token_limit(self, encoder_id: str = "") -> int:
+        """Return the limit both arms run at: the user's, or the smaller of their own.
+
+        Args:
+            encoder_id: Whose limit, where the user lets each encoder read to its own.
+        """
+        if encoder_id and self.settings.own_limits:
+            return self.pool.registry.encoder(encoder_id).max_tokens
         own = [spec.max_tokens for spec in self._arm_specs()]
         return min([self.settings.max_tokens or min(own), *own])
 
@@ -330,7 +336,9 @@ class Workbench:
             monitor.report(Progress("calibrating scores", 0, 0, encoder.spec.label))
             backgrounds[system_id] = self._background(encoder, view, monitor)
         results = [
-            replace(result, max_tokens=self.token_limit()) if result.fingerprint else result
+            replace(result, max_tokens=self.token_limit(result.info.system_id))
+            if result.fingerprint
+            else result
             for result in system_results(found, encoders)
         ]
         return compare(
@@ -569,7 +577,7 @@ class Workbench:
     def _encoder(self, encoder_id: str) -> Encoder:
         settings = self.settings
         choice = settings.choice(encoder_id)
-        limit = self.token_limit()
+        limit = self.token_limit(encoder_id)
         centre = None
         if choice.centred:
             kept = kept_centre(self.workspace, self._uncentred(encoder_id, limit))
@@ -599,10 +607,10 @@ class Workbench:
 
     def _measure_centres(self, monitor: Monitor) -> None:
         """Measure the mean of every encoder that is to be centred and has none that serves."""
-        limit = self.token_limit()
         for encoder_id in self._encoder_ids():
             if not self.settings.choice(encoder_id).centred:
                 continue
+            limit = self.token_limit(encoder_id)
             passages = self.library.passages()
             try:
                 under = self._uncentred(encoder_id, limit)

@@ -294,8 +294,7 @@ class Handlers:
                 if not text.strip():
                     raise UsageError(texts.EQUAL_NOTHING) from None
             bench = self.services.open_library(visitor, library_id)
-            # 0 takes the smaller of both arms' own limits
-            settings = replace(bench.settings, max_tokens=0)
+            settings = replace(bench.settings, own_limits=False)
 
             def work(monitor: Monitor) -> Comparison:
                 bench.change_settings(settings, monitor=monitor)
@@ -712,19 +711,21 @@ def settings_from(
     overlap_tokens: float,
     instruction: str,
     max_tokens: float | None,
+    own_limits: bool = False,
 ) -> WorkspaceSettings:
-    """Return settings from the page's fields.
+    """Return settings from the page's fields; what it has no field for stays.
 
     Raises:
         InvalidSettingError: A value that cannot work.
     """
     chunk = int(chunk_tokens)
-    return WorkspaceSettings(
-        pair_id=now.pair_id,
+    return replace(
+        now,
         k=int(k),
         chunking=ChunkingSettings(
             unit=Unit(unit), chunk_tokens=chunk, overlap_tokens=min(int(overlap_tokens), chunk // 2)
         ),
         query_instruction=instruction.strip(),
         max_tokens=int(max_tokens or 0),
+        own_limits=own_limits,
     )

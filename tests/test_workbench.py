@@ -83,6 +83,16 @@ def test_both_arms_run_at_the_smaller_limit(filled: Workbench) -> None:
     assert filled.token_limit() == 256  # more than an arm has is not to be had
 
 
+def test_each_arm_reads_to_its_own_limit_only_where_the_user_says_so(filled: Workbench) -> None:
+    filled.change_settings(replace(filled.settings, own_limits=True))
+    assert [filled.token_limit(name) for name in (A, B)] == [512, 256]
+    unequal = filled.compare("tides")
+    assert [column.max_tokens for column in unequal.columns] == [512, 256, 0]
+    assert unequal.equal_limits is False  # the comparison records which
+    filled.change_settings(replace(filled.settings, own_limits=False))
+    assert filled.compare("tides").equal_limits is True
+
+
 def test_a_failed_arm_is_told_in_its_column_and_the_others_answer(tmp_path: Path) -> None:
     load = Loader()
     bench = make_bench(tmp_path / "w", load)

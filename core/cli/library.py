@@ -89,6 +89,10 @@ def index(
     chunk_tokens: Annotated[int, typer.Option(help="Passage budget; kept. 0: as it is.")] = 0,
     overlap_tokens: Annotated[int, typer.Option(help="Overlap; kept. -1: as it is.")] = -1,
     max_tokens: Annotated[int, typer.Option(help="Limit of both arms; kept. 0: as it is.")] = 0,
+    own_limits: Annotated[
+        bool | None,
+        typer.Option("--own-limits/--equal-limits", help="Each arm to its own limit; kept."),
+    ] = None,
     also: Annotated[
         list[str] | None, typer.Option(help="Further encoder ids as columns; kept.")
     ] = None,
@@ -110,6 +114,7 @@ def index(
             chosen(before, pair=pair, also=also, options=encoder_option),
             chunking=chunking,
             max_tokens=max_tokens or before.max_tokens,
+            own_limits=before.own_limits if own_limits is None else own_limits,
         )
         if after != before:
             bench.change_settings(after, monitor=monitor)

@@ -45,6 +45,7 @@ class Sidebar:
     overlap: gr.Slider
     instruction: gr.Textbox
     max_tokens: gr.Number
+    own_limits: gr.Checkbox
     apply: gr.Button
     saved: gr.HTML
 
@@ -85,7 +86,12 @@ def build() -> Sidebar:
             label="Query instruction (for encoders that take one)", lines=2, max_length=2000
         )
         max_tokens = gr.Number(
-            label="One token limit for both encoders (0: each its own)", value=0, precision=0
+            label="One token limit for both encoders (0: the smaller of their own)",
+            value=0,
+            precision=0,
+        )
+        own_limits = gr.Checkbox(
+            label="Let each encoder read to its own limit (unequal)", value=False
         )
         apply = gr.Button("Apply", size="sm", variant="secondary")
     with gr.Accordion("Saved comparisons", open=False, elem_id="bf-saved-box"):
@@ -96,7 +102,7 @@ def build() -> Sidebar:
         delete = gr.Button("Delete this library", size="sm", variant="secondary", elem_id="bf-del")
     return Sidebar(
         drop, folder, new_name, new_library, delete, progress, stop, notice, documents,
-        k, unit, chunk, overlap, instruction, max_tokens, apply, saved,
+        k, unit, chunk, overlap, instruction, max_tokens, own_limits, apply, saved,
     )  # fmt: skip
 
 
@@ -105,6 +111,7 @@ def screen_outputs(side: Sidebar, shared: Shared, examples: gr.HTML) -> list[Any
     return [
         shared.library, shared.pair, side.documents, side.notice, side.saved, examples,
         side.k, side.unit, side.chunk, side.overlap, side.instruction, side.max_tokens,
+        side.own_limits,
     ]  # fmt: skip
 
 
@@ -117,7 +124,7 @@ def screen_values(shown: LibraryScreen) -> list[Any]:
         gr.update(choices=[tuple(c) for c in shown.pairs], value=kept.pair_id),
         shown.documents, shown.notice, shown.saved, shown.examples,
         kept.k, chunking.unit.value, chunking.chunk_tokens, chunking.overlap_tokens,
-        kept.query_instruction, kept.max_tokens,
+        kept.query_instruction, kept.max_tokens, kept.own_limits,
     ]  # fmt: skip
 
 
@@ -217,6 +224,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         overlap: float,
         instruction: str,
         max_tokens: float,
+        own_limits: bool,  # noqa: FBT001  a field of the page
     ) -> Iterator[Any]:
         try:
             now = handlers.library_screen(visitor, library_id).settings
@@ -228,6 +236,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
                 overlap_tokens=overlap,
                 instruction=instruction or "",
                 max_tokens=max_tokens,
+                own_limits=own_limits,
             )
             yield from change(visitor, library_id, settings)
         except CoreError as error:
@@ -280,6 +289,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             side.overlap,
             side.instruction,
             side.max_tokens,
+            side.own_limits,
         ],
         job,
         **long,
