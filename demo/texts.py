@@ -207,16 +207,16 @@ KEYS = (
     ("?", "this help"),
 )
 
-DISAGREE_TITLE = "Where do they part?"
+DISAGREE_TITLE = "Which arm for these documents, and where do they part?"
 DISAGREE_INTRO = (
     "No query needed: Bifocal drafts queries from the library itself (headings, definitions, "
-    "sentences turned into questions, whole paragraphs), asks every system each of them, and lists "
-    "those on which the two encoders part most. A click opens the side-by-side view."
+    "sentences turned into questions, whole paragraphs), asks every system each of them, says which "
+    "finds the right passages better and by how much, and lists the queries on which the two "
+    "encoders part most. A click opens the side-by-side view."
 )
 DISAGREE_BLANK = (
-    "Nothing has been run yet. 300 queries take less than a minute on two cores. You get a verdict "
-    "(which arm for these documents, with its interval, or that it is a tie), then the queries on "
-    "which they part most."
+    "Nothing has been run yet. 300 queries take less than a minute on two cores; Stop keeps what is "
+    "finished."
 )
 LAB_TITLE = "Laboratory"
 LAB_INTRO = (

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -210,22 +210,40 @@ def leave_sentences_out(
         raise LaboratoryError(msg)
     plan = _deletion_plan(len(parts), seed=seed)
     watch = monitor or SilentMonitor()
+    return _both_arms(
+        bench, query, passage_id, parts, "passage", "sentence", watch,
+        lambda arm: _passage_side(arm, query, row, text, parts, plan, watch),
+    )  # fmt: skip
+
+
+def _both_arms(
+    bench: Bench,
+    query: str,
+    passage_id: str,
+    parts: tuple[Part, ...],
+    side: str,
+    unit_name: str,
+    watch: Monitor,
+    explain: Callable[[Arm], ArmEvidence],
+) -> Evidence:
+    """Explain one text for both arms, one after the other, with progress and Stop."""
+    stage = f"leaving {unit_name}s out"
     sides = []
     for done, arm in enumerate(bench.arms):
         raise_if_stopped(watch)
-        watch.report(Progress("leaving sentences out", done, 2, arm.label))
-        sides.append(_passage_side(arm, query, row, text, parts, plan, watch))
-    watch.report(Progress("leaving sentences out", 2, 2))
+        watch.report(Progress(stage, done, 2, arm.label))
+        sides.append(explain(arm))
+    watch.report(Progress(stage, 2, 2))
     return Evidence(
-        side="passage",
-        unit="sentence",
+        side=side,
+        unit=unit_name,
         query=query,
         passage_id=passage_id,
         corpus_size=len(bench.corpus.passages),
         parts=parts,
         a=sides[0],
         b=sides[1],
-        contrast=contrast(sides[0], sides[1], parts, unit_name="sentence"),
+        contrast=contrast(sides[0], sides[1], parts, unit_name=unit_name),
         notes=_notes(bench),
     )
 
@@ -261,37 +279,35 @@ def _passage_side(
     vector = encode(arm.encoder, [query], kind=TextKind.QUERY)[0]
     texts = [text, *(without(text, parts, {part.number - 1}) for part in parts)]
     rows = encode(arm.encoder, texts, kind=TextKind.PASSAGE, monitor=watch)
-    values = [float(value) for value in rows.astype(np.float64) @ vector.astype(np.float64)]
+    values = rows.astype(np.float64) @ vector.astype(np.float64)
     scores = arm.vectors @ vector
-    side = _side(arm, scores, row, values)
+    # only this passage changes: the others keep their scores
+    side = _side(arm, [(float(value), rank_of(scores, row, float(value))) for value in values])
     if side.top is None:
         return side
-    found = _faithfulness(arm, vector, text, parts, side, plan)
-    return ArmEvidence(side.system, side.score, side.z, side.rank, side.effects, side.top, found)
+    return replace(side, faithfulness=_faithfulness(arm, vector, text, parts, side, plan))
 
 
-def _side(arm: Arm, scores: Floats, row: int, values: Sequence[float]) -> ArmEvidence:
-    whole, *changed = values
-    whole_rank = rank_of(scores, row, whole)
-    effects = []
-    for number, score in enumerate(changed, start=1):
-        rank = rank_of(scores, row, score)
-        effects.append(
-            Effect(
-                number=number,
-                score=score,
-                score_change=score - whole,
-                z_change=arm.z_change(score - whole),
-                rank=rank,
-                rank_change=rank - whole_rank,
-            )
+def _side(arm: Arm, placed: Sequence[tuple[float, int]]) -> ArmEvidence:
+    """Compare score and rank of the whole text, which comes first, with those without each part."""
+    (whole, whole_rank), *changed = placed
+    effects = tuple(
+        Effect(
+            number=number,
+            score=score,
+            score_change=score - whole,
+            z_change=arm.z_change(score - whole),
+            rank=rank,
+            rank_change=rank - whole_rank,
         )
+        for number, (score, rank) in enumerate(changed, start=1)
+    )
     return ArmEvidence(
         system=name_of(arm),
         score=whole,
         z=arm.z(whole),
         rank=whole_rank,
-        effects=tuple(effects),
+        effects=effects,
         top=_top(effects),
         faithfulness=None,
     )
@@ -367,48 +383,20 @@ def leave_clauses_out(
     if len(parts) > MAX_SENTENCES:
         parts = parts[:MAX_SENTENCES]
     watch = monitor or SilentMonitor()
-    sides = []
-    for done, arm in enumerate(bench.arms):
-        raise_if_stopped(watch)
-        watch.report(Progress(f"leaving {unit_name}s out", done, 2, arm.label))
-        texts = [query, *(without(query, parts, {part.number - 1}) for part in parts)]
-        rows = encode(arm.encoder, texts, kind=TextKind.QUERY, monitor=watch)
-        sides.append(_query_side(arm, rows, row))
-    watch.report(Progress(f"leaving {unit_name}s out", 2, 2))
-    return Evidence(
-        side="query",
-        unit=unit_name,
-        query=query,
-        passage_id=passage_id,
-        corpus_size=len(bench.corpus.passages),
-        parts=parts,
-        a=sides[0],
-        b=sides[1],
-        contrast=contrast(sides[0], sides[1], parts, unit_name=unit_name),
-        notes=_notes(bench),
-    )
+    return _both_arms(
+        bench, query, passage_id, parts, "query", unit_name, watch,
+        lambda arm: _query_side(arm, query, row, parts, watch),
+    )  # fmt: skip
 
 
-def _query_side(arm: Arm, rows: Floats, row: int) -> ArmEvidence:
+def _query_side(
+    arm: Arm, query: str, row: int, parts: tuple[Part, ...], watch: Monitor
+) -> ArmEvidence:
     """Compare whole rankings: with another query every passage's score changes."""
+    texts = [query, *(without(query, parts, {part.number - 1}) for part in parts)]
+    rows = encode(arm.encoder, texts, kind=TextKind.QUERY, monitor=watch)
     scores = rows @ arm.vectors.T  # (1 + parts, passages)
-    whole, whole_rank = float(scores[0, row]), rank_of(scores[0], row)
-    effects = []
-    for number in range(1, len(rows)):
-        score, rank = float(scores[number, row]), rank_of(scores[number], row)
-        effects.append(
-            Effect(
-                number=number,
-                score=score,
-                score_change=score - whole,
-                z_change=arm.z_change(score - whole),
-                rank=rank,
-                rank_change=rank - whole_rank,
-            )
-        )
-    return ArmEvidence(
-        name_of(arm), whole, arm.z(whole), whole_rank, tuple(effects), _top(effects), None
-    )
+    return _side(arm, [(float(line[row]), rank_of(line, row)) for line in scores])
 
 
 def query_parts(query: str) -> tuple[str, tuple[Part, ...]]:

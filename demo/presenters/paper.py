@@ -17,7 +17,7 @@ MARK = "\u2020"
 KIND_CLASSES = {"diffusion": "dif", "autoregressive": "aut", "reference": "lex"}
 INTRO = (
     "Figures of the paper, by its authors. Bifocal measured none of them; what its own bundled pair "
-    "measured stands below the tables, in a frame of its own, and is never mixed with them."
+    "measured stands at the end of this page, in a frame of its own, and is never mixed with them."
 )
 COUNTERWEIGHT = (
     "The sober counterweight: where one base model got the same training with and without diffusion "

@@ -35,7 +35,7 @@ def build_paper(services: Services) -> PaperView:
     first = data.TABLES[0]
     with gr.Row(elem_classes="controls"):
         table = gr.Radio(
-            [(item.title, item.table_id) for item in data.TABLES],
+            [(item.title.partition(":")[0], item.table_id) for item in data.TABLES],
             value=first.table_id,
             label="Table",
             elem_id="bf-paper-table",
@@ -47,8 +47,8 @@ def build_paper(services: Services) -> PaperView:
             elem_id="bf-paper-baseline",
         )
     out = html_part("bf-paper", paper.table(first.table_id, data.best_baseline(first)))
-    html_part("bf-measured", paper.measured(benchmarks.read_results(services.benchmarks)))
     html_part("bf-curve", paper.training_curve())
+    html_part("bf-measured", paper.measured(benchmarks.read_results(services.benchmarks)))
     return PaperView(table, baseline, out)
 
 
