@@ -48,7 +48,8 @@ class ContrastiveOptions:
         teacher_weight: Of the divergence from the teacher; 0 uses no teacher.
         projection_rate: The projection learns at this share of the learning rate: it starts from a
             closed form over thousands of pairs, the adapters do not.
-        micro_batch: Texts that go through the network at once; smaller than a batch switches to
+        micro_batch: Short texts that go through the network at once, and of long ones as many as
+            hold no more tokens; smaller than a batch switches to
             gradient caching (Gao et al. 2021), which costs a third more time and much less memory.
         precision: Compute type inside the network.
     """
@@ -150,7 +151,10 @@ def contrast(
                 loss = loss + options.teacher_weight * gap
             return loss
 
-        micro = max(1, options.micro_batch // 8) if is_long else options.micro_batch
+        # A long step must not need more memory than a short one: attention's share is quadratic.
+        longest = passages.token_ids.shape[1]
+        fitting = options.micro_batch * options.passage_tokens // longest
+        micro = max(1, min(options.micro_batch, fitting)) if is_long else options.micro_batch
         chunks = _chunks(queries, micro) + _chunks(passages, micro)
         backward_in_chunks(chunks, embed, loss_of, cached=len(chunks) > 2)
         return parts, int(queries.attention_mask.sum() + passages.attention_mask.sum())

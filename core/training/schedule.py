@@ -33,6 +33,8 @@ class Schedule:
         warmup: Share of the steps in which it rises.
         budget_minutes: Stop with a checkpoint after this time; a later call goes on. None: no limit.
         checkpoint_every: Steps between checkpoints.
+        until: Stop with a checkpoint at this step of the plan; a later call goes on. None: no limit.
+            What a budget is to the clock this is to the steps: it gives two arms equal ones.
     """
 
     steps: int
@@ -40,6 +42,7 @@ class Schedule:
     warmup: float = 0.06
     budget_minutes: float | None = None
     checkpoint_every: int = 10
+    until: int | None = None
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: linear rise, then a cosine down to a tenth."""
@@ -106,7 +109,8 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         log = _restore(checkpoint, parameters, optimiser)
     started = time.monotonic()
-    while log.step < schedule.steps:
+    last = schedule.steps if schedule.until is None else min(schedule.until, schedule.steps)
+    while log.step < last:
         if watcher.stop_requested() or _spent(started, schedule):
             break
         begun = time.monotonic()

@@ -170,6 +170,24 @@ def test_a_spent_budget_stops_with_a_checkpoint(tmp_path: Path) -> None:
     assert read_checkpoint(path)["log"]["step"] == 0
 
 
+def test_a_plan_can_be_stopped_at_a_step_and_goes_on(tmp_path: Path) -> None:
+    whole, _ = adapted(Family.DIFFUSION, None)
+    path = tmp_path / "c.pt"
+    for until, reached in ((4, 4), (4, 4), (None, SCHEDULE.steps)):
+        net = network()
+        log = adapt(
+            net,
+            Family.DIFFUSION,
+            sequences(),
+            readout=readout(),
+            options=OPTIONS,
+            schedule=replace(SCHEDULE, until=until),
+            checkpoint=path,
+        )
+        assert log.step == reached
+    assert_same(whole, {name: value.detach() for name, value in net.trained().items()})
+
+
 def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     path.write_bytes(b"no")

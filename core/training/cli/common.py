@@ -23,6 +23,7 @@ Arm = Annotated[Family, typer.Option(help="diffusion or autoregressive.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda:0, mps.")]
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 Budget = Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")]
+Until = Annotated[int | None, typer.Option(help="Stop with a checkpoint at this step.")]
 Pairs = Annotated[Path, typer.Option(help="Folder of *.jsonl.gz with query and positive.")]
 Layers = Annotated[str, typer.Option(help="Layers that the readout reads, with commas.")]
 HELD_OUT = 64

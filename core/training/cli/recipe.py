@@ -23,6 +23,7 @@ from core.training.cli.common import (
     Layers,
     Pairs,
     Seed,
+    Until,
     Work,
     adapted_network,
     base_tokenizer,
@@ -100,6 +101,7 @@ def adapt_command(
     ] = 1.0,
     layers: Layers = "0,2,4,6,8",
     budget_minutes: Budget = None,
+    until: Until = None,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
@@ -125,7 +127,9 @@ def adapt_command(
             seed=seed,
             precision=precision(device),
         ),
-        schedule=Schedule(steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes),
+        schedule=Schedule(
+            steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes, until=until
+        ),
         checkpoint=work / f"stage1_{arm.value}.pt",
         monitor=EchoMonitor(),
     )
@@ -246,6 +250,7 @@ def contrast_command(
     adapted: Annotated[bool, typer.Option(help="Start from stage 1; off for controls.")] = True,
     name: Annotated[str, typer.Option(help="Name of what is kept; the arm's unless given.")] = "",
     budget_minutes: Budget = None,
+    until: Until = None,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
@@ -283,7 +288,9 @@ def contrast_command(
         ),
         tokenizer=base_tokenizer(read_converted(work).tokenizer_json),
         options=options,
-        schedule=Schedule(steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes),
+        schedule=Schedule(
+            steps=steps, learning_rate=learning_rate, budget_minutes=budget_minutes, until=until
+        ),
         checkpoint=work / f"stage2_{called}.pt",
         teacher=vectors,
         monitor=EchoMonitor(),
