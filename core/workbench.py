@@ -19,6 +19,7 @@ from core.encoders.choices import require_offered
 from core.encoders.pool import LoadState
 from core.encoders.spec import TextKind
 from core.errors import (
+    CoreError,
     EncoderError,
     EncodingError,
     InvalidDepthError,
@@ -29,6 +30,7 @@ from core.errors import (
 from core.evaluation.sample import load_sample_queries, sample_qrels
 from core.laboratory.arms import make_bench
 from core.laboratory.evidence import shared_best_sentence
+from core.laboratory.report import PagePicture
 from core.laboratory.results import from_json as result_from_json
 from core.laboratory.results import to_json as result_to_json
 from core.library import Library
@@ -498,6 +500,37 @@ class Workbench:
         """Return where a passage stands on its pages, from stored character boxes."""
         passage = self.passage(passage_id)
         return boxes_for_range(self.document(passage.doc_id), passage.start, passage.end)
+
+    def pictures(
+        self, comparison: Comparison, *, hits: int = 2, width_pixels: int = 700
+    ) -> dict[str, PagePicture]:
+        """Return the pages of both arms' first hits, for the report; those that can be had.
+
+        Args:
+            comparison: Of this library.
+            hits: How many of each arm.
+            width_pixels: Of the pictures.
+        """
+        found = {}
+        for arm in (comparison.arm_a, comparison.arm_b):
+            for hit in comparison.column(arm).ranking.hits[:hits]:
+                passage = comparison.passage(hit.passage_id)
+                try:
+                    png = self.page_image(
+                        passage.doc_id, passage.page_first, width_pixels=width_pixels
+                    )
+                    page = self.document(passage.doc_id).pages[passage.page_first - 1]
+                    drawn = self.passage_boxes(hit.passage_id)
+                except CoreError:
+                    continue  # plain text, or removed since
+                boxes = tuple(
+                    (left, top, right, bottom)
+                    for one in drawn
+                    if one.page_number == passage.page_first
+                    for left, top, right, bottom in one.boxes.tolist()
+                )
+                found[hit.passage_id] = PagePicture(png, page.width, page.height, boxes)
+        return found
 
     # -- keeping ---------------------------------------------------------------------------
 

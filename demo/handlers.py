@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from demo.services import LibraryEntry, Services
 
 PAGE_WIDTH_PIXELS = 1100
-REPORT_PAGES = 2
 STARTERS = 4  # questions offered on an empty screen
 STARTER_DRAFTS = 40
 STARTER_PASSAGES = 300  # are read for them: the screen must not wait for a large library
@@ -682,24 +681,9 @@ def exported(bench: Workbench, comparison: Comparison, kind: str) -> tuple[str, 
     if kind == "trec":
         return "comparison.run", "text/plain", "".join(trec_runs(comparison).values())
     if kind == "html":
-        images = report_images(bench, comparison)
-        return "comparison.html", "text/html", html_report(comparison, page_images=images)
+        html = html_report(comparison, pictures=bench.pictures(comparison))
+        return "comparison.html", "text/html", html
     raise UnknownNameError(f"There is no export named {kind!r}; choose csv, json, trec or html.")
-
-
-def report_images(bench: Workbench, comparison: Comparison) -> dict[str, bytes]:
-    """Return pictures of the pages of both first hits, for the report; those that can be had."""
-    images = {}
-    for arm in (comparison.arm_a, comparison.arm_b):
-        for hit in comparison.column(arm).ranking.hits[:REPORT_PAGES]:
-            passage = comparison.passage(hit.passage_id)
-            try:
-                images[hit.passage_id] = bench.page_image(
-                    passage.doc_id, passage.page_first, width_pixels=REPORT_WIDTH_PIXELS
-                )
-            except CoreError:
-                continue  # plain text, or removed since
-    return images
 
 
 def settings_from(

@@ -204,12 +204,14 @@ def compare(
 ) -> None:
     """Ask both encoders and BM25 and say where the rankings part."""
     monitor = ConsoleMonitor()
+    more = [made for path in run or () for made in read_runs(path, queries=run_queries)]
     with opened(workspace) as bench:
-        comparison = bench.compare(query, k=k, monitor=monitor)
+        comparison = bench.compare(query, k=k, runs=more, monitor=monitor)
         saved = bench.save_comparison(comparison) if save else ""
+        report = html_report(comparison, pictures=bench.pictures(comparison)) if html else ""
     monitor.done()
     if html is not None:
-        write(html, html_report(comparison))
+        write(html, report)
     if json:
         fields = to_fields(comparison)
         print_json({**fields, "comparison_id": saved} if saved else fields)
@@ -292,6 +294,7 @@ def export(
             for kept in bench.saved_comparisons()
             if kept.comparison_id == comparison_id
         )
+        pictures = bench.pictures(comparison) if form is ExportFormat.HTML else {}
     if form is ExportFormat.TREC:
         files = {out / f"{name}.trec": run for name, run in trec_runs(comparison).items()}
     else:
@@ -299,7 +302,7 @@ def export(
             ExportFormat.CSV: lambda: to_csv(comparison),
             ExportFormat.JSON: lambda: to_json(comparison, indent=1),
             ExportFormat.QUEPID: lambda: quepid_snapshot(comparison, time=created),
-            ExportFormat.HTML: lambda: html_report(comparison),
+            ExportFormat.HTML: lambda: html_report(comparison, pictures=pictures),
         }[form]()
         files = {out: text}
     for path, content in files.items():

@@ -11,6 +11,7 @@ import html
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from core.comparison.calibration import is_weak_match
 from core.comparison.records import (
@@ -105,9 +106,30 @@ svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}
 .same{stroke:var(--soft)}.move{stroke:var(--ink)}.link{fill:none;opacity:.75;stroke-width:1.6}
 .stub{stroke-dasharray:2 4;opacity:.7;stroke-width:1.4}.stub.a{stroke:var(--a)}.stub.b{stroke:var(--b)}
 .warn{border-left:3px solid var(--ink);padding-left:.8rem}
-img{max-width:100%;height:auto;border:1px solid var(--line)}
-@media print{details{display:block}pre{max-height:none}article{break-inside:avoid}}
+img{max-width:100%;height:auto;border:1px solid var(--line);display:block}
+.sheet{position:relative;margin:1rem 0;max-width:44rem}
+.sheet svg{position:absolute;left:0;top:0;width:100%;height:auto;max-height:none}
+.sheet figcaption{font-size:.84rem;color:var(--soft);margin-top:.3rem;overflow-wrap:anywhere}
+.box{fill:none;stroke-width:1.4}.box.a{stroke:#0072b2}.box.b{stroke:#d55e00}
+@media print{details{display:block}pre{max-height:none}article{break-inside:auto}.sheet{break-inside:avoid}}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class PagePicture:
+    """A page as the report shows it, with the passage's place on it.
+
+    Attributes:
+        png: The page as PNG; anything else is left out of the file.
+        width: Of the page in points.
+        height: Of the page in points.
+        boxes: Left, top, right, bottom in points, one per line of the passage.
+    """
+
+    png: bytes
+    width: float = 0.0
+    height: float = 0.0
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
 
 
 def html_report(
@@ -115,7 +137,7 @@ def html_report(
     *,
     evidence: Sequence[Evidence] = (),
     fairness: FairnessReport | None = None,
-    page_images: Mapping[str, bytes] | None = None,
+    pictures: Mapping[str, PagePicture] | None = None,
 ) -> str:
     """Return a whole HTML document about one comparison.
 
@@ -123,7 +145,7 @@ def html_report(
         comparison: What was compared. Everything shown comes from it and the rest given here.
         evidence: Explanations of single hits, shown after the passages.
         fairness: The panel, for its flags and counts.
-        page_images: PNG of a page by passage id, put into the file itself.
+        pictures: The page of a passage by passage id, put into the file itself.
 
     Returns:
         HTML that makes no request and runs no script; equal comparisons give equal text.
@@ -139,7 +161,7 @@ def html_report(
         _columns(comparison),
         _pictures(comparison, arms),
         _agreements(comparison),
-        _passages(comparison, page_images or {}),
+        _passages(comparison, pictures or {}),
         _evidence(evidence, comparison),
         _received(comparison, fairness),
         _method(comparison),
@@ -532,7 +554,7 @@ def _agreement(comparison: Comparison, agreement: Agreement) -> str:
     )
 
 
-def _passages(comparison: Comparison, images: Mapping[str, bytes]) -> str:
+def _passages(comparison: Comparison, pictures: Mapping[str, PagePicture]) -> str:
     shown = [
         passage
         for passage in comparison.passages
@@ -541,11 +563,13 @@ def _passages(comparison: Comparison, images: Mapping[str, bytes]) -> str:
             for standing in passage.standings
         )
     ][:_SHOWN_ROWS]
-    body = "".join(_passage(comparison, passage, images) for passage in shown)
+    body = "".join(_passage(comparison, passage, pictures) for passage in shown)
     return f"<h2>The passages</h2>{body}" if body else ""
 
 
-def _passage(comparison: Comparison, passage: ComparedPassage, images: Mapping[str, bytes]) -> str:
+def _passage(
+    comparison: Comparison, passage: ComparedPassage, pictures: Mapping[str, PagePicture]
+) -> str:
     rows = [_standing_row(comparison, standing) for standing in passage.standings]
     return (
         f'<article id="{_anchor(comparison, passage)}"><h3 class="name" dir="auto">'
@@ -554,7 +578,7 @@ def _passage(comparison: Comparison, passage: ComparedPassage, images: Mapping[s
         '<div class="scroll"><table><thead><tr><th>system</th><th class="n">rank</th>'
         '<th class="n">z</th><th class="n">percentile</th><th class="n">raw score</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        f"{_image(images.get(passage.passage_id), passage)}</article>"
+        f"{_image(comparison, passage, pictures.get(passage.passage_id))}</article>"
     )
 
 
@@ -570,14 +594,32 @@ def _standing_row(comparison: Comparison, standing: Standing) -> str:
     )
 
 
-def _image(content: bytes | None, passage: ComparedPassage) -> str:
-    if content is None or not content.startswith(_PNG):  # nothing but PNG goes into the file
+def _image(comparison: Comparison, passage: ComparedPassage, picture: PagePicture | None) -> str:
+    """Return the page with the passage outlined in the colour of every arm that has it."""
+    if picture is None or not picture.png.startswith(_PNG):  # nothing but PNG goes into the file
         return ""
-    data = base64.b64encode(content).decode("ascii")
+    data = base64.b64encode(picture.png).decode("ascii")
     label = escape(f"Page {passage.page_first} of {passage.document}")
+    sides = [
+        _side(comparison, standing.system_id)
+        for standing in passage.standings
+        if standing.rank is not None and standing.rank <= comparison.k
+    ]
+    drawn = "".join(
+        f'<rect class="box {side}" x="{left - pad:.1f}" y="{top - pad:.1f}" '
+        f'width="{right - left + 2 * pad:.1f}" height="{bottom - top + 2 * pad:.1f}"/>'
+        for pad, side in enumerate((side for side in dict.fromkeys(sides) if side), start=1)
+        for left, top, right, bottom in picture.boxes
+    )
+    over = (
+        f'<svg viewBox="0 0 {picture.width:.1f} {picture.height:.1f}" preserveAspectRatio="none">'
+        f"{drawn}</svg>"
+        if drawn and picture.width > 0
+        else ""
+    )
     return (
-        f"<details><summary>The page</summary>"
-        f'<img alt="{label}" src="data:image/png;base64,{data}"></details>'
+        f'<figure class="sheet"><img alt="{label}" src="data:image/png;base64,{data}">{over}'
+        f"<figcaption>{label}</figcaption></figure>"
     )
 
 

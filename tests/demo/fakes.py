@@ -36,6 +36,7 @@ from core.comparison.summary import summarise
 from core.documents import PageBoxes, boxes_for_range, chunk_document, sentence_spans
 from core.encoders.spec import Pair
 from core.errors import EmptyLibraryError, InvalidQueryError, UnknownNameError
+from core.laboratory.report import PagePicture
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import (
     Document,
@@ -443,6 +444,11 @@ class FakeWorkbench:
 
     def examples(self) -> tuple[ExampleQuery, ...]:
         return self.example_queries
+
+    def pictures(self, comparison: Any) -> dict[str, PagePicture]:
+        first = comparison.column(comparison.arm_a).ranking.hits[0].passage_id
+        page = self.page_image(comparison.passage(first).doc_id, 1)
+        return {first: PagePicture(page, 600.0, 800.0, ((10.0, 10.0, 90.0, 22.0),))}
 
     def page_image(self, doc_id: str, page_number: int, *, width_pixels: int = 1000) -> bytes:
         document = self.document(doc_id)

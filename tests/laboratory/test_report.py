@@ -16,7 +16,7 @@ from core.encoders.spec import TextKind
 from core.laboratory.arms import Bench
 from core.laboratory.evidence import leave_sentences_out
 from core.laboratory.fairness import fairness
-from core.laboratory.report import escape, html_report, rank_picture, score_plot
+from core.laboratory.report import PagePicture, escape, html_report, rank_picture, score_plot
 from core.records import Family, Query, Ranking, ReceivedText, SystemInfo
 from core.search.order import best_positions, make_ranking
 from tests.laboratory.stand_in import KITCHEN, RIVER, WordEncoder, arm_b, bench_of, document
@@ -133,7 +133,7 @@ def test_a_stranger_finds_what_a_report_needs(comparison: Comparison) -> None:
 
 
 def test_nothing_leaves_the_file(comparison: Comparison) -> None:
-    text = html_report(comparison, page_images={comparison.passages[0].passage_id: PNG})
+    text = html_report(comparison, pictures={comparison.passages[0].passage_id: PagePicture(PNG)})
     page = Reader(text)
     assert "default-src 'none'" in dict(page.attributes)["content"] or any(
         "default-src 'none'" in value for _, value in page.attributes
@@ -208,10 +208,29 @@ def test_lone_surrogates_and_controls_are_replaced() -> None:
 
 def test_only_png_goes_into_the_file(comparison: Comparison) -> None:
     first = comparison.passages[0].passage_id
-    with_page = html_report(comparison, page_images={first: PNG})
+    with_page = html_report(comparison, pictures={first: PagePicture(PNG)})
     assert with_page.count("data:image/png;base64,") == 1
-    svg = html_report(comparison, page_images={first: b"<svg onload=alert(1)>"})
+    svg = html_report(comparison, pictures={first: PagePicture(b"<svg onload=alert(1)>")})
     assert "data:image" not in svg.replace("img-src data:", "")
+
+
+def test_a_page_shows_where_the_passage_is_in_the_colour_of_every_arm_that_has_it(
+    comparison: Comparison,
+) -> None:
+    both = next(
+        passage
+        for passage in comparison.passages
+        if sum(s.rank is not None and s.rank <= comparison.k for s in passage.standings) >= 2
+    )
+    picture = PagePicture(PNG, 600.0, 800.0, ((50.0, 100.0, 550.0, 112.0),))
+    text = html_report(comparison, pictures={both.passage_id: picture})
+    assert 'viewBox="0 0 600.0 800.0"' in text
+    # one line of text, outlined once for each arm, the second a point wider on every side
+    assert 'class="box a" x="49.0" y="99.0" width="502.0" height="14.0"' in text
+    assert 'class="box b" x="48.0" y="98.0" width="504.0" height="16.0"' in text
+    assert "<details><summary>The page" not in text  # pictures are there to be seen
+    without = html_report(comparison, pictures={both.passage_id: PagePicture(PNG)})
+    assert 'class="box' not in without
 
 
 def test_equal_comparisons_give_equal_files(comparison: Comparison) -> None:
