@@ -15,7 +15,7 @@ from core.comparison.compare import compare
 from core.comparison.from_search import background_of, search_depth, system_results
 from core.comparison.records import from_json, to_json
 from core.documents import boxes_for_range, render_page, sentence_spans
-from core.encoders.choices import require_offered
+from core.encoders.choices import labelled, require_offered
 from core.encoders.pool import LoadState
 from core.encoders.spec import TextKind
 from core.errors import (
@@ -685,11 +685,6 @@ def fingerprint_fact(encoder_id: str, max_tokens: int, choice: EncoderChoice | N
     """Name of the workspace fact that tells an arm's passage fingerprint before it is loaded."""
     chosen = f":{choice.words}" if choice is not None and choice.words else ""
     return f"fingerprint:{encoder_id}:{max_tokens}{chosen}"
-
-
-def labelled(spec: EncoderSpec, choice: EncoderChoice) -> str:
-    """Return an encoder's name with what was chosen for it: ``GPT-2 small (mean-centred)``."""
-    return f"{spec.label} ({choice.words})" if choice.words else spec.label
 
 
 def _query_id(text: str) -> str:

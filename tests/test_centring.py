@@ -32,7 +32,7 @@ SETTINGS = WorkspaceSettings(
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     folder = tmp_path_factory.mktemp("checkpoints")
-    raw = replace(write_tiny_checkpoint("diffugpt-s", folder / "raw"), raw=True, label="Raw")
+    raw = replace(write_tiny_checkpoint("diffugpt-m", folder / "raw"), raw=True, label="Raw")
     trained = replace(
         write_tiny_checkpoint("pplx-embed", folder / "trained"),
         label="Trained",

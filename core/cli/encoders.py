@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,11 +21,14 @@ from core.cli.output import (
     told,
 )
 from core.encoders.catalogue import EncoderRequest
-from core.encoders.choices import dimensions_offered, parse_choice
+from core.encoders.choices import dimensions_offered, parse_choice, require_offered
 from core.encoders.spec import Attention, EncoderSpec, Pooling
 from core.errors import InvalidSettingError, UnknownNameError
 from core.records import Family
 from core.settings import EncoderChoice, WorkspaceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EncoderOption = Annotated[
     list[str] | None,
@@ -203,18 +206,21 @@ def chosen(
     return after
 
 
-def choices_of(options: list[str] | None, known: list[str]) -> dict[str, EncoderChoice]:
+def choices_of(options: list[str] | None, specs: Sequence[EncoderSpec]) -> dict[str, EncoderChoice]:
     """Return what the options of a run without a workspace choose, by encoder id.
 
     Raises:
-        InvalidSettingError: If it cannot be understood, or needs a library.
+        InvalidSettingError: If it cannot be understood, or an encoder does not offer it.
         UnknownNameError: If no encoder of the run has that id.
     """
+    known = {spec.encoder_id: spec for spec in specs}
     found: dict[str, EncoderChoice] = {}
     for text in options or ():
         encoder_id = text.rpartition(":")[0]
-        found[encoder_id] = parse_choice(text, found.get(encoder_id))
+        choice = parse_choice(text, found.get(encoder_id))
         if encoder_id not in known:
             msg = f"There is no encoder {encoder_id!r} in this run: {', '.join(known)}."
             raise UnknownNameError(msg)
+        require_offered(known[encoder_id], choice)
+        found[encoder_id] = choice
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.cli.encoders import EncoderOption, choices_of
 from core.cli.library import write
 from core.cli.output import (
     ASSETS,
@@ -30,7 +31,7 @@ from core.encoders.table import pairs_markdown, pairs_table
 from core.errors import EncoderTooLargeError, UsageError
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
-from core.evaluation.run import default_cache, length_list, run_evaluation
+from core.evaluation.run import centring_texts, default_cache, length_list, run_evaluation
 from core.records import Unit
 from core.sample import SAMPLE_FOLDER, measure_sample, seed_sample, write_sample_vectors
 from core.settings import DEFAULT_PAIR
@@ -39,6 +40,7 @@ from core.store import Workspace
 if TYPE_CHECKING:
     from core.encoders.fetch import FetchPlan
     from core.encoders.protocol import Encoder
+    from core.encoders.spec import EncoderSpec
 
 
 def register(cli: typer.Typer) -> None:
@@ -75,6 +77,7 @@ def evaluate(
     fail_if: Annotated[
         str, typer.Option(help="Exit with 3 when the arms differ so, as in ndcg@10<-0.02.")
     ] = "",
+    encoder_option: EncoderOption = None,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
 ) -> None:
@@ -83,10 +86,23 @@ def evaluate(
     pool = make_pool(device=device, offline=offline)
     specs = [*pool.registry.arms(pair), *(pool.registry.encoder(name) for name in also or ())]
     tokens = max_tokens or min(spec.max_tokens for spec in specs[:2])
+    choices = choices_of(encoder_option, specs)
     monitor = ConsoleMonitor()
+    sample = centring_texts(beir, split=split) if any(c.centred for c in choices.values()) else []
+
+    def encoder(spec: EncoderSpec) -> Encoder:
+        choice, centre = choices.get(spec.encoder_id), None
+        if choice is not None and choice.centred:
+            centre = pool.measure_centre(
+                spec.encoder_id, sample, max_tokens=tokens, monitor=monitor
+            )
+        return pool.get(
+            spec.encoder_id, max_tokens=tokens, choice=choice, centre=centre, monitor=monitor
+        )
+
     evaluation = run_evaluation(
         beir,
-        [pool.get(spec.encoder_id, max_tokens=tokens, monitor=monitor) for spec in specs],
+        [encoder(spec) for spec in specs],
         unit=unit,
         split=split,
         lengths=length_list(lengths),

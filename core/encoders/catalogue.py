@@ -108,7 +108,6 @@ class Catalogue:
         self._cache_dir = cache_dir
         self._offline = offline
         self._endpoint = endpoint
-        self._built_in = frozenset(pool.registry.encoders)
         self._taught: set[str] = set()
 
     def teach(self) -> str:
@@ -145,7 +144,7 @@ class Catalogue:
             raise EncoderLoadError(msg) from exc
         specs = specs_from_json(text, self.path)
         for spec in specs:
-            if spec.encoder_id in self._built_in:
+            if spec.encoder_id in self.pool.built_in:
                 msg = (
                     f"{self.path}: encoder_id {spec.encoder_id!r} is one of Bifocal's own; write "
                     "another there."
@@ -203,7 +202,7 @@ class Catalogue:
             InvalidSettingError: Besides what `describe` raises: if its name is taken.
         """
         spec = self.describe(request, folders=folders)
-        if spec.encoder_id in self._built_in:
+        if spec.encoder_id in self.pool.built_in:
             msg = f"label: there is an encoder {spec.encoder_id!r} already; give another label."
             raise InvalidSettingError(msg)
 

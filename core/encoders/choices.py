@@ -9,6 +9,7 @@ from core.errors import InvalidSettingError
 from core.settings import EncoderChoice, OutputType
 
 if TYPE_CHECKING:
+    from core.encoders.protocol import Encoder
     from core.encoders.spec import EncoderSpec
 
 _FORM = "ID:output=int8, ID:dimension=256, ID:centred or ID:default"
@@ -51,6 +52,25 @@ def require_offered(spec: EncoderSpec, choice: EncoderChoice) -> None:
             "language models, whose vectors all point much the same way."
         )
         raise InvalidSettingError(msg)
+
+
+def choice_of(encoder: Encoder) -> EncoderChoice:
+    """Return what was chosen for an encoder that is in memory; the defaults for a fake one."""
+    spec = encoder.spec
+    options = getattr(encoder, "options", None)
+    if options is None:
+        return EncoderChoice(spec.encoder_id)
+    return EncoderChoice(
+        spec.encoder_id,
+        output=options.output,
+        dimension=options.dimension,
+        centred=options.centre is not None,
+    )
+
+
+def labelled(spec: EncoderSpec, choice: EncoderChoice) -> str:
+    """Return an encoder's name with what was chosen for it: ``GPT-2 small (mean-centred)``."""
+    return f"{spec.label} ({choice.words})" if choice.words else spec.label
 
 
 def parse_choice(text: str, before: EncoderChoice | None = None) -> EncoderChoice:

@@ -83,6 +83,7 @@ class EncoderPool:
     ) -> None:
         """Know every encoder and hold none."""
         self.registry = registry or read_registry(assets)
+        self.built_in = frozenset(self.registry.encoders)  # all others were learnt
         self._assets = assets
         self._device = device
         self._offline = offline

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.documents.chunking import chunk_document
+from core.encoders.choices import choice_of, labelled
 from core.encoders.spec import TextKind
 from core.errors import UsageError
 from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_passages
@@ -230,7 +231,8 @@ def _named(encoders: Sequence[Encoder]) -> list[tuple[SystemInfo, Encoder]]:
         seen[spec.encoder_id] = seen.get(spec.encoder_id, 0) + 1
         count = seen[spec.encoder_id]
         suffix = f"#{count}" if count > 1 else ""
-        info = SystemInfo(spec.encoder_id + suffix, spec.family, spec.label + suffix)
+        label = labelled(spec, choice_of(encoder))
+        info = SystemInfo(spec.encoder_id + suffix, spec.family, label + suffix)
         if info.system_id in (BM25.system_id, RRF.system_id):
             raise UsageError(f"An encoder cannot be called {info.system_id!r}; rename it.")
         named.append((info, encoder))

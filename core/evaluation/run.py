@@ -9,9 +9,10 @@ from platformdirs import user_cache_path
 
 from core.comparison.export import to_trec_run
 from core.errors import DatasetError, UsageError
-from core.evaluation.beir import DEFAULT_SPLIT
+from core.evaluation.beir import DEFAULT_SPLIT, read_beir
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.render import to_json
+from core.library.centre import CENTRE_PASSAGES
 from core.records import Unit
 from core.store import Workspace
 
@@ -42,6 +43,17 @@ def length_list(lengths: str) -> tuple[int, ...]:
     except ValueError as exc:
         msg = f"--lengths is {lengths!r}; write whole numbers with commas, as in 256,512."
         raise UsageError(msg) from exc
+
+
+def centring_texts(folder: Path, *, split: str = DEFAULT_SPLIT) -> list[str]:
+    """Return an even spread of a folder's documents, to measure an encoder's mean on.
+
+    Raises:
+        DatasetError: If the folder is not as it should be.
+    """
+    documents = list(read_beir(folder, split=split).whole.documents.values())
+    step = max(1, len(documents) // CENTRE_PASSAGES)
+    return documents[::step][:CENTRE_PASSAGES]
 
 
 def run_evaluation(

@@ -9,10 +9,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from core.comparison.calibration import Background
+from core.encoders.catalogue import shown_checkpoint
+from core.encoders.choices import choice_of
 from core.encoders.protocol import Encoder
 from core.encoders.spec import EncoderSpec, Pooling, TextKind
 from core.laboratory.arms import Bench, encode, guarded, limit_of
@@ -51,6 +54,9 @@ class ArmAccount:
         parameters: Weights that run.
         licence: Of the weights.
         trained_on: One sentence.
+        options: What was chosen for its embeddings: mean-centring, fewer dimensions, quantisation;
+            "" when they are as they are.
+        adapter: Name of the LoRA adapter merged into it; "" for none.
     """
 
     system_id: str
@@ -72,6 +78,8 @@ class ArmAccount:
     parameters: int
     licence: str
     trained_on: str
+    options: str = ""
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +205,8 @@ def account_of(encoder: Encoder) -> ArmAccount:
         system_id=spec.encoder_id,
         label=spec.label,
         family=str(spec.family),
-        checkpoint=spec.checkpoint,
-        revision=spec.revision,
+        checkpoint=shown_checkpoint(spec),
+        revision=_revision(spec),
         fingerprint=encoder.fingerprint,
         architecture=spec.architecture,
         attention=str(spec.attention),
@@ -207,13 +215,24 @@ def account_of(encoder: Encoder) -> ArmAccount:
         passage_prompt=spec.passage_prompt,
         instruction=spec.default_instruction,
         max_tokens=limit_of(encoder),
-        dimension=spec.dimension,
+        dimension=int(getattr(encoder, "dimension", spec.dimension)),
         dtype=spec.dtype,
         device=encoder.device,
         parameters=spec.parameters,
         licence=spec.licence,
         trained_on=spec.trained_on,
+        options=options_of(encoder),
+        adapter=Path(spec.adapter).name,
     )
+
+
+def options_of(encoder: Encoder) -> str:
+    """Return what was chosen for an encoder's embeddings: ``mean-centred, int8``; "" for nothing."""
+    return choice_of(encoder).words
+
+
+def _revision(spec: EncoderSpec) -> str:
+    return f"{spec.revision} ({spec.revision_origin})" if spec.revision_origin else spec.revision
 
 
 def text_accounts(
@@ -349,6 +368,23 @@ def red_flags(
             "diffusion against autoregressive pre-training."
         )
     return tuple(flags)
+
+
+def _option_flags(
+    specs: tuple[EncoderSpec, EncoderSpec], options: tuple[str, str]
+) -> tuple[str, ...]:
+    """Say what was done to the embeddings of one arm, or of both."""
+    if not any(options):
+        return ()
+    if options[0] == options[1]:
+        return (f"Both arms' embeddings are {options[0]}, by choice in this library's settings.",)
+    said = " and ".join(
+        f"{spec.label} is {words or 'as it is'}" for spec, words in zip(specs, options, strict=True)
+    )
+    return (
+        f"By choice in this library's settings {said}; treat both alike before you believe a "
+        "difference.",
+    )
 
 
 def _truncation_flags(
@@ -567,7 +603,10 @@ def fairness(
         stats_a=stats[0],
         stats_b=stats[1],
         calibration=(calibrations[0], calibrations[1]),
-        flags=red_flags(*specs, stats),
+        flags=(
+            *_option_flags(specs, (options_of(bench.a.encoder), options_of(bench.b.encoder))),
+            *red_flags(*specs, stats),
+        ),
         equal_limit=equal_limit(*specs, stats),
     )
 
