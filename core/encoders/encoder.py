@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.encoders.backbone import Backbone, StateBlock
+    from core.encoders.int8 import Int8Options
     from core.encoders.protocol import TokenReadout
     from core.encoders.spec import EncoderSpec
     from core.encoders.tokens import TextTokenizer, TokenisedText
@@ -227,6 +228,28 @@ class LoadedEncoder:
             raise InvalidSettingError(msg)
         mean = self.raw_embeddings(texts, kind=kind, monitor=monitor).mean(axis=0)
         return self.with_options(replace(self._options, centre=mean.astype(np.float32)))
+
+    def in_int8(self, texts: Sequence[str], options: Int8Options) -> LoadedEncoder:
+        """Return the same encoder with its matrix products in 8 bits (an experiment).
+
+        Args:
+            texts: Passages that show how large states become; a few are enough.
+            options: How to round. With the texts it becomes part of the fingerprint.
+
+        Raises:
+            EncoderLoadError: If its network cannot.
+        """
+        ids = [text.ids for text in self._tokenise(texts, TextKind.PASSAGE)]
+        backbone = self._backbone.in_int8(ids, attention=self._spec.attention, options=options)
+        stated = [self._weights_digest, "int8", asdict(options), list(texts)]
+        return LoadedEncoder(
+            self._spec,
+            backbone=backbone,
+            readout=self._readout,
+            tokenizer=self._tokenizer,
+            weights_digest=hashlib.sha256(json.dumps(stated).encode()).hexdigest(),
+            options=self._options,
+        )
 
     def encode(
         self,

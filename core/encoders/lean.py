@@ -253,18 +253,18 @@ class LeanDecoder:
         deepest = len(self._blocks) if FINAL_LAYER in layers else max(layers)
         kept: dict[int, torch.Tensor] = {0: hidden.clone()} if 0 in layers else {}
         attended = torch.empty(len(token_ids), self._heads * self._head_dim)
-        for number, block in enumerate(self._blocks[:deepest], start=1):
-            self._attend(block, hidden, attended, angles, groups, attention)
-            self._transform(block, hidden)
-            if number in layers:
-                kept[number] = hidden.clone()
+        for number in range(deepest):
+            self._attend(number, hidden, attended, angles, groups, attention)
+            self._transform(number, hidden)
+            if number + 1 in layers:
+                kept[number + 1] = hidden.clone()
         if FINAL_LAYER in layers:
             kept[FINAL_LAYER] = self._unit_mean_square(hidden) * self._final_norm
         return [kept[layer] for layer in layers]
 
     def _attend(
         self,
-        block: _Block,
+        number: int,
         hidden: torch.Tensor,
         attended: torch.Tensor,
         angles: torch.Tensor,
@@ -272,10 +272,10 @@ class LeanDecoder:
         attention: Attention,
     ) -> None:
         """Add one layer's attention to ``hidden``, in place."""
+        block = self._blocks[number]
         total = len(hidden)
         heads, kv_heads, head_dim = self._heads, self._kv_heads, self._head_dim
-        projected = F.linear(self._unit_mean_square(hidden), block.qkv, block.qkv_bias)
-        projected = projected.view(total, heads + 2 * kv_heads, head_dim)
+        projected = self._projected(number, hidden).view(total, heads + 2 * kv_heads, head_dim)
         turned = projected[:, : heads + kv_heads]  # queries and keys, head_dim interleaved
         if block.query_norm is not None and block.key_norm is not None:
             queries, keys = turned[:, :heads], turned[:, heads:]
@@ -302,12 +302,23 @@ class LeanDecoder:
                 mixed = mixed.flip(1)
             attended[start:end].view(count, length, heads, head_dim).copy_(mixed)
             start = end
+        self._add_attended(number, attended, hidden)
+
+    def _projected(self, number: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Queries, keys and values of all heads, ``(total, (heads + 2 * kv_heads) * head_dim)``."""
+        block = self._blocks[number]
+        return F.linear(self._unit_mean_square(hidden), block.qkv, block.qkv_bias)
+
+    def _add_attended(self, number: int, attended: torch.Tensor, hidden: torch.Tensor) -> None:
+        """Add what the heads found to ``hidden``, in place."""
+        block = self._blocks[number]
         hidden.addmm_(attended, block.out.t())
         if block.out_bias is not None:
             hidden.add_(block.out_bias)
 
-    def _transform(self, block: _Block, hidden: torch.Tensor) -> None:
+    def _transform(self, number: int, hidden: torch.Tensor) -> None:
         """Add one layer's feed-forward part to ``hidden``, in place, in blocks that stay cached."""
+        block = self._blocks[number]
         half = len(block.gate_up) // 2
         for rows in torch.split(hidden, _ROW_BLOCK):
             both = F.linear(self._unit_mean_square(rows), block.gate_up, block.gate_up_bias)

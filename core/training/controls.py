@@ -35,6 +35,8 @@ from core.monitor import Progress, SilentMonitor, raise_if_stopped
 from core.records import Family
 from core.training.conversion import first_layers
 from core.training.export import read_converted, read_readout
+from core.training.network import ADAPTER_SCALE
+from core.training.schedule import read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +61,7 @@ class Weights(StrEnum):
     AUTOREGRESSIVE = "autoregressive arm"
     BASE = "base, untrained"
     WORK = "working folder"
+    CHECKPOINT = "working folder, float32 checkpoint"
 
 
 class Statistics(StrEnum):
@@ -80,7 +83,7 @@ class Control:
         pooling: None for the trained readout's.
         statistics: Of the readout.
         family: Of the weights.
-        name: Of the files in the working folder, for `Weights.WORK`.
+        name: Of the files in the working folder, where weights are from there.
     """
 
     key: str
@@ -197,14 +200,14 @@ class ControlEncoders:
         self._networks: dict[tuple[Weights, str], _Network] = {}
 
     def encoder(
-        self, control: Control, *, corpus: Sequence[str], workspace: Workspace
+        self, control: Control, *, corpus: Sequence[str], workspace: Workspace | None = None
     ) -> LoadedEncoder:
         """Return a control's encoder.
 
         Args:
             control: What it shall be.
             corpus: Passages that `Statistics.CORPUS` may look at, in a fixed order.
-            workspace: Where such statistics are kept.
+            workspace: Where such statistics are kept, if anywhere.
         """
         network = self._network(control)
         spec = self._spec(control, network)
@@ -280,7 +283,7 @@ class ControlEncoders:
         place = (control.weights, control.name)
         found = self._networks.get(place)
         if found is None:
-            found = self._from_work(control.name) if control.name else self._from_pair(control)
+            found = self._from_work(control) if control.name else self._from_pair(control)
             for attention in Attention:  # whichever way it is run later, it must go that way
                 found.backbone.probe(attention, name=control.key)
             self._networks[place] = found
@@ -301,11 +304,14 @@ class ControlEncoders:
             digest=arm.digest if adapted else _digest(arm.digest, "untrained"),
         )
 
-    def _from_work(self, name: str) -> _Network:
+    def _from_work(self, control: Control) -> _Network:
+        name = control.name
+        exact = control.weights is Weights.CHECKPOINT
+        kind = "stage2" if exact else "adapters"
         if self._work is None:
-            msg = f"--name {name} needs --work, the folder that holds adapters_{name}.pt."
+            msg = f"{control.key} needs --work, the folder that holds {kind}_{name}.pt."
             raise UsageError(msg)
-        adapters, final = (self._work / f"{kind}_{name}.pt" for kind in ("adapters", "final"))
+        adapters, final = (self._work / f"{kind}_{name}.pt" for kind in (kind, "final"))
         for path in (adapters, final):
             if not path.is_file():
                 msg = f"{path} is not there. Run the contrast step with --name {name} first."
@@ -313,7 +319,9 @@ class ControlEncoders:
         readout = read_readout(final)
         base = read_converted(self._work)
         depth = max(readout.layers)
-        tensors = torch.load(adapters, weights_only=True)
+        tensors = (
+            _checkpoint_adapters(adapters) if exact else torch.load(adapters, weights_only=True)
+        )
         arrays = merged(
             restored(first_layers(base.arrays, depth)),
             {key: tensor.numpy() for key, tensor in tensors.items()},
@@ -331,6 +339,16 @@ class ControlEncoders:
         )
 
 
+def _checkpoint_adapters(path: Path) -> dict[str, torch.Tensor]:
+    """Adapters of a stage 2 checkpoint in float32, their scale in ``up`` as in what is exported."""
+    saved = read_checkpoint(path)["parameters"]
+    return {
+        key: tensor * ADAPTER_SCALE if key.endswith(".up") else tensor
+        for key, tensor in saved.items()
+        if key.endswith((".up", ".down"))
+    }
+
+
 def _sample(corpus: Sequence[str]) -> list[str]:
     """Some passages, the same ones every time."""
     order = np.random.default_rng(0).permutation(len(corpus))[:STATISTICS_PASSAGES]
@@ -339,16 +357,17 @@ def _sample(corpus: Sequence[str]) -> list[str]:
 
 
 def _statistics(
-    probe: LoadedEncoder, sample: Sequence[str], workspace: Workspace
+    probe: LoadedEncoder, sample: Sequence[str], workspace: Workspace | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and one over the spread of pooled states: kept, so that a run that goes on has them."""
     name = f"controls-statistics-{_digest(probe.fingerprint, *sample)}"
-    kept = workspace.fact(name)
+    kept = None if workspace is None else workspace.fact(name)
     if kept is None:
         rows = probe.raw_embeddings(sample, kind=TextKind.PASSAGE)
         mean, spread = rows.mean(axis=0), rows.std(axis=0)
         kept = json.dumps([mean.tolist(), spread.tolist()])
-        workspace.put_fact(name, kept)
+        if workspace is not None:
+            workspace.put_fact(name, kept)
     mean, spread = (np.array(values, dtype=np.float32) for values in json.loads(kept))
     return torch.from_numpy(mean), torch.from_numpy(1.0 / (spread + _TINY))
 

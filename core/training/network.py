@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from core.encoders.bundled import Arrays
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-_ADAPTER_SCALE = 2.0
+ADAPTER_SCALE = 2.0  # of ``up @ down``
 
 
 class AdaptedLinear(nn.Module):
@@ -43,7 +43,7 @@ class AdaptedLinear(nn.Module):
         if not self.active:
             return outputs
         low = nn.functional.linear(inputs, self.down)
-        return outputs + _ADAPTER_SCALE * nn.functional.linear(low, self.up)
+        return outputs + ADAPTER_SCALE * nn.functional.linear(low, self.up)
 
 
 class AdaptedNetwork(nn.Module):
@@ -182,7 +182,7 @@ class AdaptedNetwork(nn.Module):
                 state[name] = tensor.detach().clone()
                 continue
             module = adapters[stem]
-            added = _ADAPTER_SCALE * (module.up @ module.down) if module.active else 0.0
+            added = ADAPTER_SCALE * (module.up @ module.down) if module.active else 0.0
             state[f"{stem}.weight"] = (tensor + added).detach()
         return state
 
@@ -192,6 +192,6 @@ class AdaptedNetwork(nn.Module):
         for name, module in self.adapters().items():
             if int(name.split(".")[1]) < layers:
                 arrays[f"{name}.down"] = module.down.detach().cpu().half().numpy()
-                scaled = _ADAPTER_SCALE * module.up.detach()
+                scaled = ADAPTER_SCALE * module.up.detach()
                 arrays[f"{name}.up"] = scaled.cpu().half().numpy()
         return arrays

@@ -7,6 +7,8 @@
     export     both arms -> the folder that ships
     measure    language-model losses and infilling samples of one arm
     controls   both arms and what else could explain their figures, on a data set
+    agreement  stored arms against trained ones, and how long they take to load
+    speed-mode 8-bit products against float32: speed, rankings, independence of the batch
 
 Everything is kept in the working folder; a command that is stopped goes on from its checkpoint.
 """

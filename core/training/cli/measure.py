@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from core.encoders.bundled import bundled_specs
+from core.encoders.int8 import Int8Options
 from core.encoders.spec import Attention
 from core.errors import UsageError
 from core.evaluation.render import to_text
@@ -17,6 +19,15 @@ from core.evaluation.run import default_cache, length_list
 from core.records import Family
 from core.store import Workspace
 from core.training import corpus
+from core.training.agreement import (
+    DEPTH,
+    STORED_COSINE,
+    STORED_RBO,
+    Agreement,
+    as_trained,
+    load_times,
+    measured_agreement,
+)
 from core.training.cli.common import (
     HELD_OUT,
     Arm,
@@ -36,6 +47,13 @@ from core.training.language_model import (
     unigram_loss,
 )
 from core.training.schedule import load_parameters
+from core.training.speed_mode import (
+    CALIBRATION,
+    WANTED_RBO,
+    WANTED_SPEED,
+    batch_dependence,
+    measured_speed,
+)
 
 _SAMPLES = (
     "The heart pumps blood through the body, carrying oxygen to every cell.",
@@ -45,12 +63,25 @@ _SAMPLES = (
 
 PairFolder = Annotated[Path, typer.Option(help="Folder of the pair that ships.")]
 Beir = Annotated[Path, typer.Option(help="Folder in BEIR's layout.")]
+BeirList = Annotated[
+    list[Path] | None, typer.Option("--beir", help="Folder in BEIR's layout; may be repeated.")
+]
+Sample = Annotated[
+    int, typer.Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
+]
+MaxTokens = Annotated[int, typer.Option(help="Limit of every system; 0: the arms' own.")]
+CacheRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder for a workspace each; those of `evaluate` by default."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("measure")(measure_command)
     app.command("controls")(controls_command)
+    app.command("agreement")(agreement_command)
+    app.command("speed-mode")(speed_mode_command)
 
 
 def measure_command(
@@ -109,11 +140,9 @@ def controls_command(
         list[str] | None,
         typer.Option(help="NAME[:ATTENTION[:FAMILY]] of a trained arm there; may be repeated."),
     ] = None,
-    sample_passages: Annotated[
-        int, typer.Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
-    ] = 0,
+    sample_passages: Sample = 0,
     lengths: Annotated[str, typer.Option(help="Only these nominal lengths, with commas.")] = "",
-    max_tokens: Annotated[int, typer.Option(help="Limit of every system; 0: the arms' own.")] = 0,
+    max_tokens: MaxTokens = 0,
     cache: Annotated[
         Path | None, typer.Option(help="Workspace for the vectors; that of `evaluate` by default.")
     ] = None,
@@ -133,11 +162,151 @@ def controls_command(
             seed=seed,
             monitor=PacedMonitor(),
         )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fields = json.dumps(measured.to_fields(), indent=2, allow_nan=False)
-        out.write_text(fields + "\n", encoding="utf-8")
-    except OSError as exc:
-        msg = f"{out} cannot be written: {exc.strerror}. Choose another place."
-        raise UsageError(msg) from exc
+    _write_json(out, measured.to_fields())
     typer.echo(to_text(measured.evaluation))
+
+
+def agreement_command(
+    *,
+    work: Work,
+    pair_folder: PairFolder,
+    beir: BeirList = None,
+    sample_passages: Sample = 0,
+    max_tokens: MaxTokens = 0,
+    cache: CacheRoot = None,
+    out: Annotated[Path | None, typer.Option(help="File for the result as JSON.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Compare the arms as stored with the arms as trained, and time how they load."""
+    specs = bundled_specs(pair_folder)
+    loaded = load_times(pair_folder, list(specs.values()))
+    for one in loaded:
+        typer.echo(
+            f"{one.encoder_id}: loaded in {one.seconds:.2f} s "
+            f"({one.processor_seconds:.2f} s of processor time)"
+        )
+    makers = ControlEncoders(pair_folder, work=work, max_tokens=max_tokens)
+    found: list[Agreement] = []
+    for folder in beir or ():
+        with Workspace.open(_cache(cache, folder)) as workspace:
+            for family in specs:
+                stored, trained = [
+                    makers.encoder(control, corpus=(), workspace=workspace)
+                    for control in (*chosen_controls([family.value]), as_trained(family))
+                ]
+                found.append(
+                    measured_agreement(
+                        folder,
+                        stored,
+                        trained,
+                        workspace=workspace,
+                        sample=sample_passages or None,
+                        seed=seed,
+                        monitor=PacedMonitor(),
+                    )
+                )
+                typer.echo(_agreement_line(found[-1]))
+    if found:
+        close = min(one.lowest_cosine for one in found) >= STORED_COSINE
+        alike = min(one.mean_rbo for one in found) >= STORED_RBO
+        typer.echo(
+            f"cosine of every text at least {STORED_COSINE}: {_yes(close)}; "
+            f"RBO of the top {DEPTH} at least {STORED_RBO} on every set: {_yes(alike)}"
+        )
+    if out is not None:
+        fields = {
+            "loading": [asdict(one) for one in loaded],
+            "agreement": [one.to_fields() for one in found],
+        }
+        _write_json(out, fields)
+
+
+def speed_mode_command(
+    *,
+    pair_folder: PairFolder,
+    beir: BeirList = None,
+    sample_passages: Sample = 0,
+    max_tokens: MaxTokens = 0,
+    smoothing: Annotated[float, typer.Option(help="SmoothQuant's alpha, 0 to 1.")] = 0.5,
+    outliers: Annotated[int, typer.Option(help="Channels of a product kept in float32.")] = 0,
+    float_down: Annotated[
+        bool, typer.Option("--float-down", help="Keep the last product of a layer in float32.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(help="The best of so many counts; 0: no timing.")] = 5,
+    cache: CacheRoot = None,
+    out: Annotated[Path | None, typer.Option(help="File for the result as JSON.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure both arms with 8-bit products against float32: speed, rankings, batches."""
+    options = Int8Options(smoothing=smoothing, outliers=outliers, float_down=float_down)
+    makers = ControlEncoders(pair_folder, max_tokens=max_tokens)
+    forms = []
+    for family in bundled_specs(pair_folder):
+        (control,) = chosen_controls([family.value])
+        plain = makers.encoder(control, corpus=())
+        forms.append((plain, plain.in_int8(CALIBRATION, options)))
+    fields: dict[str, Any] = {"options": asdict(options), "speed": [], "batch": [], "agreement": []}
+    for plain, fast in forms:
+        name = plain.spec.encoder_id
+        if rounds:
+            speed = measured_speed(plain, fast, rounds=rounds)
+            fields["speed"].append(speed.to_fields())
+            typer.echo(
+                f"{name}: {speed.float_tokens_per_second:,.0f} tokens/s in float32, "
+                f"{speed.fast_tokens_per_second:,.0f} in 8 bits, {speed.ratio:.2f} times "
+                f"({speed.threads} threads)"
+            )
+        moved = {"float32": batch_dependence(plain), "8 bits": batch_dependence(fast)}
+        fields["batch"].append({"encoder_id": name, **moved})
+        typer.echo(
+            f"{name}: alone or among others a vector moves by at most {moved['8 bits']:.1e} "
+            f"({moved['float32']:.1e} in float32)"
+        )
+    for folder in beir or ():
+        with Workspace.open(_cache(cache, folder)) as workspace:
+            for plain, fast in forms:
+                one = measured_agreement(
+                    folder,
+                    plain,
+                    fast,
+                    workspace=workspace,
+                    sample=sample_passages or None,
+                    seed=seed,
+                    monitor=PacedMonitor(),
+                )
+                fields["agreement"].append(one.to_fields())
+                typer.echo(_agreement_line(one))
+    fast_enough = [one["ratio"] >= WANTED_SPEED for one in fields["speed"]]
+    alike = [one["mean_rbo"] >= WANTED_RBO for one in fields["agreement"]]
+    typer.echo(
+        f"{WANTED_SPEED} times as fast: {_yes(all(fast_enough)) if fast_enough else 'not measured'}; "
+        f"RBO of the top {DEPTH} at least {WANTED_RBO} on every set: "
+        f"{_yes(all(alike)) if alike else 'not measured'}"
+    )
+    if out is not None:
+        _write_json(out, fields)
+
+
+def _agreement_line(one: Agreement) -> str:
+    return (
+        f"{one.dataset} {one.encoder_id}: cosine {one.mean_cosine:.5f} (lowest "
+        f"{one.lowest_cosine:.5f}), RBO@{DEPTH} {one.mean_rbo:.4f} (lowest {one.lowest_rbo:.3f}), "
+        f"same ten {100 * one.same_top:.0f} %, {one.queries:,} queries, {one.passages:,} passages"
+    )
+
+
+def _yes(reached: bool) -> str:  # noqa: FBT001 (a word for it)
+    return "yes" if reached else "no"
+
+
+def _cache(root: Path | None, beir: Path) -> Path:
+    return default_cache(beir) if root is None else root / beir.resolve().name
+
+
+def _write_json(path: Path, fields: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as exc:
+        msg = f"{path} cannot be written: {exc.strerror}. Choose another place."
+        raise UsageError(msg) from exc
