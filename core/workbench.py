@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from core.comparison.compare import compare
 from core.comparison.from_search import background_of, search_depth, system_results
+from core.comparison.matching import PassageMatcher
 from core.comparison.records import from_json, to_json
+from core.comparison.runs import forget_run, keep_run, kept_runs, matched_runs, run_columns
 from core.documents import boxes_for_range, render_page, sentence_spans
 from core.encoders.choices import labelled, require_offered
 from core.encoders.pool import LoadState
@@ -52,7 +54,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from core.comparison.calibration import Background
+    from core.comparison.compare import SystemResult
+    from core.comparison.imported import ImportedRun
     from core.comparison.records import Comparison
+    from core.comparison.runs import KeptRun
     from core.documents import PageBoxes
     from core.encoders.pool import EncoderPool
     from core.encoders.protocol import Encoder
@@ -302,9 +307,20 @@ class Workbench:
     # -- asking ----------------------------------------------------------------------------
 
     def compare(
-        self, text: str, *, k: int | None = None, monitor: Monitor | None = None
+        self,
+        text: str,
+        *,
+        k: int | None = None,
+        runs: Sequence[ImportedRun] = (),
+        monitor: Monitor | None = None,
     ) -> Comparison:
         """Ask every system the same query and say where the rankings part.
+
+        Args:
+            text: The query.
+            k: Depth; None takes the library's own.
+            runs: From elsewhere, as columns beside those that the library keeps.
+            monitor: Watches, and may stop it.
 
         Raises:
             InvalidQueryError: Empty or over `MAX_QUERY_CHARS`.
@@ -343,6 +359,7 @@ class Workbench:
             else result
             for result in system_results(found, encoders)
         ]
+        results += self._run_columns(query, runs, taken=[r.info.system_id for r in results])
         return compare(
             query,
             results,
@@ -355,6 +372,43 @@ class Workbench:
             unit=settings.chunking.unit,
             pair_id=settings.pair_id,
         )
+
+    def _run_columns(
+        self, query: Query, more: Sequence[ImportedRun], *, taken: Sequence[str]
+    ) -> list[SystemResult]:
+        runs = [*kept_runs(self.workspace).values(), *more]
+        if not runs:
+            return []
+        same = [example.query_id for example in self.examples() if example.text == query.text]
+        return run_columns(runs, query, matcher=self._matcher(), taken=taken, also_known_as=same)
+
+    def _matcher(self) -> PassageMatcher:
+        names = {report.doc_id: report.name for report in self.documents()}
+        return PassageMatcher(self.library.passages(), names)
+
+    # -- runs from elsewhere ---------------------------------------------------------------
+
+    def add_runs(self, runs: Sequence[ImportedRun]) -> tuple[KeptRun, ...]:
+        """Keep runs from elsewhere as columns; returns what their ids are in this library.
+
+        Raises:
+            UsageError: If there are too many, or one is too large to be kept.
+        """
+        kept = {keep_run(self.workspace, run): run for run in runs}
+        return matched_runs(kept, self._matcher())
+
+    def runs(self) -> tuple[KeptRun, ...]:
+        """Return the kept runs, with what their ids are under the present chunking."""
+        kept = kept_runs(self.workspace)
+        return matched_runs(kept, self._matcher()) if kept else ()
+
+    def remove_run(self, run_id: str) -> None:
+        """Forget a kept run.
+
+        Raises:
+            UnknownNameError: If there is none of this id.
+        """
+        forget_run(self.workspace, run_id)
 
     def received(self, text: str) -> dict[str, ReceivedText]:
         """Return what each encoder gets for a query, by system id."""

@@ -85,6 +85,7 @@ LOADING_FIRST = (
 
 NO_HITS = "Nothing found. No passage shares a word with the query."
 FAILED_COLUMN = "This column is empty because its encoder failed."
+EMPTY_RUN = "This run has nothing to show for this question."
 
 WEAK = "weak match"
 ONLY_HERE = "only here"

@@ -1,4 +1,4 @@
-"""Commands about one library: index, search, compare, export, remove."""
+"""Commands about one library: index, search, compare, runs, export, remove."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from core.cli.output import (
     told,
 )
 from core.comparison.export import quepid_snapshot, to_csv, trec_runs
+from core.comparison.imported import read_runs
 from core.comparison.records import to_fields, to_json
 from core.errors import UnknownNameError, UsageError
 from core.laboratory.report import html_report
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
     from core.comparison.records import Comparison
 
+QueriesOption = Annotated[
+    Path | None,
+    typer.Option("--run-queries", help="Texts of a run's queries: BEIR's jsonl, or id, tab, text."),
+]
 READABLE = (".pdf", ".txt", ".text", ".md", ".markdown")
 _QUOTED_CHARS = 90
 
@@ -55,6 +60,7 @@ def register(cli: typer.Typer) -> None:
     cli.command("search")(told(search))
     cli.command("compare")(told(compare))
     cli.command("documents")(told(documents))
+    cli.command("runs")(told(runs))
     cli.command("remove")(told(remove))
     cli.command("export")(told(export))
 
@@ -199,6 +205,10 @@ def compare(
     *,
     k: Annotated[int, typer.Option("-k", help="Depth, 5 to 50.")] = 10,
     save: Annotated[bool, typer.Option("--save", help="Keep it in the workspace.")] = False,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="A run from elsewhere as a further column.")
+    ] = None,
+    run_queries: QueriesOption = None,
     html: Annotated[Path | None, typer.Option(help="Write a one-file report here.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -218,6 +228,9 @@ def compare(
         return
     for sentence in comparison.summary:
         typer.echo(plain(sentence))
+    for column in comparison.columns:
+        for words in filter(None, (column.failure, column.note)):
+            typer.echo(f"{column.info.system_id}: {plain(words)}")
     _print_table(comparison)
     for agreement in comparison.agreements:
         tau = "-" if agreement.tau_b is None else f"{agreement.tau_b:.2f}"
@@ -244,6 +257,42 @@ def _print_table(comparison: Comparison) -> None:
             cells.append(f"{rank + z:>22}")
         place = f"{plain(passage.document)} p. {passage.page_first}"
         typer.echo("  ".join(cells) + f"  {place}: {plain(passage.text)[:_QUOTED_CHARS]}")
+
+
+def runs(
+    workspace: WorkspaceOption,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="TREC, CSV or JSON runs, mteb predictions, Bifocal's own exports."),
+    ] = None,
+    *,
+    run_queries: QueriesOption = None,
+    remove_id: Annotated[str, typer.Option("--remove", help="Forget the run of this id.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Keep runs from elsewhere as columns of a workspace, list them, or forget one."""
+    made = [run for path in files or () for run in read_runs(path, queries=run_queries)]
+    with opened(workspace) as bench:
+        if remove_id:
+            bench.remove_run(remove_id)
+        bench.add_runs(made)
+        kept = bench.runs()
+    if json:
+        print_json(
+            [
+                {
+                    "run_id": one.run_id,
+                    "name": one.run.name,
+                    "queries": len(one.run.rankings),
+                    "matched": one.matched,
+                }
+                for one in kept
+            ]
+        )
+        return
+    for one in kept:
+        queries = f"{len(one.run.rankings):,} queries"
+        typer.echo(f"{one.run_id}  {plain(one.run.name)}  {queries}. {plain(one.matched.words)}")
 
 
 def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:

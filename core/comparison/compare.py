@@ -124,6 +124,7 @@ class SystemResult:
         received: Exactly what the encoder got for the query.
         seconds: Time it took.
         failure: Why it has no ranking, in a sentence: shown in its column, never as "no hits".
+        note: What to know about it besides, in a sentence or two.
     """
 
     info: SystemInfo
@@ -134,6 +135,7 @@ class SystemResult:
     received: ReceivedText | None = None
     seconds: float | None = None
     failure: str = ""
+    note: str = ""
 
 
 def compare(
@@ -277,6 +279,7 @@ def _column(system: SystemResult, backgrounds: Mapping[str, Background]) -> Colu
         received=system.received,
         seconds=system.seconds,
         failure=system.failure,
+        note=system.note,
     )
 
 

@@ -1,8 +1,7 @@
-"""Runs computed elsewhere, as columns: a TREC run, mteb predictions, JSON or CSV of scores.
+"""Runs computed elsewhere: TREC runs, mteb predictions, JSON or CSV of scores, Bifocal's exports.
 
-A file is hostile input: it is read strictly, line by line, and nothing in it is run. What it
-ranks is matched by passage id; ids this library does not hold are dropped and counted, because a
-column of question marks helps nobody.
+A file is hostile input: it is read strictly, line by line, and nothing in it is run. What its ids
+are in a library is `core.comparison.matching`'s business.
 """
 
 from __future__ import annotations
@@ -10,25 +9,34 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from core.comparison.compare import SystemResult
-from core.errors import DatasetError, UnknownNameError
-from core.records import Family, Hit, Ranking, SystemInfo
+from core.comparison.records import from_fields
+from core.errors import DatasetError, UnknownNameError, UsageError
+from core.records import Hit, Ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 MAX_RUN_BYTES = 512 * 1024 * 1024
+MAX_QUERY_FILE_BYTES = 64 * 1024 * 1024
+MAX_RUNS_IN_A_FILE = 8
 _TREC_COLUMNS = 6
 _HEADERS = {
     "query": ("query_id", "qid", "query-id", "query", "query text"),
-    "passage": ("passage_id", "docid", "doc_id", "corpus-id", "doc id"),
-    "score": ("score",),
+    "text": ("query text", "query_text", "query"),
+    "passage": ("passage_id", "docid", "doc_id", "corpus-id", "doc id", "id"),
+    "document": ("document", "file", "filename", "file_name", "source", "doc_name"),
+    "page": ("page", "page_number", "page_first", "page_label"),
+    "score": ("score", "similarity"),
     "rank": ("rank", "doc position", "position"),
 }
+_EXPORT_RANK = " rank"  # Bifocal's own CSV: "<system> rank", "<system> score", ...
+_EXPORT_SCORE = " score"
+_SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +46,12 @@ class ImportedRun:
     Attributes:
         name: Its tag or file name.
         rankings: By query id; hits by score, ties by passage id ascending.
+        queries: Text by query id, where it is known.
     """
 
     name: str
     rankings: Mapping[str, Ranking]
+    queries: Mapping[str, str] = field(default_factory=dict)
 
     def ranking(self, query_id: str) -> Ranking:
         """Return the ranking of a query.
@@ -55,6 +65,79 @@ class ImportedRun:
             some = ", ".join(list(self.rankings)[:3])
             msg = f"The run {self.name!r} has no query {query_id!r}; it has {some} ..."
             raise UnknownNameError(msg) from None
+
+    def answer(self, text: str, ids: Iterable[str] = ()) -> Ranking | None:
+        """Return the ranking of a query by its text or one of its ids; None when it was not asked.
+
+        Case and white space of the text do not count. A text may itself be the id (Quepid's CSV).
+        """
+        wanted = _folded(text)
+        for query_id, known in self.queries.items():
+            if _folded(known) == wanted and query_id in self.rankings:
+                return self.rankings[query_id]
+        for name in ids:
+            if name in self.rankings:
+                return self.rankings[name]
+        return next(
+            (found for name, found in self.rankings.items() if _folded(name) == wanted), None
+        )
+
+
+def read_runs(
+    path: Path, *, queries: Path | None = None, most_bytes: int = MAX_RUN_BYTES
+) -> tuple[ImportedRun, ...]:
+    """Read every run in a file, or in a folder of mteb predictions.
+
+    ``.json``: mteb predictions, a plain table of scores, or a comparison saved by Bifocal;
+    ``.csv``: scores or ranks, Quepid's snapshot, or Bifocal's export; anything else: TREC, one run
+    for each tag.
+
+    Args:
+        path: What to read.
+        queries: The texts of its queries, see `read_query_texts`.
+        most_bytes: Largest file that is read.
+
+    Raises:
+        DatasetError: If it is not what it should be; names file and line.
+    """
+    texts = {} if queries is None else read_query_texts(queries)
+    paths = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    if not paths:
+        raise DatasetError(f"{path.name} holds no predictions (JSON files, as mteb writes them).")
+    runs = [run for one in paths for run in _runs_of(one, most_bytes)]
+    if len(runs) > MAX_RUNS_IN_A_FILE:
+        names = ", ".join(run.name[:40] for run in runs[:4])
+        msg = (
+            f"{path.name} holds {len(runs)} runs ({names} ...); keep {MAX_RUNS_IN_A_FILE} at most."
+        )
+        raise DatasetError(msg)
+    return tuple(replace(run, queries={**run.queries, **texts}) for run in runs)
+
+
+def read_query_texts(path: Path) -> dict[str, str]:
+    """Read queries' texts by id: BEIR's ``queries.jsonl``, or lines of id, tab, text.
+
+    Raises:
+        DatasetError: If it is neither; names file and line.
+    """
+    found: dict[str, str] = {}
+    is_json = path.suffix.lower() in {".jsonl", ".ndjson"}
+    for number, line in enumerate(_text(path, MAX_QUERY_FILE_BYTES).splitlines(), start=1):
+        if not line.strip():
+            continue
+        if is_json:
+            query_id, text = _json_query(line)
+        else:
+            query_id, _, text = line.partition("\t")
+        if not query_id.strip() or not text.strip():
+            msg = f"{path.name}, line {number}: expected " + (
+                '{"_id": ..., "text": ...}.' if is_json else "a query id, a tab, its text."
+            )
+            raise DatasetError(msg)
+        found[query_id.strip()] = text.strip()
+    if not found:
+        raise DatasetError(f"{path.name} holds no queries.")
+    return found
 
 
 def read_run(path: Path) -> ImportedRun:
@@ -71,14 +154,26 @@ def read_run(path: Path) -> ImportedRun:
 
 
 def read_trec_run(path: Path) -> ImportedRun:
+    """Read the one run of a TREC file; see `read_trec_runs`."""
+    runs = read_trec_runs(path)
+    if len(runs) > 1:
+        names = ", ".join(run.name for run in runs[:5])
+        raise DatasetError(
+            f"{path.name}: there are several runs in it ({names}); keep one of them."
+        )
+    return runs[0]
+
+
+def read_trec_runs(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> tuple[ImportedRun, ...]:
     """Read ``qid Q0 docid rank score tag`` lines; ranks are ignored, as trec_eval does.
+
+    Several tags in one file are several runs, as Bifocal's own export has them.
 
     Raises:
         DatasetError: If a line is not that; names file and line.
     """
-    scores: dict[str, dict[str, float]] = {}
-    tag = ""
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    tagged: dict[str, dict[str, dict[str, float]]] = {}
+    for number, line in enumerate(_text(path, most_bytes).splitlines(), start=1):
         parts = line.split()
         if not parts:
             continue
@@ -87,11 +182,14 @@ def read_trec_run(path: Path) -> ImportedRun:
             msg = f"{where}: expected qid Q0 docid rank score tag, found {len(parts)} column(s)."
             raise DatasetError(msg)
         query_id, _, passage_id, _, score, tag = parts
+        scores = tagged.setdefault(tag, {})
         _add(scores, query_id, passage_id, _number(score, where), where)
-    return _run(tag or path.stem, scores, path)
+    if not tagged:
+        raise DatasetError(f"{path.name} holds no rankings.")
+    return tuple(_run(name, scores, path) for name, scores in tagged.items())
 
 
-def read_json_run(path: Path) -> ImportedRun:
+def read_json_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun:
     """Read ``{query id: {passage id: score}}``, plain or inside mteb's prediction file.
 
     mteb writes it under subset and split: ``{"default": {"test": {...}}}`` beside its own
@@ -100,10 +198,13 @@ def read_json_run(path: Path) -> ImportedRun:
     Raises:
         DatasetError: If it is not that.
     """
-    try:
-        found = json.loads(_text(path))
-    except (ValueError, RecursionError) as exc:
-        raise DatasetError(f"{path.name}: this is not JSON ({exc}).") from exc
+    found = _json(path, most_bytes)
+    if isinstance(found, dict) and {"task_name", "scores"} <= set(found):
+        msg = (
+            f"{path.name} is an mteb result: figures, not a ranking. Add it to the benchmark table; "
+            "a column is made of mteb's predictions."
+        )
+        raise DatasetError(msg)
     table = _score_table(found, path)
     scores: dict[str, dict[str, float]] = {}
     for query_id, row in table.items():
@@ -113,88 +214,151 @@ def read_json_run(path: Path) -> ImportedRun:
     return _run(path.stem, scores, path)
 
 
-def read_csv_run(path: Path) -> ImportedRun:
-    """Read a CSV with a header that names query, passage and a score or a rank.
+def read_csv_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun:
+    """Read a CSV with a header that names query, what was found, and a score or a rank.
 
-    Quepid's snapshot CSV is one: Query Text, Doc ID, Doc Position.
+    What was found is a passage id, or a document with or without a page. Quepid's snapshot CSV is
+    one: Query Text, Doc ID, Doc Position.
 
     Raises:
         DatasetError: If a column is missing or a line is not as it should be.
     """
-    reader = csv.reader(_text(path).splitlines(keepends=True))
-    try:
-        rows = list(reader)
-    except csv.Error as exc:
-        raise DatasetError(f"{path.name}, line {reader.line_num}: {exc}.") from exc
-    if not rows:
-        raise DatasetError(f"{path.name} is empty.")
-    header = [cell.strip().lower() for cell in rows[0]]
+    header, rows = _csv(path, most_bytes)
     places = {
         what: next((header.index(name) for name in names if name in header), None)
         for what, names in _HEADERS.items()
     }
-    query, passage = places["query"], places["passage"]
+    query = places["query"]
+    found = places["document"] if places["passage"] is None else places["passage"]
+    page = places["page"] if places["passage"] is None else None
     by_rank = places["score"] is None
     value = places["rank"] if by_rank else places["score"]
-    if query is None or passage is None or value is None:
-        msg = f"{path.name}, line 1: expected columns query_id, passage_id and score or rank."
+    if query is None or found is None or value is None:
+        msg = (
+            f"{path.name}, line 1: expected columns query_id, passage_id (or document and page) "
+            "and score or rank."
+        )
         raise DatasetError(msg)
     scores: dict[str, dict[str, float]] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
-            continue
+    texts: dict[str, str] = {}
+    for number, row in rows:
         where = f"{path.name}, line {number}"
-        if len(row) <= max(query, passage, value):
+        if len(row) <= max(query, found, value, page or 0, places["text"] or 0):
             raise DatasetError(f"{where}: found {len(row)} column(s), the header has more.")
         score = _number(row[value], where)
-        _add(scores, row[query].strip(), row[passage].strip(), -score if by_rank else score, where)
-    return _run(path.stem, scores, path)
-
-
-def imported_column(
-    run: ImportedRun, *, query_id: str, known: Collection[str], system_id: str = "", label: str = ""
-) -> tuple[SystemResult, int]:
-    """Return a run's answer to one query as a column, and how many of its hits were dropped.
-
-    Args:
-        run: From `read_run`.
-        query_id: Of the run.
-        known: Passage ids of this library; others are dropped.
-        system_id: In the comparison; "run-" and the run's name if not given.
-        label: For people; the run's name if not given.
-
-    Raises:
-        UnknownNameError: If the run has no such query, or ranks nothing that is known.
-    """
-    ranking = run.ranking(query_id)
-    kept = [hit for hit in ranking.hits if hit.passage_id in known]
-    if ranking.hits and not kept:
-        msg = (
-            f"The run {run.name!r} ranks {len(ranking.hits)} passages, none of which this library "
-            f"holds (the first is {ranking.hits[0].passage_id[:60]!r}). Export the run with this "
-            "library's passage ids."
-        )
-        raise UnknownNameError(msg)
-    name = system_id or "run-" + "_".join(run.name.split())
-    hits = tuple(
-        Hit(passage_id=hit.passage_id, score=hit.score, rank=rank)
-        for rank, hit in enumerate(kept, start=1)
-    )
-    result = SystemResult(
-        info=SystemInfo(system_id=name, family=Family.IMPORTED, label=label or run.name),
-        ranking=Ranking(query_id=ranking.query_id, system_id=name, hits=hits),
-    )
-    return result, len(ranking.hits) - len(kept)
+        query_id, passage_id = row[query].strip(), row[found].strip()
+        if page is not None and row[page].strip():
+            passage_id += f"#page={row[page].strip()}"
+        if places["text"] is not None:
+            texts[query_id] = row[places["text"]].strip()
+        _add(scores, query_id, passage_id, -score if by_rank else score, where)
+    return replace(_run(path.stem, scores, path), queries=texts)
 
 
 # -- parts ---------------------------------------------------------------------------------
 
 
-def _text(path: Path) -> str:
+def _runs_of(path: Path, most_bytes: int) -> tuple[ImportedRun, ...]:
+    form = path.suffix.lower()
+    if form == ".json":
+        found = _json(path, most_bytes)
+        if isinstance(found, dict) and {"columns", "query", "arm_a"} <= set(found):
+            return _saved_comparison(path, found)
+        return (read_json_run(path, most_bytes=most_bytes),)
+    if form == ".csv":
+        header, rows = _csv(path, most_bytes)
+        if "passage_id" in header and any(name.endswith(_EXPORT_RANK) for name in header):
+            return _exported_csv(path, header, rows)
+        return (read_csv_run(path, most_bytes=most_bytes),)
+    return read_trec_runs(path, most_bytes=most_bytes)
+
+
+def _saved_comparison(path: Path, fields: dict[str, Any]) -> tuple[ImportedRun, ...]:
+    """The columns of a comparison that Bifocal exported as JSON."""
     try:
-        if path.stat().st_size > MAX_RUN_BYTES:
-            size = path.stat().st_size // 2**20
-            msg = f"{path.name} has {size} MiB; runs up to {MAX_RUN_BYTES // 2**20} MiB are read."
+        comparison = from_fields(fields)
+    except UsageError as exc:
+        raise DatasetError(f"{path.name}: {exc}") from exc
+    query = comparison.query
+    return tuple(
+        ImportedRun(
+            name=column.info.label,
+            rankings={query.query_id: replace(column.ranking, system_id=column.info.label)},
+            queries={query.query_id: query.text},
+        )
+        for column in comparison.columns
+        if column.ranking.hits
+    )
+
+
+def _exported_csv(
+    path: Path, header: list[str], rows: Iterable[tuple[int, list[str]]]
+) -> tuple[ImportedRun, ...]:
+    """The columns of a comparison that Bifocal exported as CSV."""
+    query, passage = header.index("query"), header.index("passage_id")
+    tables: dict[str, dict[str, dict[str, float]]] = {
+        name.removesuffix(_EXPORT_RANK): {} for name in header if name.endswith(_EXPORT_RANK)
+    }
+    for number, row in rows:
+        where = f"{path.name}, line {number}"
+        if len(row) != len(header):
+            raise DatasetError(
+                f"{where}: found {len(row)} column(s), the header has {len(header)}."
+            )
+        for name, scores in tables.items():
+            rank = row[header.index(name + _EXPORT_RANK)].strip()
+            if rank and name + _EXPORT_SCORE in header:
+                score = _number(row[header.index(name + _EXPORT_SCORE)], where)
+                _add(scores, row[query].strip(), row[passage].strip(), score, where)
+    # The text is the query's id here, and its text.
+    return tuple(
+        replace(_run(name, scores, path), queries={text: text for text in scores})
+        for name, scores in tables.items()
+        if scores
+    )
+
+
+def _json(path: Path, most_bytes: int) -> Any:  # noqa: ANN401 - parsed JSON
+    try:
+        return json.loads(_text(path, most_bytes))
+    except (ValueError, RecursionError) as exc:
+        raise DatasetError(f"{path.name}: this is not JSON ({exc}).") from exc
+
+
+def _json_query(line: str) -> tuple[str, str]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", ""
+    if not isinstance(found, dict):
+        return "", ""
+    name = next((found[key] for key in ("_id", "id", "query_id", "qid") if key in found), "")
+    text = found.get("text", found.get("query", ""))
+    return str(name), text if isinstance(text, str) else ""
+
+
+def _csv(path: Path, most_bytes: int) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header in lower case, and every line that is not empty with its number."""
+    reader = csv.reader(_text(path, most_bytes).splitlines(keepends=True))
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as exc:
+        raise DatasetError(f"{path.name}, line {reader.line_num}: {exc}.") from exc
+    if not rows:
+        raise DatasetError(f"{path.name} is empty.")
+    header = [cell.strip().lower() for cell in rows[0][1]]
+    return header, [(number, row) for number, row in rows[1:] if row]
+
+
+def _folded(text: str) -> str:
+    return _SPACES.sub(" ", text).strip().casefold()
+
+
+def _text(path: Path, most_bytes: int) -> str:
+    try:
+        if path.stat().st_size > most_bytes:
+            size = path.stat().st_size / 2**20
+            msg = f"{path.name} has {size:,.0f} MiB; up to {most_bytes / 2**20:,.0f} MiB are read."
             raise DatasetError(msg)
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as exc:

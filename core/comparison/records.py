@@ -131,6 +131,7 @@ class Column:
         received: Exactly what the encoder got for the query; None for other systems.
         seconds: Time the system took for this query; None when not measured.
         failure: Why there is no ranking, in a sentence; "" when all is well.
+        note: What to know about it besides, in a sentence or two. Hostile text: escape it.
     """
 
     info: SystemInfo
@@ -141,6 +142,7 @@ class Column:
     received: ReceivedText | None = None
     seconds: float | None = None
     failure: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +393,7 @@ def _column_fields(column: Column) -> dict[str, Any]:
         },
         "seconds": column.seconds,
         "failure": column.failure,
+        "note": column.note,
     }
 
 
@@ -429,6 +432,7 @@ def _column_from(fields: Mapping[str, Any], query_id: str) -> Column:
         ),
         seconds=_optional_float(fields["seconds"]),
         failure=str(fields["failure"]),
+        note=str(fields.get("note", "")),  # not in what earlier versions saved
     )
 
 

@@ -72,7 +72,7 @@ def _column(
     )
     if column.failure:
         body = (
-            f'<div class="fail" role="alert"><h3>{esc(texts.FAILED_COLUMN)}</h3>'
+            f'<div class="fail" role="alert"><h3>{esc(_empty(info.family))}</h3>'
             f"<p>{esc(column.failure)}</p></div>"
         )
     elif not column.ranking.hits:
@@ -89,12 +89,17 @@ def _column(
             )
             for hit in top
         )
-        body = f"<ol>{items}</ol>"
+        said = f'<p class="meta run-note">{esc(column.note)}</p>' if column.note else ""
+        body = f"{said}<ol>{items}</ol>"
     shown = " shown" if index == 0 else ""
     return (
         f'<section class="col {kind}{shown}" data-col="{index}" data-system="{esc(info.system_id)}"'
         f' aria-label="{esc(name)}">{head}{body}</section>'
     )
+
+
+def _empty(family: Family) -> str:
+    return texts.EMPTY_RUN if family is Family.IMPORTED else texts.FAILED_COLUMN
 
 
 def card(

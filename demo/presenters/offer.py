@@ -54,12 +54,12 @@ def offer(pair: Pair, plan: PairPlan, *, seconds: Sequence[float], passages: int
     )
     together = (
         '<tr class="gap"><th scope="row">together</th><td></td><td></td>'
-        f'<td class="r">{size(plan.download_bytes)}</td>'
-        f"<td{tight}>{size(plan.memory_needed_bytes)}</td>"
-        f'<td class="r">{duration(sum(seconds))}</td></tr>'
+        f'<td class="r" data-label="to download">{size(plan.download_bytes)}</td>'
+        f'<td{tight} data-label="memory">{size(plan.memory_needed_bytes)}</td>'
+        f'<td class="r" data-label="embedding here">{duration(sum(seconds))}</td></tr>'
         '<tr><th scope="row">free on this machine</th><td></td><td></td>'
-        f'<td class="r">{size(plan.disk_present_bytes)}</td>'
-        f'<td class="r">{size(plan.memory_present_bytes)}</td><td></td></tr>'
+        f'<td class="r" data-label="disk">{size(plan.disk_present_bytes)}</td>'
+        f'<td class="r" data-label="memory">{size(plan.memory_present_bytes)}</td><td></td></tr>'
     )
     table = (
         '<div class="scroll-x"><table class="plain"><thead><tr><th></th><th>checkpoint</th>'
@@ -139,8 +139,10 @@ def _arm(plan: FetchPlan, seconds: float) -> str:
     return (
         f'<tr><th scope="row">{named(family, plan.label or plan.encoder_id)}</th>'
         f'<td><bdi>{esc(plan.checkpoint)}</bdi><br><span class="meta">{esc(commit)}</span></td>'
-        f'<td>{esc(plan.licence)}{gated}</td><td class="r">{download}{kept}</td>'
-        f'<td class="r">{memory}</td><td class="r">{duration(seconds)}</td></tr>'
+        f'<td data-label="licence">{esc(plan.licence)}{gated}</td>'
+        f'<td class="r" data-label="to download">{download}{kept}</td>'
+        f'<td class="r" data-label="memory">{memory}</td>'
+        f'<td class="r" data-label="embedding here">{duration(seconds)}</td></tr>'
     )
 
 

@@ -205,6 +205,55 @@ def test_documents_lists_and_remove_removes(terminal: Terminal, workspace: Path)
     assert "Error: " in again.stderr
 
 
+def test_a_run_from_elsewhere_is_a_column(
+    terminal: Terminal, workspace: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "theirs.trec"
+    run.write_text("7 Q0 owls.md 1 0.9 theirs\n7 Q0 nowhere.pdf 2 0.5 theirs\n")
+    texts = tmp_path / "queries.tsv"
+    texts.write_text(f"7\t{QUERY.upper()}\n")
+    found = terminal.json("compare", QUERY, "-w", workspace, "--run", run, "--run-queries", texts)
+    column = next(c for c in found["columns"] if c["system_id"] == "run-theirs")
+    assert (column["family"], len(column["hits"])) == ("imported", 1)
+    assert "1 of 2 hits are of this library (1 by document)" in column["note"]
+    result = terminal("compare", QUERY, "-w", workspace, "--run", run)  # its words are not known
+    assert 'run-theirs: This run was not asked this query. It has 1: "7"' in result.stdout
+    assert len(terminal.json("compare", QUERY, "-w", workspace)["columns"]) == 3  # it was not kept
+
+
+def test_runs_are_kept_listed_and_forgotten(
+    terminal: Terminal, workspace: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "theirs.csv"
+    run.write_text(f"query,document,score\n{QUERY},owls,1\n{QUERY},gone,0.5\n")
+    assert terminal.json("runs", "-w", workspace) == []
+    (kept,) = terminal.json("runs", run, "-w", workspace)
+    assert (kept["name"], kept["queries"]) == ("theirs", 1)
+    assert (kept["matched"]["hits"], kept["matched"]["unmatched"]) == (2, 1)
+    columns = terminal.json("compare", QUERY, "-w", workspace)["columns"]
+    assert [len(c["hits"]) for c in columns if c["system_id"] == "run-theirs"] == [1]
+    assert "1 of 2 hits are of this library" in terminal("runs", "-w", workspace).stdout
+    assert terminal.json("runs", "-w", workspace, "--remove", kept["run_id"]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("x.csv", "a,b\n1,2\n", "expected columns query_id"),
+        ("x.trec", "<script>alert(1)</script>\n", "expected qid Q0 docid rank score tag"),
+        ("x.json", '{"q": {"p": "NaN"}}', "is not finite"),
+    ],
+)
+def test_a_hostile_run_is_refused(
+    terminal: Terminal, workspace: Path, tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    result = terminal("runs", tmp_path / name, "-w", workspace)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert terminal.json("runs", "-w", workspace) == []
+
+
 def test_remove_tells_what_is_left(terminal: Terminal, workspace: Path) -> None:
     owl, *_ = (
         line

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.comparison.compare import compare
+from core.comparison.export import to_csv, trec_runs
 from core.comparison.imported import (
-    imported_column,
     read_csv_run,
     read_json_run,
+    read_query_texts,
     read_run,
+    read_runs,
     read_trec_run,
 )
-from core.errors import DatasetError, UnknownNameError
+from core.comparison.records import to_json
+from core.errors import DatasetError
 from core.records import Family
 from tests.comparison.worlds import DOCUMENT_NAMES, QUERY, listed, passages
 
@@ -116,33 +119,104 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_run(tmp_path / "bytes.trec")
 
 
-def test_a_run_becomes_a_column_of_a_comparison(tmp_path: Path) -> None:
-    run = read_trec_run(written(tmp_path, "x", TREC))
-    column, dropped = imported_column(run, query_id="q1", known={"p1", "p2"})
-    assert dropped == 0
+def test_each_tag_of_a_trec_file_is_a_run(tmp_path: Path) -> None:
+    text = "q Q0 a 1 0.9 one\nq Q0 a 1 0.2 two\nq Q0 b 2 0.1 two\n"
+    path = written(tmp_path, "both.run", text)
+    one, two = read_runs(path)
+    assert (one.name, two.name) == ("one", "two")
+    assert two.ranking("q").passage_ids == ("a", "b")
+    with pytest.raises(DatasetError, match=r"several runs in it \(one, two\)"):
+        read_trec_run(path)
+
+
+def test_what_bifocal_exports_can_be_read_back(tmp_path: Path) -> None:
+    """A comparison as TREC, CSV and JSON: the same runs each time."""
     comparison = compare(
         QUERY,
-        [listed("diff", ["p1", "p2"], family=Family.DIFFUSION), column],
+        [
+            listed("diff", ["p1", "p2"], family=Family.DIFFUSION),
+            listed("auto", ["p2", "p3"], family=Family.AUTOREGRESSIVE),
+        ],
         {},
         k=2,
-        passages=passages(["p1", "p2"]),
+        passages=passages(["p1", "p2", "p3"]),
         document_names=DOCUMENT_NAMES,
     )
-    assert comparison.column("run-mine").info.family is Family.IMPORTED
-    assert comparison.passage("p2").standing("run-mine").rank == 1
+    for name, text in (
+        ("x.run", "".join(trec_runs(comparison).values())),
+        ("x.csv", "\ufeff" + to_csv(comparison)),
+        ("x.json", to_json(comparison)),
+    ):
+        first, second = read_runs(written(tmp_path, name, text))
+        for run, ids in ((first, ("p1", "p2")), (second, ("p2", "p3"))):
+            found = run.answer(QUERY.text, [QUERY.query_id])
+            assert found is not None, name
+            assert found.passage_ids == ids, name
 
 
-def test_unknown_passages_are_dropped_and_counted(tmp_path: Path) -> None:
-    run = read_trec_run(written(tmp_path, "x", TREC))
-    column, dropped = imported_column(run, query_id="q1", known={"p1"}, system_id="s", label="S")
-    assert dropped == 1
-    assert [(hit.passage_id, hit.rank) for hit in column.ranking.hits] == [("p1", 1)]
-    assert (column.info.system_id, column.info.label) == ("s", "S")
+def test_a_document_and_a_page_stand_for_a_missing_passage_id(tmp_path: Path) -> None:
+    text = "query,source,page,similarity\nWhy?,a b.pdf,3,0.5\nWhy?,c.pdf,,0.4\n"
+    (run,) = read_runs(written(tmp_path, "other.csv", text))
+    found = run.answer("why?")
+    assert found is not None
+    assert found.passage_ids == ("a b.pdf#page=3", "c.pdf")
 
 
-def test_a_run_of_another_library_is_refused(tmp_path: Path) -> None:
-    run = read_trec_run(written(tmp_path, "x", TREC))
-    with pytest.raises(UnknownNameError, match="none of which this library holds"):
-        imported_column(run, query_id="q1", known={"other"})
-    with pytest.raises(UnknownNameError, match="no query 'q9'; it has q1, q2"):
-        imported_column(run, query_id="q9", known={"p1"})
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "queries.jsonl",
+            '{"_id": "q1", "text": "Why  did it fail?"}\n\n{"id": "q2", "text": "x"}',
+        ),
+        ("queries.tsv", "q1\tWhy  did it fail?\nq2\tx\n"),
+    ],
+)
+def test_a_query_is_found_by_its_words(tmp_path: Path, name: str, text: str) -> None:
+    (run,) = read_runs(written(tmp_path, "x.trec", TREC), queries=written(tmp_path, name, text))
+    found = run.answer(" why did it\nFAIL? ")
+    assert found is not None
+    assert found.passage_ids == ("p2", "p1")
+    assert run.answer("anything else") is None
+    assert run.answer("anything else", ["q9", "q2"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("q.tsv", "q1 no tab\n", r"q.tsv, line 1: expected a query id, a tab"),
+        ("q.jsonl", '{"_id": "q"}\n', r'line 1: expected {"_id"'),
+        ("q.jsonl", "[" * 100_000, r"line 1: expected"),
+        ("q.tsv", "", r"holds no queries"),
+    ],
+)
+def test_query_files_that_are_none(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read_query_texts(written(tmp_path, name, text))
+
+
+def test_files_that_are_too_large_or_hold_too_much_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "x.trec", TREC)
+    with pytest.raises(DatasetError, match=r"x\.trec has 0 MiB; up to 0 MiB are read"):
+        read_runs(path, most_bytes=10)
+    many = "".join(f"q Q0 p 1 1 tag{number}\n" for number in range(9))
+    with pytest.raises(DatasetError, match=r"holds 9 runs .*keep 8 at most"):
+        read_runs(written(tmp_path, "many.trec", many))
+
+
+def test_an_mteb_result_is_no_ranking(tmp_path: Path) -> None:
+    text = json.dumps({"task_name": "LEMBPasskeyRetrieval", "scores": {"test": []}})
+    with pytest.raises(DatasetError, match=r"figures, not a ranking\. Add it to the benchmark"):
+        read_runs(written(tmp_path, "LEMBPasskeyRetrieval.json", text))
+
+
+def test_a_folder_of_mteb_predictions(tmp_path: Path) -> None:
+    for name in ("model_a", "model_b"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        table = {"default": {"test": TABLE}, "mteb_model_meta": {"name": name}}
+        written(tmp_path / "p" / name, f"{name}_predictions.json", json.dumps(table))
+    runs = read_runs(tmp_path / "p")
+    assert [run.name for run in runs] == ["model_a_predictions", "model_b_predictions"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="holds no predictions"):
+        read_runs(tmp_path / "empty")
