@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
 from core.comparison.records import to_fields
+from core.comparison.runs import KeptRun
 from core.errors import CoreError, InvalidQueryError, InvalidSettingError, UnknownNameError
 from core.laboratory.growing import Growth
 from core.laboratory.last_sentence import DEFAULT_EDIT
@@ -22,7 +24,9 @@ from core.laboratory.results import to_jsonable
 from core.monitor import Monitor
 from core.workbench import Workbench
 from demo.experiments import Experiments, wanted_findings
+from demo.fetching import Fetching
 from demo.handlers import Handlers, exported
+from demo.importing import Importing
 from demo.judging import Judging, grades_of, measure
 from demo.toolkit import gr
 
@@ -42,6 +46,10 @@ class Door:
             return self.handlers.services.new_visitor()
         return self.handlers.sessions.require(visitor)
 
+    def place(self, visitor: str, library: str) -> tuple[str, str]:
+        """Return a checked visitor id and a library id."""
+        return self.visitor(visitor), library or self.handlers.services.default_library_id
+
     def bench(self, visitor: str, library: str) -> Workbench:
         """Return a library's workbench."""
         known = self.visitor(visitor)
@@ -59,6 +67,7 @@ def add(handlers: Handlers, experiments: Experiments, judging: Judging) -> None:
     """Add every endpoint to the page under construction."""
     door = Door(handlers)
     _libraries(door)
+    _elsewhere(door)
     _asking(door)
     _laboratory(door, experiments)
     _judging(door, judging)
@@ -210,6 +219,101 @@ def _index(door: Door) -> None:
     trigger.click(
         index, [files, library, password, visitor], report, api_name="index", concurrency_limit=8
     )
+
+
+def _elsewhere(door: Door) -> None:
+    """What comes from elsewhere: checkpoints from a hub, runs of other systems."""
+    fetching, importing = Fetching(door.handlers), Importing(door.handlers)
+
+    def pair_costs(pair: str, library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Say what a pair costs on this machine: size, licence, memory, time. Fetches nothing.
+
+        Args:
+            pair: Its id, or two encoders' as `A+B`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            The plan, with `refusal` when it cannot be; empty when it can be used as it is.
+        """
+        made = fetching.offer(*door.place(visitor, library), pair)
+        return {} if made is None else {**fields(made.plan), "seconds": list(made.seconds)}
+
+    def use_pair(pair: str, library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Fetch a pair where it is not here, use it, and embed what it lacks.
+
+        Args:
+            pair: Its id, or two encoders' as `A+B`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            The library's settings as they are then.
+        """
+        place = door.place(visitor, library)
+        fetching.take(*place, pair).outcome()
+        job = door.handlers.sessions.jobs.get((*place, "index"))
+        if job is not None:
+            job.outcome()
+        return fields(door.bench(visitor, library).settings)
+
+    def runs(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
+        """List the runs from elsewhere that a library shows as columns.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return [_run_fields(kept) for kept in door.bench(visitor, library).runs()]
+
+    def add_run(
+        name: str, text: str, queries: str = "", library: str = "", visitor: str = ""
+    ) -> list[dict[str, Any]]:
+        """Keep what another system found as a column of a library.
+
+        Args:
+            name: File name; its ending says how to read the text: .csv, .json, else TREC.
+            text: The run.
+            queries: The words of its queries: lines of id, tab, text.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            Its runs, each with what its ids are in this library.
+        """
+        place = door.place(visitor, library)
+        with TemporaryDirectory() as folder:
+            plain = "".join(c for c in Path(name).name if c.isprintable())[:80]
+            path = Path(folder, plain or "run.trec")
+            path.write_text(text, "utf-8", "replace")
+            files = [path]
+            if queries:
+                files.append(Path(folder, "queries.tsv"))
+                files[1].write_text(queries, "utf-8", "replace")
+            return [_run_fields(kept) for kept in importing.add(*place, files)]
+
+    def remove_run(run_id: str, library: str = "", visitor: str = "") -> bool:
+        """Forget a run.
+
+        Args:
+            run_id: From `runs`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        importing.remove(*door.place(visitor, library), run_id)
+        return True
+
+    for function in (pair_costs, use_pair, runs, add_run, remove_run):
+        _named(function)
+
+
+def _run_fields(kept: KeptRun) -> dict[str, Any]:
+    return {
+        "run_id": kept.run_id,
+        "name": kept.run.name,
+        "queries": len(kept.run.rankings),
+        "matched": fields(kept.matched),
+    }
 
 
 def _asking(door: Door) -> None:  # noqa: C901  six small endpoints, one after the other

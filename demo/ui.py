@@ -8,10 +8,11 @@ from demo import api, security, style, texts
 from demo.experiments import Experiments
 from demo.fetching import Fetching
 from demo.handlers import Handlers
+from demo.importing import Importing
 from demo.judging import Judging
 from demo.presenters import frame
 from demo.toolkit import gr
-from demo.views import compare, disagree, figures, judge, laboratory, pairing, sidebar
+from demo.views import compare, disagree, figures, judge, laboratory, pairing, runs, sidebar
 from demo.views.wiring import PRIVATE, Shared, bridge, html_part
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def build_app(services: Services) -> gr.Blocks:
         command = gr.JSON(visible="hidden", elem_id="bf-command")
         with gr.Sidebar(width=288, elem_id="bf-sidebar"):
             side = sidebar.build()
+            elsewhere = runs.build()
         with gr.Row(elem_id="bf-header"):
             html_part("bf-brand", frame.brand())
             picker = gr.Dropdown(
@@ -90,6 +92,7 @@ def build_app(services: Services) -> gr.Blocks:
         )
         screen = [main.summary, main.columns, main.lower, token]
         watched = sidebar.wire(side, shared, main.examples, screen)
+        runs.wire(elsewhere, shared, Importing(handlers))
         pairing.wire(offered, shared, side, main.examples, Fetching(handlers), watched)
 
         def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401

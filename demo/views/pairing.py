@@ -19,7 +19,7 @@ def build() -> gr.HTML:
     return html_part("bf-offer")
 
 
-def wire(
+def wire(  # noqa: C901  closures over the components, wired at the end
     part: gr.HTML,
     shared: Shared,
     side: Sidebar,

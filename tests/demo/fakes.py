@@ -431,6 +431,9 @@ class FakeWorkbench:
             for info in ARMS[:2]
         }
 
+    def runs(self) -> tuple[Any, ...]:
+        return ()
+
     def best_sentences(self, query: str, passage_ids: Any) -> dict[str, tuple[int, int]]:
         wanted = triples(query, late=False)
         found = {}

@@ -1,0 +1,78 @@
+"""Runs from elsewhere in the page: files in, columns out, and what did not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.comparison.imported import read_runs
+from core.errors import UsageError
+from core.settings import MEBIBYTE
+from demo.presenters import runs
+from demo.session import discard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.comparison.runs import KeptRun
+    from demo.handlers import Handlers
+
+MAX_FILE_BYTES = 32 * MEBIBYTE
+QUERY_FILES = (".tsv", ".jsonl", ".ndjson")
+
+
+class Importing:
+    """The verbs of runs from elsewhere."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+
+    def add(
+        self, visitor_id: object, library_id: str, files: Sequence[str | Path]
+    ) -> tuple[KeptRun, ...]:
+        """Keep the runs of uploaded files; one file may hold the texts of their queries.
+
+        The uploads are deleted, whatever comes of them.
+
+        Raises:
+            DatasetError: If a file is not what it should be; names file and line.
+            UsageError: If there is no run among them, or more than a library keeps.
+        """
+        paths = [Path(file) for file in files]
+        try:
+            visitor = self.handlers.sessions.require(visitor_id)
+            bench = self.handlers.services.open_library(visitor, library_id)
+            texts = [path for path in paths if path.suffix.lower() in QUERY_FILES]
+            given = [path for path in paths if path not in texts]
+            if not given:
+                raise UsageError(
+                    "There is no run among the files: a TREC file, a CSV, mteb's predictions or an "
+                    "export of Bifocal's. Texts of queries come along with one."
+                )
+            if len(texts) > 1:
+                raise UsageError("Give one file of queries' texts (.tsv or .jsonl) with a run.")
+            made = [
+                run
+                for path in given
+                for run in read_runs(
+                    path, queries=texts[0] if texts else None, most_bytes=MAX_FILE_BYTES
+                )
+            ]
+            return bench.add_runs(made)
+        finally:
+            for path in paths:
+                discard(path)
+
+    def remove(self, visitor_id: object, library_id: str, run_id: str) -> None:
+        """Forget a run.
+
+        Raises:
+            UnknownNameError: If the library has none of this id.
+        """
+        visitor = self.handlers.sessions.require(visitor_id)
+        self.handlers.services.open_library(visitor, library_id).remove_run(run_id)
+
+    def shown(self, visitor_id: object, library_id: str) -> str:
+        """Return a library's runs as HTML."""
+        visitor = self.handlers.sessions.require(visitor_id)
+        return runs.runs(self.handlers.services.open_library(visitor, library_id).runs())
