@@ -60,7 +60,7 @@ def disagree(
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
-    """Draft queries from the library and list where the two encoders part most."""
+    """Draft queries from the library: which encoder finds their passages better, where they part."""
     monitor = ConsoleMonitor()
     with opened(workspace, device=device) as bench:
         both = bench.bench(monitor=monitor)

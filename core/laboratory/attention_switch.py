@@ -238,7 +238,10 @@ def _candidates(bench: Bench, query: str, row: int, count: int, *, seed: int) ->
     """Return rows in corpus order: the right passage, strong rivals in turn, random others."""
     columns = []
     for arm in bench.arms:
-        vector = encode(arm.encoder, [query], kind=TextKind.QUERY)[0]
+        try:
+            vector = encode(arm.encoder, [query], kind=TextKind.QUERY)[0]
+        except EncoderError:
+            continue  # its own part says so; the other arm goes on
         columns.append(best_positions(arm.vectors @ vector, k=count))
     if bench.lexical is not None:
         columns.append(best_positions(bench.lexical.scores(query), k=count))

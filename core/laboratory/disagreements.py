@@ -160,7 +160,7 @@ class SourceFound:
         system_id: The system.
         first: Share of drafts with it at rank 1.
         within_k: Share with it in the top k.
-        reciprocal_rank: Mean of 1/rank over all drafts.
+        reciprocal_rank: Mean of 1/rank over all drafts, 0 below the top k.
     """
 
     system_id: str
@@ -540,7 +540,7 @@ def _found(
                     system_id=system_id,
                     first=_share(rank == 1 for rank in ranks),
                     within_k=_share(rank <= k for rank in ranks),
-                    reciprocal_rank=sum(1 / rank for rank in ranks) / len(ranks),
+                    reciprocal_rank=sum(1 / rank for rank in ranks if rank <= k) / len(ranks),
                 )
             )
     return tuple(found)

@@ -241,7 +241,7 @@ def _arms_words(found: Contrast, label_a: str, label_b: str, k: int) -> list[str
         f"Within the top {k} the passage a query came from stands higher for {label_a} on "
         f"{found.first_higher:,} and for {label_b} on {found.second_higher:,} of "
         f"{counted(found.queries, 'drafted query', 'drafted queries')}, level on {found.level:,}; "
-        f"mean reciprocal rank {found.first_mean:.2f} against {found.second_mean:.2f}, difference "
+        f"mean reciprocal rank@{k} {found.first_mean:.2f} against {found.second_mean:.2f}, difference "
         f"{signed(found.difference)}, 95 % interval {signed(found.low)} to {signed(found.high)}."
     )
     if found.first_higher == found.second_higher == 0:
@@ -259,10 +259,14 @@ def _arms_words(found: Contrast, label_a: str, label_b: str, k: int) -> list[str
         )
     else:
         ahead = label_a if found.lead is Lead.FIRST else label_b
-        size = "a small gain" if abs(found.difference) < SMALL else "a clear gain"
+        gain = (
+            f"a net {percent(found.net_gain)} of queries with the right passage in a better place"
+        )
         head = (
-            f"For these documents choose {ahead}: {size}, a net {percent(found.net_gain)} of "
-            "queries with the right passage in a better place."
+            f"Lean to {ahead} for these documents, by a little: {gain}. Where something else speaks "
+            "for the other arm, either will do."
+            if abs(found.difference) < SMALL
+            else f"For these documents choose {ahead}: {gain}."
         )
     return [head, counts]
 

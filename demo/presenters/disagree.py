@@ -37,12 +37,14 @@ def verdict(found: DisagreementReport) -> str:
     decided = found.verdict
     said = decided.sentences if decided else ()
     head = join(f'<p class="lead">{esc(sentence)}</p>' for sentence in said[:1])
-    rest = join(f"<p>{esc(sentence)}</p>" for sentence in (*said[1:], *found.summary))
+    rest = join(f"<p>{esc(sentence)}</p>" for sentence in said[1:])
+    more = join(f"<p>{esc(sentence)}</p>" for sentence in found.summary)
     picture = _forest(decided, found) if decided and decided.arms.queries else ""
     notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
     return (
         f'<div class="bf lab verdict">{warn}<div class="split"><div><div class="summary">{head}</div>'
-        f'<div class="words">{rest}</div>{_next(found)}</div><div>{picture}{notes}</div></div></div>'
+        f'<div class="words">{rest}</div><div class="more">{more}</div>{_next(found)}</div>'
+        f"<div>{picture}{notes}</div></div></div>"
     )
 
 
@@ -149,7 +151,8 @@ def report(
     )
     shown = f"{min(most, len(findings)):,} of {len(findings):,} shown, most apart first"
     listed = (
-        f'<p class="meta">{shown}{DOT}keys <kbd>j</kbd> <kbd>k</kbd> walk, <kbd>Enter</kbd> opens</p>'
+        f'<p class="meta">{shown}{DOT}keys <kbd>j</kbd> <kbd>k</kbd> walk, <kbd>Enter</kbd> opens, '
+        "<kbd>[</kbd> <kbd>]</kbd> go on from there</p>"
         f'<ol class="walk">{items}</ol>'
         if findings
         else '<p class="notice">No draft passes these filters. Widen them.</p>'
@@ -203,7 +206,7 @@ def _aggregates(found: DisagreementReport) -> str:
     return (
         "<h3>Who finds the passage a query was drafted from</h3>"
         f'<table class="plain"><thead><tr><th></th><th class="r">first</th><th class="r">top {found.k}'
-        f'</th><th class="r">MRR</th></tr></thead><tbody>{sources}</tbody></table>'
+        f'</th><th class="r">MRR@{found.k}</th></tr></thead><tbody>{sources}</tbody></table>'
         f"{charts}{_documents(found)}{join(_hubs(item, found) for item in found.hubness)}"
         '<p class="how">Disagreement is 1 \u2212 RBO (p = 0.9) of the two top lists: a difference at '
         "rank 1 weighs ten times one at rank 10 and more. Vertical bars: 95 % interval of the mean."

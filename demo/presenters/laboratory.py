@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.laboratory.hidden_key import HiddenKeyMap, KeyCell
     from core.laboratory.last_sentence import ArmEdit, LastSentenceEdit
 
+FULL_SHARE = 0.96  # of changed tokens lie below the full height
 MODE_NAMES = {
     "full": "both directions",
     "causal": "causal (left to right)",
@@ -170,6 +171,12 @@ def _stat_cells(stats: TokenStats) -> str:
 
 def _calibration(item: Calibration, account: ArmAccount) -> str:
     kind = {"diffusion": "dif", "autoregressive": "aut"}.get(account.family, "lex")
+    if not item.edges:
+        return (
+            f"<div><h4>{_account_name(account)}</h4>"
+            '<p class="meta">One passage gives no pair of unrelated texts, so a score has no '
+            "background here; add documents.</p></div>"
+        )
     width, height, base = 460, 170, 130
     low = min(item.edges[0], *(hit.score for hit in item.hits)) if item.hits else item.edges[0]
     high = max(item.edges[-1], *(hit.score for hit in item.hits)) if item.hits else item.edges[-1]
@@ -244,13 +251,21 @@ def _texts(report: FairnessReport) -> str:
 def last_sentence(found: LastSentenceEdit) -> str:
     """Return the picture of reading in both directions: one edit, every earlier token's change."""
     sides = (found.a, found.b)
-    largest = max((side.largest for side in sides if math.isfinite(side.largest)), default=0.0)
-    most = largest or 1.0
+    changed = sorted(
+        token.change
+        for side in sides
+        for token in side.strip
+        if math.isfinite(token.change) and token.change > 0
+    )
+    # one token that jumps must not flatten all others
+    most = changed[int(len(changed) * FULL_SHARE)] if changed else 1.0
+    beyond = sum(change > most for change in changed)
+    cut = f"; {plural(beyond, 'token')} beyond it cut" if beyond else ""
     return (
         f'<div class="bf lab">{_said(found.summary)}{_ripple(found, most)}'
         f'<div class="twin edited">{join(_edited(found, side, most) for side in sides)}</div>'
         '<p class="how">Height and colour: 1 \u2212 cosine between a token\'s state before and after '
-        f"the edit, on one square-root scale for both encoders (the whole height: {largest:.2g}). "
+        f"the edit, on one square-root scale for both encoders (the whole height: {most:.2g}{cut}). "
         "Everything before the edit is the same text both times; only an encoder that looks ahead "
         "can notice.</p></div>"
     )
@@ -281,7 +296,8 @@ def _wave(found: LastSentenceEdit, side: ArmEdit, most: float, place: str) -> st
     kind = kind_of(side.system)
     tokens = [token for token in side.strip if token.start >= 0]
     bars = join(
-        f'<i class="{"gap" if token.start in starts else ""}" style="--w:{token.end - token.start};'
+        f'<i class="{"gap " if token.start in starts else ""}{"over" if token.change > most else ""}" '
+        f'style="--w:{token.end - token.start};'
         f"--h:{min(1.0, math.sqrt(token.change / most)):.3f};"
         f'--d:{1 - token.end / max(1, found.edit_start):.2f}" '
         f'data-tip="{esc(f"{token.token.strip()}: {token.change:.2g}")}"></i>'
@@ -289,7 +305,7 @@ def _wave(found: LastSentenceEdit, side: ArmEdit, most: float, place: str) -> st
         if math.isfinite(token.change)
     )
     still = (
-        f'<span class="still">exactly 0 on all {len(tokens):,} tokens</span>'
+        f'<span class="still">exactly 0 on all {len(side.strip):,} tokens</span>'
         if side.unmoved
         else f'<span class="still">largest {side.largest:.2g}, mean {side.mean:.2g}</span>'
     )

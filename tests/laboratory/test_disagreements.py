@@ -64,6 +64,9 @@ def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
     assert {finding.disagreement for finding in report.findings} == {0.0}
     assert report.aggregates.rbo == 1.0
     assert report.aggregates.same_first == 1.0
+    assert report.verdict is not None
+    assert report.verdict.arms.level == report.verdict.arms.queries > 0
+    assert "in the same place every time" in report.verdict.sentences[0]
     assert all(share.leaning == 0 for share in report.aggregates.documents)
     assert replace(report.hubness[0], system_id="") == replace(report.hubness[1], system_id="")
     assert select(report.findings, FindingFilter(only_different=True)) == ()
@@ -74,6 +77,11 @@ def test_swapping_the_arms_mirrors_the_report() -> None:
     a, b = WordEncoder(), WordEncoder(arm_b(), deaf_to=frozenset({"gate", "gates", "bread"}))
     one, two = _report(a, b), _report(b, a)
     assert any(finding.disagreement > 0 for finding in one.findings)
+    assert one.verdict is not None
+    assert two.verdict is not None
+    mine, theirs = one.verdict.arms, two.verdict.arms
+    assert (mine.first_higher, mine.second_higher) == (theirs.second_higher, theirs.first_higher)
+    assert (mine.low, mine.high) == pytest.approx((-theirs.high, -theirs.low))
     for first, second in zip(one.findings, two.findings, strict=True):
         assert first.draft == second.draft
         assert first.disagreement == second.disagreement

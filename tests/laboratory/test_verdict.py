@@ -28,11 +28,21 @@ def test_a_constant_lead_is_a_lead_with_a_closed_interval() -> None:
     found = verdict(_outcomes(50, 1, 2), **LABELS, k=10)
     assert (found.arms.low, found.arms.high) == (0.5, 0.5)
     assert found.arms.lead is Lead.FIRST
-    assert found.sentences[0].startswith(
-        "For these documents choose Blue: a clear gain, a net 100 %"
-    )
+    assert found.sentences[0].startswith("For these documents choose Blue: a net 100 %")
     assert "higher for Blue on 50 and for Orange on 0 of 50 drafted queries" in found.sentences[1]
     assert "difference +0.50, 95 % interval +0.50 to +0.50" in found.sentences[1]
+
+
+def test_a_small_lead_is_called_small() -> None:
+    # 1 of 25 queries 2nd instead of 1st: a difference of 0.02, and never the other way round
+    found = verdict(
+        [Outcome(f"p{n:03d}", "headings", 1, 2 if n % 25 == 0 else 1, None) for n in range(500)],
+        **LABELS,
+        k=10,
+    )
+    assert found.arms.difference == pytest.approx(0.02)
+    assert found.arms.low > 0
+    assert found.sentences[0].startswith("Lean to Blue for these documents, by a little: a net 4 %")
 
 
 def test_equal_ranks_are_a_tie_and_few_passages_settle_nothing() -> None:
