@@ -28,6 +28,7 @@ if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-uploads-")
 
 import core
+from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
 from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import load_encoder
@@ -129,6 +130,19 @@ def make_services(options: AppOptions, shelves: Shelves) -> Services:
     def pairs() -> tuple[Pair, ...]:
         return tuple(shelves.pool.registry.pairs.values())
 
+    catalogue = Catalogue(
+        data_folder(options) / CATALOGUE_FILE, shelves.pool, offline=options.offline
+    )
+    problem = catalogue.teach()
+    if problem:
+        logger.warning("Encoders that were added are left out. %s", problem)
+
+    def refresh_encoders() -> str:
+        told = catalogue.teach()
+        return "" if options.hosted else told  # it names folders; the owner reads the log
+
+    # A server's own folders are nobody's business, and what one visitor adds all others see.
+    adding = not options.hosted or options.visitor_encoders
     return Services(
         open_library=open_library,
         libraries=libraries,
@@ -144,6 +158,11 @@ def make_services(options: AppOptions, shelves: Shelves) -> Services:
         version=core.__version__,
         benchmarks=ASSETS / "benchmarks",
         limits=PageLimits(upload_bytes=options.upload_mebibytes * MEBIBYTE),
+        add_encoder=partial(catalogue.add, folders=not options.hosted) if adding else None,
+        remove_encoder=None if options.hosted else catalogue.remove,
+        added_encoders=catalogue.added,
+        refresh_encoders=refresh_encoders,
+        encoder_folders=not options.hosted,
     )
 
 

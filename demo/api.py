@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +17,16 @@ from typing import Any, TypeVar, cast
 
 from core.comparison.records import to_fields
 from core.comparison.runs import KeptRun
+from core.encoders.catalogue import EncoderRequest, shown_checkpoint
+from core.encoders.choices import parse_choice
 from core.errors import CoreError, InvalidQueryError, InvalidSettingError, UnknownNameError
 from core.laboratory.growing import Growth
 from core.laboratory.last_sentence import DEFAULT_EDIT
 from core.laboratory.results import to_jsonable
 from core.monitor import Monitor
+from core.records import Family
 from core.workbench import Workbench
+from demo.choosing import Choosing
 from demo.experiments import Experiments, wanted_findings
 from demo.fetching import Fetching
 from demo.handlers import Handlers, exported
@@ -52,9 +56,7 @@ class Door:
 
     def bench(self, visitor: str, library: str) -> Workbench:
         """Return a library's workbench."""
-        known = self.visitor(visitor)
-        name = library or self.handlers.services.default_library_id
-        return self.handlers.services.open_library(known, name)
+        return self.handlers.services.open_library(*self.place(visitor, library))
 
     def run(self, visitor: str, library: str, kind: str, work: Callable[[Monitor], R]) -> R:
         """Run work as a job of the library, so that it takes turns with the page's own."""
@@ -63,10 +65,11 @@ class Door:
         return self.handlers.sessions.jobs.start((known, name, kind), kind, work).outcome()
 
 
-def add(handlers: Handlers, experiments: Experiments, judging: Judging) -> None:
+def add(handlers: Handlers, experiments: Experiments, judging: Judging, choosing: Choosing) -> None:
     """Add every endpoint to the page under construction."""
     door = Door(handlers)
     _libraries(door)
+    _encoders(door, choosing)
     _elsewhere(door)
     _asking(door)
     _laboratory(door, experiments)
@@ -219,6 +222,122 @@ def _index(door: Door) -> None:
     trigger.click(
         index, [files, library, password, visitor], report, api_name="index", concurrency_limit=8
     )
+
+
+def _encoders(door: Door, choosing: Choosing) -> None:
+    def encoders(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
+        """List every encoder: what it is, what may be chosen for it, and which columns it is.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        bench = door.bench(visitor, library)
+        choosing.services.refresh_encoders()
+        used = {arm.system_id for arm in bench.arms()}
+        choice = bench.settings.choice
+        return [
+            {
+                **fields(replace(spec, checkpoint=shown_checkpoint(spec), adapter="")),
+                "column": spec.encoder_id in used,
+                "chosen": fields(choice(spec.encoder_id)),
+            }
+            for spec in bench.pool.registry.encoders.values()
+        ]
+
+    def choose_encoders(
+        first: str = "",
+        second: str = "",
+        also: str = "",
+        options: str = "",
+        library: str = "",
+        visitor: str = "",
+    ) -> dict[str, Any]:
+        """Choose a library's columns and what is done to their embeddings; embeds what is missing.
+
+        Args:
+            first: Encoder id of the first arm; empty keeps it.
+            second: Encoder id of the second arm; empty keeps it.
+            also: Further columns, ids with commas; `none` for none, empty keeps them.
+            options: As `ID:output=int8,dimension=256;ID:centred`; `ID:default` undoes.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            The library's settings as they are then.
+        """
+        bench = door.bench(visitor, library)
+        known, name = door.place(visitor, library)
+        now = bench.settings
+        arms = bench.pool.registry.arms(now.pair_id)
+        columns = now.also if not also else split_names(also)
+        settings = choosing.settings(
+            known, name, first or arms[0].encoder_id, second or arms[1].encoder_id, columns
+        )
+        for text in split_names(options, ";"):
+            encoder_id = text.rpartition(":")[0]
+            settings = settings.with_choice(parse_choice(text, settings.choice(encoder_id)))
+        job = door.handlers.change_settings(known, name, settings)
+        if job is not None:
+            job.outcome()
+        return fields(bench.settings)
+
+    def add_encoder(
+        source: str,
+        family: str = "",
+        label: str = "",
+        adapter: str = "",
+        query_prompt: str = "",
+        passage_prompt: str = "",
+        max_tokens: int = 0,
+        visitor: str = "",
+    ) -> dict[str, Any]:
+        """Add an encoder of your own by folder or hub id; on a shared server only where allowed.
+
+        Args:
+            source: Folder, hub id, or a known encoder's id to give an adapter.
+            family: `diffusion`, `autoregressive` or `reference`; empty for a reference, or as the
+                known encoder has it.
+            label: Its name; empty takes the source's own.
+            adapter: Folder of a LoRA adapter to merge; empty for none.
+            query_prompt: Prefix of queries; empty takes what its files say.
+            passage_prompt: Prefix of passages; empty takes what its files say.
+            max_tokens: Its limit; 0 takes what its files say.
+            visitor: From `start`; empty when run locally.
+        """
+        if family and family not in {Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE}:
+            msg = f"family is {family!r}; choose diffusion, autoregressive or reference."
+            raise InvalidSettingError(msg)
+        request = EncoderRequest(
+            source=source,
+            family=Family(family) if family else None,
+            label=label,
+            adapter=adapter,
+            query_prompt=query_prompt or None,
+            passage_prompt=passage_prompt or None,
+            max_tokens=int(max_tokens),
+        )
+        spec = choosing.add(door.visitor(visitor), request)
+        return fields(replace(spec, checkpoint=shown_checkpoint(spec), adapter=""))
+
+    def remove_encoder(encoder: str, visitor: str = "") -> bool:
+        """Remove an encoder that was added; its files and stored vectors stay.
+
+        Args:
+            encoder: Its id.
+            visitor: From `start`; empty when run locally.
+        """
+        choosing.remove(door.visitor(visitor), encoder)
+        return True
+
+    for function in (encoders, choose_encoders, add_encoder, remove_encoder):
+        _named(function)
+
+
+def split_names(text: str, mark: str = ",") -> tuple[str, ...]:
+    """Return the names in a list of them; ``none`` stands for an empty one."""
+    names = (part.strip() for part in text.split(mark))
+    return tuple(name for name in names if name and name != "none")
 
 
 def _elsewhere(door: Door) -> None:

@@ -38,7 +38,6 @@ STARTERS = 4  # questions offered on an empty screen
 STARTER_DRAFTS = 40
 STARTER_PASSAGES = 300  # are read for them: the screen must not wait for a large library
 STARTER_KINDS = (DraftKind.QUESTION, DraftKind.DEFINITION)
-REPORT_WIDTH_PIXELS = 700
 STALLED_SECONDS = 6.0  # without a new vector: nobody is at work
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 0.2  # before the page says that it is working
@@ -106,7 +105,7 @@ class Handlers:
             library_id=library_id,
             choices=tuple((library_label(item), item.library_id) for item in entries),
             documents=library.documents(reports, removable=removable),
-            notice=library.arms(bench.arms()) if reports else "",
+            notice=self._arms(bench) if reports else "",
             examples=frame.examples(bench.examples()),
             saved=library.saved(bench.saved_comparisons()),
             blank=frame.blank(
@@ -118,8 +117,25 @@ class Handlers:
             ),
             removable=removable,
             settings=bench.settings,
-            pairs=tuple((pair.label, pair.pair_id) for pair in self.services.pairs()),
+            pairs=self._pairs(bench),
         )
+
+    def _pairs(self, bench: Workbench) -> tuple[tuple[str, str], ...]:
+        """Return the pairs on offer, and the one in use where it is of the user's own making."""
+        offered = tuple((pair.label, pair.pair_id) for pair in self.services.pairs())
+        used = bench.settings.pair_id
+        if used in {pair_id for _, pair_id in offered}:
+            return offered
+        try:
+            return (*offered, (bench.pool.registry.pair(used).label, used))
+        except CoreError:
+            return (*offered, (texts.PAIR_GONE, used))
+
+    def _arms(self, bench: Workbench) -> str:
+        try:
+            return library.arms(bench.arms())
+        except UnknownNameError as error:  # an encoder of its pair was removed
+            return library.trouble(str(error))
 
     def _reading(self, visitor: str, library_id: str) -> bool:
         job = self.sessions.jobs.get((visitor, library_id, "index"))
@@ -499,9 +515,12 @@ class Handlers:
             UnknownNameError: If the pair is not on offer.
         """
         visitor = self.sessions.require(visitor_id)
-        if pair_id not in {pair.pair_id for pair in self.services.pairs()}:
+        bench = self.services.open_library(visitor, library_id)
+        if "+" in pair_id:
+            bench.pool.registry.arms(pair_id)  # any two encoders side by side
+        elif pair_id not in {pair.pair_id for pair in self.services.pairs()}:
             raise UnknownNameError(f"There is no pair named {pair_id!r} here.")
-        return replace(self.services.open_library(visitor, library_id).settings, pair_id=pair_id)
+        return replace(bench.settings, pair_id=pair_id)
 
     def stop(self, visitor_id: object, library_id: str, kind: str = "index") -> bool:
         """Press Stop on a library's job."""

@@ -63,6 +63,7 @@ OPTIONS: tuple[Option, ...] = (
     _switch("open", "Open the page in the default browser."),
     _switch("mcp", "Offer the verbs as an MCP server too (needs the extra `mcp`)."),
     _switch("offline", "Never ask a model hub for anything."),
+    _switch("visitor_encoders", "Hosted: let visitors add encoders by hub id, for all to see."),
 )
 
 
@@ -81,6 +82,7 @@ class AppOptions:
     open: bool
     mcp: bool
     offline: bool
+    visitor_encoders: bool = False
 
     def __post_init__(self) -> None:
         if self.device not in {"auto", "cpu", "cuda", "mps"}:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from core.encoders.spec import Pair
+    from core.encoders.catalogue import EncoderRequest
+    from core.encoders.spec import EncoderSpec, Pair
     from core.workbench import Workbench
 
 
@@ -71,6 +72,11 @@ class Services:
         keep_hours: How long a visitor's workspace is kept when hosted.
         version: Of Bifocal.
         benchmarks: Folder with the measured figures as JSON.
+        add_encoder: Adds an encoder of the visitor's own; None where it is not offered.
+        remove_encoder: Removes one by id; None where it is not offered.
+        added_encoders: ``() ->`` those that were added.
+        refresh_encoders: Takes in what was added elsewhere; a problem to tell, "" when none.
+        encoder_folders: Whether a visitor may name folders of this machine.
         library_report: ``(visitor_id, library_id) -> str``; a problem to tell, "" when none.
     """
 
@@ -88,3 +94,8 @@ class Services:
     version: str = ""
     benchmarks: Path | None = None
     limits: PageLimits = field(default_factory=PageLimits)
+    add_encoder: Callable[[EncoderRequest], EncoderSpec] | None = None
+    remove_encoder: Callable[[str], EncoderSpec] | None = None
+    added_encoders: Callable[[], tuple[EncoderSpec, ...]] = tuple
+    refresh_encoders: Callable[[], str] = str
+    encoder_folders: bool = True

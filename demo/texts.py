@@ -194,6 +194,29 @@ SAMPLE_UPLOADS = (
 SAMPLE_FIXED = "The sample library stays as it is. Choose or make a library of your own."
 PASSWORD_LABEL = "Password"  # noqa: S105  a label
 SCANNED_ADVICE = "run OCR, for example ocrmypdf"
+ENCODERS = "Encoders"
+ENCODERS_CLOSED = (
+    "Visitors of this server cannot add encoders: its owner has not allowed it. On your own "
+    "machine you can add any folder or hub id."
+)
+ENCODER_ADDED = "was added. Choose it above as an arm or a further column."
+ENCODER_REMOVED = "Removed. Its files and stored vectors stay."
+OWN_ENCODER = (
+    "A folder or hub id of Llama, Qwen2, Qwen3, GPT-2 or BERT shape (bge, e5, gte, MiniLM and the "
+    "like), or the id of a known encoder to give it an adapter. Nothing in it is run: safetensors "
+    "only, and its attention is proved when it is loaded."
+)
+OWN_ENCODER_HOSTED = (
+    "A hub id of Llama, Qwen2, Qwen3, GPT-2 or BERT shape. Every visitor of this server will see "
+    "it. Nothing in it is run: safetensors only, and its attention is proved when it is loaded."
+)
+SAME_ARMS = "Both arms are the same encoder; choose two."
+WHICH_ENCODER = "Choose an encoder first."
+FETCH_FIRST = "The pair has to be fetched first; see above the columns."
+NO_OUTPUTS = "Its recipe has no quantised output."
+NO_DIMENSIONS = "It was not trained for shorter embeddings."
+NO_CENTRING = "Mean-centring is for raw language models."
+PAIR_GONE = "(an encoder was removed)"
 EMPTY_QUERY = "Type a question first."
 SAVED_NONE = "Nothing saved yet. After a comparison, press Save."
 SAVED_NOTE = "Saved. The address in your browser now leads here."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from demo import api, security, style, texts
+from demo.choosing import Choosing
 from demo.experiments import Experiments
 from demo.fetching import Fetching
 from demo.handlers import Handlers
@@ -12,7 +13,17 @@ from demo.importing import Importing
 from demo.judging import Judging
 from demo.presenters import frame
 from demo.toolkit import gr
-from demo.views import compare, disagree, figures, judge, laboratory, pairing, runs, sidebar
+from demo.views import (
+    compare,
+    disagree,
+    encoders,
+    figures,
+    judge,
+    laboratory,
+    pairing,
+    runs,
+    sidebar,
+)
 from demo.views.wiring import PRIVATE, Shared, bridge, html_part
 
 if TYPE_CHECKING:
@@ -33,6 +44,7 @@ def build_app(services: Services) -> gr.Blocks:
     handlers = Handlers(services)
     experiments = Experiments(handlers)
     judging = Judging(handlers)
+    choosing = Choosing(handlers)
     app: gr.Blocks
     with gr.Blocks(
         title=texts.NAME,
@@ -41,7 +53,7 @@ def build_app(services: Services) -> gr.Blocks:
         fill_width=True,
     ) as app:
         # First, so that the public names are theirs and not those of the page's own events.
-        api.add(handlers, experiments, judging)
+        api.add(handlers, experiments, judging, choosing)
         visitor = gr.BrowserState("", storage_key=VISITOR_KEY, secret=VISITOR_SECRET)
         token = gr.State("")
         selected = gr.State("")
@@ -49,6 +61,7 @@ def build_app(services: Services) -> gr.Blocks:
         command = gr.JSON(visible="hidden", elem_id="bf-command")
         with gr.Sidebar(width=288, elem_id="bf-sidebar"):
             side = sidebar.build()
+            lenses = encoders.build(services)
             elsewhere = runs.build()
         with gr.Row(elem_id="bf-header"):
             html_part("bf-brand", frame.brand())
@@ -94,6 +107,7 @@ def build_app(services: Services) -> gr.Blocks:
         watched = sidebar.wire(side, shared, main.examples, screen)
         runs.wire(elsewhere, shared, Importing(handlers))
         pairing.wire(offered, shared, side, main.examples, Fetching(handlers), watched)
+        encoders.wire(lenses, shared, side, main.examples, offered, choosing, watched)
 
         def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
             asked = dict(request.query_params)

@@ -287,7 +287,9 @@ class Library:
             return
         groups = list(_groups(self._current_corpus().passages))
         total = sum(len(group) for group in groups)
-        if self._before_embedding is not None and total:
+        if not total:
+            return
+        if self._before_embedding is not None:
             self._before_embedding(monitor)
         failure: EncoderError | None = None
         encoders: dict[str, Encoder] = {}

@@ -20,6 +20,7 @@ os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-test-")
 
 from typing_extensions import override
 
+from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
 from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
@@ -46,6 +47,12 @@ class SlowEncoder(FakeEncoder):
                 time.sleep(0.1)
         return super().encode(texts, kind=kind, monitor=monitor, **options)
 
+    def with_options(self, options: Any) -> SlowEncoder:
+        """The same with a lower limit, or shorter; it has nothing else to choose."""
+        limit = options.max_tokens or self.spec.max_tokens
+        size = options.dimension or self.spec.dimension
+        return SlowEncoder(dataclasses.replace(self.spec, max_tokens=limit, dimension=size))
+
 
 def counting(spec: Any, **_options: Any) -> Any:
     return SlowEncoder(spec)
@@ -67,6 +74,11 @@ def counting_registry() -> Any:
             ),
             label="Counting, left to right",
         ),
+        dataclasses.replace(
+            fake_spec(encoder_id="count-ref", family=Family.REFERENCE, dimension=256),
+            label="Counting, for reference",
+            matryoshka_dimensions=(64, 128),
+        ),
     )
     pair = Pair(DEFAULT_PAIR, "Counters", "count-dif", "count-aut", matched="all", unmatched="")
     return Registry({spec.encoder_id: spec for spec in specs}, {DEFAULT_PAIR: pair})
@@ -86,8 +98,16 @@ def with_hub_pair(registry: Any) -> Any:
     )
 
 
-def main(folder: Any, *, hosted: Any, hub: Any) -> None:
+def with_unequal_limits(registry: Any) -> Any:
+    """The same pair, one of which reads far less of a passage than the other."""
+    _, two = registry.arms(DEFAULT_PAIR)
+    return registry.with_encoder(dataclasses.replace(two, max_tokens=40))
+
+
+def main(folder: Any, *, hosted: Any, hub: Any, unequal: Any) -> None:
     registry = counting_registry()
+    if unequal:
+        registry = with_unequal_limits(registry)
     pool = EncoderPool(
         assets=ASSETS,
         registry=with_hub_pair(registry) if hub else registry,
@@ -120,6 +140,15 @@ def main(folder: Any, *, hosted: Any, hub: Any) -> None:
         hosted=hosted,
         benchmarks=ASSETS / "benchmarks",
     )
+    catalogue = Catalogue(Path(folder) / CATALOGUE_FILE, pool, offline=True)
+    services = dataclasses.replace(
+        services,
+        add_encoder=None if hosted else catalogue.add,
+        remove_encoder=None if hosted else catalogue.remove,
+        added_encoders=catalogue.added,
+        refresh_encoders=catalogue.teach,
+        encoder_folders=not hosted,
+    )
     shelves.prepare()
     shelves.complete()
     threading.excepthook = lambda _: None
@@ -130,4 +159,5 @@ def main(folder: Any, *, hosted: Any, hub: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], hosted="--hosted" in sys.argv, hub="--hub" in sys.argv)
+    asked = {name: f"--{name}" in sys.argv for name in ("hosted", "hub", "unequal")}
+    main(sys.argv[1], **asked)

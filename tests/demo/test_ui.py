@@ -21,6 +21,7 @@ PUBLIC = {
     "hidden_key", "documents", "remove_document", "settings",
     "page_image", "index", "search", "compare", "received", "export", "saved", "saved_comparison",
     "disagree", "explain", "edit_last_sentence", "fairness", "judge", "judgments", "judged_report",
+    "encoders", "choose_encoders", "add_encoder", "remove_encoder",
     "pair_costs", "use_pair", "runs", "add_run", "remove_run",
 }  # fmt: skip
 

@@ -1,0 +1,245 @@
+"""Choosing encoders from the page: the arms, further columns, their options, and encoders of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from core.encoders.catalogue import EncoderRequest
+from core.encoders.choices import dimensions_offered
+from core.encoders.pool import LoadState
+from core.encoders.registry import from_hub
+from core.errors import CoreError, InvalidSettingError, UnknownNameError
+from core.records import Family
+from core.settings import MAX_FURTHER_ENCODERS, EncoderChoice, OutputType
+from demo import texts
+from demo.presenters import encoders, offer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from core.encoders.spec import EncoderSpec
+    from core.settings import WorkspaceSettings
+    from core.workbench import Workbench
+    from demo.handlers import Handlers
+
+Choices = tuple[tuple[str, str], ...]  # (label, id)
+_ORDER = (Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodersScreen:
+    """What the Encoders part shows about one library.
+
+    Attributes:
+        known: Every encoder.
+        first: Id of the first arm.
+        second: Id of the second arm.
+        also: Ids of further columns.
+        columns: The columns in use.
+        in_use: The same, with what was chosen for them, as HTML.
+        added: Encoders that this visitor may remove.
+        problem: What is wrong with the list of added encoders; "" when nothing is.
+    """
+
+    known: Choices
+    first: str
+    second: str
+    also: tuple[str, ...]
+    columns: Choices
+    in_use: str
+    added: Choices
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsScreen:
+    """What may be chosen for one encoder's embeddings, and what is.
+
+    Attributes:
+        outputs: Names of its outputs.
+        dimensions: Label and length, the whole first.
+        can_centre: Whether mean-centring is offered.
+        choice: As the library has it.
+        words: Why something is not offered, as HTML.
+    """
+
+    outputs: tuple[str, ...]
+    dimensions: tuple[tuple[str, int], ...]
+    can_centre: bool
+    choice: EncoderChoice
+    words: str
+
+
+class Choosing:
+    """The verbs of the Encoders part."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+        self.services = handlers.services
+
+    def screen(self, visitor_id: object, library_id: str) -> EncodersScreen:
+        """Return what to show about a library."""
+        bench = self._bench(visitor_id, library_id)
+        problem = self.services.refresh_encoders()
+        registry = bench.pool.registry
+        settings = bench.settings
+        arms: tuple[EncoderSpec, EncoderSpec] | None
+        try:
+            arms = registry.arms(settings.pair_id)
+        except UnknownNameError as error:
+            arms, problem = None, f"{error} Choose two encoders below."
+        also = tuple(registry.encoders[name] for name in settings.also if name in registry.encoders)
+        pair = arms or ()
+        columns = (*pair, *(spec for spec in also if spec not in pair))
+        listed = self.services.remove_encoder is not None and not problem
+        added = self.services.added_encoders() if listed else ()
+        return EncodersScreen(
+            known=_choices(_ordered(registry.encoders.values())),
+            first=arms[0].encoder_id if arms else "",
+            second=arms[1].encoder_id if arms else "",
+            also=tuple(spec.encoder_id for spec in also),
+            columns=_choices(columns),
+            in_use=encoders.in_use(columns, settings),
+            added=_choices(added),
+            problem=problem,
+        )
+
+    def settings(
+        self, visitor_id: object, library_id: str, first: str, second: str, also: tuple[str, ...]
+    ) -> WorkspaceSettings:
+        """Return a library's settings with these columns.
+
+        Raises:
+            UnknownNameError: An encoder nobody knows.
+            InvalidSettingError: Twice the same encoder, or too many columns.
+        """
+        bench = self._bench(visitor_id, library_id)
+        self.services.refresh_encoders()
+        registry = bench.pool.registry
+        for name in (first, second, *also):
+            registry.encoder(name)
+        if first == second:
+            raise InvalidSettingError(texts.SAME_ARMS)
+        if len(also) > MAX_FURTHER_ENCODERS:
+            msg = f"Choose at most {MAX_FURTHER_ENCODERS} further columns."
+            raise InvalidSettingError(msg)
+        listed = {(p.diffusion, p.autoregressive): p.pair_id for p in registry.pairs.values()}
+        return replace(
+            bench.settings,
+            pair_id=listed.get((first, second), f"{first}+{second}"),
+            also=tuple(name for name in dict.fromkeys(also) if name not in {first, second}),
+        )
+
+    def unfetched(self, visitor_id: object, library_id: str, names: tuple[str, ...]) -> str:
+        """Say what further columns cost that have to be fetched first; "" when none has to be.
+
+        Raises:
+            InvalidSettingError: If they cannot be had on this machine; says why.
+            EncoderError: If the hub cannot be asked.
+        """
+        bench = self._bench(visitor_id, library_id)
+        pool = bench.pool
+        wanted = [
+            name
+            for name in names
+            if from_hub(pool.registry.encoder(name)) and pool.state(name)[0] is not LoadState.READY
+        ]
+        if not wanted:
+            return ""
+        plan = pool.plan_together(wanted)
+        if plan.refusal:
+            raise InvalidSettingError(plan.refusal)
+        if not plan.download_bytes:
+            return ""
+        lines = "; ".join(
+            f"{one.checkpoint}: {offer.size(one.download_bytes)}, licence {one.licence}"
+            for one in plan.plans
+        )
+        return f"To be fetched first: {lines}. Press the button again to fetch and use it."
+
+    def options(self, visitor_id: object, library_id: str, encoder_id: str) -> OptionsScreen:
+        """Return what may be chosen for an encoder.
+
+        Raises:
+            UnknownNameError: If nobody knows it.
+        """
+        bench = self._bench(visitor_id, library_id)
+        spec = bench.pool.registry.encoder(encoder_id)
+        sizes = [(f"all {spec.dimension:,}", 0)]
+        sizes += [(f"{size:,}", size) for size in reversed(dimensions_offered(spec))]
+        return OptionsScreen(
+            outputs=tuple(output.value for output in spec.outputs),
+            dimensions=tuple(sizes),
+            can_centre=spec.raw,
+            choice=bench.settings.choice(encoder_id),
+            words=encoders.offered(spec),
+        )
+
+    def with_choice(
+        self,
+        visitor_id: object,
+        library_id: str,
+        encoder_id: str,
+        *,
+        output: str,
+        dimension: int,
+        centred: bool,
+    ) -> WorkspaceSettings:
+        """Return a library's settings with these options of an encoder.
+
+        Raises:
+            InvalidSettingError: A value nobody knows.
+        """
+        if output not in set(OutputType):
+            msg = f"There is no output {output!r}; choose {', '.join(OutputType)}."
+            raise InvalidSettingError(msg)
+        choice = EncoderChoice(
+            encoder_id, output=OutputType(output), dimension=dimension, centred=centred
+        )
+        return self._bench(visitor_id, library_id).settings.with_choice(choice)
+
+    def add(self, visitor_id: object, request: EncoderRequest) -> EncoderSpec:
+        """Add an encoder.
+
+        Raises:
+            InvalidSettingError: If this server does not offer it, or a field cannot work.
+            EncoderError: If there is no such checkpoint, or no stock class computes it.
+        """
+        self.handlers.sessions.require(visitor_id)
+        if self.services.add_encoder is None:
+            raise InvalidSettingError(texts.ENCODERS_CLOSED)
+        return self.services.add_encoder(request)
+
+    def remove(self, visitor_id: object, encoder_id: str) -> None:
+        """Remove an added encoder that no library of this visitor's uses.
+
+        Raises:
+            InvalidSettingError: If it is in use, or this server does not offer it.
+            UnknownNameError: If it was not added.
+        """
+        visitor = self.handlers.sessions.require(visitor_id)
+        if self.services.remove_encoder is None:
+            raise InvalidSettingError(texts.ENCODERS_CLOSED)
+        for entry in self.services.libraries(visitor):
+            try:
+                settings = self.services.open_library(visitor, entry.library_id).settings
+            except CoreError:
+                continue  # a library that cannot be opened keeps nobody from anything
+            if encoder_id in {*settings.pair_id.split("+"), *settings.also}:
+                msg = f"{encoder_id} is a column of {entry.label}; choose another there first."
+                raise InvalidSettingError(msg)
+        self.services.remove_encoder(encoder_id)
+
+    def _bench(self, visitor_id: object, library_id: str) -> Workbench:
+        visitor = self.handlers.sessions.require(visitor_id)
+        return self.services.open_library(visitor, library_id)
+
+
+def _ordered(specs: Iterable[EncoderSpec]) -> list[EncoderSpec]:
+    """Return encoders by family, each in the order they are known."""
+    return sorted(specs, key=lambda spec: _ORDER.index(spec.family))
+
+
+def _choices(specs: Iterable[EncoderSpec]) -> Choices:
+    return tuple((spec.label, spec.encoder_id) for spec in specs)
