@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.encoders import int8
-from core.encoders.int8 import Int8Decoder, Int8Options, _Int8Matrix
+from core.encoders.int8 import Int8Decoder, Int8Options, _Int8Matrix, _Scratch
 from core.encoders.lean import LeanDecoder, LeanShape, plain_angles
 from core.encoders.spec import Attention
 from core.errors import EncoderLoadError
@@ -60,7 +60,7 @@ def test_a_product_by_hand() -> None:
     matrix = _Int8Matrix(
         torch.tensor([[0.5, 0.2]]), divisor=None, outliers=torch.zeros(0, dtype=torch.int64)
     )
-    whole, scale = matrix.product(torch.tensor([[2.0, -1.0]]))
+    whole, scale = matrix.product(torch.tensor([[2.0, -1.0]]), _Scratch())
     assert float(whole * scale) == pytest.approx((127 * 127 - 64 * 51) * (0.5 / 127) * (2 / 127))
 
 
@@ -70,12 +70,12 @@ def test_outliers_stay_in_float32() -> None:
     states[:, 3] = torch.tensor([1000.0, 3.14159])
     states[:, 0] = 127.0
     matrix = _Int8Matrix(weight, divisor=None, outliers=torch.tensor([3]))
-    whole, scale = matrix.product(states)
+    whole, scale = matrix.product(states, _Scratch())
     expected = states[:, 3:4] * weight[None, :, 3]
     coarse = weight[:, 0].abs().max() * 127 / 2 + 1  # the other channel's rounding at most
     assert (whole * scale - expected - 127 * weight[:, 0]).abs().max() < coarse
     matrix = _Int8Matrix(weight, divisor=None, outliers=torch.arange(8))
-    whole, scale = matrix.product(states)
+    whole, scale = matrix.product(states, _Scratch())
     torch.testing.assert_close(whole * scale, states @ weight.t())
 
 
@@ -88,7 +88,10 @@ class Unrounded(_Int8Matrix):
         del outliers
         self._weight, self._divisor = weight, divisor
 
-    def product(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def product(
+        self, states: torch.Tensor, scratch: _Scratch, name: str = ""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        del scratch, name
         divided = states if self._divisor is None else states / self._divisor
         return divided @ self._weight.t() / 3, torch.full((len(states), 1), 3.0)
 

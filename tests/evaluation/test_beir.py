@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.errors import DatasetError, InvalidSettingError
-from core.evaluation.beir import join_title, read_beir, sample_passages
+from core.evaluation.beir import join_title, only_lengths, read_beir, sample_passages
 from tests.data import shared_data
 from tests.evaluation.folders import ANIMALS, write_folder, write_lines
 
@@ -56,6 +56,38 @@ def test_lengths_are_collections_of_their_own(tmp_path: Path) -> None:
     assert list(dataset.lengths[0].documents) == ["key_256_0", "key_256_1", "key_256_2"]
     assert list(dataset.lengths[0].queries) == ["qa"]
     assert len(dataset.whole.documents) == 6
+
+
+def test_some_lengths_alone(tmp_path: Path) -> None:
+    documents = {
+        f"key_{length}_{number}": ("", f"text {length} {number}")
+        for length in (256, 512, 1024)
+        for number in range(3)
+    }
+    lengths = {n: {f"q{n}": {f"key_{n}_0": 1}} for n in (256, 512, 1024)}
+    dataset = read_beir(
+        write_folder(
+            tmp_path / "keys",
+            documents=documents,
+            queries={"q256": "a", "q512": "b", "q1024": "c"},
+            qrels={
+                query_id: grades for part in lengths.values() for query_id, grades in part.items()
+            },
+            lengths=lengths,
+        )
+    )
+    chosen = only_lengths(dataset, [512, 256])
+    assert [part.length for part in chosen.lengths] == [256, 512]
+    assert list(chosen.whole.queries) == ["q256", "q512"]
+    assert list(chosen.whole.qrels) == ["q256", "q512"]
+    assert sorted(chosen.whole.documents) == sorted(d for d in documents if "_1024_" not in d)
+    assert chosen.whole.notes == ("Lengths 256, 512 alone: 6 of 9 documents.",)
+    assert chosen.query_texts == ("a", "b")
+    with pytest.raises(InvalidSettingError, match=r"no length 300\. Those it has: 256, 512, 1024"):
+        only_lengths(dataset, [300])
+    ordinary = read_beir(write_folder(tmp_path / "animals"))
+    with pytest.raises(InvalidSettingError, match="no qrels by length"):
+        only_lengths(ordinary, [256])
 
 
 def test_the_synthetic_sets_have_eight_lengths_of_their_own_documents() -> None:

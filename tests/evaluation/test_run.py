@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.comparison.imported import read_trec_run
-from core.errors import DatasetError
+from core.errors import DatasetError, UsageError
 from core.evaluation.render import to_text
-from core.evaluation.run import run_evaluation
+from core.evaluation.run import length_list, run_evaluation
 from tests.evaluation.folders import fake_pair, write_folder
 
 if TYPE_CHECKING:
@@ -28,6 +28,26 @@ def lengths(tmp_path: Path) -> Path:
         qrels=qrels,
         lengths={length: {f"q{length}": qrels[f"q{length}"]} for length in (8, 16)},
     )
+
+
+def test_some_lengths_alone_with_accuracy(lengths: Path) -> None:
+    evaluation = run_evaluation(lengths, fake_pair(), lengths=length_list(" 8,"))
+    (part,) = evaluation.lengths
+    assert (part.length, part.queries, part.passages) == (8, 1, 2)
+    assert (evaluation.whole.queries, evaluation.whole.passages) == (1, 2)
+    for system in part.systems:
+        assert system.measures["Accuracy@1"].value == system.measures["MRR@10"].value == 1.0
+    assert part.difference["Accuracy@1"].value == 0.0
+    assert "Accuracy@1" not in evaluation.whole.systems[0].measures
+    table = to_text(evaluation)
+    assert table.count("Accuracy@1") == 1
+
+
+def test_a_length_that_is_no_number_is_refused() -> None:
+    assert length_list("256,512") == (256, 512)
+    assert length_list("") == ()
+    with pytest.raises(UsageError, match="256,512"):
+        length_list("256,long")
 
 
 def test_lengths_are_in_the_json_and_in_the_table(lengths: Path, tmp_path: Path) -> None:
