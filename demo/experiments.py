@@ -438,7 +438,7 @@ def kept(bench: Workbench, key: str, kind: type[R], run: Callable[[Bench], R]) -
 
     def whole(arms: Bench) -> R:
         result = run(arms)
-        if getattr(result, "stopped", False) or getattr(result, "problem", ""):
+        if _is_partial(result):
             raise _NotKept(result)
         return result
 
@@ -446,6 +446,12 @@ def kept(bench: Workbench, key: str, kind: type[R], run: Callable[[Bench], R]) -
         return bench.experiment(key, kind, whole)
     except _NotKept as partial:
         return partial.result  # type: ignore[no-any-return]  # of the kind asked for
+
+
+def _is_partial(result: object) -> bool:
+    """Whether a result was stopped, or an encoder failed in it or in one arm's part of it."""
+    parts = (result, getattr(result, "a", None), getattr(result, "b", None))
+    return any(getattr(one, "stopped", False) or getattr(one, "problem", "") for one in parts)
 
 
 def _shares(arms: Bench, query: str, text: str) -> tuple[str, list[TokenShares]]:

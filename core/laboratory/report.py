@@ -708,6 +708,7 @@ def _received(comparison: Comparison, fairness: FairnessReport | None) -> str:
             ("attention", fairness.a.attention, fairness.b.attention),
             ("pooling", fairness.a.pooling, fairness.b.pooling),
             ("dimension", str(fairness.a.dimension), str(fairness.b.dimension)),
+            ("chosen for it", fairness.a.options or "-", fairness.b.options or "-"),
             ("precision", fairness.a.dtype, fairness.b.dtype),
             ("token limit", f"{fairness.a.max_tokens:,}", f"{fairness.b.max_tokens:,}"),
             (

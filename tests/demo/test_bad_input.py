@@ -1,0 +1,210 @@
+"""Bad input in the page's experiments: each a clear sentence in its place, nothing lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from core.encoders.fake import FakeEncoder, fake_spec
+from core.encoders.pool import EncoderPool
+from core.encoders.registry import Registry
+from core.encoders.spec import Attention, Pair
+from core.errors import EncodingError
+from core.records import Family
+from core.settings import DEFAULT_PAIR
+from core.shelf import Shelves
+from demo.experiments import Experiments, wanted_findings
+from demo.handlers import Handlers
+from demo.services import LibraryEntry, Services
+
+HERE = ("local", "my-documents")
+LONG = " ".join(
+    f"The {thing} of the {place} was mended in {year}. Why it broke nobody wrote down."
+    for year, (thing, place) in enumerate(
+        (
+            (thing, place)
+            for thing in ("gate", "lock", "weir", "pump", "wall", "mast", "road")
+            for place in ("mill", "port", "town", "castle")
+        ),
+        start=1840,
+    )
+)
+
+
+class Failing(FakeEncoder):
+    """Runs out of memory at the first text that asks for it."""
+
+    broken = False
+
+    def encode(self, texts: Any, *, kind: Any, monitor: Any = None) -> Any:
+        if self.broken:
+            raise EncodingError("the machine ran out of memory; close other programs.")
+        return super().encode(texts, kind=kind, monitor=monitor)
+
+    def trace(self, texts: Any, *, kind: Any, attention: Any = None) -> Any:
+        if self.broken and attention is not None:
+            raise EncodingError("the machine ran out of memory; close other programs.")
+        return super().trace(texts, kind=kind, attention=attention)
+
+
+def last(stream: Any) -> Any:
+    return list(stream)[-1]
+
+
+class Visit:
+    """Experiments over a library of the texts given, with arms of different dimensions."""
+
+    def __init__(self, folder: Any, texts: dict[str, str]) -> None:
+        specs = (
+            dataclasses.replace(
+                fake_spec(encoder_id="dif", query_prompt="query: ", dimension=64), label="Blue"
+            ),
+            dataclasses.replace(
+                fake_spec(
+                    encoder_id="aut", family=Family.AUTOREGRESSIVE, attention=Attention.CAUSAL,
+                    query_prompt="q ", dimension=48,
+                ),
+                label="Orange",
+            ),
+        )  # fmt: skip
+        self.encoders = {spec.encoder_id: Failing(spec) for spec in specs}
+        pair = Pair(DEFAULT_PAIR, "Two", "dif", "aut", matched="all", unmatched="")
+        pool = EncoderPool(
+            assets=folder,
+            registry=Registry({spec.encoder_id: spec for spec in specs}, {DEFAULT_PAIR: pair}),
+            load=lambda spec, **_: self.encoders[spec.encoder_id],
+        )
+        self.shelves = Shelves(
+            folder / "data",
+            pool=pool,
+            count_tokens=lambda found: [len(text.split()) for text in found],
+            assets=folder,
+        )
+        services = Services(
+            open_library=lambda visitor, library: self.shelves.shelf(visitor).open(library),
+            libraries=lambda _: (LibraryEntry("my-documents", "Mine", 1, 1),),
+            create_library=lambda *_: LibraryEntry("x", "x"),
+            pairs=lambda: (pair,),
+            new_visitor=self.shelves.new_visitor,
+            known_visitor=self.shelves.known_visitor,
+            upload_library_id=lambda _: "my-documents",
+            default_library_id="my-documents",
+        )
+        self.handlers = Handlers(services)
+        self.handlers.arrive("")
+        paths = []
+        for name, text in texts.items():
+            path = folder / name
+            path.write_text(text, "utf-8")
+            paths.append(path)
+        self.handlers.upload("local", "my-documents", paths)[1].outcome()  # type: ignore[union-attr]
+        self.bench = self.shelves.shelf("local").open("my-documents")
+        self.do = Experiments(self.handlers)
+
+    def passage(self, words: str) -> str:
+        return next(item.passage_id for item in self.bench.library.passages() if words in item.text)
+
+    def everything(self, query: str, passage_id: str) -> dict[str, str]:
+        """Run what the page offers on one passage; returns the last HTML of each by name."""
+        doc_id = self.bench.passage(passage_id).doc_id
+        shown = last(self.handlers.compare(*HERE, query))
+        streams = {
+            "disagree": self.do.disagree(*HERE, 20, wanted_findings()),
+            "evidence": self.do.evidence("local", shown.token, passage_id),
+            "edit": self.do.edit(*HERE, passage_id, "It rained."),
+            "switch": self.do.switch(*HERE, query, passage_id),
+            "grow": self.do.grow(*HERE, query, passage_id, "both"),
+            "key": self.do.hidden_key(*HERE, doc_id, 512, 2),
+            "fairness": self.do.fairness(*HERE, shown.token),
+        }
+        found = {}
+        for name, stream in streams.items():
+            html, running = last(stream)
+            assert not running, name
+            assert html, name
+            assert "Traceback" not in html, name
+            assert "did not expect" not in html, name  # what a bug would say
+            found[name] = html
+        return found
+
+
+@pytest.fixture
+def visit(tmp_path: Any) -> Any:
+    made = []
+
+    def start(**texts: str) -> Visit:
+        made.append(Visit(tmp_path, {f"{name}.txt": text for name, text in texts.items()}))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.shelves.close()
+
+
+def test_an_unreadable_passage(visit: Any) -> None:
+    one = visit(good=LONG, bad="\u00b7 \u2014 \u00b7 12 \u00b7 \u2014 \u00b7")
+    said = one.everything("gate", one.passage("\u2014"))
+    for name in ("evidence", "edit", "switch", "grow"):
+        assert "no readable text" in said[name], name
+        assert "OCR" in said[name]
+
+
+def test_a_passage_of_one_sentence(visit: Any) -> None:
+    one = visit(good=LONG, short="The ferry of the port sank in the storm of that winter")
+    said = one.everything("which ferry sank", one.passage("ferry"))
+    assert "one sentence, so there is none to leave out" in said["evidence"]
+    # what can be done is done all the same
+    assert "Without each word of the query" in said["evidence"]
+    assert re.search("choose a longer passage", said["edit"])
+    assert "<table" in said["switch"]
+
+
+def test_a_document_shorter_than_the_key(visit: Any) -> None:
+    one = visit(good=LONG, short="A ferry sank.")
+    said = one.everything("which ferry sank", one.passage("ferry"))
+    assert "the hidden sentence alone needs" in said["key"]
+    assert "choose a longer document" in said["key"]
+    assert "nothing around" in said["grow"] or "no text around" in said["grow"]
+
+
+def test_a_library_of_one_passage(visit: Any) -> None:
+    one = visit(only="The gate was mended. The lock was not. Nobody knows why it broke.")
+    said = one.everything("gate", one.passage("gate"))
+    assert "one passage, which every system ranks first" in said["disagree"]
+    assert "one passage, so no rank can change" in said["switch"]
+    assert "its rank is 1 whatever happens" in said["evidence"]
+    assert "strip" in said["edit"]
+
+
+def test_arms_of_different_dimensions_and_prompts(visit: Any) -> None:
+    one = visit(good=LONG, more=LONG.replace("mended", "painted"))
+    said = one.everything("why did the gate of the mill break", one.passage("gate of the mill"))
+    assert 'class="lead"' in one.do.verdict(*HERE)
+    assert "<table" in said["evidence"]
+    assert "ripple" in said["edit"]
+    for name in ("switch", "grow"):
+        assert "<table" in said[name], name
+    # the two differ in prompts and dimension, and the panel says so in words
+    assert 'class="notice warn"' in said["fairness"]
+    assert "64" in said["fairness"]
+    assert "48" in said["fairness"]
+
+
+def test_a_model_that_fails_half_way(visit: Any) -> None:
+    one = visit(good=LONG, more=LONG.replace("mended", "painted"))
+    passage = one.passage("gate of the mill")
+    before = last(one.do.edit(*HERE, passage, "It rained."))
+    one.encoders["aut"].broken = True
+    said = one.everything("why did the lock break", passage)
+    for name in ("disagree", "evidence", "switch", "grow"):
+        assert "ran out of memory; close other programs" in said[name], name
+    # the arm that works goes on where an experiment has a part of its own, and nothing kept is lost
+    assert "Blue" in said["switch"]
+    assert said["grow"].count("<svg") == 2
+    assert last(one.do.edit(*HERE, passage, "It rained.")) == before
+    one.encoders["aut"].broken = False
+    again = one.everything("why did the lock break", passage)
+    assert "ran out of memory" not in " ".join(again.values())
