@@ -34,6 +34,7 @@ from core.encoders.pool import EncoderPool
 from core.encoders.registry import load_encoder
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError
+from core.evaluation.mteb_adapter import RESULTS_FOLDER
 from core.settings import DEFAULT_PAIR, MEBIBYTE, ExtractionLimits
 from core.shelf import OWN_ID, SAMPLE_ID, Shelves
 from demo.options import AppOptions, parse
@@ -157,6 +158,8 @@ def make_services(options: AppOptions, shelves: Shelves) -> Services:
         keep_hours=options.keep_hours,
         version=core.__version__,
         benchmarks=ASSETS / "benchmarks",
+        official=None if options.hosted else data_folder(options) / RESULTS_FOLDER,
+        known_encoders=lambda: shelves.pool.registry.encoders,
         limits=PageLimits(upload_bytes=options.upload_mebibytes * MEBIBYTE),
         add_encoder=partial(catalogue.add, folders=not options.hosted) if adding else None,
         remove_encoder=None if options.hosted else catalogue.remove,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from core.settings import MEBIBYTE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from core.encoders.catalogue import EncoderRequest
@@ -72,6 +72,8 @@ class Services:
         keep_hours: How long a visitor's workspace is kept when hosted.
         version: Of Bifocal.
         benchmarks: Folder with the measured figures as JSON.
+        official: Folder of mteb results, of this machine's user; None on a shared server.
+        known_encoders: ``() ->`` every encoder by id, for labels.
         add_encoder: Adds an encoder of the visitor's own; None where it is not offered.
         remove_encoder: Removes one by id; None where it is not offered.
         added_encoders: ``() ->`` those that were added.
@@ -93,6 +95,8 @@ class Services:
     keep_hours: int = 24
     version: str = ""
     benchmarks: Path | None = None
+    official: Path | None = None
+    known_encoders: Callable[[], Mapping[str, EncoderSpec]] = dict
     limits: PageLimits = field(default_factory=PageLimits)
     add_encoder: Callable[[EncoderRequest], EncoderSpec] | None = None
     remove_encoder: Callable[[str], EncoderSpec] | None = None

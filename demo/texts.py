@@ -184,6 +184,22 @@ RUNS_ADDED = "Added: {names}. Ask one of its questions to see the column."
 RUNS_NONE = "None yet."
 RUNS_ASK = "Ask one of its {count}"
 RUNS_NO_TEXTS = "The words of its queries are not known; give them as a .tsv or .jsonl file."
+OFFICIAL_TITLE = "Official benchmarks"
+OFFICIAL_NONE = (
+    "None yet. `python -m core benchmark --tasks LEMBPasskeyRetrieval,BrightRetrieval --pair PAIR` "
+    "runs official tasks with mteb's own evaluator (extra [mteb]); finished tasks appear here."
+)
+OFFICIAL_HOW = (
+    "Main score of each task in points, by mteb's own evaluator with the tasks' official prompts. "
+    "On the right, apart, what the paper printed for the same task: other and far larger models, "
+    "other token limits. Compare the columns on the left with each other; the paper's are there to "
+    "know the scale."
+)
+OFFICIAL_HERE = "measured with mteb"
+OFFICIAL_THERE = "printed in the paper, by its authors"
+OFFICIAL_ADD = "Add mteb result files"
+OFFICIAL_MODEL = "Whose results (the files do not say)"
+OFFICIAL_ADDED = "Added {count} figures of {model}."
 STOP = "Stop"
 STOPPING = "Stopping after the step in hand\u2026"
 STOPPED = "Stopped. What was finished is kept; go on whenever you like."

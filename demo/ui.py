@@ -83,8 +83,8 @@ def build_app(services: Services) -> gr.Blocks:
                 lab = laboratory.build()
             with gr.Tab("Judge", render_children=True) as judge_tab:
                 judged = judge.build()
-            with gr.Tab("Benchmarks", render_children=True):
-                figures.build_benchmarks(services)
+            with gr.Tab("Benchmarks", render_children=True) as benchmarks_tab:
+                measured = figures.build_benchmarks(services)
             with gr.Tab("The paper", render_children=True):
                 paper = figures.build_paper(services)
         with gr.Column(elem_id="bf-pane"):
@@ -94,6 +94,7 @@ def build_app(services: Services) -> gr.Blocks:
         compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
         disagree.wire(found, shared, experiments)
         figures.wire_paper(paper)
+        figures.wire_benchmarks(measured, benchmarks_tab, services)
         judge.wire(judged, shared, judging)
         judge_tab.select(_same, query, judged.query, **PRIVATE)
         enter = laboratory.wire(lab, shared, experiments)

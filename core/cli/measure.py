@@ -20,6 +20,7 @@ from core.cli.output import (
     OfflineOption,
     PairOption,
     counter,
+    data_folder,
     make_pool,
     opened,
     plain,
@@ -29,6 +30,7 @@ from core.cli.output import (
 from core.encoders.registry import from_hub, is_pinned
 from core.encoders.table import pairs_markdown, pairs_table
 from core.errors import EncoderTooLargeError, UsageError
+from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
 from core.evaluation.run import centring_texts, default_cache, length_list, run_evaluation
@@ -128,38 +130,62 @@ def evaluate(
 
 
 def benchmark(
-    tasks: Annotated[str, typer.Option(help="Names in mteb, separated by commas.")],
     *,
+    tasks: Annotated[str, typer.Option(help="Names in mteb, separated by commas.")] = "",
     pair: PairOption = DEFAULT_PAIR,
-    results: Annotated[Path, typer.Option(help="Folder for the results; a rerun resumes.")],
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results, a rerun resumes; the page's own by default."),
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Write the runs here too, for `compare --run`.")
+    ] = None,
+    add: Annotated[
+        Path | None, typer.Option(help="Add mteb results made elsewhere: a file or a folder.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Whose results a single added file holds.")] = "",
     max_tokens: Annotated[int, typer.Option(help="Limit of both arms; 0: their own.")] = 0,
     device: DeviceOption = "auto",
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run official mteb tasks (LongEmbed, BRIGHT, FollowIR...) with both arms of a pair."""
-    pool = make_pool(device=device)
-    specs = pool.registry.arms(pair)
-    tokens = max_tokens or min(spec.max_tokens for spec in specs)
-    monitor = ConsoleMonitor()
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    if not names and add is None:
+        raise UsageError("Name the tasks (--tasks LEMBPasskeyRetrieval,...) or results to --add.")
+    folder = results or data_folder() / RESULTS_FOLDER
+    found = [] if add is None else list(add_mteb_results(add, folder, model=model))
+    if names:
+        pool = make_pool(device=device, offline=offline)
+        specs = pool.registry.arms(pair)
+        tokens = max_tokens or min(spec.max_tokens for spec in specs)
+        monitor = ConsoleMonitor()
 
-    def instructed(encoder: Encoder, instruction: str) -> Encoder:
-        return pool.get(encoder.spec.encoder_id, max_tokens=tokens, query_instruction=instruction)
+        def instructed(encoder: Encoder, instruction: str) -> Encoder:
+            return pool.get(
+                encoder.spec.encoder_id, max_tokens=tokens, query_instruction=instruction
+            )
 
-    with Workspace.open(results / "vectors") as workspace:
-        found = run_benchmark(
-            [name.strip() for name in tasks.split(",") if name.strip()],
-            [pool.get(spec.encoder_id, max_tokens=tokens, monitor=monitor) for spec in specs],
-            results_folder=results,
-            instructed=instructed,
-            workspace=workspace,
-            monitor=monitor,
-        )
-    monitor.done()
+        with Workspace.open(folder / "vectors") as workspace:
+            found += run_benchmark(
+                names,
+                [pool.get(spec.encoder_id, max_tokens=tokens, monitor=monitor) for spec in specs],
+                results_folder=folder,
+                predictions_folder=predictions,
+                instructed=instructed,
+                workspace=workspace,
+                monitor=monitor,
+            )
+        monitor.done()
     if json:
         print_json(found)
         return
     for line in found:
-        typer.echo(f"{line.task}  {line.encoder_id}  {line.measure} {line.value:.4f}")
+        part = ", ".join(x for x in (line.split, line.subset) if x not in {"test", "default"})
+        typer.echo(
+            f"{line.task}{f' ({plain(part)})' if part else ''}  {line.encoder_id}  "
+            f"{line.measure or 'main score'} {line.value:.4f}"
+        )
 
 
 def _limit(fail_if: str) -> tuple[str, str, float] | None:

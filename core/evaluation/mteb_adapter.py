@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
 
     Instructed = Callable[[Encoder, str], Encoder]
 
+RESULTS_FOLDER = "benchmarks"  # in the data folder
 INSTRUCTION = "{instruction}"
 _ORGANISATION = "bifocal"
 _REVISION_CHARS = 16
+MAX_RESULT_BYTES = 8 * 1024 * 1024
+_UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class BenchmarkResult:
         measure: The task's main score by name; "" where the file does not say.
         value: The main score.
         scores: Every number mteb wrote for it.
+        revision: Of the encoder as mteb files it: Bifocal's fingerprint, or a commit.
     """
 
     task: str
@@ -60,6 +65,7 @@ class BenchmarkResult:
     measure: str
     value: float
     scores: Mapping[str, float]
+    revision: str = ""
 
 
 class MtebEncoder:
@@ -164,6 +170,7 @@ def benchmark(
     Raises:
         UsageError: If mteb is not installed.
         UnknownNameError: If mteb knows no such task.
+        DatasetError: If a task's data cannot be had.
         EncodingError: If an encoder fails.
         StoppedError: If the monitor asks to stop.
     """
@@ -180,18 +187,25 @@ def benchmark(
         name = task.metadata.name
         monitor.report(Progress(f"{name} ({encoder.spec.label})", place, total))
         adapted = MtebEncoder(encoder, instructed=instructed, workspace=workspace, monitor=monitor)
-        run = mteb.evaluate(
-            adapted,
-            task,
-            cache=cache,
-            overwrite_strategy="only-missing",
-            co2_tracker=False,
-            prediction_folder=None
-            if predictions_folder is None
-            else predictions_folder / encoder.spec.encoder_id,
-            encode_kwargs={"batch_size": 256, "show_progress_bar": False},
-            show_progress_bar=False,
-        )
+        try:
+            run = mteb.evaluate(
+                adapted,
+                task,
+                cache=cache,
+                overwrite_strategy="only-missing",
+                co2_tracker=False,
+                prediction_folder=None
+                if predictions_folder is None
+                else predictions_folder / encoder.spec.encoder_id,
+                encode_kwargs={"batch_size": 256, "show_progress_bar": False},
+                show_progress_bar=False,
+            )
+        except OSError as exc:  # the data could not be had
+            msg = (
+                f"The data of {name} cannot be loaded: {exc}. Go online once to fetch it, or set "
+                "HF_HOME to a cache that holds it; finished tasks are kept."
+            )
+            raise DatasetError(msg) from exc
         for result in run.task_results:
             results.extend(
                 _results(
@@ -199,6 +213,7 @@ def benchmark(
                     encoder.spec.encoder_id,
                     result.scores,
                     measure=task.metadata.main_score,
+                    revision=encoder.fingerprint[:_REVISION_CHARS],
                 )
             )
     monitor.report(Progress("benchmark", total, total))
@@ -213,23 +228,54 @@ def read_mteb_results(folder: Path) -> tuple[BenchmarkResult, ...]:
     Raises:
         DatasetError: If there is no result, or a file is damaged; names the file.
     """
-    results: list[BenchmarkResult] = []
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as exc:
-            raise DatasetError(f"{path} cannot be read as JSON: {exc}.") from exc
-        if not (isinstance(fields, dict) and {"task_name", "scores"} <= set(fields)):
-            continue
-        model = path.parent.parent.name.removeprefix(f"{_ORGANISATION}__")
-        try:
-            results.extend(_results(str(fields["task_name"]), model, fields["scores"], measure=""))
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            msg = f"{path} is not an mteb result: {exc!r}."
-            raise DatasetError(msg) from exc
+    results = [
+        result
+        for path in _result_files(folder)
+        for result in _read_result(
+            path, path.parent.parent.name.removeprefix(f"{_ORGANISATION}__"), path.parent.name
+        )
+    ]
     if not results:
         raise DatasetError(f"{folder} holds no mteb results (<model>/<revision>/<Task>.json).")
     return tuple(results)
+
+
+def add_mteb_results(
+    source: Path, results_folder: Path, *, model: str = ""
+) -> tuple[BenchmarkResult, ...]:
+    """Copy results that were made elsewhere into a results folder, so that they are shown.
+
+    Args:
+        source: A result file, or a folder of them as mteb lays it out.
+        results_folder: Where Bifocal's own are; theirs go under ``added``.
+        model: Whose results they are, where a single file does not say.
+
+    Raises:
+        DatasetError: If there is no result, or one is damaged; nothing is copied then.
+        UsageError: If a single file comes without a model's name.
+    """
+    if source.is_dir():
+        found = read_mteb_results(source)
+        files = {
+            path: path.parent.parent.name
+            for path in _result_files(source)
+            if _read_result(path, "", "")
+        }
+    else:
+        if not model.strip():
+            raise UsageError(f"{source.name} does not say whose results it holds; name the model.")
+        files = {source: model}
+        found = tuple(_read_result(source, model, ""))
+        if not found:
+            raise DatasetError(f"{source.name} is no mteb result (task_name and scores).")
+    for path, name in files.items():
+        safe = _UNSAFE_IN_NAME.sub("-", name).strip("-.")[:80] or "model"
+        revision = path.parent.name if source.is_dir() else "added"
+        target = results_folder / "added" / safe / (_UNSAFE_IN_NAME.sub("-", revision) or "added")
+        target.mkdir(parents=True, exist_ok=True)
+        task = _UNSAFE_IN_NAME.sub("-", path.stem)[:120]
+        (target / f"{task}.json").write_bytes(path.read_bytes())
+    return found
 
 
 def local_task(collection: Collection, *, split: str = "test") -> Any:  # noqa: ANN401 - an mteb task
@@ -284,6 +330,30 @@ def local_task(collection: Collection, *, split: str = "test") -> Any:  # noqa: 
 # -- parts ---------------------------------------------------------------------------------
 
 
+def _result_files(folder: Path) -> list[Path]:
+    """The files that can be results: predictions beside them are larger by far."""
+    return [
+        path for path in sorted(folder.rglob("*.json")) if path.stat().st_size <= MAX_RESULT_BYTES
+    ]
+
+
+def _read_result(path: Path, model: str, revision: str) -> list[BenchmarkResult]:
+    """Read one file; nothing for JSON that is no result."""
+    try:
+        if path.stat().st_size > MAX_RESULT_BYTES:
+            raise DatasetError(f"{path.name} is too large for an mteb result.")
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as exc:
+        raise DatasetError(f"{path} cannot be read as JSON: {exc}.") from exc
+    if not (isinstance(fields, dict) and {"task_name", "scores"} <= set(fields)):
+        return []
+    try:
+        task, scores = str(fields["task_name"]), fields["scores"]
+        return list(_results(task, model, scores, measure="", revision=revision))
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise DatasetError(f"{path} is not an mteb result: {exc!r}.") from exc
+
+
 def _mteb() -> Any:  # noqa: ANN401 - an optional package
     try:
         return importlib.import_module("mteb")
@@ -336,7 +406,12 @@ def _official_instruction(prompt: Any) -> str:  # noqa: ANN401 - a string, a dic
 
 
 def _results(
-    task: str, encoder_id: str, scores: Mapping[str, Sequence[Mapping[str, Any]]], *, measure: str
+    task: str,
+    encoder_id: str,
+    scores: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    measure: str,
+    revision: str,
 ) -> Iterator[BenchmarkResult]:
     for split, subsets in scores.items():
         for subset in subsets:
@@ -354,4 +429,5 @@ def _results(
                     and not isinstance(value, bool)
                     and math.isfinite(value)  # mteb writes NaN where a measure is not defined
                 },
+                revision=revision,
             )

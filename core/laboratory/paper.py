@@ -386,6 +386,77 @@ CLAIMS = (
     Claim("+16.4 % on TheoremQA", "bright", "TheoQ", "DiffEmbed", "ReasonIR", 16.4),
 )
 
+# mteb's task, and where it has several its subset, for the columns of the paper's tables.
+_MTEB_COLUMNS: dict[tuple[str, str], tuple[str, str]] = {
+    ("LEMBNarrativeQARetrieval", ""): ("longembed", "NarrQA"),
+    ("LEMBQMSumRetrieval", ""): ("longembed", "QMSum"),
+    ("LEMBSummScreenFDRetrieval", ""): ("longembed", "SummScrFD"),
+    ("LEMBWikimQARetrieval", ""): ("longembed", "2WikiMQA"),
+    ("BrightRetrieval", "theoremqa_theorems"): ("bright", "TheoT"),
+    ("BrightRetrieval", "theoremqa_questions"): ("bright", "TheoQ"),
+    ("BrightRetrieval", "aops"): ("bright", "AoPS"),
+    ("BrightRetrieval", "leetcode"): ("bright", "LeetCode"),
+    ("BrightTheoremQATheoremsRetrieval", ""): ("bright", "TheoT"),
+    ("BrightTheoremQAQuestionsRetrieval", ""): ("bright", "TheoQ"),
+    ("BrightAopsRetrieval", ""): ("bright", "AoPS"),
+    ("BrightLeetcodeRetrieval", ""): ("bright", "LeetCode"),
+    ("Robust04InstructionRetrieval", ""): ("followir", "Robust04 p-MRR"),
+    ("News21InstructionRetrieval", ""): ("followir", "News21 p-MRR"),
+    ("Core17InstructionRetrieval", ""): ("followir", "Core17 p-MRR"),
+    ("ArguAna", ""): ("mteb", "ArguAna"),
+    ("Banking77Classification", ""): ("mteb", "Banking77"),
+    ("BiorxivClusteringS2S", ""): ("mteb", "BiorxivClustS2S"),
+    ("EmotionClassification", ""): ("mteb", "Emotion"),
+    ("MassiveIntentClassification", "en"): ("mteb", "MassiveIntent"),
+    ("MedrxivClusteringS2S", ""): ("mteb", "MedrxivClustS2S"),
+    ("NFCorpus", ""): ("mteb", "NFCorpus"),
+    ("SciDocsRR", ""): ("mteb", "SciDocsRR"),
+    ("SICK-R", ""): ("mteb", "SICK-R"),
+    ("SprintDuplicateQuestions", ""): ("mteb", "SprintDup"),
+    ("StackOverflowDupQuestions", ""): ("mteb", "StackOverflowDup"),
+    ("STS17", "en-en"): ("mteb", "STS17"),
+    ("STSBenchmark", ""): ("mteb", "STSB"),
+    ("TwentyNewsgroupsClustering", ""): ("mteb", "20Newsgroups"),
+    ("SciFact", ""): ("mteb", "SciFact"),
+}
+# One split a length; the paper's cells are means over the lengths on one side of its limit.
+_BY_LENGTH = {"LEMBPasskeyRetrieval": "Passkey", "LEMBNeedleRetrieval": "Needle"}
+SHORT_LENGTHS = (256, 512, 1024, 2048, 4096)
+
+
+@dataclass(frozen=True, slots=True)
+class PaperPlace:
+    """Where an official task stands in the paper.
+
+    Attributes:
+        table_id: Of the table.
+        column: Of the table.
+        lengths: How many splits of mteb the cell is a mean of; 1 for most.
+    """
+
+    table_id: str
+    column: str
+    lengths: int = 1
+
+
+def place_of(task: str, split: str, subset: str) -> PaperPlace | None:
+    """Return which cell of the paper an official task of mteb corresponds to, None for most.
+
+    Args:
+        task: Its name in mteb.
+        split: As mteb has it; LongEmbed's synthetic tasks name a length: ``test_8192``.
+        subset: As mteb has it.
+    """
+    if task in _BY_LENGTH:
+        length = split.removeprefix("test_")
+        if not length.isdigit():
+            return None
+        short = int(length) <= PAPER_LIMIT
+        column = f"{_BY_LENGTH[task]} {'≤4k' if short else '>4k'}"
+        return PaperPlace("longembed", column, len(SHORT_LENGTHS if short else CUT_LENGTHS))
+    found = _MTEB_COLUMNS.get((task, subset)) or _MTEB_COLUMNS.get((task, ""))
+    return None if found is None else PaperPlace(*found)
+
 
 def table(table_id: str) -> PaperTable:
     """Return a table by its id.

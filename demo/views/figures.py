@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import CoreError
+from core.errors import CoreError, DatasetError, UsageError
+from core.evaluation.mteb_adapter import add_mteb_results, read_mteb_results
 from core.laboratory import paper as data
-from demo.presenters import benchmarks, library, paper
+from demo import texts
+from demo.presenters import benchmarks, library, official, paper
+from demo.session import discard
 from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, html_part
 
@@ -24,9 +28,74 @@ class PaperView:
     out: gr.HTML
 
 
-def build_benchmarks(services: Services) -> None:
-    """Place the measured figures."""
-    html_part("bf-benchmarks", benchmarks.benchmarks(benchmarks.read_results(services.benchmarks)))
+@dataclass(frozen=True, slots=True)
+class BenchmarksView:
+    """The Benchmarks view's components."""
+
+    measured: gr.HTML
+    official: gr.HTML
+    model: gr.Textbox
+    add: gr.UploadButton
+    said: gr.HTML
+
+
+def build_benchmarks(services: Services) -> BenchmarksView:
+    """Place the measured figures, and official benchmarks with the paper's beside them."""
+    measured = html_part("bf-benchmarks", _measured(services))
+    found = html_part("bf-official", _official(services))
+    with gr.Row(elem_classes="controls", visible=services.official is not None):
+        model = gr.Textbox(label=texts.OFFICIAL_MODEL, max_length=80, elem_id="bf-official-model")
+        add = gr.UploadButton(
+            texts.OFFICIAL_ADD,
+            file_count="multiple",
+            file_types=[".json"],
+            size="sm",
+            variant="secondary",
+            elem_id="bf-official-add",
+        )
+    said = html_part("bf-official-said")
+    return BenchmarksView(measured, found, model, add, said)
+
+
+def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, services: Services) -> None:
+    """Read the figures anew whenever the view is opened, and take results made elsewhere."""
+
+    def opened() -> tuple[str, str]:
+        return _measured(services), _official(services)
+
+    def add(files: Any, model: str) -> tuple[Any, ...]:  # noqa: ANN401
+        paths = [Path(file) for file in files or ()]
+        try:
+            if services.official is None:
+                raise UsageError("Results are not taken here.")
+            count = sum(
+                len(add_mteb_results(path, services.official, model=model)) for path in paths
+            )
+        except CoreError as error:
+            return None, library.trouble(str(error)), gr.skip()
+        finally:
+            for path in paths:
+                discard(path)
+        words = texts.OFFICIAL_ADDED.format(count=count, model=model.strip())
+        return None, library.notice(words), _official(services)
+
+    tab.select(opened, None, [view.measured, view.official], **PRIVATE)
+    view.add.upload(add, [view.add, view.model], [view.add, view.said, view.official], **PRIVATE)
+
+
+def _measured(services: Services) -> str:
+    return benchmarks.benchmarks(benchmarks.read_results(services.benchmarks))
+
+
+def _official(services: Services) -> str:
+    known = {name: (spec.label, spec.family) for name, spec in services.known_encoders().items()}
+    if services.official is None or not services.official.is_dir():
+        return official.official((), known)
+    try:
+        return official.official(read_mteb_results(services.official), known)
+    except DatasetError as error:
+        problem = str(error) if any(services.official.rglob("*.json")) else ""
+        return official.official((), known, problem=problem)
 
 
 def build_paper(services: Services) -> PaperView:

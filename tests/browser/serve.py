@@ -139,6 +139,8 @@ def main(folder: Any, *, hosted: Any, hub: Any, unequal: Any) -> None:
         default_library_id=SAMPLE_ID,
         hosted=hosted,
         benchmarks=ASSETS / "benchmarks",
+        official=None if hosted else Path(folder) / "benchmarks",
+        known_encoders=lambda: pool.registry.encoders,
     )
     catalogue = Catalogue(Path(folder) / CATALOGUE_FILE, pool, offline=True)
     services = dataclasses.replace(

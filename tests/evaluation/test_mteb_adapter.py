@@ -16,6 +16,7 @@ from core.evaluation.beir import read_beir
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.mteb_adapter import (
     MtebEncoder,
+    add_mteb_results,
     benchmark,
     local_task,
     read_mteb_results,
@@ -258,3 +259,46 @@ def test_a_result_folder_is_read_without_mteb(tmp_path: Path) -> None:
 def test_damaged_result_files_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         read_mteb_results(result_file(tmp_path, text))
+
+
+def test_results_made_elsewhere_are_added(tmp_path: Path) -> None:
+    fields = {"task_name": "SciFact", "scores": {"test": [{"main_score": 0.5}]}}
+    theirs = result_file(tmp_path / "theirs", json.dumps(fields))
+    (theirs / "results" / "org__model" / "abc123" / "model_meta.json").write_text("{}")
+    ours = tmp_path / "ours"
+    (added,) = add_mteb_results(theirs, ours)
+    assert (added.encoder_id, added.revision) == ("org__model", "abc123")
+    assert read_mteb_results(ours) == (added,)
+    file = theirs / "results" / "org__model" / "abc123" / "SciFact.json"
+    (again,) = add_mteb_results(file, ours, model="../../<b>evil</b>")
+    assert again.encoder_id == "../../<b>evil</b>"
+    assert sorted(path.relative_to(ours).as_posix() for path in ours.rglob("*.json")) == [
+        "added/b-evil-b/added/SciFact.json",
+        "added/org__model/abc123/SciFact.json",
+    ]
+
+
+def test_what_is_no_result_is_not_added(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text("{}")
+    with pytest.raises(UsageError, match="name the model"):
+        add_mteb_results(file, tmp_path / "ours")
+    with pytest.raises(DatasetError, match="is no mteb result"):
+        add_mteb_results(file, tmp_path / "ours", model="m")
+    file.write_text('{"task_name": "x", "scores": {"test": [{"main_score": "<script>"}]}}')
+    with pytest.raises(DatasetError, match="is not an mteb result"):
+        add_mteb_results(file, tmp_path / "ours", model="m")
+    assert not (tmp_path / "ours").exists()
+
+
+@needs_mteb
+def test_data_that_cannot_be_had_is_told(folder: Path, tmp_path: Path) -> None:
+    task = local_task(read_beir(folder).whole)
+    task.data_loaded = False
+
+    def load_data(**_options: object) -> None:
+        raise ConnectionError("offline mode is enabled")
+
+    task.load_data = load_data
+    with pytest.raises(DatasetError, match="The data of Words cannot be loaded: offline mode"):
+        benchmark([task], [fake_pair()[0]], results_folder=tmp_path / "results")
