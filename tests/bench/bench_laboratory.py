@@ -58,7 +58,5 @@ def disagreements(pdf_folder: Path, workspace: Path | None = None) -> dict[str, 
 
 def _core(*arguments: str, workspace: Path) -> Any:
     command = [sys.executable, "-m", "core", *arguments, "--workspace", str(workspace), "--json"]
-    done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
-    )
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
