@@ -106,6 +106,7 @@ class _Int8Matrix:
             scaled.copy_(states)
         else:
             torch.mul(states, self._factor, out=scaled)
+        large = None
         if self._outliers is not None:
             large = scaled[:, self._outliers]
             scaled.index_fill_(1, self._outliers, 0.0)
@@ -118,7 +119,7 @@ class _Int8Matrix:
         torch._int_mm(codes, self._codes, out=sums)
         whole = scratch.take(name, rows, columns, torch.float32).copy_(sums).mul_(self._scale)
         scale = largest.div_(_LARGEST)
-        if self._outliers is not None:
+        if large is not None:
             whole.addmm_(large / scale, self._float_part)
         return whole, scale
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from typing_extensions import override
 
 from core.encoders import int8
 from core.encoders.int8 import Int8Decoder, Int8Options, _Int8Matrix, _Scratch
@@ -46,7 +47,7 @@ def decoder() -> LeanDecoder:
 
 
 def rounded(
-    stack: LeanDecoder, attention: Attention = Attention.BIDIRECTIONAL, **options: float
+    stack: LeanDecoder, attention: Attention = Attention.BIDIRECTIONAL, **options: Any
 ) -> Int8Decoder:
     return Int8Decoder.of(stack, IDS, LENGTHS, attention=attention, options=Int8Options(**options))
 
@@ -88,6 +89,7 @@ class Unrounded(_Int8Matrix):
         del outliers
         self._weight, self._divisor = weight, divisor
 
+    @override
     def product(
         self, states: torch.Tensor, scratch: _Scratch, name: str = ""
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -199,7 +199,10 @@ def test_a_stopped_run_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(module, "_BLOCK_TOKENS", 20)
     dataset = read_beir(beir(tmp_path)).whole
-    texts = {"passages": tuple(dataset.documents.values()), "queries": tuple(QUERIES.values())}
+    texts: dict[str, Any] = {
+        "passages": tuple(dataset.documents.values()),
+        "queries": tuple(QUERIES.values()),
+    }
     made = encoders(pair, workspace, "autoregressive,autoregressive-plain-mean")
     stopped = Watcher(stop_after=2)
     with pytest.raises(StoppedError):
