@@ -126,6 +126,11 @@ def evaluate_beir(
             f"{len(units.doc_ids):,} documents were cut into {len(units.texts):,} passages of up "
             f"to {PASSAGE_TOKENS} tokens; a document counts by its best passage."
         )
+        notes.extend(
+            f"{info.label} was made for late chunking; here it embeds each passage by itself."
+            for info, encoder in named
+            if encoder.spec.late_chunking
+        )
     arms = _arms([info for info, _ in named])
     cut_share = {info.system_id: _cut_share(encoder, units.texts) for info, encoder in named}
     notes.extend(_cut_notes(named, cut_share))
