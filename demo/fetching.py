@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.encoders.pool import LoadState
 from core.encoders.registry import BUNDLED_PREFIX
 from core.errors import CoreError, StoppedError
+from core.monitor import Progress, raise_if_stopped
 from demo.presenters import library, offer
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from demo.jobs import Job
 
 FETCH = "fetch"
+WAIT_SECONDS = 0.5
 WORTH_SAYING_SECONDS = 120.0  # of embedding: less is simply done
 _PLANNED_TOKENS = 160 * 1000  # what a plan's seconds are stated for
 
@@ -49,6 +53,7 @@ class Fetching:
 
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers
+        self._turn = threading.Lock()  # downloads of several visitors wait for each other
 
     def offer(self, visitor_id: object, library_id: str, pair_id: str) -> Offer | None:
         """Say what a pair costs; None when there is nothing to say and it can simply be used.
@@ -88,8 +93,9 @@ class Fetching:
         bench, _ = self._chosen(visitor, library_id, pair_id)
 
         def work(monitor: Monitor) -> None:
-            for spec in bench.pool.registry.arms(pair_id):
-                bench.pool.fetch(spec.encoder_id, monitor=monitor)
+            with self._one_at_a_time(monitor):
+                for spec in bench.pool.registry.arms(pair_id):
+                    bench.pool.fetch(spec.encoder_id, monitor=monitor)
             settings = self.handlers.with_pair(visitor, library_id, pair_id)
             self.handlers.change_settings(visitor, library_id, settings)
 
@@ -141,6 +147,16 @@ class Fetching:
         """Return a pair's name for people."""
         labels = {pair.pair_id: pair.label for pair in self.handlers.services.pairs()}
         return labels.get(pair_id, pair_id)
+
+    @contextmanager
+    def _one_at_a_time(self, monitor: Monitor) -> Iterator[None]:
+        while not self._turn.acquire(timeout=WAIT_SECONDS):
+            monitor.report(Progress("waiting for another download", 0, 0))
+            raise_if_stopped(monitor)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _chosen(self, visitor_id: object, library_id: str, pair_id: str) -> tuple[Workbench, Pair]:
         visitor = self.handlers.sessions.require(visitor_id)

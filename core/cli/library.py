@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.comparison.records import Comparison
+    from core.workbench import Workbench
 
 QueriesOption = Annotated[
     Path | None,
@@ -122,6 +123,8 @@ def index(
             max_tokens=max_tokens or before.max_tokens,
             own_limits=before.own_limits if own_limits is None else own_limits,
         )
+        for encoder_id in (*_arm_ids(bench, after.pair_id), *after.also):
+            bench.pool.fetch(encoder_id, monitor=monitor)  # with its progress, before any reading
         if after != before:
             bench.change_settings(after, monitor=monitor)
         report = bench.add_files(source_files(paths, password=password), monitor=monitor)
@@ -145,6 +148,10 @@ def index(
         typer.echo(f"{report.seconds:.1f} s")
     if report.skipped:
         raise typer.Exit(EXIT_PARTIAL)
+
+
+def _arm_ids(bench: Workbench, pair_id: str) -> tuple[str, ...]:
+    return tuple(spec.encoder_id for spec in bench.pool.registry.arms(pair_id))
 
 
 def search(

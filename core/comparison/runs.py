@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RUNS_KEPT = 4
 HITS_KEPT = 200  # of a query; a column shows 50 at most
-MAX_KEPT_CHARS = 16 * 1024 * 1024
+MAX_KEPT_CHARS = 4 * 1024 * 1024
 LABEL_CHARS = 60
 _INDEX_FACT = "runs"
 _NAMED_QUERIES = 3

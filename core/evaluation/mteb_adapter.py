@@ -228,16 +228,25 @@ def read_mteb_results(folder: Path) -> tuple[BenchmarkResult, ...]:
     Raises:
         DatasetError: If there is no result, or a file is damaged; names the file.
     """
-    results = [
-        result
-        for path in _result_files(folder)
-        for result in _read_result(
-            path, path.parent.parent.name.removeprefix(f"{_ORGANISATION}__"), path.parent.name
-        )
-    ]
+    results, problems = find_mteb_results(folder)
+    if problems:
+        raise DatasetError(problems[0])
     if not results:
         raise DatasetError(f"{folder} holds no mteb results (<model>/<revision>/<Task>.json).")
-    return tuple(results)
+    return results
+
+
+def find_mteb_results(folder: Path) -> tuple[tuple[BenchmarkResult, ...], tuple[str, ...]]:
+    """Return every result that can be read below a folder, and a sentence for each that cannot."""
+    results: list[BenchmarkResult] = []
+    problems = []
+    for path in _result_files(folder):
+        model = path.parent.parent.name.removeprefix(f"{_ORGANISATION}__")
+        try:
+            results += _read_result(path, model, path.parent.name)
+        except DatasetError as exc:
+            problems.append(str(exc))
+    return tuple(results), tuple(problems)
 
 
 def add_mteb_results(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import CoreError, DatasetError, UsageError
-from core.evaluation.mteb_adapter import add_mteb_results, read_mteb_results
+from core.errors import CoreError, UsageError
+from core.evaluation.mteb_adapter import add_mteb_results, find_mteb_results
 from core.laboratory import paper as data
 from demo import texts
 from demo.presenters import benchmarks, library, official, paper
@@ -91,11 +91,8 @@ def _official(services: Services) -> str:
     known = {name: (spec.label, spec.family) for name, spec in services.known_encoders().items()}
     if services.official is None or not services.official.is_dir():
         return official.official((), known)
-    try:
-        return official.official(read_mteb_results(services.official), known)
-    except DatasetError as error:
-        problem = str(error) if any(services.official.rglob("*.json")) else ""
-        return official.official((), known, problem=problem)
+    results, problems = find_mteb_results(services.official)
+    return official.official(results, known, problem=" ".join(problems[:3]))
 
 
 def build_paper(services: Services) -> PaperView:

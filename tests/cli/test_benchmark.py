@@ -72,7 +72,8 @@ def test_a_task_runs_once_agrees_with_evaluate_and_lands_in_the_page(
     assert min(encoded.values()) >= 20
     again = terminal.json("benchmark", "--tasks", "Words")
     assert again == first
-    assert {n: e.total_encoded for n, e in terminal.load.encoders.items()} == encoded
+    # The second command loaded the encoders anew, and had nothing to do for them.
+    assert {encoder.total_encoded for encoder in terminal.load.encoders.values()} == {0}
     ours = evaluate_beir(folder, list(terminal.load.encoders.values()))
     for line in first:
         system = ours.whole.system(line["encoder_id"])

@@ -66,3 +66,18 @@ def test_json_holds_every_figure(fetched: list[str]) -> None:
     assert [plan["download_bytes"] for plan in told["plans"]] == [2 * GIB, 2 * GIB]
     assert told["memory_needed_bytes"] == 5.5 * GIB  # half a GiB of working memory counted once
     assert fetched == []
+
+
+def test_offline_says_what_to_do() -> None:
+    result = CliRunner().invoke(cli, ["fetch", "diffugpt-s", "--plan", "--offline"])
+    assert result.exit_code == 1
+    assert "Bifocal is offline" in result.output
+    assert "HF_HOME" in result.output
+
+
+def test_a_stated_commit_is_not_moved(fetched: list[str]) -> None:
+    # Both arms of this pair have a commit of Bifocal's own: there is nothing to move.
+    result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--plan", "--repin"])
+    assert result.exit_code == 0
+    assert "->" not in result.output
+    assert fetched == []

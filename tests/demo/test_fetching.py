@@ -157,6 +157,19 @@ def test_stop_keeps_what_has_arrived_and_the_next_try_goes_on(
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_second_download_waits_and_can_be_stopped(fetching: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("demo.fetching.WAIT_SECONDS", 0.01)
+    with fetching._turn:  # somebody else's download
+        job = fetching.take(*PLACE, HUB_PAIR)
+        wait_until(lambda: job.snapshot().stages)
+        assert job.snapshot().stages[0].stage == "waiting for another download"
+        fetching.stop(*PLACE)
+        assert job.wait(60)
+    html, _ = list(fetching.watch(*PLACE))[-1]
+    assert "Stopped" in html
+    fetching.take(*PLACE, HUB_PAIR).outcome()
+
+
 def test_a_failure_is_told_with_a_way_on(fetching: Any, hub: LocalHub) -> None:
     hub.refusals[B] = (403, "GatedRepo")
     fetching.take(*PLACE, HUB_PAIR).wait(60)

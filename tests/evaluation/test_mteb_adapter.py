@@ -18,6 +18,7 @@ from core.evaluation.mteb_adapter import (
     MtebEncoder,
     add_mteb_results,
     benchmark,
+    find_mteb_results,
     local_task,
     read_mteb_results,
 )
@@ -259,6 +260,15 @@ def test_a_result_folder_is_read_without_mteb(tmp_path: Path) -> None:
 def test_damaged_result_files_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         read_mteb_results(result_file(tmp_path, text))
+
+
+def test_a_damaged_result_does_not_hide_the_others(tmp_path: Path) -> None:
+    fields = {"task_name": "SciFact", "scores": {"test": [{"main_score": 0.5}]}}
+    folder = result_file(tmp_path, json.dumps(fields))
+    (folder / "results" / "org__model" / "abc123" / "Other.json").write_text("{")
+    (result,), (problem,) = find_mteb_results(folder)
+    assert result.value == 0.5
+    assert "Other.json cannot be read as JSON" in problem
 
 
 def test_results_made_elsewhere_are_added(tmp_path: Path) -> None:
