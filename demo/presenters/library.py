@@ -94,7 +94,7 @@ def _stage(name: str, done: int, total: int, detail: str) -> str:
     share = f"{done:,} / {total:,}" if total else (f"{done:,}" if done else "")
     width = 100 * min(1.0, done / total) if total else 30
     if name.startswith("fetching "):
-        share = f"{width:.0f} %" if total else ""  # bytes tell nothing; the detail has them in words
+        share = f"{width:.0f} %" if total else ""  # the detail has the bytes, in words
     unknown = "" if total else " unknown"
     what = (
         f'<bdi class="what">{esc(detail)}</bdi>' if detail and (not total or done < total) else ""
