@@ -35,6 +35,7 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
     "\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+_LINE_END = re.compile(r"(?<!\n)\n(?!\n)")  # of a line in the file, not of a paragraph
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SHOWN_ROWS = 50
 _CLASSES = {
@@ -574,7 +575,7 @@ def _passage(
     return (
         f'<article id="{_anchor(comparison, passage)}"><h3 class="name" dir="auto">'
         f"{escape(passage.document)}, {_pages(passage)}</h3>"
-        f'<p class="text" dir="auto">{escape(passage.text)}</p>'
+        f'<p class="text" dir="auto">{escape(_LINE_END.sub(" ", passage.text))}</p>'
         '<div class="scroll"><table><thead><tr><th>system</th><th class="n">rank</th>'
         '<th class="n">z</th><th class="n">percentile</th><th class="n">raw score</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
