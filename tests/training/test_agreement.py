@@ -52,7 +52,8 @@ def folders(tmp_path: Path) -> dict[str, str]:
     nets = exported_pair(pair)
     write_converted(work, base())
     for family, (net, readout) in nets.items():
-        torch.save({"parameters": dict(net.trained(layers=2))}, work / f"stage2_{family.value}.pt")
+        saved = {name: value.detach() for name, value in net.trained(layers=2).items()}
+        torch.save({"parameters": saved}, work / f"stage2_{family.value}.pt")
         write_readout(work / f"final_{family.value}.pt", readout)
     beir = write_folder(tmp_path / "words", documents=DOCUMENTS, queries=QUERIES, qrels=QRELS)
     return {
