@@ -254,6 +254,7 @@ KEYS = (
     ("Enter", "compare; on a selected hit: open the evidence"),
     ("j k", "next, previous hit"),
     ("n p", "next, previous disagreement"),
+    ("[ ]", "previous, next query of the list under Disagree"),
     ("1 2 3", "go to a column"),
     ("Esc", "close the page"),
     ("?", "this help"),

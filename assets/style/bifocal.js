@@ -5,7 +5,7 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const ns = "http://www.w3.org/2000/svg";
-  const state = { pid: null, col: 0, timer: 0, pending: 0 };
+  const state = { pid: null, col: 0, timer: 0, pending: 0, walk: null };
 
   /* -- to the server ---------------------------------------------------------------------- */
   function send(name, payload = {}) {
@@ -185,6 +185,8 @@
       j: () => (stepList(1) || move(1)), k: () => (stepList(-1) || move(-1)),
       n: () => (stepList(1) || move(1, true)), p: () => (stepList(-1) || move(-1, true)),
       "1": () => focusColumn(0), "2": () => focusColumn(1), "3": () => focusColumn(2),
+      "[": () => state.walk !== null && walkTo(state.walk - 1),
+      "]": () => state.walk !== null && walkTo(state.walk + 1),
       "?": help,
     };
     if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
@@ -200,6 +202,36 @@
     next.scrollIntoView({ block: "nearest" });
     return true;
   }
+  /* A found disagreement opens side by side, and the next one is a key away from there. */
+  const walked = () => $$(".walk [data-act=ask]");
+  function walkTo(index) {
+    const list = walked();
+    if (!list[index]) return false;
+    list.forEach((node, at) => node.classList.toggle("now", at === index));
+    ask(list[index].dataset.text);
+    showWalk(index, list.length);
+    return true;
+  }
+  function showWalk(index, count) {
+    state.walk = index;
+    const place = $("#bf-summary");
+    let bar = $("#bf-walk");
+    if (index === null || !place) { if (bar) bar.remove(); return; }
+    if (!bar) {
+      bar = document.createElement("div");
+      bar.id = "bf-walk"; bar.className = "bf walkbar";
+      place.before(bar);
+    }
+    const button = (act, more, label, off) =>
+      `<button class="link" data-act="${act}" ${more} ${off ? "disabled" : ""}>${label}</button>`;
+    bar.innerHTML = `<span class="meta num">disagreement ${index + 1} of ${count}</span>`
+      + button("walk", 'data-step="-1"', "\u2190 previous <kbd>[</kbd>", index === 0)
+      + button("walk", 'data-step="1"', "next <kbd>]</kbd> \u2192", index + 1 === count)
+      + button("view", 'data-view="disagree"', "back to the list", false);
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.closest && event.target.closest("#bf-query")) showWalk(null);
+  }, true);
   function focusColumn(index) {
     showColumn(index);
     const list = cards(false);
@@ -256,7 +288,13 @@
       page: () => send("page", { pid: state.pid || node.closest(".pane").dataset.pid, page: +data.page }),
       close: closePane,
       tab: () => showColumn(+data.index),
-      ask: () => ask(data.text),
+      ask: () => {
+        const at = walked().indexOf(node);
+        if (at >= 0) { walkTo(at); return; }
+        showWalk(null);
+        ask(data.text);
+      },
+      walk: () => walkTo(state.walk + +data.step),
       view: () => {
         if (data.text) setText("#bf-query", data.text);
         // after the field's own event, so that the view begins with this query
@@ -276,6 +314,7 @@
   document.addEventListener("click", (event) => {
     const node = event.target.closest && event.target.closest("[data-act]");
     if (node && !node.disabled) act(node, event);
+    if (event.target.closest && event.target.closest("#bf-go")) showWalk(null);
     if (!event.target.closest || !event.target.closest(".examples"))
       $$(".examples details[open]").forEach((open) => { open.open = false; });
   });

@@ -88,14 +88,14 @@ def _forest(decided: Verdict, found: DisagreementReport) -> str:
     )
     kinds = kind_of(found.a), kind_of(found.b)
     return (
-        f'<svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
+        f'<div class="scroll-x"><svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
         'role="img" aria-label="Difference of the arms with its interval, by kind of query">'
         f'<text class="title {kinds[1]}" x="{zero - 8}" y="14" text-anchor="end">\u2190 '
         f"{esc(shorten(found.b.label, 22))} ahead</text>"
         f'<text class="title {kinds[0]}" x="{zero + 8}" y="14">{esc(shorten(found.a.label, 22))} ahead \u2192</text>'
         f'{grid}<line class="axis" x1="{zero}" x2="{zero}" y1="{top}" y2="{bottom}"/>{lines}'
         f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">difference '
-        "in mean reciprocal rank</text></svg>"
+        "in mean reciprocal rank</text></svg></div>"
     )
 
 

@@ -68,6 +68,15 @@ def hosted_url(tmp_path_factory: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def unequal_url(tmp_path_factory: Any) -> Iterator[Any]:
+    """The page for one user, over counting encoders whose token limits differ."""
+    folder = tmp_path_factory.mktemp("unequal")
+    process, url = started(sys.executable, "-m", "tests.browser.serve", str(folder), "--unequal")
+    yield url
+    ended(process)
+
+
+@pytest.fixture(scope="session")
 def real_url(tmp_path_factory: Any) -> Iterator[Any]:
     """The program as a user starts it, with the bundled weights."""
     if not list((ROOT / "assets" / "encoders").glob("*/*.safetensors")):

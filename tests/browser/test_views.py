@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,9 @@ def test_a_disagreement_opens_side_by_side(visit: Any, local_url: Any) -> None:
     go(one, "disagree")
     one.page.click("#bf-disagree-run")
     one.page.wait_for_selector(".walk li")
+    # the verdict first, then the list; nothing to filter was there before
+    assert one.page.inner_text("#bf-verdict .lead")
+    assert one.page.locator("#bf-verdict svg.forest").count() == 1
     one.page.keyboard.press("Escape")
     one.page.keyboard.press("j")
     one.page.wait_for_selector(".walk li.now")
@@ -31,7 +36,17 @@ def test_a_disagreement_opens_side_by_side(visit: Any, local_url: Any) -> None:
     one.page.keyboard.press("Enter")
     one.page.wait_for_selector("#bf-columns .hit[data-pid]")
     assert one.page.locator('.nav [data-view="compare"][aria-current="page"]').count() == 1
-    assert one.page.input_value("#bf-query textarea")
+    first = one.page.input_value("#bf-query textarea")
+    assert first
+    # the next one is a key away, without going back to the list
+    one.page.wait_for_selector("#bf-walk >> text=disagreement 1 of")
+    one.page.keyboard.press("]")
+    one.page.wait_for_selector("#bf-walk >> text=disagreement 2 of")
+    assert one.page.input_value("#bf-query textarea") != first
+    one.page.keyboard.press("[")
+    one.page.wait_for_selector("#bf-walk >> text=disagreement 1 of")
+    one.ask(QUERY)
+    assert one.page.locator("#bf-walk").count() == 0
 
 
 def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any) -> None:
@@ -57,6 +72,39 @@ def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any)
         one.page.wait_for_selector(f"#bf-{name} {found}")
     assert not one.overflows()
     one.shot("fairness-1440-light")
+
+
+def test_one_click_runs_both_at_equal_limits_and_the_comparison_records_it(
+    visit: Any, unequal_url: Any
+) -> None:
+    one = visit(unequal_url)
+    one.page.click("#bf-settings button")
+    one.page.get_by_label("Let each encoder read to its own limit").check()
+    one.page.get_by_role("button", name="Apply").click()
+    for _ in range(120):
+        if call(unequal_url, "settings", "sample", "")["own_limits"]:
+            break
+        one.page.wait_for_timeout(250)
+    one.ask(QUERY)
+    one.page.wait_for_selector("#bf-summary >> text=unequal token limits")
+    assert exported(one)["equal_limits"] is False
+    go(one, "laboratory")
+    one.page.get_by_role("tab", name="Fairness").click()
+    one.page.click("#bf-fairness-run")
+    # the flag in words, with the share of passages that only one arm lost
+    one.page.wait_for_selector("#bf-fairness .notice.warn >> text=cut on")
+    one.page.click("#bf-fairness [data-act=equal]")
+    one.page.wait_for_selector('.nav [data-view="compare"][aria-current="page"]')
+    one.page.wait_for_selector("#bf-summary >> text=/^equal token limits/")
+    found = exported(one)
+    assert found["equal_limits"] is True
+    assert len({c["max_tokens"] for c in found["columns"] if c["max_tokens"]}) == 1
+
+
+def exported(one: Any) -> Any:
+    with one.page.expect_download() as started:
+        one.page.click("#bf-summary [data-kind=json]")
+    return json.loads(Path(started.value.path()).read_text("utf-8"))
 
 
 def test_judging_by_keys_and_what_the_judgments_say(visit: Any, local_url: Any) -> None:
