@@ -143,6 +143,8 @@ def pairs_markdown(assets: Path) -> str:
         for place, arm in enumerate(row.arms):
             first = place == 0
             pin = arm.revision[:8] if arm.pinned and arm.revision else "pinned at first fetch"
+            if arm.checkpoint.startswith(BUNDLED_PREFIX):
+                pin = "in this repository"  # its hash is in its manifest and changes with training
             matched = f"{arm.tensors_matched} of {arm.tensors} ({arm.layout})"
             cells = (
                 f"`{row.pair_id}`" if first else "",
