@@ -25,7 +25,7 @@ def own_url(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    run = tmp_path / "their <b>search</b>.csv"
+    run = tmp_path / "their <b>search.csv"
     run.write_text(
         "query,document,page,score\n"
         f"{QUERY},orrefall-ice-acoustics.pdf,2,0.9\n"
