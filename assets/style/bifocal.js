@@ -92,7 +92,7 @@
         const box = ($(".rank", card) || card).getBoundingClientRect();
         const outer = card.getBoundingClientRect();
         place.set(`${index}|${card.dataset.pid}`, {
-          left: outer.left - origin.left, right: outer.right - origin.left,
+          left: outer.left - origin.left + grid.scrollLeft, right: outer.right - origin.left + grid.scrollLeft,
           y: box.top + 13 - origin.top, rank: +card.dataset.rank, card,
         });
       }));
