@@ -73,7 +73,8 @@ def _forest(decided: Verdict, found: DisagreementReport) -> str:
     rows = [(ALL_DRAFTS, decided.arms), *sorted(decided.by_kind.items())]
     reach = max(0.05, *(abs(end) for _, one in rows for end in (one.low, one.high)))
     ticks = plots.nice_ticks(-reach, reach, 5)
-    width, left, right, step, top = 560, 190, 18, 27, 24
+    # names above their lines: legible on a phone too
+    width, left, right, step, top = 430, 12, 12, 38, 24
     across = plots.Scale(ticks[0], ticks[-1], left, width - right)
     bottom = top + step * len(rows)
     zero = across(0.0)
@@ -83,19 +84,19 @@ def _forest(decided: Verdict, found: DisagreementReport) -> str:
         for tick in ticks
     )
     lines = join(
-        _interval(name, one, found, across, top + step * (place + 0.5), left)
+        _interval(name, one, found, across, top + step * (place + 0.72))
         for place, (name, one) in enumerate(rows)
     )
     kinds = kind_of(found.a), kind_of(found.b)
     return (
-        f'<div class="scroll-x"><svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
+        f'<svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
         'role="img" aria-label="Difference of the arms with its interval, by kind of query">'
         f'<text class="title {kinds[1]}" x="{zero - 8}" y="14" text-anchor="end">\u2190 '
         f"{esc(shorten(found.b.label, 22))} ahead</text>"
         f'<text class="title {kinds[0]}" x="{zero + 8}" y="14">{esc(shorten(found.a.label, 22))} ahead \u2192</text>'
         f'{grid}<line class="axis" x1="{zero}" x2="{zero}" y1="{top}" y2="{bottom}"/>{lines}'
         f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">difference '
-        "in mean reciprocal rank</text></svg></div>"
+        "in mean reciprocal rank</text></svg>"
     )
 
 
@@ -105,7 +106,7 @@ def _points(value: float) -> str:
 
 
 def _interval(
-    name: str, one: Contrast, found: DisagreementReport, across: plots.Scale, y: float, left: int
+    name: str, one: Contrast, found: DisagreementReport, across: plots.Scale, y: float
 ) -> str:
     ahead = {"first": found.a, "second": found.b}.get(one.lead.value)
     kind = kind_of(ahead) if ahead else "lex"
@@ -115,16 +116,16 @@ def _interval(
     )
     strong = ' font-weight="600"' if name == ALL_DRAFTS else ""
     mark = (
-        f'<rect class="aut-mark" x="{across(one.difference) - 4.5:.1f}" y="{y - 4.5}" width="9" '
+        f'<rect class="aut-mark" x="{across(one.difference) - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" '
         'height="9"/>'
         if kind == "aut"
-        else f'<circle class="{kind}-mark" cx="{across(one.difference)}" cy="{y}" r="5"/>'
+        else f'<circle class="{kind}-mark" cx="{across(one.difference)}" cy="{y:.1f}" r="5"/>'
     )
     return (
-        f'<g class="pt" data-tip="{esc(tip)}"><text x="{left - 12}" y="{y + 4}" text-anchor="end"'
+        f'<g class="pt" data-tip="{esc(tip)}"><text x="{across.start}" y="{y - 10:.1f}"'
         f'{strong}>{esc(name)} ({one.queries:,})</text><line class="line-{kind}" '
-        f'x1="{across(one.low)}" x2="{across(one.high)}" y1="{y}" y2="{y}"/>{mark}'
-        f'<rect class="hitbox" x="0" y="{y - 13}" width="560" height="26"/></g>'
+        f'x1="{across(one.low)}" x2="{across(one.high)}" y1="{y:.1f}" y2="{y:.1f}"/>{mark}'
+        f'<rect class="hitbox" x="0" y="{y - 24:.1f}" width="{across.end}" height="36"/></g>'
     )
 
 

@@ -533,7 +533,8 @@ def _map(found: HiddenKeyMap, title: str, kind: str, field: str, ceiling: str, l
         parts.append(f'<line class="limit" x1="{left - 44}" x2="{width - 6}" y1="{y}" y2="{y}"/>')
     return (
         f"<div><h3>{title}</h3>"
-        f'<svg class="plot heat {kind}" viewBox="0 0 {width} {height}" role="img" '
+        f'<svg class="plot heat {kind}" style="max-width:{width * 1.2:.0f}px" '
+        f'viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="Accuracy by length and depth">{join(parts)}'
         f'<text x="{left + (width - left) / 2}" y="{height - 10}" text-anchor="middle">depth of the '
         'key in the text</text></svg><p class="meta">rows: tokens of the text'
