@@ -123,10 +123,12 @@ def _mean(value: Any) -> str:  # noqa: ANN401  parsed JSON
 def _gap(value: Any) -> str:  # noqa: ANN401  parsed JSON
     if not isinstance(value, dict):
         return DASH
-    mean, low, high = value.get("value", value.get("mean")), value.get("low"), value.get("high")
-    if not all(isinstance(one, int | float) for one in (mean, low, high)):
+    ends = (value.get("value", value.get("mean")), value.get("low"), value.get("high"))
+    known = [float(end) for end in ends if isinstance(end, int | float)]
+    if len(known) < len(ends):
         return DASH
-    return f'{signed(mean, 3)} <span class="meta">[{signed(low, 3)}, {signed(high, 3)}]</span>'
+    mean, low, high = (signed(end, 3) for end in known)
+    return f'{mean} <span class="meta">[{low}, {high}]</span>'
 
 
 def table(table_id: str, baseline: str) -> str:

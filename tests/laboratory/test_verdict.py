@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.laboratory.results import from_json, to_json
 from core.laboratory.verdict import Lead, Outcome, Verdict, clustered_interval, contrast, verdict
 
-LABELS = {"label_a": "Blue", "label_b": "Orange"}
+
+def _verdict(outcomes: list[Outcome]) -> Verdict:
+    return verdict(outcomes, label_a="Blue", label_b="Orange", k=10)
 
 
 def _outcomes(count: int, rank_a: int, rank_b: int, *, lexical: int | None = None) -> list[Outcome]:
@@ -25,7 +27,7 @@ def test_ranks_count_within_the_top_k_only() -> None:
 
 
 def test_a_constant_lead_is_a_lead_with_a_closed_interval() -> None:
-    found = verdict(_outcomes(50, 1, 2), **LABELS, k=10)
+    found = _verdict(_outcomes(50, 1, 2))
     assert (found.arms.low, found.arms.high) == (0.5, 0.5)
     assert found.arms.lead is Lead.FIRST
     assert found.sentences[0].startswith("For these documents choose Blue: a net 100 %")
@@ -35,10 +37,8 @@ def test_a_constant_lead_is_a_lead_with_a_closed_interval() -> None:
 
 def test_a_small_lead_is_called_small() -> None:
     # 1 of 25 queries 2nd instead of 1st: a difference of 0.02, and never the other way round
-    found = verdict(
-        [Outcome(f"p{n:03d}", "headings", 1, 2 if n % 25 == 0 else 1, None) for n in range(500)],
-        **LABELS,
-        k=10,
+    found = _verdict(
+        [Outcome(f"p{n:03d}", "headings", 1, 2 if n % 25 == 0 else 1, None) for n in range(500)]
     )
     assert found.arms.difference == pytest.approx(0.02)
     assert found.arms.low > 0
@@ -46,10 +46,8 @@ def test_a_small_lead_is_called_small() -> None:
 
 
 def test_equal_ranks_are_a_tie_and_few_passages_settle_nothing() -> None:
-    assert (
-        "in the same place every time" in verdict(_outcomes(50, 2, 2), **LABELS, k=10).sentences[0]
-    )
-    few = verdict(_outcomes(5, 1, 2), **LABELS, k=10)
+    assert "in the same place every time" in _verdict(_outcomes(50, 2, 2)).sentences[0]
+    few = _verdict(_outcomes(5, 1, 2))
     assert few.arms.lead is Lead.OPEN
     assert few.sentences[0].startswith("Not settled")
     assert "5 source passages are few" in few.sentences[0]
@@ -60,9 +58,9 @@ def test_a_tie_needs_a_narrow_interval() -> None:
     narrow = _outcomes(380, 1, 1) + [
         Outcome(f"q{n}", "headings", 1 + n % 2, 2 - n % 2, None) for n in range(20)
     ]
-    assert verdict(narrow, **LABELS, k=10).arms.lead is Lead.TIE
+    assert _verdict(narrow).arms.lead is Lead.TIE
     wide = [Outcome(f"q{n}", "headings", 1 + n % 2 * 9, 10 - n % 2 * 9, None) for n in range(30)]
-    found = verdict(wide, **LABELS, k=10)
+    found = _verdict(wide)
     assert found.arms.difference == 0
     assert found.arms.lead is Lead.OPEN
 
@@ -77,25 +75,23 @@ def test_drafts_of_one_passage_are_one_voice() -> None:
 
 
 def test_keywords_are_the_better_arms_rival() -> None:
-    worse = verdict(_outcomes(60, 4, 2, lexical=1), **LABELS, k=10)
+    worse = _verdict(_outcomes(60, 4, 2, lexical=1))
     assert worse.keywords is not None
     assert worse.keywords.first_mean == 0.5
     assert worse.keywords.lead is Lead.SECOND
     assert "plain keywords (BM25) beat Orange (0.50 against 1.00" in worse.sentences[-1]
-    better = verdict(_outcomes(60, 1, 2, lexical=5), **LABELS, k=10)
+    better = _verdict(_outcomes(60, 1, 2, lexical=5))
     assert better.sentences[-1].startswith("An encoder is worth it here: Blue beats plain keywords")
-    assert verdict(_outcomes(60, 1, 2), **LABELS, k=10).keywords is None
+    assert _verdict(_outcomes(60, 1, 2)).keywords is None
 
 
 def test_a_kind_that_goes_its_own_way_is_named() -> None:
-    found = verdict(
+    found = _verdict(
         [
             *(Outcome(f"p{n}", "headings", 1 + n % 2 * 4, 5 - n % 2 * 4, None) for n in range(100)),
             *(Outcome(f"q{n}", "whole paragraphs", 2, 1, None) for n in range(25)),
             *(Outcome(f"r{n}", "keywords", 1, 2, None) for n in range(3)),  # too few to say
-        ],
-        **LABELS,
-        k=10,
+        ]
     )
     assert set(found.by_kind) == {"headings", "whole paragraphs"}
     assert found.by_kind["whole paragraphs"].lead is Lead.SECOND
@@ -103,6 +99,7 @@ def test_a_kind_that_goes_its_own_way_is_named() -> None:
         assert any("Orange leads on whole paragraphs" in said for said in found.sentences)
 
 
+@settings(deadline=None, max_examples=50)  # a busy machine must not fail it
 @given(
     st.lists(
         st.tuples(st.integers(1, 15), st.integers(1, 15), st.sampled_from(["p", "q", "r", "s"])),
@@ -121,6 +118,6 @@ def test_swapping_the_systems_mirrors_the_contrast(rows: list[tuple[int, int, st
 
 
 def test_nothing_drafted_says_nothing_and_a_verdict_survives_json() -> None:
-    assert verdict([], **LABELS, k=10).sentences == ()
-    found = verdict(_outcomes(30, 1, 3, lexical=2), **LABELS, k=10)
+    assert _verdict([]).sentences == ()
+    found = _verdict(_outcomes(30, 1, 3, lexical=2))
     assert from_json(Verdict, to_json(found)) == found
