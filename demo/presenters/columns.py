@@ -147,6 +147,9 @@ def _score(standing: Standing, family: Family) -> str:
     if standing.z is None:
         if family is Family.LEXICAL:
             return f'<span class="z" title="BM25 score">{number(standing.score)}</span>'
+        if family is Family.IMPORTED:
+            told = "score as the run gives it; its scale is not known here"
+            return f'<span class="z" title="{told}">score {number(standing.score, 2)}</span>'
         return (
             '<span class="z" title="raw cosine; this library is too small to say what is usual">'
             f"cos {number(standing.score, 2)}</span>"

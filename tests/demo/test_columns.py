@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
+from core.records import Family
 from demo.presenters import columns
 from tests.demo.fakes import FakeWorkbench, synthetic_document
 
@@ -41,6 +42,16 @@ def test_a_moved_hit_carries_its_places(comparison: Any) -> None:
             card = next(card for card in cards(html, "dif") if hit.passage_id in card)
             sign = "+" if there > hit.rank else "\u2212"
             assert f"<b>{sign}{abs(there - hit.rank)}</b> against autoregressive" in card
+
+
+def test_a_runs_score_is_called_nothing_more(comparison: Any) -> None:
+    first, second, lexical = comparison.columns
+    info = dataclasses.replace(lexical.info, family=Family.IMPORTED)
+    columns_ = (first, second, dataclasses.replace(lexical, info=info))
+    html = columns.columns(dataclasses.replace(comparison, columns=columns_), {})
+    shown = html[html.index(info.label) :]
+    assert "score as the run gives it" in shown
+    assert ">cos " not in shown
 
 
 def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(libraries: Any) -> None:
