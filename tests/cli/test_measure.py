@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import measure
 from core.errors import EncoderUnavailableError
+from core.evaluation.run import default_cache
 from tests.cli.conftest import Terminal
 from tests.evaluation.folders import write_folder
 from tests.workbenches import AUTOREGRESSIVE
@@ -73,9 +73,9 @@ def test_a_folder_that_is_not_beir(terminal: Terminal, tmp_path: Path) -> None:
 def test_each_data_set_has_a_cache_of_its_own(tmp_path: Path) -> None:
     for name in ("a/scifact", "b/scifact"):
         (tmp_path / name).mkdir(parents=True)
-    one = measure.default_cache(tmp_path / "a" / "scifact")
-    assert one != measure.default_cache(tmp_path / "b" / "scifact")
-    assert one == measure.default_cache(tmp_path / "b" / ".." / "a" / "scifact")
+    one = default_cache(tmp_path / "a" / "scifact")
+    assert one != default_cache(tmp_path / "b" / "scifact")
+    assert one == default_cache(tmp_path / "b" / ".." / "a" / "scifact")
     assert one.name.startswith("scifact-")
 
 

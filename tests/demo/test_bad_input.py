@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pool import EncoderPool
@@ -39,11 +40,13 @@ class Failing(FakeEncoder):
 
     broken = False
 
+    @override
     def encode(self, texts: Any, *, kind: Any, monitor: Any = None) -> Any:
         if self.broken:
             raise EncodingError("the machine ran out of memory; close other programs.")
         return super().encode(texts, kind=kind, monitor=monitor)
 
+    @override
     def trace(self, texts: Any, *, kind: Any, attention: Any = None) -> Any:
         if self.broken and attention is not None:
             raise EncodingError("the machine ran out of memory; close other programs.")
@@ -72,10 +75,14 @@ class Visit:
         )  # fmt: skip
         self.encoders = {spec.encoder_id: Failing(spec) for spec in specs}
         pair = Pair(DEFAULT_PAIR, "Two", "dif", "aut", matched="all", unmatched="")
+
+        def loaded(spec: Any, **_: Any) -> Any:
+            return self.encoders[spec.encoder_id]
+
         pool = EncoderPool(
             assets=folder,
             registry=Registry({spec.encoder_id: spec for spec in specs}, {DEFAULT_PAIR: pair}),
-            load=lambda spec, **_: self.encoders[spec.encoder_id],
+            load=loaded,
         )
         self.shelves = Shelves(
             folder / "data",
