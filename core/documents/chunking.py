@@ -115,14 +115,16 @@ def _pieces(text: str, budget: int, count_tokens: CountTokens) -> tuple[list[Spa
     counts = _counted(text, leading, count_tokens)
     pieces: list[Span] = []
     piece_counts: list[int] = []
-    for span, count in zip(spans, counts, strict=True):
+    for (lead, _), span, count in zip(leading, spans, counts, strict=True):
         if count <= budget:
             pieces.append(span)
             piece_counts.append(count)
             continue
         cut, cut_counts = _cut(text, span, budget, count_tokens)
+        # White space before the first part costs something where it joins the sentence before.
+        room = _counted(text, [(lead, cut[0][0])], count_tokens)[0] if cut[0][0] > lead else 0
         pieces.extend(cut)
-        piece_counts.extend(cut_counts)
+        piece_counts.extend([cut_counts[0] + room, *cut_counts[1:]])
     return pieces, piece_counts
 
 
@@ -148,9 +150,10 @@ def _cut(
     packed: list[Span] = []
     packed_counts: list[int] = []
     for part, count in zip(parts, counts, strict=True):
-        # A joint between words may cost a token of its own in some tokenizers.
-        if packed and packed_counts[-1] + count + (part[0] > packed[-1][1]) <= budget:
-            packed_counts[-1] += count + (part[0] > packed[-1][1])
+        # A joint between words may cost tokens of its own in some tokenizers.
+        joint = part[0] - packed[-1][1] if packed else 0
+        if packed and packed_counts[-1] + count + joint <= budget:
+            packed_counts[-1] += count + joint
             packed[-1] = (packed[-1][0], part[1])
         else:
             packed.append(part)

@@ -78,10 +78,8 @@ def test_an_mteb_result_stands_beside_the_papers_cell(
     page = visit.page
     page.click("[data-act=view][data-view=benchmarks]")
     page.wait_for_selector("#bf-official h2")
-    page.fill("#bf-official-model input", "their <i>model</i>")
-    page.set_input_files(
-        "#bf-official-add ~ input[type=file], .controls input[type=file]", str(file)
-    )
+    page.fill("#bf-official-model textarea, #bf-official-model input", "their <i>model</i>")
+    page.set_input_files("input[type=file][accept*='json']", str(file))
     page.wait_for_selector("#bf-official td:text('41.2')")
     assert "43.8" in page.inner_text("#bf-official")
     page.locator("#bf-official").scroll_into_view_if_needed()

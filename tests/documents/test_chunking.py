@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.documents import chunk_document, read_document
@@ -160,6 +160,7 @@ PIECES = st.sampled_from(
 )
 
 
+@example("A short one. word  " + "x" * 90, 41, 0, characters, 0)
 @given(
     st.lists(PIECES, max_size=60).map("".join),
     st.integers(32, 80),
