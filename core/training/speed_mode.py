@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 WANTED_SPEED = 1.8
 WANTED_RBO = 0.98
 PASSAGE_TOKENS = 256
-_WORDS = [
+# also the words of `tests/bench`: both measure texts of one kind
+WORDS = [
     "the",
     "quick",
     "report",
@@ -138,7 +139,7 @@ def even_texts(encoder: LoadedEncoder, count: int) -> list[str]:
     generator = np.random.default_rng(1)
     texts = []
     for _ in range(count):
-        words = list(generator.choice(_WORDS, PASSAGE_TOKENS))
+        words = list(generator.choice(WORDS, PASSAGE_TOKENS))
         while True:
             (received,) = encoder.received([" ".join(words)], kind=TextKind.PASSAGE)
             if received.tokens_total <= PASSAGE_TOKENS:
@@ -150,7 +151,7 @@ def even_texts(encoder: LoadedEncoder, count: int) -> list[str]:
 
 def batch_dependence(encoder: LoadedEncoder) -> float:
     """Return the largest difference between a text's vector alone and among others."""
-    texts = [" ".join(_WORDS[: 3 + 5 * place]) for place in range(6)]
+    texts = [" ".join(WORDS[: 3 + 5 * place]) for place in range(6)]
     together = encoder.encode(texts, kind=TextKind.PASSAGE)
     alone = [encoder.encode([text], kind=TextKind.PASSAGE)[0] for text in texts]
     return float(np.abs(together - np.stack(alone)).max())

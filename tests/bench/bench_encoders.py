@@ -26,6 +26,7 @@ from core.encoders.spec import Attention, EncoderSpec, TextKind
 from core.encoders.spec import Pooling as PoolingKind
 from core.encoders.tokens import neutral_counter
 from core.records import Family
+from core.training.speed_mode import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,45 +34,6 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parents[2] / "assets"
 LAYERS = 10
 HIDDEN = 576
-WORDS = [
-    "the",
-    "quick",
-    "report",
-    "describes",
-    "methods",
-    "results",
-    "and",
-    "limits",
-    "of",
-    "a",
-    "study",
-    "about",
-    "rivers",
-    "harbours",
-    "ships",
-    "letters",
-    "proofs",
-    "enzymes",
-    "receptors",
-    "financial",
-    "markets",
-    "contracts",
-    "courts",
-    "engines",
-    "signals",
-    "noise",
-    "however",
-    "evidence",
-    "suggests",
-    "that",
-    "earlier",
-    "measurements",
-    "were",
-    "taken",
-    "under",
-    "different",
-    "conditions",
-]
 
 
 def mixed_texts(count: int, *, seed: int = 0, shortest: int = 8, longest: int = 320) -> list[str]:
