@@ -141,15 +141,10 @@ class Handlers:
         job = self.sessions.jobs.get((visitor, library_id, "index"))
         return job is not None and job.running
 
-    def blank(self, visitor_id: object, library_id: str, token: object) -> str | None:
-        """Return the screen before a first question; None while a comparison is on it."""
+    def blank(self, visitor_id: object, library_id: str) -> str | None:
+        """Return the screen before a first question; None when there is no such library."""
         try:
             visitor = self.sessions.require(visitor_id)
-            try:
-                if self.sessions.shown(visitor, token).library_id == library_id:
-                    return None
-            except CoreError:
-                pass  # nothing is on screen
             return self.library_screen(visitor, library_id).blank
         except CoreError:
             return None

@@ -104,7 +104,7 @@ def build_app(services: Services) -> gr.Blocks:
             [lab.query, lab.document, lab.passage, lab.stop],
             **PRIVATE,
         )
-        screen = [main.summary, main.columns, main.lower, token]
+        screen = [main.summary, main.columns, main.lower, token, main.blank]
         watched = sidebar.wire(side, shared, main.examples, screen)
         runs.wire(elsewhere, shared, Importing(handlers))
         pairing.wire(offered, shared, side, main.examples, Fetching(handlers), watched)
@@ -113,15 +113,16 @@ def build_app(services: Services) -> gr.Blocks:
         def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
             asked = dict(request.query_params)
             known, shown = handlers.arrive(visitor_id, str(asked.get("w", ""))[:100])
-            compared = compare.empty(shown.blank)
-            text = ""
+            # Nothing but a permalink writes the answer: a quick visitor may have one already.
+            compared: tuple[Any, ...] = (gr.skip(),) * 4
+            text = gr.skip()
             wanted = str(asked.get("c", ""))[:100]
             if wanted:
                 opened = handlers.open_saved(known, shown.library_id, wanted)
                 compared = compare.parts(opened)
                 if opened.token:
                     text = handlers.sessions.shown(known, opened.token).comparison.query.text
-            return known, *sidebar.screen_values(shown), *compared, text
+            return known, *sidebar.screen_values(shown), *compared, shown.blank, text
 
         app.load(
             arrive,

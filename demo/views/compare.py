@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from core.errors import CoreError
 from demo import texts
 from demo.experiments import Experiments
-from demo.presenters import frame
 from demo.toolkit import gr
 from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_number, event_text, html_part
 
@@ -25,6 +24,7 @@ class CompareView:
     examples: gr.HTML
     summary: gr.HTML
     columns: gr.HTML
+    blank: gr.HTML
     lower: gr.HTML
     go: gr.Button
 
@@ -59,8 +59,11 @@ def build(go: gr.Button) -> CompareView:
     examples = html_part("bf-examples")
     summary = html_part("bf-summary")
     columns = html_part("bf-columns")
+    # A place of its own, hidden while the columns hold anything: what invites to a first question
+    # is renewed when a library is opened or filled, and must never overwrite an answer.
+    blank = html_part("bf-blank")
     lower = html_part("bf-lower")
-    return CompareView(examples, summary, columns, lower, go)
+    return CompareView(examples, summary, columns, blank, lower, go)
 
 
 def wire(  # noqa: C901  closures over the components, wired at the end
@@ -173,6 +176,6 @@ def parts(shown: CompareScreen) -> tuple[str, str, str, str]:
     return shown.summary, shown.columns, shown.lower, shown.token
 
 
-def empty(blank: str) -> tuple[str, str, str, str]:
-    """Return the outputs before the first question."""
-    return "", blank or frame.failure("", ""), "", ""
+def empty(blank: str) -> tuple[str, str, str, str, str]:
+    """Return what clears the screen and invites to a first question."""
+    return "", "", "", "", blank

@@ -14,6 +14,7 @@ from demo import texts
 from demo.handlers import settings_from
 from demo.presenters import frame, library
 from demo.toolkit import gr
+from demo.views.compare import empty
 from demo.views.wiring import PRIVATE, Shared, event_text, html_part
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def upload(files: Any, visitor: Any, library_id: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         keep = [gr.skip()] * len(screen)
+        stay = [gr.skip()] * len(compare_screen)
         listed = files if isinstance(files, list) else [files] if files else []
         if not listed:
             return
@@ -162,18 +164,19 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             target, _, remark = handlers.upload(visitor, library_id, listed)
             if remark:
                 gr.Info(remark, duration=6)
-            shown = screen_values(handlers.library_screen(visitor, target))
+            shown = handlers.library_screen(visitor, target)
         except CoreError as error:
-            yield None, library.trouble(str(error)), idle, *keep
+            yield None, library.trouble(str(error)), idle, *keep, *stay
             return
-        yield None, gr.skip(), gr.update(visible=True), *shown
+        cleared = stay if target == library_id else empty(shown.blank)
+        yield None, gr.skip(), gr.update(visible=True), *screen_values(shown), *cleared
         for row in watched(visitor, target):
-            yield gr.skip(), *row
+            yield gr.skip(), *row, *stay
 
-    def fresh(visitor: Any, library_id: str, token: str) -> tuple[Any, ...]:  # noqa: ANN401
-        """Before a first question the screen invites to the library that is open, not another."""
-        blank = handlers.blank(visitor, library_id, token)
-        return (gr.skip(),) * len(compare_screen) if blank is None else ("", blank, "", "")
+    def fresh(visitor: Any, library_id: str) -> Any:  # noqa: ANN401
+        """Before a first question the screen invites to the library as it is now."""
+        blank = handlers.blank(visitor, library_id)
+        return gr.skip() if blank is None else blank
 
     def password(event: gr.EventData, visitor: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         try:
@@ -247,14 +250,14 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             shown = handlers.library_screen(visitor, library_id)
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return "", *screen_values(shown), "", shown.blank, "", ""
+        return "", *screen_values(shown), *empty(shown.blank)
 
     def create(visitor: Any, name: str) -> tuple[Any, ...]:  # noqa: ANN401
         try:
             shown = handlers.create_library(visitor, name or "")
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return "", "", *screen_values(shown), "", shown.blank, "", ""
+        return "", "", *screen_values(shown), *empty(shown.blank)
 
     def delete(visitor: Any, library_id: str, sure: bool) -> tuple[Any, ...]:  # noqa: ANN401, FBT001
         if not sure:
@@ -263,17 +266,15 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             shown = handlers.delete_library(visitor, library_id)
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return "", *screen_values(shown), "", shown.blank, "", ""
+        return "", *screen_values(shown), *empty(shown.blank)
 
     long: dict[str, Any] = {**PRIVATE, "concurrency_limit": 64}
     job = [side.progress, side.stop, *screen]
     place = [shared.visitor, shared.library]
-    token = compare_screen[-1]
     for source in (side.drop, side.folder):
-        source.upload(upload, [source, *place], [source, *job], **long).then(
-            fresh, [*place, token], compare_screen, **PRIVATE
+        source.upload(upload, [source, *place], [source, *job, *compare_screen], **long).then(
+            fresh, place, compare_screen[-1], **PRIVATE
         )
-    shared.library.change(fresh, [*place, token], compare_screen, **PRIVATE)
     shared.bridge.do_password(password, shared.visitor, job, **long)
     shared.bridge.do_forget(forget, shared.visitor, side.progress, **PRIVATE)
     shared.bridge.do_embed(embed, place, job, **long)

@@ -48,7 +48,7 @@ def test_the_sample_library_answers_and_an_example_is_right(visit: Any, real_url
     one.page.set_default_timeout(SLOW_MILLISECONDS)
     one.page.locator("#bf-library input").click()
     one.page.get_by_role("option", name="Sample library").click()
-    one.page.wait_for_selector("#bf-columns .blank, #bf-columns .results")
+    one.page.wait_for_selector("#bf-blank .blank, #bf-columns .results")
     one.page.locator("#bf-examples summary").first.click()
     one.page.locator("#bf-examples details[open] .sheet button").first.click()
     one.page.wait_for_selector("#bf-columns .hit[data-pid]")

@@ -129,7 +129,7 @@ def test_dark_is_dark_and_stays_so(visit: Any, local_url: Any) -> None:
     one.page.click('[data-act="theme"]')
     assert one.page.evaluate(ground) == "rgb(252, 251, 249)"
     one.page.reload()
-    one.page.wait_for_selector("#bf-columns .blank")
+    one.page.wait_for_selector("#bf-blank .blank")
     assert one.page.evaluate(ground) == "rgb(252, 251, 249)"
 
 
@@ -195,7 +195,7 @@ def test_a_library_is_made_and_deleted_after_a_question(visit: Any, local_url: A
     one.page.get_by_text("Create a library").click()
     chosen = "document.querySelector('#bf-library input').value"
     one.page.wait_for_function(f"{chosen}.startsWith('Tide tables')")
-    one.page.wait_for_selector("#bf-columns >> text=This library is empty")
+    one.page.wait_for_selector("#bf-blank >> text=This library is empty")
     one.page.click("#bf-del")
     one.page.wait_for_function(f"{chosen}.startsWith('Sample library')")
     # the sample cannot be deleted, and says so
@@ -211,13 +211,13 @@ def test_two_visitors_do_not_see_each_other(visit: Any, hosted_url: Any, tmp_pat
     anna.page.wait_for_selector("#bf-documents >> text=annas-diary.txt")
     for one in (anna, bert):
         one.page.reload()
-        one.page.wait_for_selector("#bf-columns .blank")
+        one.page.wait_for_selector("#bf-blank .blank")
     keys = [one.page.evaluate("localStorage.getItem('bifocal-visitor')") for one in (anna, bert)]
     assert all(keys)
     assert keys[0] != keys[1]
     bert.page.click("#bf-library input")
     bert.page.get_by_role("option", name=re.compile("My documents")).click()
-    bert.page.wait_for_selector("#bf-columns >> text=This library is empty")
+    bert.page.wait_for_selector("#bf-blank >> text=This library is empty")
     assert "annas-diary" not in bert.page.content()
     anna.page.click("#bf-library input")
     anna.page.get_by_role("option", name=re.compile("My documents")).click()

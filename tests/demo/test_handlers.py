@@ -151,19 +151,16 @@ def test_the_screen_before_a_question_is_about_the_library_that_is_open(
     handlers: Any, tmp_path: Any
 ) -> None:
     text = b"The sluice gate was built of oak in 1840. It opens when the tide falls below the sill."
-    assert "This library is empty" in handlers.blank("local", "mine", "")
+    assert "This library is empty" in handlers.blank("local", "mine")
     handlers.upload("local", "mine", [upload(tmp_path, "a.txt", text)])[1].outcome()
-    own = handlers.blank("local", "mine", "")
+    own = handlers.blank("local", "mine")
     assert "Ask your documents a question" in own
     assert 'data-view="disagree"' in own
     # what is offered is drafted from this library, not taken from the sample
     assert all(
         "sluice" in asked or "tide" in asked for asked in re.findall('data-text="([^"]*)', own)
     )
-    shown = last(handlers.compare("local", "sample", "sluice gate built of oak"))
-    assert handlers.blank("local", "sample", shown.token) is None
-    assert handlers.blank("local", "mine", shown.token) == own
-    assert handlers.blank("nobody", "mine", "") is None
+    assert handlers.blank("nobody", "mine") is None
 
 
 def test_equal_limits_asks_the_query_on_screen_again_or_the_one_given(handlers: Any) -> None:

@@ -93,6 +93,20 @@ def test_every_public_verb_has_a_name_and_everything_else_is_private(local: Any)
     assert all(e["api_visibility"] == "private" for e in events if e["api_name"] not in PUBLIC)
 
 
+def test_opening_a_library_never_writes_over_an_answer(local: Any) -> None:
+    """These events run on arrival too, beside a quick visitor's first question."""
+    config = json.loads(get(f"{local}/config")[2])
+    name = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
+    opened = [
+        event
+        for event in config["dependencies"]
+        if any((name.get(i), what) == ("bf-library", "change") for i, what in event["targets"])
+    ]
+    written = {name.get(output) for event in opened for output in event["outputs"]}
+    assert {"bf-documents", "bf-notice"} <= written
+    assert not written & {"bf-summary", "bf-columns", "bf-lower", "bf-query"}
+
+
 def test_every_public_verb_says_what_it_does(local: Any) -> None:
     info = json.loads(get(f"{local}/gradio_api/info")[2])["named_endpoints"]
     for name in PUBLIC:
