@@ -299,6 +299,23 @@ def guarded(encoder: Encoder, work: Callable[[], R]) -> R:
         raise EncodingError(msg) from exc
 
 
+def each_arm(
+    arms: tuple[Arm, Arm], stage: str, work: Callable[[Arm], R], *, monitor: Monitor
+) -> tuple[R, R]:
+    """Do the same work for arm A, then for arm B; progress shows and Stop works between them.
+
+    Raises:
+        StoppedError: If the monitor asks to stop.
+    """
+    found = []
+    for done, arm in enumerate(arms):
+        raise_if_stopped(monitor)
+        monitor.report(Progress(stage, done, len(arms), arm.label))
+        found.append(work(arm))
+    monitor.report(Progress(stage, len(arms), len(arms)))
+    return found[0], found[1]
+
+
 def limit_of(encoder: Encoder) -> int:
     """Return the token limit in force: a workspace may set another one than the spec's."""
     return int(getattr(encoder, "max_tokens", encoder.spec.max_tokens))

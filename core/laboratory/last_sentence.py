@@ -16,9 +16,18 @@ from core.documents.sentences import sentence_spans
 from core.encoders.protocol import TokenTrace
 from core.encoders.spec import Attention
 from core.errors import EncoderError, LaboratoryError
-from core.laboratory.arms import Arm, SystemName, name_of, pooled, raise_problems, readable, trace
+from core.laboratory.arms import (
+    Arm,
+    SystemName,
+    each_arm,
+    name_of,
+    pooled,
+    raise_problems,
+    readable,
+    trace,
+)
 from core.laboratory.attention_switch import TokenChange, state_change
-from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.monitor import Monitor, SilentMonitor
 
 _SHORTER = 12  # how many lengths are tried before giving up on equal token counts
 DEFAULT_EDIT = "None of this happened."
@@ -131,13 +140,12 @@ def edit_last_sentence(
         msg = "The new last sentence is the old one; write another."
         raise LaboratoryError(msg)
     after = text[:start] + added
-    watch = monitor or SilentMonitor()
-    sides = []
-    for done, arm in enumerate(arms):
-        raise_if_stopped(watch)
-        watch.report(Progress("editing the last sentence", done, 2, arm.label))
-        sides.append(_side(arm, text[:end], after, start, spans[:-1], attention))
-    watch.report(Progress("editing the last sentence", 2, 2))
+    sides = each_arm(
+        arms,
+        "editing the last sentence",
+        lambda arm: _side(arm, text[:end], after, start, spans[:-1], attention),
+        monitor=monitor or SilentMonitor(),
+    )
     if all(side.problem for side in sides):
         raise_problems([side.problem for side in sides])
     return LastSentenceEdit(

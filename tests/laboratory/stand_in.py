@@ -266,3 +266,44 @@ Bread is a food that is baked in an oven. The oven should be hot before the brea
 
 A song about bread was heard in court. The judge had a violin. The music was closed by law.""",
 )
+HARBOUR = document(
+    "harbour",
+    "The old harbour wind. A storm broke the glass.\n\nThe glass of the harbour. Old wind and storm.",
+)
+
+
+def word_bench(a: WordEncoder | None = None, b: WordEncoder | None = None) -> Bench:
+    """The river and the kitchen under two word encoders; plain ones unless others are given."""
+    return bench_of([RIVER, KITCHEN], (a or WordEncoder(), b or WordEncoder(arm_b())))
+
+
+def passage_with(bench: Bench, words: str) -> str:
+    """Return the id of the first passage that holds these words."""
+    return next(p.passage_id for p in bench.corpus.passages if words in p.text)
+
+
+class StopWhenAsked:
+    """Presses Stop once it has been asked so many times whether to."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+
+    def report(self, progress: Progress) -> None: ...
+
+    def stop_requested(self) -> bool:
+        self.calls -= 1
+        return self.calls < 0
+
+
+class StopWhenDone:
+    """Presses Stop once so many steps are reported done."""
+
+    def __init__(self, done: int) -> None:
+        self.done = done
+        self.seen: list[Progress] = []
+
+    def report(self, progress: Progress) -> None:
+        self.seen.append(progress)
+
+    def stop_requested(self) -> bool:
+        return bool(self.seen) and self.seen[-1].done >= self.done

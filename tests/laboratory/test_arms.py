@@ -7,6 +7,7 @@ from core.encoders.spec import TextKind
 from core.errors import EncodingError, LaboratoryError, StoppedError
 from core.laboratory.arms import (
     Hushed,
+    each_arm,
     encode,
     guarded,
     make_bench,
@@ -16,7 +17,17 @@ from core.laboratory.arms import (
     readable,
 )
 from core.monitor import Progress
-from tests.laboratory.stand_in import KITCHEN, RIVER, SPEC, WordEncoder, arm_b, bench_of, paragraphs
+from tests.laboratory.stand_in import (
+    KITCHEN,
+    RIVER,
+    SPEC,
+    StopWhenDone,
+    WordEncoder,
+    arm_b,
+    bench_of,
+    paragraphs,
+    word_bench,
+)
 
 
 def test_rank_counts_better_scores_and_earlier_equals() -> None:
@@ -146,3 +157,19 @@ def test_stop_is_heard_inside_a_batch_and_progress_there_is_kept_quiet() -> None
     with pytest.raises(StoppedError):
         encode(encoder, ["gate"] * 9, kind=TextKind.PASSAGE, monitor=Hushed(_StopsInside()))
     assert encoder.encoded < 9
+
+
+def test_work_is_done_for_a_then_b_and_stop_is_heard_between_them() -> None:
+    arms = word_bench().arms
+    watch = StopWhenDone(3)
+    assert each_arm(arms, "reading", lambda arm: arm.label, monitor=watch) == ("Words A", "Words B")
+    assert watch.seen == [
+        Progress("reading", 0, 2, "Words A"),
+        Progress("reading", 1, 2, "Words B"),
+        Progress("reading", 2, 2),
+    ]
+    heard: list[str] = []
+    once = StopWhenDone(0)  # stops as soon as the first step is reported
+    with pytest.raises(StoppedError):
+        each_arm(arms, "reading", lambda arm: heard.append(arm.label), monitor=once)
+    assert heard == ["Words A"]

@@ -18,17 +18,22 @@ from core.laboratory.attention_switch import (
     switch_attention,
 )
 from core.laboratory.results import from_json, to_json
-from tests.laboratory.stand_in import KITCHEN, RIVER, WordEncoder, arm_b, bench_of, document
+from tests.laboratory.stand_in import (
+    KITCHEN,
+    RIVER,
+    StopWhenAsked,
+    WordEncoder,
+    arm_b,
+    bench_of,
+    document,
+    passage_with,
+)
 
 
 def _bench(a: WordEncoder | None = None, b: WordEncoder | None = None) -> Bench:
     return bench_of(
         [RIVER, KITCHEN], (a or WordEncoder(mix=0.5), b or WordEncoder(arm_b(), mix=0.5))
     )
-
-
-def _river(bench: Bench) -> str:
-    return next(p.passage_id for p in bench.corpus.passages if "slides" in p.text)
 
 
 def _mode(found: AttentionSwitch, side: str, mode: Mode):  # type: ignore[no-untyped-def]
@@ -38,7 +43,7 @@ def _mode(found: AttentionSwitch, side: str, mode: Mode):  # type: ignore[no-unt
 
 def test_reading_as_usual_changes_nothing() -> None:
     bench = _bench()
-    found = switch_attention(bench, "flood", _river(bench))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"))
     for side, native in (("a", Mode.FULL), ("b", Mode.CAUSAL)):
         outcome = _mode(found, side, native)
         assert outcome.is_native
@@ -52,14 +57,14 @@ def test_reading_as_usual_changes_nothing() -> None:
 
 def test_only_the_papers_modes_are_not_marked_as_bifocals_own() -> None:
     bench = _bench()
-    found = switch_attention(bench, "flood", _river(bench))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"))
     own = {outcome.mode for outcome in found.a.outcomes if outcome.is_own}
     assert own == {Mode.BACKWARD, Mode.REVERSED}
 
 
 def test_a_bag_of_words_does_not_care() -> None:
     bench = _bench(WordEncoder(), WordEncoder(arm_b()))
-    found = switch_attention(bench, "flood", _river(bench))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"))
     for outcome in (*found.a.outcomes, *found.b.outcomes):
         assert outcome.cosine == pytest.approx(1.0, abs=1e-6)
         assert outcome.rank == found.a.outcomes[0].rank
@@ -74,7 +79,7 @@ def test_a_bag_of_words_does_not_care() -> None:
 
 def test_the_first_token_of_a_causal_reader_sees_nothing_and_backward_everything() -> None:
     bench = _bench()
-    found = switch_attention(bench, "flood", _river(bench))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"))
     causal = _mode(found, "a", Mode.CAUSAL).strip
     # A usually mixes in what follows; causally its first token stands alone
     assert causal[0].change > 0
@@ -85,25 +90,29 @@ def test_the_first_token_of_a_causal_reader_sees_nothing_and_backward_everything
 def test_the_same_encoder_in_both_arms_gives_the_same_figures() -> None:
     twin = WordEncoder(arm_b(attention=Attention.BIDIRECTIONAL), mix=0.5)
     bench = _bench(WordEncoder(mix=0.5), twin)
-    found = switch_attention(bench, "flood", _river(bench))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"))
     assert found.a.outcomes == found.b.outcomes
 
 
 def test_swapping_the_arms_mirrors_the_figures() -> None:
     a, b = WordEncoder(mix=0.5), WordEncoder(arm_b(), mix=0.5)
-    one = switch_attention(_bench(a, b), "flood", _river(_bench(a, b)))
-    two = switch_attention(_bench(b, a), "flood", _river(_bench(a, b)))
+    one = switch_attention(_bench(a, b), "flood", passage_with(_bench(a, b), "slides"))
+    two = switch_attention(_bench(b, a), "flood", passage_with(_bench(a, b), "slides"))
     assert (one.a, one.b, one.candidates) == (two.b, two.a, two.candidates)
 
 
 def test_candidates_hold_the_right_passage_and_are_as_many_as_asked() -> None:
     bench = _bench()
-    found = switch_attention(bench, "flood", _river(bench), candidates=4, modes=(Mode.FULL,))
+    found = switch_attention(
+        bench, "flood", passage_with(bench, "slides"), candidates=4, modes=(Mode.FULL,)
+    )
     assert found.passage_id in found.candidates
     assert len(found.candidates) == 4
     assert list(found.candidates) == sorted(found.candidates)
     assert "4 candidate passages" in found.notes[0]
-    again = switch_attention(bench, "flood", _river(bench), candidates=4, modes=(Mode.FULL,))
+    again = switch_attention(
+        bench, "flood", passage_with(bench, "slides"), candidates=4, modes=(Mode.FULL,)
+    )
     assert again == found
 
 
@@ -123,7 +132,7 @@ def test_reversing_twice_gives_the_sentences_back(sentences: list[str]) -> None:
 def test_reversed_tokens_are_compared_with_themselves() -> None:
     # without mixing a token's state is its own wherever it stands; with it, neighbours count
     bench = _bench(WordEncoder(), WordEncoder(arm_b(), mix=0.9))
-    found = switch_attention(bench, "flood", _river(bench), modes=(Mode.REVERSED,))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"), modes=(Mode.REVERSED,))
     assert all(token.change == 0.0 for token in found.a.outcomes[0].strip)
     assert any(token.change > 0.01 for token in found.b.outcomes[0].strip)
     text = next(p.text for p in bench.corpus.passages if p.passage_id == found.passage_id)
@@ -142,32 +151,23 @@ def test_state_change_is_zero_for_equals_and_two_for_opposites() -> None:
 def test_bad_input_gets_a_sentence() -> None:
     bench = _bench()
     with pytest.raises(LaboratoryError, match="choose 2 or more"):
-        switch_attention(bench, "flood", _river(bench), candidates=1)
+        switch_attention(bench, "flood", passage_with(bench, "slides"), candidates=1)
     with pytest.raises(LaboratoryError, match="query holds no readable"):
-        switch_attention(bench, "?", _river(bench))
+        switch_attention(bench, "?", passage_with(bench, "slides"))
     alone = bench_of([document("one", "gate flood")], (WordEncoder(), WordEncoder(arm_b())))
     with pytest.raises(LaboratoryError, match="one passage"):
         switch_attention(alone, "flood", alone.corpus.passages[0].passage_id)
 
 
-class _StopAfter:
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    def report(self, progress: object) -> None: ...
-
-    def stop_requested(self) -> bool:
-        self.calls -= 1
-        return self.calls < 0
-
-
 def test_stop_keeps_what_was_done() -> None:
     bench = _bench()
-    found = switch_attention(bench, "flood", _river(bench), monitor=_StopAfter(3))
+    found = switch_attention(
+        bench, "flood", passage_with(bench, "slides"), monitor=StopWhenAsked(3)
+    )
     assert found.stopped
     assert [len(found.a.outcomes), len(found.b.outcomes)] == [2, 1]
     with pytest.raises(StoppedError):
-        switch_attention(bench, "flood", _river(bench), monitor=_StopAfter(0))
+        switch_attention(bench, "flood", passage_with(bench, "slides"), monitor=StopWhenAsked(0))
 
 
 def test_an_arm_that_cannot_be_traced_leaves_the_other() -> None:
@@ -182,7 +182,7 @@ def test_an_arm_that_cannot_be_traced_leaves_the_other() -> None:
     shy = NoTrace(mix=0.5)
     bench = _bench(shy)
     shy.broken = True
-    found = switch_attention(bench, "flood", _river(bench))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"))
     assert [outcome.mode for outcome in found.a.outcomes] == [Mode.FULL]
     assert "Words A failed" in found.a.problem
     assert len(found.b.outcomes) == 4
@@ -191,12 +191,12 @@ def test_an_arm_that_cannot_be_traced_leaves_the_other() -> None:
     bench = _bench(shy, both)
     shy.broken = both.broken = True
     with pytest.raises(EncoderError, match=r"Words A failed.*Words B failed"):
-        switch_attention(bench, "flood", _river(bench), modes=(Mode.CAUSAL,))
+        switch_attention(bench, "flood", passage_with(bench, "slides"), modes=(Mode.CAUSAL,))
 
 
 def test_the_figures_survive_json() -> None:
     bench = _bench()
-    found = switch_attention(bench, "flood", _river(bench))
+    found = switch_attention(bench, "flood", passage_with(bench, "slides"))
     assert from_json(AttentionSwitch, to_json(found)) == found
 
 

@@ -17,12 +17,12 @@ from core.laboratory.disagreements import (
 )
 from core.laboratory.drafts import Draft, DraftKind, draft_queries
 from core.laboratory.results import from_json, to_json
-from core.monitor import Progress
 from core.records import Document
 from tests.laboratory.stand_in import (
     KITCHEN,
     RIVER,
     SPEC,
+    StopWhenDone,
     WordEncoder,
     arm_b,
     bench_of,
@@ -42,20 +42,6 @@ def _report(
 ) -> DisagreementReport:
     bench = bench_of(library, (a, b))
     return find_disagreements(bench, draft_queries(bench.corpus.passages, library), k=3)
-
-
-class _StopAfter:
-    """Presses Stop once so many steps are reported done."""
-
-    def __init__(self, done: int) -> None:
-        self.done = done
-        self.seen: list[Progress] = []
-
-    def report(self, progress: Progress) -> None:
-        self.seen.append(progress)
-
-    def stop_requested(self) -> bool:
-        return bool(self.seen) and self.seen[-1].done >= self.done
 
 
 def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
@@ -218,12 +204,12 @@ def test_stop_keeps_what_was_finished() -> None:
     drafts = [
         replace(_draft("flood", bench, 0), query_id=f"draft-{number}") for number in range(130)
     ]
-    report = find_disagreements(bench, drafts, k=2, monitor=_StopAfter(128))
+    report = find_disagreements(bench, drafts, k=2, monitor=StopWhenDone(128))
     assert report.stopped
     assert len(report.findings) == 128
     assert report.drafts == 130
     with pytest.raises(StoppedError):
-        find_disagreements(bench, drafts, k=2, monitor=_StopAfter(0))
+        find_disagreements(bench, drafts, k=2, monitor=StopWhenDone(0))
 
 
 def test_an_encoder_that_fails_half_way_loses_nothing() -> None:
@@ -243,7 +229,7 @@ def test_an_encoder_that_fails_half_way_loses_nothing() -> None:
 
 def test_progress_is_told() -> None:
     bench = bench_of(LIBRARY, (WordEncoder(), WordEncoder(arm_b())))
-    watch = _StopAfter(10_000)
+    watch = StopWhenDone(10_000)
     find_disagreements(bench, [_draft("flood", bench, 0)], k=2, monitor=watch)
     assert (watch.seen[0].done, watch.seen[-1].done, watch.seen[-1].total) == (0, 1, 1)
 

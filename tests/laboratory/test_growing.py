@@ -6,24 +6,27 @@ from itertools import pairwise
 import pytest
 
 from core.errors import EncoderError, LaboratoryError, StoppedError
-from core.laboratory.arms import Bench
 from core.laboratory.growing import GrowingText, Growth, grow
 from core.laboratory.results import from_json, to_json
-from tests.laboratory.stand_in import KITCHEN, RIVER, SPEC, WordEncoder, arm_b, bench_of, document
-
-
-def _bench(a: WordEncoder | None = None, b: WordEncoder | None = None) -> Bench:
-    return bench_of([RIVER, KITCHEN], (a or WordEncoder(), b or WordEncoder(arm_b())))
-
-
-def _river(bench: Bench) -> str:
-    return next(p.passage_id for p in bench.corpus.passages if "slides" in p.text)
+from tests.laboratory.stand_in import (
+    RIVER,
+    SPEC,
+    StopWhenAsked,
+    WordEncoder,
+    arm_b,
+    bench_of,
+    document,
+    passage_with,
+    word_bench,
+)
 
 
 def test_the_first_point_is_the_passage_and_the_last_the_document() -> None:
-    bench = _bench()
-    found = grow(bench, "flood", _river(bench))
-    passage = next(p for p in bench.corpus.passages if p.passage_id == _river(bench))
+    bench = word_bench()
+    found = grow(bench, "flood", passage_with(bench, "slides"))
+    passage = next(
+        p for p in bench.corpus.passages if p.passage_id == passage_with(bench, "slides")
+    )
     first, last = found.points_a[0], found.points_a[-1]
     assert (first.start, first.end) == (passage.start, passage.end)
     row = bench.corpus.position(passage.passage_id)
@@ -46,8 +49,8 @@ def test_padding_dilutes() -> None:
 
 
 def test_text_is_added_where_asked() -> None:
-    bench = _bench()
-    passage = bench.corpus.passages[bench.corpus.position(_river(bench))]
+    bench = word_bench()
+    passage = bench.corpus.passages[bench.corpus.position(passage_with(bench, "slides"))]
     before = grow(bench, "flood", passage.passage_id, growth=Growth.BEFORE)
     assert {point.end for point in before.points_a} == {passage.end}
     after = grow(bench, "flood", passage.passage_id, growth=Growth.AFTER)
@@ -55,8 +58,8 @@ def test_text_is_added_where_asked() -> None:
 
 
 def test_a_cut_passage_is_marked() -> None:
-    bench = _bench(WordEncoder(replace(SPEC, max_tokens=25)))
-    found = grow(bench, "flood", _river(bench), growth=Growth.AFTER)
+    bench = word_bench(WordEncoder(replace(SPEC, max_tokens=25)))
+    found = grow(bench, "flood", passage_with(bench, "slides"), growth=Growth.AFTER)
     assert found.points_a[-1].tokens_kept == 25
     assert all(point.passage_kept for point in found.points_a)
     before = grow(bench, "oven", bench.corpus.passages[-1].passage_id, growth=Growth.BEFORE)
@@ -68,14 +71,17 @@ def test_a_cut_passage_is_marked() -> None:
 
 def test_swapping_the_arms_mirrors_the_curves() -> None:
     a, b = WordEncoder(mix=0.5), WordEncoder(arm_b(), mix=0.5)
-    one, two = (grow(bench, "flood", _river(bench)) for bench in (_bench(a, b), _bench(b, a)))
+    one, two = (
+        grow(bench, "flood", passage_with(bench, "slides"))
+        for bench in (word_bench(a, b), word_bench(b, a))
+    )
     assert (one.points_a, one.points_b) == (two.points_b, two.points_a)
 
 
 def test_bad_input_gets_a_sentence() -> None:
-    bench = _bench()
+    bench = word_bench()
     with pytest.raises(LaboratoryError, match="does not fit into 16 tokens"):
-        grow(bench, "flood", _river(bench), largest_tokens=16)
+        grow(bench, "flood", passage_with(bench, "slides"), largest_tokens=16)
     alone = bench_of([document("one", "gate flood")], (WordEncoder(), WordEncoder(arm_b())))
     with pytest.raises(LaboratoryError, match="no text around"):
         grow(alone, "flood", alone.corpus.passages[0].passage_id)
@@ -84,35 +90,24 @@ def test_bad_input_gets_a_sentence() -> None:
         grow(bench, "flood", first.passage_id, growth=Growth.BEFORE)
 
 
-class _StopAfter:
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    def report(self, progress: object) -> None: ...
-
-    def stop_requested(self) -> bool:
-        self.calls -= 1
-        return self.calls < 0
-
-
 def test_stop_and_failure_keep_what_was_done() -> None:
-    bench = _bench()
-    stopped = grow(bench, "flood", _river(bench), monitor=_StopAfter(3))
+    bench = word_bench()
+    stopped = grow(bench, "flood", passage_with(bench, "slides"), monitor=StopWhenAsked(3))
     assert stopped.stopped
     assert (len(stopped.points_a), len(stopped.points_b)) == (2, 1)
     with pytest.raises(StoppedError):
-        grow(bench, "flood", _river(bench), monitor=_StopAfter(0))
+        grow(bench, "flood", passage_with(bench, "slides"), monitor=StopWhenAsked(0))
     bench.b.encoder._fails_after = bench.b.encoder.encoded + 2  # type: ignore[attr-defined]
-    failed = grow(bench, "flood", _river(bench))
+    failed = grow(bench, "flood", passage_with(bench, "slides"))
     assert len(failed.points_b) == 1
     assert len(failed.points_a) > 1
     assert "Words B failed" in failed.problem
     bench.a.encoder._fails_after = 0  # type: ignore[attr-defined]
     with pytest.raises(EncoderError, match="Words A failed"):
-        grow(bench, "flood", _river(bench))
+        grow(bench, "flood", passage_with(bench, "slides"))
 
 
 def test_the_curves_survive_json() -> None:
-    bench = _bench()
-    found = grow(bench, "flood", _river(bench))
+    bench = word_bench()
+    found = grow(bench, "flood", passage_with(bench, "slides"))
     assert from_json(GrowingText, to_json(found)) == found

@@ -17,8 +17,15 @@ from core.laboratory.hidden_key import (
     truncation_ceiling,
 )
 from core.laboratory.results import from_json, to_json
-from core.monitor import Progress
-from tests.laboratory.stand_in import RIVER, SPEC, WordEncoder, arm_b, bench_of, hash_of
+from tests.laboratory.stand_in import (
+    RIVER,
+    SPEC,
+    StopWhenDone,
+    WordEncoder,
+    arm_b,
+    bench_of,
+    hash_of,
+)
 
 TEXT = " ".join(f"Sentence number {number} tells of the river." for number in range(60))
 
@@ -160,28 +167,14 @@ def test_unreadable_text_gets_a_sentence() -> None:
         hidden_key(_bench(), "· · ·")
 
 
-class _StopAfter:
-    """Presses Stop once so many steps are reported done."""
-
-    def __init__(self, done: int) -> None:
-        self.done = done
-        self.seen: list[Progress] = []
-
-    def report(self, progress: Progress) -> None:
-        self.seen.append(progress)
-
-    def stop_requested(self) -> bool:
-        return bool(self.seen) and self.seen[-1].done >= self.done
-
-
 def test_stop_keeps_finished_cells() -> None:
-    watch = _StopAfter(3)
+    watch = StopWhenDone(3)
     found = hidden_key(_bench(), TEXT, lengths=(48, 64), depths=(0.0, 1.0), copies=2, monitor=watch)
     assert found.stopped
     assert [(cell.length, cell.depth) for cell in found.cells] == [(48, 0.0), (48, 1.0), (64, 0.0)]
     assert (watch.seen[0].done, watch.seen[0].total) == (0, 4)
     with pytest.raises(StoppedError):
-        hidden_key(_bench(), TEXT, lengths=(48,), copies=2, monitor=_StopAfter(0))
+        hidden_key(_bench(), TEXT, lengths=(48,), copies=2, monitor=StopWhenDone(0))
 
 
 def test_an_arm_that_fails_half_way_leaves_the_other_going() -> None:

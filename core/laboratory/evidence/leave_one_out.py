@@ -1,0 +1,225 @@
+"""Leave each part of a text out in turn, embed what remains, and compare score and rank."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from core.documents.sentences import sentence_spans
+from core.encoders.spec import TextKind
+from core.errors import LaboratoryError
+from core.laboratory.arms import Arm, Bench, each_arm, encode, name_of, rank_of, readable
+from core.laboratory.evidence.faithfulness import check_faithfulness, draw_copies
+from core.laboratory.evidence.parts import each_left_out, numbered, query_parts
+from core.laboratory.evidence.records import ArmEvidence, Effect, Evidence, Part
+from core.laboratory.words import ordinal, quoted
+from core.monitor import Monitor, SilentMonitor
+
+NEEDS_Z = 0.5  # losing a sentence "matters" from half a background standard deviation on
+SPARES_Z = 0.2  # and "does not matter" below a fifth of one
+NEEDS_PLACES = 3  # or when the passage falls by this many places
+MAX_SENTENCES = 60
+
+
+def leave_sentences_out(
+    bench: Bench,
+    query: str,
+    passage_id: str,
+    *,
+    seed: int = 0,
+    monitor: Monitor | None = None,
+) -> Evidence:
+    """Delete each sentence of a passage in turn; the other passages stay as they are.
+
+    Args:
+        bench: Both arms over the corpus.
+        query: What was asked.
+        passage_id: The hit to explain.
+        seed: Draws the copies of the faithfulness check; both arms see the same copies.
+        monitor: Hears progress; may stop.
+
+    Raises:
+        LaboratoryError: If the passage is unreadable or has one sentence only.
+        EncodingError: If an encoder fails.
+        StoppedError: If stopped.
+    """
+    readable(query, what="query")
+    row = bench.corpus.position(passage_id)
+    text = readable(bench.corpus.passages[row].text)
+    parts = numbered(text, sentence_spans(text))
+    if len(parts) < 2:
+        msg = (
+            "The passage has one sentence, so there is none to leave out. "
+            "Look at the query's words instead, or choose a longer passage."
+        )
+        raise LaboratoryError(msg)
+    if len(parts) > MAX_SENTENCES:
+        msg = (
+            f"The passage has {len(parts)} sentences; leaving each out would take too long. "
+            f"Choose a passage of at most {MAX_SENTENCES} sentences (a smaller chunk size)."
+        )
+        raise LaboratoryError(msg)
+    copies = draw_copies(len(parts), seed=seed)
+    watch = monitor or SilentMonitor()
+
+    def explain(arm: Arm) -> ArmEvidence:
+        vector = encode(arm.encoder, [query], kind=TextKind.QUERY)[0]
+        rows = encode(arm.encoder, each_left_out(text, parts), kind=TextKind.PASSAGE, monitor=watch)
+        values = rows.astype(np.float64) @ vector.astype(np.float64)
+        scores = arm.vectors @ vector
+        # only this passage changes: the others keep their scores
+        found = _compare(
+            arm, [(float(value), rank_of(scores, row, float(value))) for value in values]
+        )
+        if found.top is None:
+            return found
+        checked = check_faithfulness(arm, vector, text, parts, found.effects, found.top, copies)
+        return replace(found, faithfulness=checked)
+
+    return _both_arms(
+        bench, query, passage_id, parts, explain, side="passage", unit="sentence", watch=watch
+    )
+
+
+def leave_clauses_out(
+    bench: Bench, query: str, passage_id: str, *, monitor: Monitor | None = None
+) -> Evidence:
+    """Delete each clause of the query in turn (each word, when it has one clause); rank anew.
+
+    Args:
+        bench: Both arms over the corpus.
+        query: What was asked.
+        passage_id: The passage whose rank is followed.
+        monitor: Hears progress; may stop.
+
+    Raises:
+        LaboratoryError: If the query is unreadable or has one word only.
+        EncodingError: If an encoder fails.
+        StoppedError: If stopped.
+    """
+    readable(query, what="query")
+    row = bench.corpus.position(passage_id)
+    unit, parts = query_parts(query)
+    if len(parts) < 2:
+        msg = "The query has one word, so there is nothing to leave out; ask with more words."
+        raise LaboratoryError(msg)
+    parts = parts[:MAX_SENTENCES]
+    watch = monitor or SilentMonitor()
+
+    def explain(arm: Arm) -> ArmEvidence:
+        rows = encode(arm.encoder, each_left_out(query, parts), kind=TextKind.QUERY, monitor=watch)
+        # with another query every passage's score changes: whole rankings are compared
+        scores = rows @ arm.vectors.T  # (1 + parts, passages)
+        return _compare(arm, [(float(line[row]), rank_of(line, row)) for line in scores])
+
+    return _both_arms(
+        bench, query, passage_id, parts, explain, side="query", unit=unit, watch=watch
+    )
+
+
+def _both_arms(
+    bench: Bench,
+    query: str,
+    passage_id: str,
+    parts: tuple[Part, ...],
+    explain: Callable[[Arm], ArmEvidence],
+    *,
+    side: str,
+    unit: str,
+    watch: Monitor,
+) -> Evidence:
+    """Explain one text for both arms and set them side by side."""
+    a, b = each_arm(bench.arms, f"leaving {unit}s out", explain, monitor=watch)
+    return Evidence(
+        side=side,
+        unit=unit,
+        query=query,
+        passage_id=passage_id,
+        corpus_size=len(bench.corpus.passages),
+        parts=parts,
+        a=a,
+        b=b,
+        contrast=contrast(a, b, parts, unit_name=unit),
+        notes=_notes(bench),
+    )
+
+
+def _compare(arm: Arm, placed: Sequence[tuple[float, int]]) -> ArmEvidence:
+    """Compare score and rank of the whole text, which comes first, with those without each part."""
+    (whole, whole_rank), *changed = placed
+    effects = tuple(
+        Effect(
+            number=number,
+            score=score,
+            score_change=score - whole,
+            z_change=arm.z_change(score - whole),
+            rank=rank,
+            rank_change=rank - whole_rank,
+        )
+        for number, (score, rank) in enumerate(changed, start=1)
+    )
+    return ArmEvidence(
+        system=name_of(arm),
+        score=whole,
+        z=arm.z(whole),
+        rank=whole_rank,
+        effects=effects,
+        top=_top(effects),
+        faithfulness=None,
+    )
+
+
+def _top(effects: Sequence[Effect]) -> int | None:
+    worst = min(effects, key=lambda effect: (effect.score_change, effect.number))
+    return worst.number if worst.score_change < 0 else None
+
+
+def contrast(
+    a: ArmEvidence, b: ArmEvidence, parts: Sequence[Part], *, unit_name: str
+) -> tuple[str, ...]:
+    """Say where one arm needs a part that the other does without.
+
+    An arm *needs* a part when leaving it out costs `NEEDS_Z` background standard deviations or
+    `NEEDS_PLACES` places; it *does without* when that costs less than `SPARES_Z` and no place.
+    In between nothing is said.
+
+    Returns:
+        Plain sentences, largest difference first, at most four. They quote document text: escape.
+    """
+    found: list[tuple[float, int, str]] = []
+    for part, effect_a, effect_b in zip(parts, a.effects, b.effects, strict=True):
+        for one, other, name, other_name in (
+            (effect_a, effect_b, a.system.label, b.system.label),
+            (effect_b, effect_a, b.system.label, a.system.label),
+        ):
+            if _needs(one) and _spares(other):
+                gap = abs(_finite(one.z_change) - _finite(other.z_change))
+                sentence = (
+                    f"{name} needs {unit_name} {part.number} ({quoted(part.text)}): without it the "
+                    f"passage goes from {ordinal(one.rank - one.rank_change)} to "
+                    f"{ordinal(one.rank)}; {other_name} does not need it "
+                    f"({ordinal(other.rank - other.rank_change)} to {ordinal(other.rank)})."
+                )
+                found.append((-gap, part.number, sentence))
+    return tuple(sentence for _, _, sentence in sorted(found)[:4])
+
+
+def _needs(effect: Effect) -> bool:
+    return _finite(effect.z_change) <= -NEEDS_Z or effect.rank_change >= NEEDS_PLACES
+
+
+def _spares(effect: Effect) -> bool:
+    return _finite(effect.z_change) > -SPARES_Z and effect.rank_change <= 0
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _notes(bench: Bench) -> tuple[str, ...]:
+    if len(bench.corpus.passages) == 1:
+        return ("The library holds one passage, so its rank is 1 whatever happens: read scores.",)
+    return ()

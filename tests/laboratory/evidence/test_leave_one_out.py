@@ -1,0 +1,172 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from core.errors import EncodingError, LaboratoryError
+from core.laboratory.arms import SystemName
+from core.laboratory.evidence import (
+    ArmEvidence,
+    Effect,
+    Evidence,
+    LateContext,
+    Part,
+    contrast,
+    late_context,
+    leave_clauses_out,
+    leave_sentences_out,
+)
+from core.laboratory.results import from_json, to_json
+from tests.laboratory.stand_in import (
+    SPEC,
+    WordEncoder,
+    arm_b,
+    bench_of,
+    document,
+    passage_with,
+    word_bench,
+)
+
+
+def test_leaving_out_the_only_sentence_with_the_word_takes_the_score_to_zero() -> None:
+    bench = word_bench()
+    found = leave_sentences_out(bench, "flood", passage_with(bench, "slides"))
+    # 21 words: gate 4, flood 1, closed 1, other 15; |v| = sqrt(16 + 1 + 1 + 225)
+    assert found.a.score == pytest.approx(1 / math.sqrt(243), abs=1e-6)
+    assert [part.text for part in found.parts][2] == "The flood came in April."
+    assert found.a.effects[2].score == pytest.approx(0.0, abs=1e-7)
+    assert found.a.effects[2].score_change == pytest.approx(-1 / math.sqrt(243), abs=1e-6)
+    assert found.a.top == 3
+    # the river passage holds the concept too; without sentence 3 it and no more stand before
+    # passages that score 0 and come earlier by id
+    assert found.a.effects[2].rank > found.a.rank
+    # leaving the first out makes the flood weigh more: 11 words, |v| = sqrt(1 + 1 + 1 + 64)
+    assert found.a.effects[0].score == pytest.approx(1 / math.sqrt(67), abs=1e-6)
+
+
+def test_the_same_encoder_in_both_arms_shows_no_difference() -> None:
+    twin = WordEncoder(arm_b(attention=SPEC.attention), mix=0.3)
+    bench = word_bench(WordEncoder(mix=0.3), twin)
+    for found in (
+        leave_sentences_out(bench, "flood in April", passage_with(bench, "slides")),
+        leave_clauses_out(bench, "flood in April", passage_with(bench, "slides")),
+    ):
+        assert found.contrast == ()
+        assert replace(found.a, system=found.b.system) == found.b
+
+
+def test_swapping_the_arms_mirrors_the_evidence() -> None:
+    a, b = WordEncoder(), WordEncoder(arm_b(), deaf_to=frozenset({"flood"}))
+    one = leave_sentences_out(word_bench(a, b), "river", passage_with(word_bench(a, b), "slides"))
+    two = leave_sentences_out(word_bench(b, a), "river", passage_with(word_bench(a, b), "slides"))
+    assert (one.a, one.b) == (two.b, two.a)
+    assert set(one.contrast) == set(two.contrast)
+    assert one.contrast
+
+
+def test_an_arm_that_hears_a_word_needs_its_sentence_and_a_deaf_one_does_not() -> None:
+    bench = word_bench(WordEncoder(), WordEncoder(arm_b(), deaf_to=frozenset({"flood"})))
+    found = leave_sentences_out(bench, "river", passage_with(bench, "slides"))
+    assert found.contrast[0].startswith(
+        "Words A needs sentence 3 (“The flood came in April.”): without it the passage goes from 2nd"
+    )
+    assert "Words B does not need it" in found.contrast[0]
+
+
+def _side(name: str, effects: list[tuple[float, int]]) -> ArmEvidence:
+    return ArmEvidence(
+        SystemName(name, name, "diffusion"),
+        0.5,
+        2.0,
+        1,
+        tuple(
+            Effect(number, 0.5, 0.0, z, 1 + places, places)
+            for number, (z, places) in enumerate(effects, start=1)
+        ),
+        1,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ((-0.5, 0), (0.0, 0), True),
+        ((-0.49, 2), (0.0, 0), False),  # neither half a deviation nor three places
+        ((-0.1, 3), (0.0, 0), True),
+        ((-0.6, 0), (-0.3, 0), False),  # the other one suffers too
+        ((-0.6, 0), (0.0, 1), False),
+        ((math.nan, 4), (math.nan, 0), True),
+    ],
+)
+def test_the_words_follow_stated_thresholds(
+    one: tuple[float, int], other: tuple[float, int], said: bool
+) -> None:
+    parts = (Part(1, 0, 4, "Text"),)
+    assert (
+        bool(contrast(_side("A", [one]), _side("B", [other]), parts, unit_name="sentence")) is said
+    )
+
+
+def test_a_long_sentence_is_quoted_in_part() -> None:
+    parts = (Part(1, 0, 200, "word " * 40),)
+    (said,) = contrast(_side("A", [(-1, 12)]), _side("B", [(0, 0)]), parts, unit_name="clause")
+    assert "…”" in said
+    assert "1st to 13th" in said
+    assert len(said) < 260
+
+
+def test_a_passage_of_one_sentence_gets_a_sentence() -> None:
+    doc = document("single", "The flood came in April\n\nThe gates were closed")
+    bench = bench_of([doc], (WordEncoder(), WordEncoder(arm_b())))
+    with pytest.raises(LaboratoryError, match="one sentence"):
+        leave_sentences_out(bench, "flood", bench.corpus.passages[0].passage_id)
+
+
+def test_an_unreadable_passage_gets_a_sentence() -> None:
+    doc = document("scan", "· · ·\n\nThe gates were closed. The flood came.")
+    bench = bench_of([doc], (WordEncoder(), WordEncoder(arm_b())))
+    scan = bench.corpus.passages[0].passage_id
+    # leaving clauses out follows the passage's rank; nothing of the passage is read
+    for experiment in (leave_sentences_out, late_context):
+        with pytest.raises(LaboratoryError, match="no readable text"):
+            experiment(bench, "flood", scan)
+
+
+def test_one_passage_alone_is_said_to_have_no_rank() -> None:
+    doc = document("alone", "The gates were closed. The flood came. The bread was hot.")
+    bench = bench_of([doc], (WordEncoder(), WordEncoder(arm_b())))
+    found = leave_sentences_out(bench, "flood", bench.corpus.passages[0].passage_id)
+    assert {effect.rank for effect in found.a.effects} == {1}
+    assert any("one passage" in note for note in found.notes)
+
+
+def test_a_failing_arm_is_named() -> None:
+    bench = word_bench()
+    bench.b.encoder._fails_after = bench.b.encoder.encoded + 2  # type: ignore[attr-defined]
+    with pytest.raises(EncodingError, match="Words B failed"):
+        leave_sentences_out(bench, "flood", passage_with(bench, "slides"))
+
+
+def test_query_clauses_are_left_out_and_the_whole_corpus_ranked_anew() -> None:
+    bench = word_bench()
+    found = leave_clauses_out(bench, "flood music", passage_with(bench, "slides"))
+    assert (found.unit, [part.text for part in found.parts]) == ("word", ["flood", "music"])
+    # the passage has a flood and no music
+    assert found.a.top == 1
+    assert found.a.effects[0].score == pytest.approx(0.0, abs=1e-7)
+    assert found.a.effects[1].score == pytest.approx(1 / math.sqrt(243), abs=1e-6)
+
+
+def test_a_query_of_one_word_gets_a_sentence() -> None:
+    bench = word_bench()
+    with pytest.raises(LaboratoryError, match="one word"):
+        leave_clauses_out(bench, "flood", passage_with(bench, "slides"))
+
+
+def test_evidence_survives_json() -> None:
+    bench = word_bench()
+    found = leave_sentences_out(bench, "flood", passage_with(bench, "slides"))
+    assert from_json(Evidence, to_json(found)) == found
+    context = late_context(bench, "river", passage_with(bench, "slides"))
+    assert from_json(LateContext, to_json(context)) == context
