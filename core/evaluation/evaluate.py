@@ -8,12 +8,10 @@ fingerprint and text, so a second run embeds nothing.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.documents.chunking import chunk_document
 from core.encoders.choices import choice_of, labelled
 from core.encoders.spec import TextKind
 from core.errors import UsageError
@@ -21,50 +19,38 @@ from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
 from core.evaluation.significance import bootstrap_means, paired_difference
-from core.library.embedding import embed_texts, stored_under
+from core.evaluation.units import (
+    PASSAGE_TOKENS,
+    Units,
+    embed_cached,
+    embed_units,
+    in_document_light,
+    units_of,
+    units_within,
+)
 from core.monitor import Progress, SilentMonitor, raise_if_stopped
-from core.records import Document, Family, Page, Ranking, SystemInfo, TextSource, Unit
+from core.records import Family, Ranking, SystemInfo, Unit
 from core.search.dense import DenseIndex
 from core.search.fusion import reciprocal_rank_fusion
 from core.search.lexical import LexicalIndex
 from core.search.order import best_positions, make_ranking
-from core.settings import ChunkingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from core.encoders.protocol import Encoder
     from core.evaluation.beir import BeirDataset, Collection
+    from core.evaluation.units import CountTokens
     from core.monitor import Monitor
     from core.store import Workspace
 
-    CountTokens = Callable[[Sequence[str]], Sequence[int]]
-
 BM25 = SystemInfo(system_id="bm25", family=Family.LEXICAL, label="BM25")
 RRF = SystemInfo(system_id="rrf", family=Family.FUSION, label="RRF of both arms")
-PASSAGE_TOKENS = 512  # documents up to here stay whole when the unit is a passage
 _LOOK_AT = 1000  # texts whose tokens are counted to tell the share that was cut
 _HEAD_CHARS_PER_TOKEN = 16  # hardly any text has so few tokens; those that have are counted whole
-
-
-@dataclass(frozen=True, slots=True)
-class _Units:
-    """What is embedded and scored: whole documents, or passages that stand for theirs.
-
-    Attributes:
-        doc_ids: ``n`` document ids, ascending.
-        texts: ``m`` texts.
-        owner: ``(m,)`` position in ``doc_ids`` of each text's document.
-        one_to_one: Whether text i is document i.
-    """
-
-    doc_ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    owner: NDArray[np.int64]
-    one_to_one: bool
 
 
 def evaluate_beir(
@@ -108,7 +94,7 @@ def evaluate_beir(
     dataset = chosen_dataset(folder, split=split, lengths=lengths, sample=sample, seed=seed)
     named = _named(encoders)
     whole = dataset.whole
-    units = _cut(whole.documents, unit, count_tokens)
+    units = units_of(whole.documents, unit, count_tokens=count_tokens)
     queries = dataset.query_texts
     vectors = {
         info.system_id: _Vectors(encoder, units, queries, workspace=workspace, monitor=monitor)
@@ -127,9 +113,9 @@ def evaluate_beir(
             f"to {PASSAGE_TOKENS} tokens; a document counts by its best passage."
         )
         notes.extend(
-            f"{info.label} was made for late chunking; here it embeds each passage by itself."
+            f"{info.label} embedded each passage in the light of its document (late chunking)."
             for info, encoder in named
-            if encoder.spec.late_chunking
+            if in_document_light(encoder, units)
         )
     arms = _arms([info for info, _ in named])
     cut_share = {info.system_id: _cut_share(encoder, units.texts) for info, encoder in named}
@@ -256,7 +242,7 @@ def _arms(infos: Sequence[SystemInfo]) -> tuple[str, str] | None:
 
 def _measure(
     collection: Collection,
-    units: _Units,
+    units: Units,
     named: Sequence[tuple[SystemInfo, Encoder]],
     vectors: Mapping[str, _Vectors],
     *,
@@ -264,7 +250,7 @@ def _measure(
     seed: int,
     monitor: Monitor,
 ) -> Measured:
-    part, chosen = _part(units, collection)
+    part, chosen = units_within(units, collection)
     rows = {text: row for row, text in enumerate(query_texts)}
     query_ids = tuple(collection.queries)
     query_rows = [rows[collection.queries[query_id]] for query_id in query_ids]
@@ -303,7 +289,7 @@ def _measure(
 
 
 def _rankings(
-    units: _Units,
+    units: Units,
     query_ids: Sequence[str],
     scores: Iterator[NDArray[np.float32]],
     *,
@@ -346,101 +332,16 @@ class _Vectors:
     def __init__(
         self,
         encoder: Encoder,
-        units: _Units,
+        units: Units,
         queries: Sequence[str],
         *,
         workspace: Workspace | None,
         monitor: Monitor,
     ) -> None:
-        self.passages = embed_cached(
-            encoder, units.texts, kind=TextKind.PASSAGE, workspace=workspace, monitor=monitor
-        )
+        self.passages = embed_units(encoder, units, workspace=workspace, monitor=monitor)
         self.queries = embed_cached(
             encoder, queries, kind=TextKind.QUERY, workspace=workspace, monitor=monitor
         )
-
-
-def embed_cached(
-    encoder: Encoder,
-    texts: Sequence[str],
-    *,
-    kind: TextKind,
-    workspace: Workspace | None,
-    monitor: Monitor | None = None,
-) -> NDArray[np.float32]:
-    """Return ``(n, dim)`` float32 vectors, taken from the workspace where it has them."""
-    if workspace is None:
-        return encoder.encode(texts, kind=kind, monitor=monitor)
-    what = "queries" if kind is TextKind.QUERY else "passages"
-    stage = f"embedding {what} ({encoder.spec.label})"
-    embed_texts(workspace, encoder, texts, kind=kind, monitor=monitor, stage=stage)
-    return workspace.vectors(stored_under(encoder, kind=kind), texts, kind=kind)
-
-
-# -- units ---------------------------------------------------------------------------------
-
-
-def _cut(documents: Mapping[str, str], unit: Unit, count_tokens: CountTokens | None) -> _Units:
-    doc_ids = tuple(documents)
-    if unit is Unit.DOCUMENT:
-        texts = tuple(documents.values())
-        return _Units(doc_ids, texts, np.arange(len(texts)), one_to_one=True)
-    settings = ChunkingSettings(chunk_tokens=PASSAGE_TOKENS, overlap_tokens=0)
-    texts_of = [
-        _passages(text, count_tokens or _tokens_by_words, settings) for text in documents.values()
-    ]
-    owner = [position for position, texts in enumerate(texts_of) for _ in texts]
-    return _Units(
-        doc_ids,
-        tuple(text for texts in texts_of for text in texts),
-        np.array(owner, dtype=np.int64),
-        one_to_one=len(owner) == len(doc_ids),
-    )
-
-
-def _passages(text: str, count_tokens: CountTokens, settings: ChunkingSettings) -> tuple[str, ...]:
-    if count_tokens([text])[0] <= settings.chunk_tokens:
-        return (text,)
-    page = Page(
-        page_number=1,
-        start=0,
-        end=len(text),
-        width=0.0,
-        height=0.0,
-        char_boxes=np.empty((0, 4), dtype=np.float32),
-        text_source=TextSource.PLAIN,
-    )
-    document = Document(
-        doc_id="d0",
-        name="",
-        sha256="",
-        media_type="text/plain",
-        text=text,
-        pages=(page,),
-        size_bytes=0,
-    )
-    passages = chunk_document(document, count_tokens=count_tokens, settings=settings)
-    return tuple(passage.text for passage in passages) or (text,)
-
-
-def _tokens_by_words(texts: Sequence[str]) -> list[int]:
-    return [-(-4 * len(text.split()) // 3) for text in texts]  # 4 tokens to 3 words, rounded up
-
-
-def _part(units: _Units, collection: Collection) -> tuple[_Units, NDArray[np.int64]]:
-    """Return the units of a collection's documents and their positions among all units."""
-    if len(collection.documents) == len(units.doc_ids):
-        return units, np.arange(len(units.texts))
-    kept = [place for place, doc_id in enumerate(units.doc_ids) if doc_id in collection.documents]
-    chosen = np.flatnonzero(np.isin(units.owner, kept))
-    new_place = {place: new for new, place in enumerate(kept)}
-    part = _Units(
-        tuple(units.doc_ids[place] for place in kept),
-        tuple(units.texts[position] for position in chosen.tolist()),
-        np.array([new_place[place] for place in units.owner[chosen].tolist()], dtype=np.int64),
-        one_to_one=units.one_to_one,
-    )
-    return part, chosen
 
 
 # -- what was cut --------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import numpy as np
 
 from core.encoders.spec import TextKind
 from core.errors import DatasetError, UnknownNameError, UsageError
-from core.evaluation.evaluate import embed_cached
+from core.evaluation.units import embed_cached
 from core.monitor import Progress, SilentMonitor, raise_if_stopped
 
 if TYPE_CHECKING:

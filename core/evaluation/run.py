@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from core.encoders.protocol import Encoder
-    from core.evaluation.evaluate import CountTokens
     from core.evaluation.records import Evaluation
+    from core.evaluation.units import CountTokens
     from core.monitor import Monitor
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -184,25 +183,6 @@ def test_passages_stand_for_their_documents(tmp_path: Path) -> None:
     whole = evaluate_beir(folder, fake_pair(), unit=Unit.DOCUMENT)
     assert "fake-causal was cut at 512 tokens on 100 % of the texts." in whole.notes
     assert whole.cut_share == {"fake-diffusion": 1.0, "fake-causal": 1.0}
-
-
-def test_an_encoder_made_for_late_chunking_is_said_to_read_passages_alone(tmp_path: Path) -> None:
-    filler = " ".join(f"Filler number {number} says nothing at all." for number in range(400))
-    folder = write_folder(
-        tmp_path, documents={"d": ("", filler)}, queries={"q": "filler"}, qrels={"q": {"d": 1}}
-    )
-    late, plain = fake_pair()
-    late = FakeEncoder(replace(late.spec, late_chunking=True))
-    said = [
-        note
-        for note in evaluate_beir(folder, (late, plain), unit=Unit.PASSAGE).notes
-        if "late chunking" in note
-    ]
-    assert said == [
-        f"{late.spec.label} was made for late chunking; here it embeds each passage by itself."
-    ]
-    whole = evaluate_beir(folder, (late, plain), unit=Unit.DOCUMENT)
-    assert not any("late chunking" in note for note in whole.notes)
 
 
 def test_the_share_that_was_cut_is_exact_for_sparse_text_too(tmp_path: Path) -> None:
