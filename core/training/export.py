@@ -11,7 +11,7 @@ import torch
 
 from core.encoders.bundled import ArmFacts, Arrays, Manifest, write_bundled
 from core.encoders.readout import Readout
-from core.encoders.spec import Attention
+from core.encoders.spec import Attention, Pooling
 from core.records import Family
 from core.training.conversion import first_layers
 
@@ -144,7 +144,7 @@ def read_converted(folder: Path) -> ConvertedBase:
 
 
 def write_readout(path: Path, readout: Readout) -> None:
-    """Keep a readout in a working folder; its pooling is not kept, it is the weighted mean."""
+    """Keep a readout in a working folder."""
     torch.save(
         {
             "layers": list(readout.layers),
@@ -152,12 +152,14 @@ def write_readout(path: Path, readout: Readout) -> None:
             "scale": readout.scale,
             "projection": readout.projection,
             "token_weights": readout.token_weights,
+            "pooling": readout.pooling.value,
         },
         path,
     )
 
 
 def read_readout(path: Path) -> Readout:
-    """Read back what `write_readout` wrote."""
+    """Read back what `write_readout` wrote; weighted mean where no pooling was kept."""
     saved = torch.load(path, weights_only=True)
-    return Readout(**{**saved, "layers": tuple(saved["layers"])})
+    pooling = Pooling(saved.pop("pooling", Pooling.WEIGHTED_MEAN.value))
+    return Readout(**{**saved, "layers": tuple(saved["layers"]), "pooling": pooling})

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core.encoders.backbone import build_backbone
 from core.encoders.readout import Readout
-from core.encoders.spec import Attention
+from core.encoders.spec import Attention, Pooling
 from core.training.contrastive import divergence, info_nce
 from core.training.pairs import tokenised
 
@@ -33,6 +33,7 @@ def plain_readout(
     layers: Sequence[int],
     hidden: int,
     token_weights: NDArray[np.float32],
+    pooling: Pooling = Pooling.WEIGHTED_MEAN,
 ) -> Readout:
     """A readout without statistics and projection."""
     width = len(layers) * hidden
@@ -42,6 +43,7 @@ def plain_readout(
         scale=torch.ones(width),
         projection=None,
         token_weights=torch.from_numpy(token_weights),
+        pooling=pooling,
     )
 
 
@@ -80,7 +82,7 @@ def pooled_states(
     max_tokens: int,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
-    """The weighted mean of the normalised states of each text: ``(n, width)`` float32.
+    """The normalised states of each text, pooled: ``(n, width)`` float32.
 
     Everything that comes after it in the readout is affine, so a projection can be learned from
     these alone, with batches of thousands and no further pass through the backbone.

@@ -245,6 +245,19 @@ def test_an_arm_of_a_working_folder_is_what_was_trained(
     # only the projection differs: the stored one is float16
     np.testing.assert_allclose(rows, arm.encode(texts, kind=TextKind.QUERY), atol=2e-3)
     assert not np.allclose(rows, bolted.encode(texts, kind=TextKind.QUERY), atol=1e-2)
+    # trained with another pooling, it is pooled so
+    write_readout(work / "final_again.pt", readout.with_pooling(Pooling.LAST_TOKEN))
+    (last,) = [
+        ControlEncoders(pair, work=work).encoder(one, corpus=(), workspace=workspace)
+        for one in chosen_controls(["again"], ["again:causal"])
+    ]
+    (wanted,) = encoders(pair, workspace, "autoregressive-last-token")
+    assert last.spec.pooling is Pooling.LAST_TOKEN
+    np.testing.assert_allclose(
+        last.encode(texts, kind=TextKind.QUERY),
+        wanted.encode(texts, kind=TextKind.QUERY),
+        atol=2e-3,
+    )
 
 
 def test_names_say_attention_and_family() -> None:

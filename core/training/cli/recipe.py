@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import typer
 
-from core.encoders.spec import Attention
+from core.encoders.spec import Attention, Pooling
 from core.records import Family
 from core.training import corpus, preparation
 from core.training.adaptation import AdaptationOptions, adapt
@@ -153,6 +153,9 @@ def prepare_command(
     teacher: Annotated[Path | None, typer.Option(help="Folder of a teacher, if any.")] = None,
     teacher_weight: Annotated[float, typer.Option(help="Of its divergence.")] = 1.0,
     attention: Annotated[Attention | None, typer.Option(help="Another one, for controls.")] = None,
+    pooling: Annotated[Pooling, typer.Option(help="Another one, for controls.")] = (
+        Pooling.WEIGHTED_MEAN
+    ),
     adapted: Annotated[bool, typer.Option(help="Start from stage 1; off for controls.")] = True,
     name: Annotated[str, typer.Option(help="Name of what is kept; the arm's unless given.")] = "",
     device: Device = "cpu",
@@ -168,6 +171,7 @@ def prepare_command(
         layers=layer_list,
         hidden=int(network.backbone.config.hidden_size),
         token_weights=np.load(work / "weights.npy"),
+        pooling=pooling,
     )
     chosen = corpus.read_pairs(pairs, corpus.PAIR_CAPS, seed=seed)
     order = np.random.default_rng(seed).permutation(len(chosen))[:count]
