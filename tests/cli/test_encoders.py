@@ -12,7 +12,10 @@ from typer.testing import CliRunner, Result
 
 from core.cli import cli, output
 from core.encoders.catalogue import CATALOGUE_FILE
+from core.encoders.loading import load_folder
 from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
+from core.encoders.spec import TextKind
+from tests.evaluation.folders import write_folder
 from tests.workbenches import count_words
 
 
@@ -91,6 +94,47 @@ def test_added_encoders_become_arms_and_columns_with_options(
         "encoders", "use", "-w", workspace, "--also", "none", "--encoder-option", "a:default"
     )
     assert [c["label"] for c in less["columns"]] == ["D (mean-centred)", "A"]
+
+
+def test_a_mean_centred_arm_is_measured_as_the_definition_has_it(
+    shell: Shell, models: dict[str, Path], tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(5)
+    documents = {f"d{n}": " ".join(generator.choice(WORDS, size=14)) for n in range(20)}
+    queries = {f"q{n}": " ".join(documents[f"d{n}"].split()[3:9]) for n in range(6)}
+    folder = write_folder(
+        tmp_path / "set",
+        documents={name: ("", text) for name, text in documents.items()},
+        queries=queries,
+        qrels={name: {f"d{name[1:]}": 1} for name in queries},
+    )
+    shell("encoders", "add", models["diffugpt-m"], "--family", "diffusion", "--label", "D")
+    shell("encoders", "add", models["gpt2"], "--family", "autoregressive", "--label", "A")
+    shell(
+        "evaluate", "--beir", folder, "--pair", "d+a", "--encoder-option", "d:centred",
+        "--runs", tmp_path / "runs", "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    # by the definition: minus the mean of the passages, then unit length, then the inner product
+    spec = write_tiny_checkpoint("diffugpt-m", tmp_path / "again")
+    encoder = load_folder(spec, tmp_path / "again")
+    rows = encoder.raw_embeddings(list(documents.values()), kind=TextKind.PASSAGE)
+    mean = rows.mean(axis=0)
+    rows = (rows - mean) / np.linalg.norm(rows - mean, axis=1, keepdims=True)
+    asked = encoder.raw_embeddings(list(queries.values()), kind=TextKind.QUERY) - mean
+    order = np.argsort(-(asked @ rows.T), axis=1)[:, :5]
+    wanted = {q: [f"d{n}" for n in row] for q, row in zip(queries, order.tolist(), strict=True)}
+    (path,) = (path for path in (tmp_path / "runs").iterdir() if path.stem.split(".")[-1] == "d")
+    found: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines():
+        query_id, _, doc_id, *_ = line.split()
+        found.setdefault(query_id, []).append(doc_id)
+    assert {query_id: ids[:5] for query_id, ids in found.items()} == wanted
+    # not centred it ranks otherwise, so the check above would notice
+    plain = np.argsort(
+        -(encoder.encode(list(queries.values()), kind=TextKind.QUERY)
+          @ encoder.encode(list(documents.values()), kind=TextKind.PASSAGE).T), axis=1,
+    )[:, :5]  # fmt: skip
+    assert (plain != order).any()
 
 
 def test_what_cannot_be_is_refused_with_a_sentence(
