@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from core.cli.output import ASSETS, EXIT_ERROR, JsonOption, make_pool, print_json, told
+from core.cli.options import JsonOption
+from core.cli.output import ASSETS, EXIT_ERROR, make_pool, print_json, told
 from core.documents import read_document
 from core.encoders.spec import TextKind
 from core.encoders.tokens import neutral_counter

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli.output import (
-    ConsoleMonitor,
-    DeviceOption,
-    JsonOption,
-    OfflineOption,
-    WorkspaceOption,
-    catalogue_of,
-    make_pool,
-    opened,
-    plain,
-    print_json,
-    told,
-)
+from core.cli.options import DeviceOption, EncoderOption, JsonOption, OfflineOption, WorkspaceOption
+from core.cli.output import ConsoleMonitor, catalogue_of, make_pool, opened, plain, print_json, told
 from core.encoders.catalogue import EncoderRequest
 from core.encoders.choices import dimensions_offered, parse_choice, require_offered
 from core.encoders.spec import Attention, EncoderSpec, Pooling
@@ -29,14 +18,6 @@ from core.settings import EncoderChoice, WorkspaceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-EncoderOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--encoder-option",
-        help="As in ID:output=int8,dimension=256 or ID:centred; ID:default undoes it. Kept.",
-    ),
-]
 
 
 def register(cli: typer.Typer) -> None:
@@ -168,13 +149,11 @@ def use(
     json: JsonOption = False,
 ) -> None:
     """Choose a workspace's encoders and their options, and embed what that makes necessary."""
-    monitor = ConsoleMonitor()
-    with opened(workspace, device=device, offline=offline) as bench:
+    with ConsoleMonitor() as monitor, opened(workspace, device=device, offline=offline) as bench:
         after = chosen(bench.settings, pair=pair, also=also, options=encoder_option)
         if after != bench.settings:
             bench.change_settings(after, monitor=monitor)
         kept, arms = bench.settings, bench.arms()
-    monitor.done()
     if json:
         print_json({"settings": kept, "columns": arms})
         return

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli.output import (
-    ConsoleMonitor,
-    DeviceOption,
-    JsonOption,
-    WorkspaceOption,
-    opened,
-    plain,
-    print_json,
-    told,
-)
+from core.cli.options import DeviceOption, JsonOption, WorkspaceOption
+from core.cli.output import ConsoleMonitor, excerpt, opened, plain, print_json, told
 from core.errors import LaboratoryError, UsageError
 from core.laboratory.attention_switch import switch_attention
 from core.laboratory.disagreements import find_disagreements
@@ -28,9 +20,8 @@ from core.laboratory.hidden_key import hidden_key
 from core.laboratory.last_sentence import edit_last_sentence
 
 if TYPE_CHECKING:
+    from core.comparison.records import Comparison
     from core.laboratory.arms import Bench
-
-_QUOTED_CHARS = 90
 
 
 class Probe(StrEnum):
@@ -61,13 +52,11 @@ def disagree(
     json: JsonOption = False,
 ) -> None:
     """Draft queries from the library: which encoder finds their passages better, where they part."""
-    monitor = ConsoleMonitor()
-    with opened(workspace, device=device) as bench:
+    with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
         both = bench.bench(monitor=monitor)
         texts = [bench.document(line.doc_id) for line in bench.documents()]
         asked = draft_queries(both.corpus.passages, texts, count=drafts, seed=seed)
         report = find_disagreements(both, asked, k=k, monitor=monitor)
-    monitor.done()
     if json:
         print_json(report)
         return
@@ -75,7 +64,7 @@ def disagree(
     for sentence in (*decided, *report.summary):
         typer.echo(plain(sentence))
     for finding in report.findings[:show]:
-        typer.echo(f"{finding.disagreement:.2f}  {plain(finding.draft.text)[:_QUOTED_CHARS]}")
+        typer.echo(f"{finding.disagreement:.2f}  {excerpt(finding.draft.text)}")
     for note in report.notes:
         typer.echo(plain(note))
 
@@ -91,9 +80,8 @@ def explain(
     json: JsonOption = False,
 ) -> None:
     """Say which sentences of a hit, or parts of the query, each encoder needs."""
-    monitor = ConsoleMonitor()
     found: list[object] = []
-    with opened(workspace, device=device) as bench:
+    with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
         targets = [passage] if passage else _best_hits(bench.compare(query))
         both = bench.bench(monitor=monitor)
         if panel:
@@ -109,15 +97,10 @@ def explain(
                     typer.echo(f"{target}: {plain(str(error))}", err=True)
             if problem is not None and not found:
                 raise problem
-    monitor.done()
     _show(found, json=json)
 
 
-def _best_hits(comparison: object) -> list[str]:
-    from core.comparison.records import Comparison
-
-    if not isinstance(comparison, Comparison):
-        raise UsageError("There is nothing to explain.")
+def _best_hits(comparison: Comparison) -> list[str]:
     arms = [comparison.column(name) for name in (comparison.arm_a, comparison.arm_b)]
     hits = [column.ranking.hits[0].passage_id for column in arms if column.ranking.hits]
     return list(dict.fromkeys(hits))
@@ -135,8 +118,7 @@ def probe(
     json: JsonOption = False,
 ) -> None:
     """Run one of the paper's experiments, or Bifocal's own, on the user's text."""
-    monitor = ConsoleMonitor()
-    with opened(workspace, device=device) as bench:
+    with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
         both = bench.bench(monitor=monitor)
         if experiment in {Probe.HIDDEN_KEY, Probe.LAST_SENTENCE}:
             doc_id = document or next(iter(both.corpus.texts))
@@ -147,7 +129,6 @@ def probe(
                 raise UsageError(f"{experiment} needs --query, and --passage if not the best hit.")
             target = passage or _best_hits(bench.compare(query))[0]
             found = _on_hit(experiment, both, query, target, seed, monitor)
-    monitor.done()
     _show([found], json=json)
 
 

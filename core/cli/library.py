@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli.encoders import EncoderOption, chosen
+from core.cli.encoders import chosen
+from core.cli.options import (
+    DepthOption,
+    DeviceOption,
+    EncoderOption,
+    JsonOption,
+    OfflineOption,
+    QueriesOption,
+    WorkspaceOption,
+)
 from core.cli.output import (
     EXIT_PARTIAL,
     ConsoleMonitor,
-    DeviceOption,
-    JsonOption,
-    OfflineOption,
-    WorkspaceOption,
+    excerpt,
     opened,
     plain,
     print_json,
     told,
+    write,
 )
 from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
@@ -37,12 +44,7 @@ if TYPE_CHECKING:
     from core.comparison.records import Comparison
     from core.workbench import Workbench
 
-QueriesOption = Annotated[
-    Path | None,
-    typer.Option("--run-queries", help="Texts of a run's queries: BEIR's jsonl, or id, tab, text."),
-]
 READABLE = (".pdf", ".txt", ".text", ".md", ".markdown")
-_QUOTED_CHARS = 90
 
 
 class ExportFormat(StrEnum):
@@ -109,8 +111,10 @@ def index(
     json: JsonOption = False,
 ) -> None:
     """Read files into a workspace and embed them with both encoders."""
-    monitor = ConsoleMonitor()
-    with opened(workspace, create=True, device=device, offline=offline) as bench:
+    with (
+        ConsoleMonitor() as monitor,
+        opened(workspace, create=True, device=device, offline=offline) as bench,
+    ):
         before = bench.settings
         chunking = ChunkingSettings(
             unit=unit or before.chunking.unit,
@@ -128,7 +132,6 @@ def index(
         if after != before:
             bench.change_settings(after, monitor=monitor)
         report = bench.add_files(source_files(paths, password=password), monitor=monitor)
-    monitor.done()
     if json:
         print_json(report)
     else:
@@ -159,14 +162,12 @@ def search(
     workspace: WorkspaceOption,
     *,
     system: Annotated[str, typer.Option(help="Only this system's ranking.")] = "",
-    k: Annotated[int, typer.Option("-k", help="Depth, 5 to 50.")] = 10,
+    k: DepthOption = 10,
     json: JsonOption = False,
 ) -> None:
     """Print every system's ranking for a query."""
-    monitor = ConsoleMonitor()
-    with opened(workspace) as bench:
+    with ConsoleMonitor() as monitor, opened(workspace) as bench:
         comparison = bench.compare(query, k=k, monitor=monitor)
-    monitor.done()
     columns = [c for c in comparison.columns if system in {"", c.info.system_id}]
     if not columns:
         known = ", ".join(c.info.system_id for c in comparison.columns)
@@ -201,7 +202,7 @@ def search(
             typer.echo("  found nothing: no word of the query occurs in the library")
         for hit in column.ranking.hits[:k]:
             passage = comparison.passage(hit.passage_id)
-            text = plain(passage.text)[:_QUOTED_CHARS]
+            text = excerpt(passage.text)
             place = f"{plain(passage.document)} p. {passage.page_first}"
             typer.echo(f"  {hit.rank:>2}  {hit.score:7.3f}  {place}  {text}")
 
@@ -210,7 +211,7 @@ def compare(
     query: Annotated[str, typer.Argument(help="What to ask both encoders.")],
     workspace: WorkspaceOption,
     *,
-    k: Annotated[int, typer.Option("-k", help="Depth, 5 to 50.")] = 10,
+    k: DepthOption = 10,
     save: Annotated[bool, typer.Option("--save", help="Keep it in the workspace.")] = False,
     run: Annotated[
         list[Path] | None, typer.Option(help="A run from elsewhere as a further column.")
@@ -220,13 +221,11 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Ask both encoders and BM25 and say where the rankings part."""
-    monitor = ConsoleMonitor()
     more = [made for path in run or () for made in read_runs(path, queries=run_queries)]
-    with opened(workspace) as bench:
+    with ConsoleMonitor() as monitor, opened(workspace) as bench:
         comparison = bench.compare(query, k=k, runs=more, monitor=monitor)
         saved = bench.save_comparison(comparison) if save else ""
         report = html_report(comparison, pictures=bench.pictures(comparison)) if html else ""
-    monitor.done()
     if html is not None:
         write(html, report)
     if json:
@@ -263,7 +262,7 @@ def _print_table(comparison: Comparison) -> None:
             z = "" if standing.z is None else f"  z {standing.z:.1f}"
             cells.append(f"{rank + z:>22}")
         place = f"{plain(passage.document)} p. {passage.page_first}"
-        typer.echo("  ".join(cells) + f"  {place}: {plain(passage.text)[:_QUOTED_CHARS]}")
+        typer.echo("  ".join(cells) + f"  {place}: {excerpt(passage.text)}")
 
 
 def runs(
@@ -314,7 +313,7 @@ def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:
             f"{line.doc_id}  {plain(line.name)}  {line.pages} pages  {line.passages} passages"
         )
     for kept in saved:
-        typer.echo(f"{kept.comparison_id}  {kept.created}  {plain(kept.query)[:_QUOTED_CHARS]}")
+        typer.echo(f"{kept.comparison_id}  {kept.created}  {excerpt(kept.query)}")
 
 
 def remove(
@@ -369,16 +368,3 @@ def export(
         return
     for path in files:
         typer.echo(plain(str(path)))
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file, making its folder.
-
-    Raises:
-        UsageError: If it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
-    except OSError as exc:
-        raise UsageError(f"{path} cannot be written: {exc.strerror}. Choose another.") from exc

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli.encoders import EncoderOption, choices_of
-from core.cli.library import write
+from core.cli.encoders import choices_of
+from core.cli.options import DeviceOption, EncoderOption, JsonOption, OfflineOption, PairOption
 from core.cli.output import (
     ASSETS,
     EXIT_PARTIAL,
     ConsoleMonitor,
-    DeviceOption,
-    JsonOption,
-    OfflineOption,
-    PairOption,
     counter,
     data_folder,
     make_pool,
@@ -26,6 +22,7 @@ from core.cli.output import (
     plain,
     print_json,
     told,
+    write,
 )
 from core.encoders.registry import from_hub, is_pinned
 from core.encoders.table import pairs_markdown, pairs_table
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
     from core.encoders.fetch import FetchPlan
     from core.encoders.protocol import Encoder
     from core.encoders.spec import EncoderSpec
+    from core.evaluation.records import Evaluation
 
 
 def register(cli: typer.Typer) -> None:
@@ -89,10 +87,9 @@ def evaluate(
     specs = [*pool.registry.arms(pair), *(pool.registry.encoder(name) for name in also or ())]
     tokens = max_tokens or min(spec.max_tokens for spec in specs[:2])
     choices = choices_of(encoder_option, specs)
-    monitor = ConsoleMonitor()
     sample = centring_texts(beir, split=split) if any(c.centred for c in choices.values()) else []
 
-    def encoder(spec: EncoderSpec) -> Encoder:
+    def encoder(spec: EncoderSpec, monitor: ConsoleMonitor) -> Encoder:
         choice, centre = choices.get(spec.encoder_id), None
         if choice is not None and choice.centred:
             centre = pool.measure_centre(
@@ -102,31 +99,49 @@ def evaluate(
             spec.encoder_id, max_tokens=tokens, choice=choice, centre=centre, monitor=monitor
         )
 
-    evaluation = run_evaluation(
-        beir,
-        [encoder(spec) for spec in specs],
-        unit=unit,
-        split=split,
-        lengths=length_list(lengths),
-        sample=sample_passages or None,
-        seed=seed,
-        vector_cache=cache or default_cache(beir),
-        json_path=json,
-        runs_folder=runs,
-        count_tokens=counter(),
-        monitor=monitor,
-    )
-    monitor.done()
+    with ConsoleMonitor() as monitor:
+        evaluation = run_evaluation(
+            beir,
+            [encoder(spec, monitor) for spec in specs],
+            unit=unit,
+            split=split,
+            lengths=length_list(lengths),
+            sample=sample_passages or None,
+            seed=seed,
+            vector_cache=cache or default_cache(beir),
+            json_path=json,
+            runs_folder=runs,
+            count_tokens=counter(),
+            monitor=monitor,
+        )
     typer.echo(to_text(evaluation))
     if limit is not None:
-        measure, sign, bound = limit
-        named = {name.lower(): found for name, found in evaluation.whole.difference.items()}
-        if measure not in named:
-            raise UsageError(f"--fail-if names {measure!r}; known: {', '.join(named)}.")
-        value = named[measure].value
-        if value < bound if sign == "<" else value > bound:
-            typer.echo(f"{measure} differs by {value:+.4f}: {fail_if}", err=True)
-            raise typer.Exit(EXIT_PARTIAL)
+        _exit_if_crossed(evaluation, limit, said=fail_if)
+
+
+def _limit(fail_if: str) -> tuple[str, str, float] | None:
+    if not fail_if:
+        return None
+    for sign in "<>":
+        measure, found, bound = fail_if.partition(sign)
+        try:
+            if found:
+                return measure.strip().lower(), sign, float(bound)
+        except ValueError:
+            break
+    msg = f"--fail-if is {fail_if!r}; write a measure, < or > and a number: ndcg@10<-0.02."
+    raise UsageError(msg)
+
+
+def _exit_if_crossed(evaluation: Evaluation, limit: tuple[str, str, float], *, said: str) -> None:
+    measure, sign, bound = limit
+    named = {name.lower(): found for name, found in evaluation.whole.difference.items()}
+    if measure not in named:
+        raise UsageError(f"--fail-if names {measure!r}; known: {', '.join(named)}.")
+    value = named[measure].value
+    if value < bound if sign == "<" else value > bound:
+        typer.echo(f"{measure} differs by {value:+.4f}: {said}", err=True)
+        raise typer.Exit(EXIT_PARTIAL)
 
 
 def benchmark(
@@ -159,14 +174,13 @@ def benchmark(
         pool = make_pool(device=device, offline=offline)
         specs = pool.registry.arms(pair)
         tokens = max_tokens or min(spec.max_tokens for spec in specs)
-        monitor = ConsoleMonitor()
 
         def instructed(encoder: Encoder, instruction: str) -> Encoder:
             return pool.get(
                 encoder.spec.encoder_id, max_tokens=tokens, query_instruction=instruction
             )
 
-        with Workspace.open(folder / "vectors") as workspace:
+        with ConsoleMonitor() as monitor, Workspace.open(folder / "vectors") as workspace:
             found += run_benchmark(
                 names,
                 [pool.get(spec.encoder_id, max_tokens=tokens, monitor=monitor) for spec in specs],
@@ -176,7 +190,6 @@ def benchmark(
                 workspace=workspace,
                 monitor=monitor,
             )
-        monitor.done()
     if json:
         print_json(found)
         return
@@ -186,20 +199,6 @@ def benchmark(
             f"{line.task}{f' ({plain(part)})' if part else ''}  {line.encoder_id}  "
             f"{line.measure or 'main score'} {line.value:.4f}"
         )
-
-
-def _limit(fail_if: str) -> tuple[str, str, float] | None:
-    if not fail_if:
-        return None
-    for sign in "<>":
-        measure, found, bound = fail_if.partition(sign)
-        try:
-            if found:
-                return measure.strip().lower(), sign, float(bound)
-        except ValueError:
-            break
-    msg = f"--fail-if is {fail_if!r}; write a measure, < or > and a number: ndcg@10<-0.02."
-    raise UsageError(msg)
 
 
 def pairs(
@@ -270,10 +269,9 @@ def fetch(
         raise EncoderTooLargeError(plan.refusal)
     if plan_only or not (yes or typer.confirm("Fetch?")):
         return
-    monitor = ConsoleMonitor()
-    for spec in specs:
-        pool.fetch(spec.encoder_id, monitor=monitor)
-    monitor.done()
+    with ConsoleMonitor() as monitor:
+        for spec in specs:
+            pool.fetch(spec.encoder_id, monitor=monitor)
 
 
 def gibibytes(count: int) -> str:
@@ -304,10 +302,9 @@ def sample(
     json: JsonOption = False,
 ) -> None:
     """Put the sample library into a workspace, or re-make the vectors that ship with it."""
-    monitor = ConsoleMonitor()
     folder = ASSETS / SAMPLE_FOLDER
     written: list[Path] = []
-    with tempfile.TemporaryDirectory() as scratch:
+    with ConsoleMonitor() as monitor, tempfile.TemporaryDirectory() as scratch:
         place = workspace or Path(scratch) / "sample"
         with opened(place, create=True) as bench:
             seed_sample(bench, folder, monitor=monitor)
@@ -326,7 +323,6 @@ def sample(
                 "embedded": {arm.system_id: arm.passages_embedded for arm in bench.arms()},
                 "files": [{"file": str(p), "bytes": p.stat().st_size} for p in written],
             }
-        monitor.done()
     if json:
         print_json(found)
         return

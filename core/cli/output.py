@@ -1,4 +1,4 @@
-"""What commands share: options, opening a workbench, progress on stderr, errors as exit codes."""
+"""What commands share: opening a workbench, progress on stderr, errors as exit codes, writing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 import typer
 from platformdirs import user_data_path
@@ -40,23 +40,27 @@ EXIT_PARTIAL = 3
 _data: ContextVar[Path | None] = ContextVar("data", default=None)
 _REPORT_EVERY_SECONDS = 0.2
 _LINE_CHARS = 100
-
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", "-w", help="Folder of the workspace; made when missing.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-PairOption = Annotated[str, typer.Option("--pair", help="Which two encoders; see `pairs`.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Never ask a model hub.")]
+_EXCERPT_CHARS = 90
 
 
 class ConsoleMonitor:
-    """One line of progress on stderr; nothing when stderr is not a terminal."""
+    """One line of progress on stderr; nothing when stderr is not a terminal.
+
+    As a context it clears the line at its end, so that what is printed next stands alone.
+    """
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
         self._last = 0.0
         self._written = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        if self._written:
+            typer.echo("\r" + " " * _LINE_CHARS + "\r", nl=False, err=True)
+            self._written = False
 
     def report(self, progress: Progress) -> None:
         """Show how far the work is, a few times a second."""
@@ -73,16 +77,15 @@ class ConsoleMonitor:
         """Ctrl+C ends a command by itself."""
         return False
 
-    def done(self) -> None:
-        """Clear the line."""
-        if self._written:
-            typer.echo("\r" + " " * _LINE_CHARS + "\r", nl=False, err=True)
-            self._written = False
-
 
 def plain(text: str) -> str:
     """Return text fit for a terminal: no control or direction-changing characters, one line."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a text, fit for one line of a terminal."""
+    return plain(text)[:_EXCERPT_CHARS]
 
 
 def told(command: Callable[P, R]) -> Callable[P, R]:
@@ -106,6 +109,19 @@ def told(command: Callable[P, R]) -> Callable[P, R]:
 def print_json(value: object) -> None:
     """Print a value as JSON, ASCII only so that every terminal and file can hold it."""
     typer.echo(json.dumps(to_jsonable(value), indent=1, allow_nan=False))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, making its folder.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be written: {exc.strerror}. Choose another.") from exc
 
 
 def make_pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
