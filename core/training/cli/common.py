@@ -12,11 +12,13 @@ from tokenizers import Tokenizer
 from typing_extensions import override
 
 from core.encoders.bundled import restored
+from core.encoders.spec import Attention
 from core.monitor import Progress
 from core.records import Family
 from core.training.conversion import first_layers
 from core.training.export import read_converted
 from core.training.network import AdaptedNetwork
+from core.training.schedule import load_parameters
 
 Work = Annotated[Path, typer.Option(help="Working folder: base, checkpoints, readouts.")]
 Arm = Annotated[Family, typer.Option(help="diffusion or autoregressive.")]
@@ -26,6 +28,15 @@ Budget = Annotated[float | None, typer.Option(help="Stop with a checkpoint after
 Until = Annotated[int | None, typer.Option(help="Stop with a checkpoint at this step.")]
 Pairs = Annotated[Path, typer.Option(help="Folder of *.jsonl.gz with query and positive.")]
 Layers = Annotated[str, typer.Option(help="Layers that the readout reads, with commas.")]
+Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
+LearningRate = Annotated[float, typer.Option(help="At its highest.")]
+Rank = Annotated[int, typer.Option(help="Of the adapters.")]
+Teacher = Annotated[Path | None, typer.Option(help="Folder of a teacher, if any.")]
+TeacherWeight = Annotated[float, typer.Option(help="Of its divergence.")]
+OtherAttention = Annotated[Attention | None, typer.Option(help="Another one, for controls.")]
+Adapted = Annotated[bool, typer.Option(help="Start from stage 1; off for controls.")]
+KeptName = Annotated[str, typer.Option(help="Name of what is kept; the arm's unless given.")]
+ResultFile = Annotated[Path | None, typer.Option(help="File for the result as JSON.")]
 HELD_OUT = 64
 
 
@@ -62,9 +73,24 @@ class PacedMonitor(EchoMonitor):
 
 
 def adapted_network(
-    work: Path, *, rank: int, seed: int, device: str, depth: int | None = None
+    work: Path,
+    *,
+    rank: int,
+    seed: int,
+    device: str,
+    depth: int | None = None,
+    stage1: Family | None = None,
 ) -> AdaptedNetwork:
-    """The base of a working folder with new adapters; ``depth`` layers of it, all by default."""
+    """The base of a working folder with adapters.
+
+    Args:
+        work: The folder.
+        rank: Of the adapters.
+        seed: Of their start.
+        device: Where it runs.
+        depth: How many layers; all by default.
+        stage1: Whose trained adapters; new ones by default.
+    """
     base = read_converted(work)
     count = depth or int(str(base.config["num_hidden_layers"]))
     network = AdaptedNetwork(
@@ -73,7 +99,10 @@ def adapted_network(
         rank=rank,
         seed=seed,
     )
-    return network.to(device)
+    network = network.to(device)
+    if stage1 is not None:
+        load_parameters(work / f"stage1_{stage1.value}.pt", network.trained())
+    return network
 
 
 def base_tokenizer(serialised: str) -> Tokenizer:

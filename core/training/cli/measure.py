@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from core.encoders.bundled import bundled_specs
+from core.encoders.encoder import LoadedEncoder
 from core.encoders.int8 import Int8Options
 from core.encoders.spec import Attention
 from core.errors import UsageError
@@ -33,6 +34,8 @@ from core.training.cli.common import (
     Arm,
     Device,
     PacedMonitor,
+    Rank,
+    ResultFile,
     Seed,
     Work,
     adapted_network,
@@ -46,7 +49,6 @@ from core.training.language_model import (
     next_token_losses,
     unigram_loss,
 )
-from core.training.schedule import load_parameters
 from core.training.speed_mode import (
     CALIBRATION,
     WANTED_RBO,
@@ -91,15 +93,15 @@ def measure_command(
     adapted: Annotated[bool, typer.Option(help="Off measures the untouched base.")] = True,
     length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 128,
     count: Annotated[int, typer.Option(help="Held-out sequences.")] = HELD_OUT,
-    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
+    rank: Rank = 32,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
     """Token losses on held-out text, and samples."""
-    network = adapted_network(work, rank=rank, seed=seed, device=device)
-    if adapted:
-        load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
-    else:
+    network = adapted_network(
+        work, rank=rank, seed=seed, device=device, stage1=arm if adapted else None
+    )
+    if not adapted:
         network.switch_adapters(active=False)
     stream = np.load(work / "stream.npy")
     sequences = corpus.windows(stream, length=length, seed=seed)[-HELD_OUT:][:count]
@@ -174,7 +176,7 @@ def agreement_command(
     sample_passages: Sample = 0,
     max_tokens: MaxTokens = 0,
     cache: CacheRoot = None,
-    out: Annotated[Path | None, typer.Option(help="File for the result as JSON.")] = None,
+    out: ResultFile = None,
     seed: Seed = 0,
 ) -> None:
     """Compare the arms as stored with the arms as trained, and time how they load."""
@@ -195,17 +197,8 @@ def agreement_command(
                     for control in (*chosen_controls([family.value]), as_trained(family))
                 ]
                 found.append(
-                    measured_agreement(
-                        folder,
-                        stored,
-                        trained,
-                        workspace=workspace,
-                        sample=sample_passages or None,
-                        seed=seed,
-                        monitor=PacedMonitor(),
-                    )
+                    _compared(folder, stored, trained, workspace, sample=sample_passages, seed=seed)
                 )
-                typer.echo(_agreement_line(found[-1]))
     if found:
         close = min(one.lowest_cosine for one in found) >= STORED_COSINE
         alike = min(one.mean_rbo for one in found) >= STORED_RBO
@@ -234,7 +227,7 @@ def speed_mode_command(
     ] = False,
     rounds: Annotated[int, typer.Option(help="The best of so many counts; 0: no timing.")] = 5,
     cache: CacheRoot = None,
-    out: Annotated[Path | None, typer.Option(help="File for the result as JSON.")] = None,
+    out: ResultFile = None,
     seed: Seed = 0,
 ) -> None:
     """Measure both arms with 8-bit products against float32: speed, rankings, batches."""
@@ -265,17 +258,8 @@ def speed_mode_command(
     for folder in beir or ():
         with Workspace.open(_cache(cache, folder)) as workspace:
             for plain, fast in forms:
-                one = measured_agreement(
-                    folder,
-                    plain,
-                    fast,
-                    workspace=workspace,
-                    sample=sample_passages or None,
-                    seed=seed,
-                    monitor=PacedMonitor(),
-                )
+                one = _compared(folder, plain, fast, workspace, sample=sample_passages, seed=seed)
                 fields["agreement"].append(one.to_fields())
-                typer.echo(_agreement_line(one))
     fast_enough = [one["ratio"] >= WANTED_SPEED for one in fields["speed"]]
     alike = [one["mean_rbo"] >= WANTED_RBO for one in fields["agreement"]]
     typer.echo(
@@ -287,12 +271,31 @@ def speed_mode_command(
         _write_json(out, fields)
 
 
-def _agreement_line(one: Agreement) -> str:
-    return (
+def _compared(
+    beir: Path,
+    first: LoadedEncoder,
+    second: LoadedEncoder,
+    workspace: Workspace,
+    *,
+    sample: int,
+    seed: int,
+) -> Agreement:
+    """Measure how two forms of an arm agree on a data set, and say it."""
+    one = measured_agreement(
+        beir,
+        first,
+        second,
+        workspace=workspace,
+        sample=sample or None,
+        seed=seed,
+        monitor=PacedMonitor(),
+    )
+    typer.echo(
         f"{one.dataset} {one.encoder_id}: cosine {one.mean_cosine:.5f} (lowest "
         f"{one.lowest_cosine:.5f}), RBO@{DEPTH} {one.mean_rbo:.4f} (lowest {one.lowest_rbo:.3f}), "
         f"same ten {100 * one.same_top:.0f} %, {one.queries:,} queries, {one.passages:,} passages"
     )
+    return one
 
 
 def _yes(reached: bool) -> str:  # noqa: FBT001 (a word for it)

@@ -10,19 +10,27 @@ import numpy as np
 import torch
 import typer
 
-from core.encoders.spec import Attention, Pooling
+from core.encoders.spec import Pooling
 from core.records import Family
 from core.training import corpus, preparation
 from core.training.adaptation import AdaptationOptions, adapt
 from core.training.cli.common import (
     HELD_OUT,
+    Adapted,
     Arm,
     Budget,
     Device,
     EchoMonitor,
+    KeptName,
     Layers,
+    LearningRate,
+    OtherAttention,
     Pairs,
+    Rank,
     Seed,
+    Steps,
+    Teacher,
+    TeacherWeight,
     Until,
     Work,
     adapted_network,
@@ -41,7 +49,7 @@ from core.training.export import (
     write_readout,
 )
 from core.training.pairs import long_batches, neighbour_batches
-from core.training.schedule import Log, Schedule, load_parameters
+from core.training.schedule import Log, Schedule
 from core.training.teacher import CachingTeacher
 
 _CHARS_PER_TOKEN = 4  # of English, roughly; the token limit cuts what is over
@@ -89,12 +97,12 @@ def adapt_command(
     *,
     work: Work,
     arm: Arm,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 240,
+    steps: Steps = 240,
     batch: Annotated[int, typer.Option(help="Sequences a step.")] = 8,
     micro_batch: Annotated[int, typer.Option(help="Sequences in the network at once.")] = 8,
     length: Annotated[int, typer.Option(help="Tokens a sequence (packed, no padding).")] = 128,
-    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1e-3,
+    rank: Rank = 32,
+    learning_rate: LearningRate = 1e-3,
     token_loss_every: Annotated[int, typer.Option(help="Full-depth step every n-th step.")] = 3,
     dense_weight: Annotated[
         float, typer.Option(help="Of the dense loss; 0 for the ablation.")
@@ -148,25 +156,30 @@ def prepare_command(
     batch: Annotated[int, typer.Option(help="Pairs a step.")] = 512,
     learning_rate: Annotated[float, typer.Option(help="Of the projection, relative.")] = 0.02,
     pull: Annotated[float, typer.Option(help="Pull towards the closed form.")] = 1.0,
-    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
+    rank: Rank = 32,
     layers: Layers = "0,2,4,6,8",
-    teacher: Annotated[Path | None, typer.Option(help="Folder of a teacher, if any.")] = None,
-    teacher_weight: Annotated[float, typer.Option(help="Of its divergence.")] = 1.0,
-    attention: Annotated[Attention | None, typer.Option(help="Another one, for controls.")] = None,
+    teacher: Teacher = None,
+    teacher_weight: TeacherWeight = 1.0,
+    attention: OtherAttention = None,
     pooling: Annotated[Pooling, typer.Option(help="Another one, for controls.")] = (
         Pooling.WEIGHTED_MEAN
     ),
-    adapted: Annotated[bool, typer.Option(help="Start from stage 1; off for controls.")] = True,
-    name: Annotated[str, typer.Option(help="Name of what is kept; the arm's unless given.")] = "",
+    adapted: Adapted = True,
+    name: KeptName = "",
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
     """Fix the readout's statistics and learn a first projection, backbone untouched."""
     torch.manual_seed(seed)
     layer_list = _layer_list(layers)
-    network = adapted_network(work, rank=rank, seed=seed, device=device, depth=max(layer_list))
-    if adapted:
-        load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
+    network = adapted_network(
+        work,
+        rank=rank,
+        seed=seed,
+        device=device,
+        depth=max(layer_list),
+        stage1=arm if adapted else None,
+    )
     readout = preparation.plain_readout(
         layers=layer_list,
         hidden=int(network.backbone.config.hidden_size),
@@ -236,7 +249,7 @@ def contrast_command(
     work: Work,
     arm: Arm,
     pairs: Pairs,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 100,
+    steps: Steps = 100,
     batch: Annotated[int, typer.Option(help="Pairs a step.")] = 64,
     group: Annotated[int, typer.Option(help="Pairs that are mined to resemble each other.")] = 4,
     micro_batch: Annotated[int, typer.Option(help="Texts in the network at once.")] = 64,
@@ -246,13 +259,13 @@ def contrast_command(
         str, typer.Option(help="Tokens of long passages, step by step in turn, with commas.")
     ] = "1024,2048,4096",
     passage_tokens: Annotated[int, typer.Option(help="Tokens of a passage.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 5e-4,
-    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 32,
-    teacher: Annotated[Path | None, typer.Option(help="Folder of a teacher, if any.")] = None,
-    teacher_weight: Annotated[float, typer.Option(help="Of its divergence.")] = 1.0,
-    attention: Annotated[Attention | None, typer.Option(help="Another one, for controls.")] = None,
-    adapted: Annotated[bool, typer.Option(help="Start from stage 1; off for controls.")] = True,
-    name: Annotated[str, typer.Option(help="Name of what is kept; the arm's unless given.")] = "",
+    learning_rate: LearningRate = 5e-4,
+    rank: Rank = 32,
+    teacher: Teacher = None,
+    teacher_weight: TeacherWeight = 1.0,
+    attention: OtherAttention = None,
+    adapted: Adapted = True,
+    name: KeptName = "",
     budget_minutes: Budget = None,
     until: Until = None,
     device: Device = "cpu",
@@ -263,9 +276,9 @@ def contrast_command(
     long_lengths = [int(length) for length in long_tokens.split(",")]
     readout = read_readout(work / f"readout_{called}.pt")
     depth = max(readout.layers)
-    network = adapted_network(work, rank=rank, seed=seed, device=device, depth=depth)
-    if adapted:
-        load_parameters(work / f"stage1_{arm.value}.pt", network.trained())
+    network = adapted_network(
+        work, rank=rank, seed=seed, device=device, depth=depth, stage1=arm if adapted else None
+    )
     options = ContrastiveOptions(
         passage_tokens=passage_tokens,
         long_tokens=max(long_lengths),
