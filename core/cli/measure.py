@@ -30,7 +30,7 @@ from core.errors import EncoderTooLargeError, UsageError
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
-from core.evaluation.run import centring_texts, default_cache, length_list, run_evaluation
+from core.evaluation.run import centring_texts, default_cache, number_list, run_evaluation
 from core.records import Unit
 from core.sample import SAMPLE_FOLDER, measure_sample, seed_sample, write_sample_vectors
 from core.settings import DEFAULT_PAIR
@@ -78,6 +78,10 @@ def evaluate(
         str, typer.Option(help="Exit with 3 when the arms differ so, as in ndcg@10<-0.02.")
     ] = "",
     encoder_option: EncoderOption = None,
+    dimensions: Annotated[
+        str,
+        typer.Option(help="Shorter lengths of the embeddings to measure too, with commas: 256,64."),
+    ] = "",
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
 ) -> None:
@@ -105,13 +109,14 @@ def evaluate(
             [encoder(spec, monitor) for spec in specs],
             unit=unit,
             split=split,
-            lengths=length_list(lengths),
+            lengths=number_list(lengths),
             sample=sample_passages or None,
             seed=seed,
             vector_cache=cache or default_cache(beir),
             json_path=json,
             runs_folder=runs,
             count_tokens=counter(),
+            dimensions=number_list(dimensions, option="--dimensions"),
             monitor=monitor,
         )
     typer.echo(to_text(evaluation))

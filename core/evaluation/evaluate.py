@@ -8,6 +8,7 @@ fingerprint and text, so a second run embeds nothing.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.encoders.choices import choice_of, labelled
 from core.encoders.spec import TextKind
 from core.errors import UsageError
 from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_passages
+from core.evaluation.dimensions import costs, leading, shortened, unshortened_notes
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
 from core.evaluation.significance import bootstrap_means, paired_difference
@@ -64,6 +66,7 @@ def evaluate_beir(
     seed: int = 0,
     workspace: Workspace | None = None,
     count_tokens: CountTokens | None = None,
+    dimensions: Sequence[int] = (),
     monitor: Monitor | None = None,
 ) -> Evaluation:
     """Measure a BEIR folder: every encoder, BM25 and, with two arms, their fusion.
@@ -81,10 +84,14 @@ def evaluate_beir(
         seed: Of the sample, the bootstrap and the test.
         workspace: Where vectors are kept; None to embed everything anew.
         count_tokens: Neutral counter for ``PASSAGE``; 4 tokens to 3 words if not given.
+        dimensions: Shorter lengths of the embeddings to measure as well, from the same vectors,
+            for each encoder that was trained for them (Matryoshka, Kusupati et al.,
+            arXiv 2205.13147); an encoder that was not is left as it is and named in the notes.
         monitor: Told of the progress, asked whether to stop.
 
     Raises:
         DatasetError: If the folder is not as it should be; names file and line.
+        InvalidSettingError: If no encoder was trained for a dimension, or its output is not plain.
         UsageError: If two encoders share an id but are not the same, or sampling is impossible.
         EncodingError: If an encoder fails.
         StoppedError: If the monitor asks to stop; vectors made before are kept in the workspace.
@@ -93,18 +100,21 @@ def evaluate_beir(
     monitor = monitor or SilentMonitor()
     dataset = chosen_dataset(folder, split=split, lengths=lengths, sample=sample, seed=seed)
     named = _named(encoders)
+    shorter = shortened(named, dimensions)
     whole = dataset.whole
     units = units_of(whole.documents, unit, count_tokens=count_tokens)
     queries = dataset.query_texts
-    vectors = {
-        info.system_id: _Vectors(encoder, units, queries, workspace=workspace, monitor=monitor)
+    systems = [
+        (info, _embedded(encoder, units, queries, workspace=workspace, monitor=monitor))
         for info, encoder in named
-    }
+    ]
+    full = {info.system_id: vectors for info, vectors in systems}
+    systems += [(one.info, full[one.of].cut(one.dimension)) for one in shorter]
     parts = []
     for part in (whole, *dataset.lengths):
         raise_if_stopped(monitor)
         parts.append(
-            _measure(part, units, named, vectors, query_texts=queries, seed=seed, monitor=monitor)
+            _measure(part, units, systems, query_texts=queries, seed=seed, monitor=monitor)
         )
     notes = list(dict.fromkeys(note for part in (whole, *dataset.lengths) for note in part.notes))
     if not units.one_to_one:
@@ -120,6 +130,8 @@ def evaluate_beir(
     arms = _arms([info for info, _ in named])
     cut_share = {info.system_id: _cut_share(encoder, units.texts) for info, encoder in named}
     notes.extend(_cut_notes(named, cut_share))
+    if shorter:
+        notes.extend(unshortened_notes(named, shorter))
     return Evaluation(
         dataset=whole.name,
         unit=unit,
@@ -129,6 +141,7 @@ def evaluate_beir(
         seconds=time.perf_counter() - started,
         notes=tuple(notes),
         cut_share=cut_share,
+        dimensions=costs(parts[0], shorter, seed=seed),
     )
 
 
@@ -243,8 +256,7 @@ def _arms(infos: Sequence[SystemInfo]) -> tuple[str, str] | None:
 def _measure(
     collection: Collection,
     units: Units,
-    named: Sequence[tuple[SystemInfo, Encoder]],
-    vectors: Mapping[str, _Vectors],
+    systems: Sequence[tuple[SystemInfo, _Vectors]],
     *,
     query_texts: Sequence[str],
     seed: int,
@@ -255,13 +267,11 @@ def _measure(
     query_ids = tuple(collection.queries)
     query_rows = [rows[collection.queries[query_id]] for query_id in query_ids]
     runs: dict[str, tuple[SystemInfo, Sequence[Ranking]]] = {}
-    for info, _ in named:
+    for info, vectors in systems:
         index = DenseIndex(
-            [f"u{position:09d}" for position in range(len(part.texts))],
-            vectors[info.system_id].passages[chosen],
+            [f"u{position:09d}" for position in range(len(part.texts))], vectors.passages[chosen]
         )
-        query_vectors = vectors[info.system_id].queries
-        scores = (index.scores(query_vectors[row]) for row in query_rows)
+        scores = (index.scores(vector) for vector in vectors.queries[query_rows])
         runs[info.system_id] = (
             info,
             _rankings(part, query_ids, scores, info=info, floor=-np.inf, monitor=monitor),
@@ -272,7 +282,7 @@ def _measure(
         BM25,
         _rankings(part, query_ids, scores, info=BM25, floor=0.0, monitor=monitor),
     )
-    arms = _arms([info for info, _ in named])
+    arms = _arms([info for info, _ in systems])
     if arms is not None:
         pairs = zip(runs[arms[0]][1], runs[arms[1]][1], strict=True)
         fused = [reciprocal_rank_fusion(pair, k=DEPTH, system_id=RRF.system_id) for pair in pairs]
@@ -326,22 +336,33 @@ def _rankings(
     return rankings
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Vectors:
-    """One encoder's vectors of all units and all queries, from the workspace where it has them."""
+    """A system's vectors: ``(units, dim)`` and ``(queries, dim)`` float32, unit rows."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        units: Units,
-        queries: Sequence[str],
-        *,
-        workspace: Workspace | None,
-        monitor: Monitor,
-    ) -> None:
-        self.passages = embed_units(encoder, units, workspace=workspace, monitor=monitor)
-        self.queries = embed_cached(
-            encoder, queries, kind=TextKind.QUERY, workspace=workspace, monitor=monitor
+    passages: NDArray[np.float32]
+    queries: NDArray[np.float32]
+
+    def cut(self, dimension: int) -> _Vectors:
+        """The leading numbers of each vector, at unit length again."""
+        return _Vectors(
+            leading(self.passages, dimension=dimension), leading(self.queries, dimension=dimension)
         )
+
+
+def _embedded(
+    encoder: Encoder,
+    units: Units,
+    queries: Sequence[str],
+    *,
+    workspace: Workspace | None,
+    monitor: Monitor,
+) -> _Vectors:
+    """Embed all units and all queries, taking from the workspace what it has."""
+    return _Vectors(
+        embed_units(encoder, units, workspace=workspace, monitor=monitor),
+        embed_cached(encoder, queries, kind=TextKind.QUERY, workspace=workspace, monitor=monitor),
+    )
 
 
 # -- what was cut --------------------------------------------------------------------------

@@ -68,6 +68,23 @@ class Measured:
         return next((one for one in self.systems if one.system_id == system_id), None)
 
 
+@dataclass(frozen=True, slots=True)
+class DimensionCost:
+    """What cutting an encoder's embedding costs it, on the whole collection.
+
+    Attributes:
+        system_id: Of the shorter system, ``<encoder id>@<dimension>``.
+        of: The encoder's id.
+        dimension: Leading numbers kept.
+        difference: By name of measure: cut minus uncut, paired by query.
+    """
+
+    system_id: str
+    of: str
+    dimension: int
+    difference: Mapping[str, Difference]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
     """A data set measured.
@@ -81,6 +98,7 @@ class Evaluation:
         seconds: Wall clock of everything, embedding included.
         notes: What a reader has to know, each a sentence.
         cut_share: By encoder id: share of the texts that were longer than its limit.
+        dimensions: What shorter embeddings cost, where they were asked for.
     """
 
     dataset: str
@@ -91,3 +109,4 @@ class Evaluation:
     seconds: float
     notes: tuple[str, ...] = ()
     cut_share: Mapping[str, float] = field(default_factory=dict)
+    dimensions: tuple[DimensionCost, ...] = ()

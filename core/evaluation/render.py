@@ -11,7 +11,7 @@ from core.evaluation.significance import holm
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from core.evaluation.records import Evaluation, Measured
+    from core.evaluation.records import DimensionCost, Evaluation, Measured
     from core.evaluation.significance import Difference, Interval
 
 
@@ -19,7 +19,7 @@ def to_fields(evaluation: Evaluation) -> dict[str, Any]:
     """Return an evaluation as plain values.
 
     ``dataset`` to ``seconds`` are the shape that other tools read; ``lengths``, ``holm``,
-    ``arms``, ``cut_share`` and ``notes`` come on top.
+    ``arms``, ``cut_share``, ``notes`` and ``dimensions`` come on top.
     """
     whole = evaluation.whole
     return {
@@ -45,6 +45,15 @@ def to_fields(evaluation: Evaluation) -> dict[str, Any]:
         ],
         "cut_share": dict(evaluation.cut_share),
         "notes": list(evaluation.notes),
+        "dimensions": [
+            {
+                "id": cost.system_id,
+                "of": cost.of,
+                "dimension": cost.dimension,
+                "difference": _difference_fields(cost.difference),
+            }
+            for cost in evaluation.dimensions
+        ],
     }
 
 
@@ -62,6 +71,7 @@ def to_text(evaluation: Evaluation) -> str:
         *(f"  {note}" for note in evaluation.notes),
         "",
         *_measured_lines(whole, evaluation.arms),
+        *_dimension_lines(evaluation.dimensions),
     ]
     for part in evaluation.lengths:
         lines += [
@@ -131,6 +141,21 @@ def _measured_lines(measured: Measured, arms: tuple[str, str] | None) -> list[st
     if arms is not None and measured.difference:
         lines.append(f"difference: {arms[0]} minus {arms[1]}")
     return lines
+
+
+def _dimension_lines(costs: Sequence[DimensionCost]) -> list[str]:
+    """What shorter embeddings cost each encoder against its own full length."""
+    if not costs:
+        return []
+    rows: list[tuple[str, ...]] = [("cut minus uncut", *MEASURES)]
+    rows += [
+        (
+            cost.system_id,
+            *(_interval_text(cost.difference[name], signed=True) for name in MEASURES),
+        )
+        for cost in costs
+    ]
+    return ["", *_table(rows)]
 
 
 def _interval_text(interval: Interval | Difference, *, signed: bool = False) -> str:

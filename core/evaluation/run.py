@@ -32,16 +32,16 @@ def default_cache(beir: Path) -> Path:
     return user_cache_path("bifocal", appauthor=False) / "evaluate" / f"{beir.name}-{name}"
 
 
-def length_list(lengths: str) -> tuple[int, ...]:
-    """Read ``--lengths``: whole numbers with commas between; none for an empty text.
+def number_list(numbers: str, *, option: str = "--lengths") -> tuple[int, ...]:
+    """Read an option's whole numbers with commas between; none for an empty text.
 
     Raises:
         UsageError: If one is not a number.
     """
     try:
-        return tuple(int(length) for length in lengths.split(",") if length.strip())
+        return tuple(int(number) for number in numbers.split(",") if number.strip())
     except ValueError as exc:
-        msg = f"--lengths is {lengths!r}; write whole numbers with commas, as in 256,512."
+        msg = f"{option} is {numbers!r}; write whole numbers with commas, as in 256,512."
         raise UsageError(msg) from exc
 
 
@@ -69,6 +69,7 @@ def run_evaluation(
     json_path: Path | None = None,
     runs_folder: Path | None = None,
     count_tokens: CountTokens | None = None,
+    dimensions: Sequence[int] = (),
     monitor: Monitor | None = None,
 ) -> Evaluation:
     """Measure a BEIR folder; see `core.evaluation.evaluate.evaluate_beir`.
@@ -85,6 +86,7 @@ def run_evaluation(
         json_path: Where to write the JSON.
         runs_folder: Where to write ``<system id>.trec`` for every system.
         count_tokens: Neutral counter, for cutting into passages.
+        dimensions: ``--dimensions``.
         monitor: Told of the progress, asked whether to stop.
 
     Raises:
@@ -103,6 +105,7 @@ def run_evaluation(
             seed=seed,
             workspace=workspace,
             count_tokens=count_tokens,
+            dimensions=dimensions,
             monitor=monitor,
         )
     finally:

@@ -8,7 +8,7 @@ import pytest
 from core.comparison.imported import read_trec_run
 from core.errors import DatasetError, UsageError
 from core.evaluation.render import to_text
-from core.evaluation.run import length_list, run_evaluation
+from core.evaluation.run import number_list, run_evaluation
 from tests.evaluation.folders import fake_pair, write_folder
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def lengths(tmp_path: Path) -> Path:
 
 
 def test_some_lengths_alone_with_accuracy(lengths: Path) -> None:
-    evaluation = run_evaluation(lengths, fake_pair(), lengths=length_list(" 8,"))
+    evaluation = run_evaluation(lengths, fake_pair(), lengths=number_list(" 8,"))
     (part,) = evaluation.lengths
     assert (part.length, part.queries, part.passages) == (8, 1, 2)
     assert (evaluation.whole.queries, evaluation.whole.passages) == (1, 2)
@@ -44,10 +44,10 @@ def test_some_lengths_alone_with_accuracy(lengths: Path) -> None:
 
 
 def test_a_length_that_is_no_number_is_refused() -> None:
-    assert length_list("256,512") == (256, 512)
-    assert length_list("") == ()
+    assert number_list("256,512") == (256, 512)
+    assert number_list("") == ()
     with pytest.raises(UsageError, match="256,512"):
-        length_list("256,long")
+        number_list("256,long")
 
 
 def test_lengths_are_in_the_json_and_in_the_table(lengths: Path, tmp_path: Path) -> None:

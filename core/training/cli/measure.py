@@ -16,7 +16,7 @@ from core.encoders.int8 import Int8Options
 from core.encoders.spec import Attention
 from core.errors import UsageError
 from core.evaluation.render import to_text
-from core.evaluation.run import default_cache, length_list
+from core.evaluation.run import default_cache, number_list
 from core.records import Family
 from core.store import Workspace
 from core.training import corpus
@@ -159,7 +159,7 @@ def controls_command(
             controls,
             makers,
             workspace=workspace,
-            lengths=length_list(lengths),
+            lengths=number_list(lengths),
             sample=sample_passages or None,
             seed=seed,
             monitor=PacedMonitor(),
