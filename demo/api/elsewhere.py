@@ -1,0 +1,109 @@
+"""Endpoints: what comes from elsewhere, checkpoints from a hub and runs of other systems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from core.comparison.runs import KeptRun
+from demo.api.door import Door, fields, verb
+from demo.fetching import Fetching
+from demo.importing import Importing
+
+
+def add(door: Door) -> None:
+    """Add the endpoints."""
+    fetching, importing = Fetching(door.handlers), Importing(door.handlers)
+
+    @verb
+    def pair_costs(pair: str, library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Say what a pair costs on this machine: size, licence, memory, time. Fetches nothing.
+
+        Args:
+            pair: Its id, or two encoders' as `A+B`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            The plan, with `refusal` when it cannot be; empty when it can be used as it is.
+        """
+        made = fetching.offer(*door.place(visitor, library), pair)
+        return {} if made is None else {**fields(made.plan), "seconds": list(made.seconds)}
+
+    @verb
+    def use_pair(pair: str, library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Fetch a pair where it is not here, use it, and embed what it lacks.
+
+        Args:
+            pair: Its id, or two encoders' as `A+B`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            The library's settings as they are then.
+        """
+        place = door.place(visitor, library)
+        fetching.take(*place, pair).outcome()
+        job = door.handlers.sessions.jobs.get((*place, "index"))
+        if job is not None:
+            job.outcome()
+        return fields(door.bench(visitor, library).settings)
+
+    @verb
+    def runs(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
+        """List the runs from elsewhere that a library shows as columns.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return [_run_fields(kept) for kept in door.bench(visitor, library).runs()]
+
+    @verb
+    def add_run(
+        name: str, text: str, queries: str = "", library: str = "", visitor: str = ""
+    ) -> list[dict[str, Any]]:
+        """Keep what another system found as a column of a library.
+
+        Args:
+            name: File name; its ending says how to read the text: .csv, .json, else TREC.
+            text: The run.
+            queries: The words of its queries: lines of id, tab, text.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+
+        Returns:
+            Its runs, each with what its ids are in this library.
+        """
+        place = door.place(visitor, library)
+        with TemporaryDirectory() as folder:
+            plain = "".join(c for c in Path(name).name if c.isprintable())[:80]
+            path = Path(folder, plain or "run.trec")
+            path.write_text(text, "utf-8", "replace")
+            files = [path]
+            if queries:
+                files.append(Path(folder, "queries.tsv"))
+                files[1].write_text(queries, "utf-8", "replace")
+            return [_run_fields(kept) for kept in importing.add(*place, files)]
+
+    @verb
+    def remove_run(run_id: str, library: str = "", visitor: str = "") -> bool:
+        """Forget a run.
+
+        Args:
+            run_id: From `runs`.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        importing.remove(*door.place(visitor, library), run_id)
+        return True
+
+
+def _run_fields(kept: KeptRun) -> dict[str, Any]:
+    return {
+        "run_id": kept.run_id,
+        "name": kept.run.name,
+        "queries": len(kept.run.rankings),
+        "matched": fields(kept.matched),
+    }

@@ -1,0 +1,60 @@
+"""Endpoints: grades, and what they say about the systems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.laboratory.results import to_jsonable
+from demo.api.door import Door, verb
+from demo.judging import Judging, grades_of, measure
+
+
+def add(door: Door, judging: Judging) -> None:
+    """Add the endpoints."""
+
+    @verb
+    def judge(
+        query: str, passage_id: str, grade: int, library: str = "", visitor: str = ""
+    ) -> bool:
+        """Keep a grade for a passage: 0 not relevant, 1 related, 2 answers in part, 3 answers it.
+
+        Args:
+            query: What was asked.
+            passage_id: The passage.
+            grade: 0 to 3.
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        judging.keep(door.bench(visitor, library), query, passage_id, int(grade))
+        return True
+
+    @verb
+    def judgments(library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Return grades by query and passage id, under the library's chunking now.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        return grades_of(door.bench(visitor, library))
+
+    @verb
+    def judged_report(library: str = "", visitor: str = "") -> dict[str, Any]:
+        """Measure every system on the judged queries; say what can be said and what cannot.
+
+        Args:
+            library: Id; empty for the sample library.
+            visitor: From `start`; empty when run locally.
+        """
+        found = door.experiment(visitor, library, measure)
+        return {
+            "words": list(found.words),
+            "judgments": found.judgments,
+            "unjudged": dict(found.unjudged),
+            "p_holm": dict(found.p_holm),
+            "more_judgments": dict(found.more_judgments),
+            "systems": {
+                system.system_id: to_jsonable(system.measures) for system in found.measured.systems
+            },
+            "difference": to_jsonable(found.measured.difference),
+        }
