@@ -176,14 +176,7 @@ class LoadedEncoder:
 
     def with_options(self, options: EncoderOptions) -> LoadedEncoder:
         """Return an encoder with other options that shares the weights in memory."""
-        return LoadedEncoder(
-            self._spec,
-            backbone=self._backbone,
-            readout=self._readout,
-            tokenizer=self._tokenizer,
-            weights_digest=self._weights_digest,
-            options=options,
-        )
+        return self._with(options=options)
 
     def moved(self, device: str, dtype: torch.dtype) -> LoadedEncoder:
         """Return an encoder on another device; the weights go there and this one is used up.
@@ -194,14 +187,7 @@ class LoadedEncoder:
         """
         backbone = self._backbone.moved(device, dtype)
         backbone.probe(self._spec.attention, name=self._spec.label)
-        return LoadedEncoder(
-            self._spec,
-            backbone=backbone,
-            readout=self._readout,
-            tokenizer=self._tokenizer,
-            weights_digest=self._weights_digest,
-            options=self._options,
-        )
+        return self._with(backbone=backbone)
 
     def centred(
         self,
@@ -242,14 +228,8 @@ class LoadedEncoder:
         ids = [text.ids for text in self._tokenise(texts, TextKind.PASSAGE)]
         backbone = self._backbone.in_int8(ids, attention=self._spec.attention, options=options)
         stated = [self._weights_digest, "int8", asdict(options), list(texts)]
-        return LoadedEncoder(
-            self._spec,
-            backbone=backbone,
-            readout=self._readout,
-            tokenizer=self._tokenizer,
-            weights_digest=hashlib.sha256(json.dumps(stated).encode()).hexdigest(),
-            options=self._options,
-        )
+        digest = hashlib.sha256(json.dumps(stated).encode()).hexdigest()
+        return self._with(backbone=backbone, weights_digest=digest)
 
     def encode(
         self,
@@ -348,11 +328,6 @@ class LoadedEncoder:
         """
         tokenised = self._tokenise(texts, kind)
         found: list[TokenTrace | None] = [None] * len(texts)
-        plan = plan_batches(
-            [len(text.ids) for text in tokenised],
-            token_budget=self._token_budget,
-            padded=not self._backbone.is_lean,
-        )
 
         def follow(batch: Sequence[int]) -> None:
             for block in self._blocks(batch, tokenised, attention or self._spec.attention):
@@ -373,7 +348,7 @@ class LoadedEncoder:
                         shares_np[place, :count],
                     )
 
-        self._run(plan, follow, None)
+        self._run(self._plan(tokenised), follow, None)
         return tuple(trace for trace in found if trace is not None)
 
     def encode_spans(
@@ -449,9 +424,30 @@ class LoadedEncoder:
                 begin = spans[waiting[0]][0]
         return tuple(windows)
 
-    @property
-    def _token_budget(self) -> int:
-        return _TOKEN_BUDGET_CPU if self.device == "cpu" else _TOKEN_BUDGET_DEVICE
+    def _with(
+        self,
+        *,
+        backbone: Backbone | None = None,
+        weights_digest: str = "",
+        options: EncoderOptions | None = None,
+    ) -> LoadedEncoder:
+        """Return this encoder with something of it replaced."""
+        return LoadedEncoder(
+            self._spec,
+            backbone=backbone or self._backbone,
+            readout=self._readout,
+            tokenizer=self._tokenizer,
+            weights_digest=weights_digest or self._weights_digest,
+            options=options or self._options,
+        )
+
+    def _plan(self, tokenised: Sequence[TokenisedText]) -> list[list[int]]:
+        """Which texts go through the network together."""
+        return plan_batches(
+            [len(text.ids) for text in tokenised],
+            token_budget=_TOKEN_BUDGET_CPU if self.device == "cpu" else _TOKEN_BUDGET_DEVICE,
+            padded=not self._backbone.is_lean,
+        )
 
     def _tokenise(self, texts: Sequence[str], kind: TextKind) -> list[TokenisedText]:
         prompt = self._prompts[kind]
@@ -492,11 +488,6 @@ class LoadedEncoder:
     ) -> None:
         tokenised = self._tokenise(texts, kind)
         layers = tuple(dict.fromkeys(x for one in encoders for x in one._readout.layers))
-        plan = plan_batches(
-            [len(text.ids) for text in tokenised],
-            token_budget=self._token_budget,
-            padded=not self._backbone.is_lean,
-        )
 
         def embed(batch: Sequence[int]) -> None:
             for block in self._blocks(batch, tokenised, self._spec.attention, layers=layers):
@@ -506,7 +497,7 @@ class LoadedEncoder:
                 for encoder, raw in zip(encoders, rows, strict=True):
                     raw[places] = encoder._read_out(block, states, inside, kind)
 
-        self._run(plan, embed, monitor, done_before=done_before, total=total)
+        self._run(self._plan(tokenised), embed, monitor, done_before=done_before, total=total)
 
     def _read_out(
         self,
