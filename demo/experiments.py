@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 SHOWN_FINDINGS = 60
 LABEL_CHARS = 70
+STOP_SIGNAL = "stop-experiment"
 HIDDEN_KEY_LENGTHS = (256, 512, 1024, 2048, 4096)
 
 
@@ -128,8 +129,18 @@ class Experiments:
         show: Callable[[R], str],
         *,
         heavy: bool = False,
+        stop: str = "",
     ) -> Iterator[tuple[str, bool]]:
-        """Yield ``(html, running)`` of an experiment, the last one with its result or a sentence."""
+        """Yield ``(html, running)`` of an experiment, the last one with its result or a sentence.
+
+        Args:
+            visitor_id: Whose.
+            library_id: Where.
+            work: What to do, with a monitor.
+            show: How its result looks.
+            heavy: It takes turns with other heavy work.
+            stop: The page's signal that stops it, where there is no Stop button beside it.
+        """
         try:
             visitor, bench = self.bench(visitor_id, library_id)
             job = self.sessions.jobs.start(
@@ -140,7 +151,7 @@ class Experiments:
             )
             for snapshot in job.watch():
                 if snapshot.running:
-                    yield library.progress(snapshot), True
+                    yield library.progress(snapshot, stop=stop), True
             yield show(job.outcome()), False
         except StoppedError:
             yield library.notice(texts.STOPPED), False
@@ -157,10 +168,22 @@ class Experiments:
         job = self.sessions.jobs.get((visitor, library_id, "experiment"))
         return job is not None and job.running
 
+    def _was_stopped(self, visitor: str, library_id: str) -> bool:
+        job = self.sessions.jobs.get((visitor, library_id, "experiment"))
+        return job is not None and job.stop_requested()
+
     def stop(self, visitor_id: object, library_id: str) -> bool:
         """Press Stop on the library's experiment."""
         visitor = self.sessions.require(visitor_id)
         return self.sessions.jobs.stop((visitor, library_id, "experiment"))
+
+    def stop_shown(self, visitor_id: object, token: object) -> bool:
+        """Press Stop on the experiment about the comparison on screen; False when none runs."""
+        try:
+            shown = self.sessions.shown(self.sessions.require(visitor_id), token)
+        except CoreError:
+            return False
+        return self.stop(visitor_id, shown.library_id)
 
     # -- disagreements -----------------------------------------------------------------------
 
@@ -176,13 +199,12 @@ class Experiments:
                 self._reports.pop(next(iter(self._reports)))
             return self._list(visitor, library_id, report, wanted)
 
-        yield from self._run(
-            visitor_id,
-            library_id,
-            lambda bench, monitor: self.find(bench, count, monitor),
-            show,
-            heavy=True,
-        )
+        def work(bench: Workbench, monitor: Monitor) -> DisagreementReport:
+            # What was found before must not stand beside a run that was stopped or failed.
+            self._reports.pop((self.sessions.require(visitor_id), library_id), None)
+            return self.find(bench, count, monitor)
+
+        yield from self._run(visitor_id, library_id, work, show, heavy=True)
 
     def find(self, bench: Workbench, count: int, monitor: Monitor) -> DisagreementReport:
         """Draft queries from a library and run them through every system."""
@@ -345,10 +367,15 @@ class Experiments:
         )
         for work, show in steps:
             part = ""
-            for part, running in self._run(visitor, shown.library_id, work, show):
+            for part, running in self._run(visitor, shown.library_id, work, show, stop=STOP_SIGNAL):
                 if running:
                     yield done + part, True
             done += part
+            if self._was_stopped(visitor, shown.library_id):
+                # Stop means all of it, not only the part in hand.
+                said = library.notice(texts.STOPPED)
+                done += "" if said in done else said
+                break
             yield done, True
         yield done, False
 

@@ -550,13 +550,15 @@ def drafted(bench: Workbench, passages: Sequence[Passage]) -> tuple[ExampleQuery
     """Return a few questions drafted from a library's own passages; none where no rule fits."""
     from core.workbench import ExampleQuery  # late: the page comes before the workbench's rooms
 
-    some = passages[:STARTER_PASSAGES]
+    # Spread over all documents: the first of them may be in a language the rules do not know.
+    some = passages[:: max(1, -(-len(passages) // STARTER_PASSAGES))]
     documents = [bench.document(doc_id) for doc_id in dict.fromkeys(one.doc_id for one in some)]
     try:
         found = draft_queries(some, documents, count=STARTER_DRAFTS, seed=0)
     except CoreError:
         return ()
-    asked = [draft for draft in found if draft.kind in STARTER_KINDS][:STARTERS]
+    best = [draft for draft in found if draft.kind in STARTER_KINDS]
+    asked = (best or [draft for draft in found if draft.kind is DraftKind.HEADING])[:STARTERS]
     return tuple(
         ExampleQuery(draft.query_id, texts.DRAFTED, draft.text, (draft.passage_id,))
         for draft in asked

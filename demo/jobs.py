@@ -17,12 +17,13 @@ from core.errors import CoreError, StoppedError
 from core.monitor import raise_if_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from core.monitor import Monitor, Progress
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+PACE_SECONDS = 5.0  # of a stage's work before its end is foretold
 UNEXPECTED = (
     "Something went wrong that Bifocal did not expect ({kind}). What was finished before is kept. "
     "The log in the terminal has the details."
@@ -41,6 +42,9 @@ class Snapshot:
         seconds: Since the start.
         error: Sentence for the user; "" when all is well so far.
         waiting: It has not begun: another job has the machine.
+        stopped: It ended because Stop was pressed.
+        left: Seconds that an unfinished stage still takes at its present pace, by stage; a stage
+            of which too little is known is missing.
     """
 
     kind: str
@@ -51,6 +55,22 @@ class Snapshot:
     error: str = ""
     waiting: bool = False
     stopped: bool = False
+    left: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class _Pace:
+    """How fast a stage goes, counting only the time in which it was the one at work."""
+
+    first: int
+    seconds: float = 0.0
+
+    def left(self, progress: Progress) -> float | None:
+        """Seconds until the stage ends; None while there is too little to go by."""
+        done = progress.done - self.first
+        if self.seconds < PACE_SECONDS or done <= 0 or progress.done >= progress.total:
+            return None
+        return self.seconds / done * (progress.total - progress.done)
 
 
 class Job(Generic[T]):
@@ -66,6 +86,8 @@ class Job(Generic[T]):
         self._work = work
         self._turn = turn
         self._stages: dict[str, Progress] = {}
+        self._paces: dict[str, _Pace] = {}
+        self._latest = ("", 0.0)  # the stage last heard of, and when
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._changed = threading.Event()
@@ -110,8 +132,16 @@ class Job(Generic[T]):
 
     def report(self, progress: Progress) -> None:
         """Keep the latest progress of a stage."""
+        now = time.monotonic()
         with self._lock:
+            stage, since = self._latest
+            before = self._stages.get(progress.stage)
+            if before is None or progress.done < before.done or progress.total != before.total:
+                self._paces[progress.stage] = _Pace(progress.done)  # begun, or begun anew
+            elif stage == progress.stage:
+                self._paces[stage].seconds += now - since
             self._stages[progress.stage] = progress
+            self._latest = (progress.stage, now)
         self._changed.set()
 
     def stop_requested(self) -> bool:
@@ -138,6 +168,7 @@ class Job(Generic[T]):
         """Return how the job stands now."""
         with self._lock:
             stages = tuple(self._stages.values())
+            paces = [(one.stage, self._paces[one.stage].left(one)) for one in stages]
         running = self.running
         stopped = isinstance(self.error, StoppedError)
         return Snapshot(
@@ -149,6 +180,7 @@ class Job(Generic[T]):
             error=str(self.error) if self.error else "",
             waiting=running and self._waiting,
             stopped=stopped,
+            left={stage: seconds for stage, seconds in paces if seconds is not None},
         )
 
     def watch(self, *, every_seconds: float = 0.25) -> Iterator[Snapshot]:

@@ -24,6 +24,10 @@ FAMILY_SUBJECTS = {
     Family.AUTOREGRESSIVE: "the autoregressive encoder",
     Family.LEXICAL: "BM25",
 }
+SYSTEM_NAMES = {
+    "bm25": "BM25, keywords",
+    "rrf": "both arms fused (RRF)",
+}
 LEXICAL_NOTE = "keywords, for orientation"
 
 VIEWS = (
@@ -186,8 +190,9 @@ RUNS_ASK = "Ask one of its {count}"
 RUNS_NO_TEXTS = "The words of its queries are not known; give them as a .tsv or .jsonl file."
 OFFICIAL_TITLE = "Official benchmarks"
 OFFICIAL_NONE = (
-    "None yet. `python -m core benchmark --tasks LEMBPasskeyRetrieval,BrightRetrieval --pair PAIR` "
-    "runs official tasks with mteb's own evaluator (extra [mteb]); finished tasks appear here."
+    "None yet. `python -m core benchmark --tasks LEMBPasskeyRetrieval --pair PAIR` runs official "
+    "tasks with mteb's own evaluator (extra [mteb]) and they appear here, with what the paper "
+    "printed for the same task beside them."
 )
 OFFICIAL_HOW = (
     "Main score of each task in points, by mteb's own evaluator with the tasks' official prompts. "
@@ -198,9 +203,11 @@ OFFICIAL_HOW = (
 OFFICIAL_HERE = "measured with mteb"
 OFFICIAL_THERE = "printed in the paper, by its authors"
 OFFICIAL_ADD = "Add mteb result files"
+OFFICIAL_CHOOSE = "Choose the files"
 OFFICIAL_MODEL = "Whose results (the files do not say)"
 OFFICIAL_ADDED = "Added {count} figures of {model}."
 STOP = "Stop"
+LEFT = "about {time} left"
 STOPPING = "Stopping after the step in hand\u2026"
 STOPPED = "Stopped. What was finished is kept; go on whenever you like."
 SAMPLE_UPLOADS = (
@@ -291,8 +298,8 @@ LAB_GROW = (
 )
 LAB_KEY = (
     "Would the arms find a fact deep inside a long text? Plant a key at several depths in copies of "
-    "the document (the query above is not used), cut to several lengths, and ask for it. A minute "
-    "or so; Stop keeps what is finished."
+    "the document (the query above is not used), cut to several lengths, and ask for it. One or two "
+    "minutes; Stop keeps what is finished."
 )
 LAB_FAIRNESS = (
     "Everything that could make a difference other than the encoders themselves: limits, prompts, "

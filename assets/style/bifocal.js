@@ -35,6 +35,7 @@
       }
     }
     if (ask) {
+      if ($("#bf-evidence")) $("#bf-evidence").classList.remove("asked-for");
       openPane();
       clearTimeout(state.timer);
       state.timer = setTimeout(() => send("pick", { pid }), 90);
@@ -228,6 +229,9 @@
       + button("walk", 'data-step="-1"', "\u2190 previous <kbd>[</kbd>", index === 0)
       + button("walk", 'data-step="1"', "next <kbd>]</kbd> \u2192", index + 1 === count)
       + button("view", 'data-view="disagree"', "back to the list", false);
+    // where the query came from and who found that passage: else nobody knows what was right
+    const told = walked()[index] && $(".meta", walked()[index]);
+    if (told) { const copy = told.cloneNode(true); copy.classList.add("from"); bar.append(copy); }
   }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.closest && event.target.closest("#bf-query")) showWalk(null);
@@ -257,9 +261,11 @@
     linesSoon();
   }
 
-  function laboratoryTab(name) {
+  function laboratoryTab(name, tries = 60) {
+    // The tabs inside a view are not there before it was opened once: wait a little for them.
     const tab = $$("#bf-lab-tabs [role=tab]").find((node) => node.textContent.trim() === name);
     if (tab) tab.click();
+    else if (tries > 0) setTimeout(() => laboratoryTab(name, tries - 1), 60);
   }
 
   /* -- acting on a click -------------------------------------------------------------------------- */
@@ -302,6 +308,11 @@
         closeSidebarOnPhone();
       },
       equal: () => { view("compare"); send("equal", { ...data }); },
+      evidence: () => {
+        send("evidence", { ...data });
+        const below = $("#bf-evidence");  // progress, then the result, stand below the page's text
+        if (below) { below.classList.add("asked-for"); below.scrollIntoView({ block: "start", behavior: "smooth" }); }
+      },
       help, theme,
       "close-help": () => $("#bf-help-dialog").close(),
       remove: () => { if (confirm(`Remove ${data.name} from this library?`)) send("remove", { doc: data.doc }); },
@@ -405,11 +416,16 @@
     if (grid !== lastGrid) {
       lastGrid = grid;
       if (grid && !grid.classList.contains("skeleton")) {
-        showColumn(Math.min(state.col, 2));
+        showColumn(Math.min(state.col, $$(".col", grid).length - 1));
         if (state.pid && !byPid(state.pid).some((node) => node.matches(".hit"))) { clearSelected(); closePane(); }
         else if (state.pid) select(state.pid, { ask: false });
       }
       if (grid) sizes.observe(grid);
+    } else if (grid && !grid.classList.contains("skeleton")) {
+      // The toolkit may renew the cards inside the grid it has: they forget what was chosen.
+      const columns = $$(".col", grid);
+      if (!columns[state.col]?.classList.contains("shown")) showColumn(Math.min(state.col, columns.length - 1));
+      if (state.pid && !$(".hit.sel", grid) && byPid(state.pid).some((node) => node.matches(".hit"))) select(state.pid, { ask: false });
     }
     linesSoon();
   }).observe(document.body, { childList: true, subtree: true });

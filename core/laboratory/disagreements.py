@@ -34,7 +34,7 @@ from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
 
 RBO_P = 0.9  # the first ten ranks carry 86 % of the weight
-_BLOCK = 64
+_BLOCK = 32
 _BINS = 6
 _HUBS = 5
 _FEW = 20
@@ -287,7 +287,7 @@ def find_disagreements(
 
     Args:
         bench: The arms and the corpus.
-        drafts: Queries; each block of 64 goes through every system before the next, so that what
+        drafts: Queries; each block of 32 goes through every system before the next, so that what
             is there when the user stops is complete.
         k: Depth of the rankings compared.
         monitor: Hears progress; may stop.

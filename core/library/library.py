@@ -405,6 +405,8 @@ class Library:
                 self.document(stored.doc_id), count_tokens=self._count_tokens, settings=chunking
             )
             self.workspace.put_passages(chunking.key, stored.doc_id, passages)
+        if waiting:
+            monitor.report(Progress(CHUNKING, len(waiting), len(waiting)))
 
     # -- looking ---------------------------------------------------------------------------
 

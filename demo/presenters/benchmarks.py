@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from core.records import Family
+from demo import texts
 from demo.presenters.families import family_class
-from demo.presenters.markup import DOT, esc, join, number, signed
+from demo.presenters.markup import DOT, esc, join, number, signed, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,14 +44,14 @@ def _order(path: Path) -> tuple[bool, bool, str]:
 def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """Return every result: evaluations as tables with intervals, other figures as they are."""
     if not results:
-        return f'<div class="bf lab"><h2>Benchmarks</h2><p class="how">{esc(NONE_YET)}</p></div>'
+        return f'<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">{with_code(NONE_YET)}</p></div>'
     blocks = join(
         _evaluation(name, content) if "systems" in _whole(content) else _plain(name, content)
         for name, content in results
     )
     return (
-        '<div class="bf lab"><h2>Benchmarks</h2><p class="how">Measured by Bifocal with the pairs '
-        "named. Brackets: 95 % bootstrap interval over queries. The difference is diffusion minus "
+        '<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">With the pairs named. '
+        "Brackets: 95 % bootstrap interval over queries. The difference is diffusion minus "
         f"autoregressive, query by query.</p>{blocks}</div>"
     )
 
@@ -113,12 +114,8 @@ def _system(system: Mapping[str, Any], names: Sequence[str]) -> str:
     except ValueError:
         kind = "lex"
     cells = join(f'<td class="r">{_interval(_measures(system).get(name))}</td>' for name in names)
-    label = (
-        system.get("label")
-        or system.get("id")
-        or system.get("system_id")
-        or system.get("system", "")
-    )
+    system_id = system.get("id") or system.get("system_id") or system.get("system", "")
+    label = system.get("label") or texts.SYSTEM_NAMES.get(str(system_id), system_id)
     return f'<tr><th scope="row" class="{kind}"><i class="sym"></i>{esc(label)}</th>{cells}</tr>'
 
 

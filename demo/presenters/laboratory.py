@@ -94,7 +94,7 @@ _ACCOUNT_ROWS = (
     ("passage_prompt", "passage prompt"),
     ("instruction", "instruction"),
     ("dimension", "dimension"),
-    ("options", "chosen for its embeddings"),
+    ("options", "options of its embeddings"),
     ("adapter", "adapter merged"),
     ("parameters", "weights that run"),
     ("dtype", "compute type"),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from demo.jobs import Snapshot
 
 
+# Stages whose steps cost about the same, so that what is left can be foretold from what is done.
+_EVEN = ("embedding", "asking")
+
+
 def documents(reports: Sequence[DocumentReport], *, removable: bool) -> str:
     """Return one line per document: pages, passages, and what could not be read."""
     if not reports:
@@ -69,8 +73,13 @@ def _page_list(numbers: Sequence[int]) -> str:
     return ("page " if len(numbers) == 1 else "pages ") + ", ".join(words)
 
 
-def progress(snapshot: Snapshot) -> str:
-    """Return how far a job is: a line and a bar for each stage."""
+def progress(snapshot: Snapshot, *, stop: str = "") -> str:
+    """Return how far a job is: a line and a bar for each stage.
+
+    Args:
+        snapshot: Of the job.
+        stop: The page's signal that stops it, for places without a Stop button of their own.
+    """
     if snapshot.waiting:
         lead = "Waiting for another job on this machine to finish\u2026"
     elif snapshot.stopping:
@@ -78,24 +87,32 @@ def progress(snapshot: Snapshot) -> str:
     else:
         lead = ""
     rows = join(
-        _stage(stage.stage, stage.done, stage.total, stage.detail) for stage in snapshot.stages
+        _stage(stage.stage, stage.done, stage.total, stage.detail, snapshot.left.get(stage.stage))
+        for stage in snapshot.stages
     )
     if not rows and not lead:
         lead = "Starting\u2026"
     lead = f'<p class="meta">{esc(lead)}</p>' if lead else ""
+    button = (
+        f'<button class="button" data-act="{esc(stop)}">{esc(texts.STOP)}</button>'
+        if stop and not snapshot.stopping
+        else ""
+    )
     return (
         f'<div class="bf" role="status" aria-live="polite">{lead}<div class="steps">{rows}</div>'
-        f'<p class="meta num">{_clock(snapshot.seconds)}</p></div>'
+        f'<p class="meta num">{_clock(snapshot.seconds)} {button}</p></div>'
     )
 
 
-def _stage(name: str, done: int, total: int, detail: str) -> str:
+def _stage(name: str, done: int, total: int, detail: str, left: float | None = None) -> str:
     kind = "dif" if "diffusion" in name else "aut" if "autoregressive" in name else ""
     share = f"{done:,} / {total:,}" if total else (f"{done:,}" if done else "")
     width = 100 * min(1.0, done / total) if total else 30
     if name.startswith("fetching "):
         share = f"{width:.0f} %" if total else ""  # the detail has the bytes, in words
     unknown = "" if total else " unknown"
+    if left is not None and name.startswith(_EVEN):
+        detail = DOT.join(part for part in (texts.LEFT.format(time=_about(left)), detail) if part)
     what = (
         f'<bdi class="what">{esc(detail)}</bdi>' if detail and (not total or done < total) else ""
     )
@@ -103,6 +120,13 @@ def _stage(name: str, done: int, total: int, detail: str) -> str:
         f'<div class="step {kind}"><span>{esc(name)}</span><span class="num">{share}</span>'
         f'<span class="bar{unknown}"><i style="width:{width:.0f}%"></i></span>{what}</div>'
     )
+
+
+def _about(seconds: float) -> str:
+    """Return a time as it can be foretold: in steps of 5 s, from two minutes on in minutes."""
+    if seconds < 120:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    return f"{round(seconds / 60)} min"
 
 
 def _clock(seconds: float) -> str:

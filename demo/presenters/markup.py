@@ -40,6 +40,14 @@ def esc(text: object) -> str:
     return html.escape(plain(str(text)), quote=True).translate(_TEMPLATE)
 
 
+def with_code(words: str) -> str:
+    """Return Bifocal's own words as HTML, what stands between backticks as code."""
+    return join(
+        f"<code>{esc(part)}</code>" if place % 2 else esc(part)
+        for place, part in enumerate(words.split("`"))
+    )
+
+
 def attrs(**pairs: str | int | float | None) -> str:
     """Return `` name="value"`` for every pair that is not None; ``_`` in names becomes ``-``."""
     return "".join(

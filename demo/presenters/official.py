@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from core.laboratory import paper
 from demo import texts
 from demo.presenters.families import named
-from demo.presenters.markup import DASH, esc, join, number
+from demo.presenters.markup import DASH, esc, join, number, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ def official(
     trouble = f'<p class="notice bad" role="alert">{esc(problem)}</p>' if problem else ""
     head = f'<div class="bf lab"><h2>{esc(texts.OFFICIAL_TITLE)}</h2>{trouble}'
     if not results:
-        return f'{head}<p class="how">{esc(texts.OFFICIAL_NONE)}</p></div>'
+        return f'{head}<p class="how">{with_code(texts.OFFICIAL_NONE)}</p></div>'
     systems = sorted({(one.encoder_id, one.revision) for one in results}, key=_order(encoders))
     cells: dict[_Row, dict[tuple[str, str], dict[str, float]]] = {}
     for one in results:

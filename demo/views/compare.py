@@ -89,6 +89,9 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         for html, _ in experiments.evidence(visitor, token, event_text(event, "pid")):
             yield html
 
+    def stop_experiment(visitor: Any, token: str) -> None:  # noqa: ANN401
+        experiments.stop_shown(visitor, token)
+
     def page(event: gr.EventData, visitor: Any, token: str) -> str:  # noqa: ANN401
         return handlers.pane(visitor, token, event_text(event, "pid"), event_number(event, "page"))
 
@@ -151,6 +154,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     shared.bridge.do_evidence(
         why, [shared.visitor, shared.token], pane.evidence, concurrency_limit=8, **PRIVATE
     )
+    shared.bridge.do_stop_experiment(stop_experiment, tokened, None, queue=False, **PRIVATE)
     shared.bridge.do_page(page, [shared.visitor, shared.token], pane.page, **latest)
     shared.bridge.do_equal(equal, [*tokened, shared.library], screen, **together).then(
         mark, tokened, view.columns, **marking

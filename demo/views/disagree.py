@@ -64,7 +64,14 @@ def build() -> DisagreeView:
             scale=0,
             min_width=210,
         )
-        stop = gr.Button(texts.STOP, variant="stop", visible=False, elem_id="bf-disagree-stop")
+        stop = gr.Button(
+            texts.STOP,
+            variant="stop",
+            elem_id="bf-disagree-stop",
+            scale=0,
+            min_width=80,
+            visible=False,  # nothing runs yet
+        )
     verdict = html_part("bf-verdict")
     # nothing to filter before something was found
     with gr.Row(elem_classes="controls filters", visible=False) as filters:

@@ -41,19 +41,30 @@ class BenchmarksView:
 
 def build_benchmarks(services: Services) -> BenchmarksView:
     """Place the measured figures, and official benchmarks with the paper's beside them."""
-    measured = html_part("bf-benchmarks", _measured(services))
+    # Official tasks first: they are what other models are measured by too.
     found = html_part("bf-official", _official(services))
-    with gr.Row(elem_classes="controls", visible=services.official is not None):
+    with (
+        gr.Accordion(
+            texts.OFFICIAL_ADD,
+            open=False,
+            visible=services.official is not None,
+            elem_id="bf-official-box",
+        ),
+        gr.Row(elem_classes="controls"),
+    ):
         model = gr.Textbox(label=texts.OFFICIAL_MODEL, max_length=80, elem_id="bf-official-model")
         add = gr.UploadButton(
-            texts.OFFICIAL_ADD,
+            texts.OFFICIAL_CHOOSE,
             file_count="multiple",
             file_types=[".json"],
             size="sm",
             variant="secondary",
+            scale=0,
+            min_width=160,
             elem_id="bf-official-add",
         )
     said = html_part("bf-official-said")
+    measured = html_part("bf-benchmarks", _measured(services))
     return BenchmarksView(measured, found, model, add, said)
 
 

@@ -32,6 +32,7 @@ SIGNALS = (
     "take_pair",
     "keep_pair",
     "stop_fetch",
+    "stop_experiment",
     "remove_run",
 )
 COMMAND_JS = "(command) => { window.bifocal && window.bifocal.run(command); }"

@@ -43,10 +43,39 @@ def test_a_disagreement_opens_side_by_side(visit: Any, local_url: Any) -> None:
     one.page.keyboard.press("]")
     one.page.wait_for_selector("#bf-walk >> text=disagreement 2 of")
     assert one.page.input_value("#bf-query textarea") != first
+    # beside it, where the query came from and who found that passage
+    assert "the passage it came from" in one.page.inner_text("#bf-walk .from")
     one.page.keyboard.press("[")
     one.page.wait_for_selector("#bf-walk >> text=disagreement 1 of")
     one.ask(QUERY)
     assert one.page.locator("#bf-walk").count() == 0
+
+
+def test_from_the_verdict_to_the_fairness_panel_although_it_was_never_open(
+    visit: Any, local_url: Any
+) -> None:
+    one = visit(local_url)
+    go(one, "disagree")
+    one.page.click("#bf-disagree-run")
+    one.page.click('#bf-verdict [data-tab="Fairness"]')
+    one.page.click("#bf-fairness-run")
+    one.page.wait_for_selector("#bf-fairness table.accounts")
+
+
+def test_what_is_chosen_stays_chosen_when_the_sentences_are_marked(
+    visit: Any, local_url: Any
+) -> None:
+    one = visit(local_url, width=390, height=844)
+    one.ask(QUERY)
+    one.page.click('#bf-columns .coltabs [data-index="1"]')
+    one.page.evaluate(
+        "() => window.bifocal.select("
+        "document.querySelectorAll('#bf-columns .col')[1].querySelector('.hit').dataset.pid, "
+        "{ ask: false })"
+    )
+    one.page.wait_for_selector("#bf-columns mark", state="attached")
+    assert one.page.locator('#bf-columns .col.shown[data-col="1"]').count() == 1
+    assert one.page.locator("#bf-columns .hit.sel").count() >= 1
 
 
 def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any) -> None:
@@ -139,6 +168,10 @@ def test_the_papers_baseline_can_be_chosen(visit: Any, local_url: Any) -> None:
     one.page.wait_for_selector("#bf-paper >> text=FollowIR")
     go(one, "benchmarks")
     one.page.wait_for_selector("#bf-benchmarks h2")
+    # official tasks stand above what Bifocal measured itself, and how to get them is a line
+    titles = one.page.locator(".tabitem:visible h2").all_inner_texts()
+    assert titles == ["Official benchmarks", "Measured by Bifocal"]
+    assert "python -m core benchmark" in one.page.inner_text("#bf-official code")
 
 
 def test_every_view_fits_a_phone(visit: Any, local_url: Any) -> None:

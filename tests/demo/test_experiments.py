@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import StoppedError
 from core.laboratory.drafts import DraftKind
 from demo.experiments import Experiments, wanted_findings
 from demo.judging import Judging, grades_of
@@ -60,6 +61,41 @@ def test_evidence_shows_both_arms_sentence_by_sentence(experiments: Any, asked: 
     assert effects.count("dif") == effects.count("aut")
     assert "check: " in html
     assert "Alone, and inside its document" in html
+
+
+def test_stop_ends_the_whole_of_the_evidence_and_keeps_what_is_done(
+    experiments: Any, real: Any, asked: Any, monkeypatch: Any
+) -> None:
+    explain = experiments.explain
+
+    def stopped_meanwhile(*args: Any) -> Any:
+        found = explain(*args)
+        assert experiments.stop_shown("local", asked[0])
+        return found
+
+    monkeypatch.setattr(experiments, "explain", stopped_meanwhile)
+    html, running = last(experiments.evidence("local", *asked))
+    assert not running
+    assert "Without each sentence" in html
+    assert html.count("Stopped.") == 1
+    assert "Alone, and inside its document" not in html
+    assert not experiments.stop_shown("local", asked[0])  # nothing runs any more
+    assert not experiments.stop_shown("local", "no-such-comparison")
+
+
+def test_a_stopped_run_does_not_stand_beside_the_verdict_of_an_earlier_one(
+    experiments: Any, monkeypatch: Any
+) -> None:
+    last(experiments.disagree(*HERE, 20, wanted_findings()))
+    assert experiments.verdict(*HERE)
+
+    def stopped(*_: Any) -> Any:
+        raise StoppedError("Stopped.")
+
+    monkeypatch.setattr(experiments, "find", stopped)
+    html, _ = last(experiments.disagree(*HERE, 20, wanted_findings()))
+    assert "Stopped." in html
+    assert experiments.verdict(*HERE) == ""
 
 
 def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments: Any, asked: Any) -> None:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from core.errors import CoreError, InvalidSettingError, UnknownNameError, UsageError
+from core.records import Document, Passage
 from core.settings import WorkspaceSettings
-from demo.handlers import Handlers, settings_from
+from demo.handlers import Handlers, drafted, settings_from
 
 
 def last(stream: Any) -> Any:
@@ -161,6 +163,21 @@ def test_the_screen_before_a_question_is_about_the_library_that_is_open(
         "sluice" in asked or "tide" in asked for asked in re.findall('data-text="([^"]*)', own)
     )
     assert handlers.blank("nobody", "mine") is None
+
+
+def test_questions_to_begin_with_come_from_all_documents() -> None:
+    # 900 passages of which the rules can make nothing stand before the few they can read
+    text = "A sluice gate is a barrier that slides in grooves. " * 4
+    passages = [
+        *(Passage(f"d1:{at:08d}", "d1", 0, 9, "\u2200x \u2208 X.", 1, 1) for at in range(900)),
+        *(Passage(f"d2:{at:08d}", "d2", 0, len(text), text, 1, 1) for at in range(90)),
+    ]
+    documents = {
+        name: Document(name, name, name, "text/plain", body, (), 1)
+        for name, body in (("d1", "\u2200x \u2208 X."), ("d2", text))
+    }
+    found = drafted(SimpleNamespace(document=documents.__getitem__), passages)  # type: ignore[arg-type]  # all it reads
+    assert [one.text for one in found] == ["What is a sluice gate?"]
 
 
 def test_equal_limits_asks_the_query_on_screen_again_or_the_one_given(handlers: Any) -> None:

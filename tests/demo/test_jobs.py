@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import CoreError, StoppedError
 from core.monitor import Progress, raise_if_stopped
-from demo.jobs import Jobs
+from demo.jobs import Job, Jobs
 
 KEY = ("visitor", "library", "index")
 
@@ -55,6 +55,26 @@ def test_stop_reaches_the_work_and_is_no_failure() -> None:
         job.outcome()
     assert job.snapshot().stopped
     assert not jobs.stop(KEY)  # nothing runs any more
+
+
+def test_the_time_left_is_foretold_from_the_time_a_stage_was_at_work(monkeypatch: Any) -> None:
+    now = [0.0]
+    monkeypatch.setattr("demo.jobs.time.monotonic", lambda: now[0])
+    job = Job("index", lambda _: None)
+    for at, stage, done in (
+        (0, "embedding (one)", 10),  # 10 were here already
+        (3, "embedding (one)", 40),  # too short to tell
+        (6, "embedding (one)", 70),  # 60 in 6 s: the last 30 take 3 s
+        (7, "embedding (two)", 0),
+        (20, "embedding (one)", 70),  # the other's time is not this one's
+    ):
+        now[0] = at
+        job.report(Progress(stage, done, 100))
+        if at == 3:
+            assert job.snapshot().left == {}
+    assert job.snapshot().left == {"embedding (one)": pytest.approx(3.0)}
+    job.report(Progress("embedding (one)", 100, 100))
+    assert job.snapshot().left == {}
 
 
 def test_a_second_job_under_a_running_key_is_refused() -> None:

@@ -90,6 +90,17 @@ def test_progress_shows_each_stage_once_with_its_latest_count() -> None:
     assert "1 min 01 s" in html
 
 
+def test_progress_says_how_long_where_it_can_be_told_and_how_to_stop() -> None:
+    stages = (Progress("embedding (diffusion)", 10, 40), Progress("hiding keys", 1, 9))
+    left = {"embedding (diffusion)": 93.0, "hiding keys": 30.0}
+    snapshot = Snapshot("index", stages, running=True, stopping=False, seconds=31.0, left=left)
+    html = library.progress(snapshot, stop="stop-experiment")
+    assert "about 95 s left" in html
+    assert html.count("left") == 1  # the steps of the other stage are not alike
+    assert 'data-act="stop-experiment"' in html
+    assert "data-act" not in library.progress(snapshot)
+
+
 def test_one_line_for_each_measure_and_how_it_is_computed(comparison: Any) -> None:
     html = measures.measures(comparison)
     for name in ("Overlap@5", "Jaccard@5", "RBO", "Kendall"):
