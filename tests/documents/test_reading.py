@@ -23,6 +23,7 @@ from core.monitor import Progress
 from core.records import Document, TextSource
 from core.settings import ExtractionLimits
 from tests import pdfs
+from tests.monitors import Watcher
 
 MEBIBYTE = 1024 * 1024
 
@@ -284,28 +285,14 @@ def test_a_second_reader_that_takes_too_long_costs_only_its_pages() -> None:
     assert document.pages[0].text_source is not TextSource.PYPDF
 
 
-class Recorder:
-    """A monitor that remembers, and presses Stop at a page when told to."""
-
-    def __init__(self, stop_at: int = 0) -> None:
-        self.reports: list[Progress] = []
-        self.stop_at = stop_at
-
-    def report(self, progress: Progress) -> None:
-        self.reports.append(progress)
-
-    def stop_requested(self) -> bool:
-        return bool(self.stop_at) and len(self.reports) >= self.stop_at
-
-
 def test_progress_comes_page_by_page() -> None:
-    monitor = Recorder()
+    monitor = Watcher()
     read_document(pdfs.plain_pdf(["One.", "Two.", "Three."]), "x/a.pdf", monitor=monitor)
     assert monitor.reports == [Progress("reading", n, 3, "a.pdf") for n in (1, 2, 3)]
 
 
 def test_stop_ends_reading_between_pages() -> None:
-    monitor = Recorder(stop_at=3)
+    monitor = Watcher(stop_after=3)
     with pytest.raises(StoppedError):
         read_document(pdfs.many_pages_pdf(900), "a.pdf", monitor=monitor)
     assert len(monitor.reports) == 3

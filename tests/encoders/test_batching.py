@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.encoders.batching import plan_batches, run_batches
 from core.errors import EncodingError, StoppedError
-from core.monitor import Progress
+from tests.monitors import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,18 +34,6 @@ def test_a_plan_by_hand() -> None:
     # 10 tokens a batch: 8 alone; 4 and 4 share; 1 joins 3 at the cost of 3 when padded
     assert plan_batches([4, 1, 8, 4, 3], token_budget=10) == [[2], [0, 3], [4, 1]]
     assert plan_batches([], token_budget=10) == []
-
-
-class Watcher:
-    def __init__(self, stop_at: int = 10**9) -> None:
-        self.reports: list[Progress] = []
-        self._stop_at = stop_at
-
-    def report(self, progress: Progress) -> None:
-        self.reports.append(progress)
-
-    def stop_requested(self) -> bool:
-        return len(self.reports) >= self._stop_at
 
 
 def test_a_full_memory_halves_this_batch_and_the_later_ones() -> None:
@@ -96,5 +84,5 @@ def test_progress_counts_texts_of_the_whole_job_and_stop_is_between_batches() ->
 
     done: list[int] = []
     with pytest.raises(StoppedError):
-        run_batches([[0], [1], [2]], done.extend, stage="s", monitor=Watcher(stop_at=1))
+        run_batches([[0], [1], [2]], done.extend, stage="s", monitor=Watcher(stop_after=1))
     assert done == [0]

@@ -11,28 +11,14 @@ from core.encoders.encoder import LoadedEncoder
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import StoppedError
 from tests.encoders.checkpoints import TEXTS
+from tests.monitors import Watcher
 
 if TYPE_CHECKING:
     from core.encoders.protocol import Encoder
-    from core.monitor import Progress
 
 KINDS = tuple(TextKind)
 # The same text in another batch goes through matrix products of other shapes: float32 rounding.
 BATCH_TOLERANCE = 1e-5
-
-
-class Watcher:
-    """Keeps reports; asks to stop after some."""
-
-    def __init__(self, *, stop_after: int = 10**9) -> None:
-        self.reports: list[Progress] = []
-        self._stop_after = stop_after
-
-    def report(self, progress: Progress) -> None:
-        self.reports.append(progress)
-
-    def stop_requested(self) -> bool:
-        return len(self.reports) >= self._stop_after
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -33,8 +33,8 @@ from core.errors import (
     StoppedError,
 )
 from core.laboratory.fairness import account_of
-from core.monitor import Progress
 from tests.encoders.hub import COMMIT, LocalHub, serving
+from tests.monitors import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,16 +60,17 @@ def spec(checkpoint_of: Callable[[str], Checkpoint]) -> EncoderSpec:
     return replace(checkpoint_of("qwen3").spec, checkpoint=REPOSITORY, revision="main")
 
 
-class Watcher:
-    def __init__(self, stop_after: int = 10**9) -> None:
-        self.reports: list[Progress] = []
-        self._stop_after = stop_after
-
-    def report(self, progress: Progress) -> None:
-        self.reports.append(progress)
-
-    def stop_requested(self) -> bool:
-        return len(self.reports) >= self._stop_after
+def stopped_halfway(
+    hub: LocalHub, spec: EncoderSpec, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Fetch some of the weights, and return the file that holds them until the rest is there."""
+    monkeypatch.setattr(fetch, "_CHUNK_BYTES", 8192)
+    with pytest.raises(StoppedError):
+        fetch_checkpoint(
+            spec, cache_dir=cache, monitor=Watcher(stop_after=6), endpoint=hub.endpoint
+        )
+    (part,) = cache.rglob("*.part")
+    return part
 
 
 def test_a_plan_says_what_a_download_costs(
@@ -115,13 +116,8 @@ def test_only_what_is_needed_is_fetched_and_it_loads(
 def test_stop_keeps_what_is_there_and_the_next_try_goes_on(
     hub: LocalHub, spec: EncoderSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "_CHUNK_BYTES", 8192)
     cache = tmp_path / "cache"
-    with pytest.raises(StoppedError):
-        fetch_checkpoint(
-            spec, cache_dir=cache, monitor=Watcher(stop_after=6), endpoint=hub.endpoint
-        )
-    (part,) = cache.rglob("*.part")
+    part = stopped_halfway(hub, spec, cache, monkeypatch)
     kept = part.stat().st_size
     assert 0 < kept < len(hub.files(REPOSITORY)["model.safetensors"])
 
@@ -139,13 +135,8 @@ def test_stop_keeps_what_is_there_and_the_next_try_goes_on(
 def test_a_damaged_transfer_is_thrown_away(
     hub: LocalHub, spec: EncoderSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "_CHUNK_BYTES", 8192)
     cache = tmp_path / "cache"
-    with pytest.raises(StoppedError):
-        fetch_checkpoint(
-            spec, cache_dir=cache, monitor=Watcher(stop_after=6), endpoint=hub.endpoint
-        )
-    (part,) = cache.rglob("*.part")
+    part = stopped_halfway(hub, spec, cache, monkeypatch)
     part.write_bytes(bytes(part.stat().st_size))  # a disk that forgot
     with pytest.raises(EncoderUnavailableError, match="arrived damaged"):
         fetch_checkpoint(spec, cache_dir=cache, endpoint=hub.endpoint)
@@ -233,13 +224,8 @@ def test_memory_is_the_containers_where_that_is_less(
 def test_a_plan_counts_what_an_earlier_try_left(
     hub: LocalHub, spec: EncoderSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "_CHUNK_BYTES", 8192)
     cache = tmp_path / "cache"
-    with pytest.raises(StoppedError):
-        fetch_checkpoint(
-            spec, cache_dir=cache, monitor=Watcher(stop_after=6), endpoint=hub.endpoint
-        )
-    (part,) = cache.rglob("*.part")
+    part = stopped_halfway(hub, spec, cache, monkeypatch)
     plan = plan_fetch(spec, cache_dir=cache, endpoint=hub.endpoint)
     assert plan.kept_bytes == part.stat().st_size > 0
     whole = len(hub.files(REPOSITORY)["model.safetensors"])

@@ -23,26 +23,12 @@ from core.errors import (
     StoppedError,
     WeightsMismatchError,
 )
-from core.monitor import Progress
 from tests.encoders.checkpoints import TEXTS, Checkpoint, write_checkpoint
 from tests.hosting.stand_in_spaces import HostError, StandInSpaces
+from tests.monitors import Watcher
 
 PASSAGE, QUERY = TextKind.PASSAGE, TextKind.QUERY
 Refuse = Callable[[int, int], Exception | None]
-
-
-class Watcher:
-    """Keeps what is reported; stops after so many reports."""
-
-    def __init__(self, stop_after: int = 10**9) -> None:
-        self.reports: list[Progress] = []
-        self._stop_after = stop_after
-
-    def report(self, progress: Progress) -> None:
-        self.reports.append(progress)
-
-    def stop_requested(self) -> bool:
-        return len(self.reports) >= self._stop_after
 
 
 @pytest.fixture(scope="module")

@@ -280,30 +280,3 @@ def word_bench(a: WordEncoder | None = None, b: WordEncoder | None = None) -> Be
 def passage_with(bench: Bench, words: str) -> str:
     """Return the id of the first passage that holds these words."""
     return next(p.passage_id for p in bench.corpus.passages if words in p.text)
-
-
-class StopWhenAsked:
-    """Presses Stop once it has been asked so many times whether to."""
-
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    def report(self, progress: Progress) -> None: ...
-
-    def stop_requested(self) -> bool:
-        self.calls -= 1
-        return self.calls < 0
-
-
-class StopWhenDone:
-    """Presses Stop once so many steps are reported done."""
-
-    def __init__(self, done: int) -> None:
-        self.done = done
-        self.seen: list[Progress] = []
-
-    def report(self, progress: Progress) -> None:
-        self.seen.append(progress)
-
-    def stop_requested(self) -> bool:
-        return bool(self.seen) and self.seen[-1].done >= self.done

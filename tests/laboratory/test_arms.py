@@ -21,13 +21,13 @@ from tests.laboratory.stand_in import (
     KITCHEN,
     RIVER,
     SPEC,
-    StopWhenDone,
     WordEncoder,
     arm_b,
     bench_of,
     paragraphs,
     word_bench,
 )
+from tests.monitors import StopWhenDone
 
 
 def test_rank_counts_better_scores_and_earlier_equals() -> None:
@@ -163,7 +163,7 @@ def test_work_is_done_for_a_then_b_and_stop_is_heard_between_them() -> None:
     arms = word_bench().arms
     watch = StopWhenDone(3)
     assert each_arm(arms, "reading", lambda arm: arm.label, monitor=watch) == ("Words A", "Words B")
-    assert watch.seen == [
+    assert watch.reports == [
         Progress("reading", 0, 2, "Words A"),
         Progress("reading", 1, 2, "Words B"),
         Progress("reading", 2, 2),

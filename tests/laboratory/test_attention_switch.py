@@ -21,13 +21,13 @@ from core.laboratory.results import from_json, to_json
 from tests.laboratory.stand_in import (
     KITCHEN,
     RIVER,
-    StopWhenAsked,
     WordEncoder,
     arm_b,
     bench_of,
     document,
     passage_with,
 )
+from tests.monitors import StopWhenAsked
 
 
 def _bench(a: WordEncoder | None = None, b: WordEncoder | None = None) -> Bench:

@@ -22,12 +22,12 @@ from tests.laboratory.stand_in import (
     KITCHEN,
     RIVER,
     SPEC,
-    StopWhenDone,
     WordEncoder,
     arm_b,
     bench_of,
     document,
 )
+from tests.monitors import StopWhenDone
 
 LIBRARY = [RIVER, KITCHEN]
 
@@ -231,7 +231,7 @@ def test_progress_is_told() -> None:
     bench = bench_of(LIBRARY, (WordEncoder(), WordEncoder(arm_b())))
     watch = StopWhenDone(10_000)
     find_disagreements(bench, [_draft("flood", bench, 0)], k=2, monitor=watch)
-    assert (watch.seen[0].done, watch.seen[-1].done, watch.seen[-1].total) == (0, 1, 1)
+    assert (watch.reports[0].done, watch.reports[-1].done, watch.reports[-1].total) == (0, 1, 1)
 
 
 def test_a_library_of_one_passage_gets_a_sentence() -> None:

@@ -11,7 +11,6 @@ from core.laboratory.results import from_json, to_json
 from tests.laboratory.stand_in import (
     RIVER,
     SPEC,
-    StopWhenAsked,
     WordEncoder,
     arm_b,
     bench_of,
@@ -19,6 +18,7 @@ from tests.laboratory.stand_in import (
     passage_with,
     word_bench,
 )
+from tests.monitors import StopWhenAsked
 
 
 def test_the_first_point_is_the_passage_and_the_last_the_document() -> None:

@@ -20,12 +20,12 @@ from core.laboratory.results import from_json, to_json
 from tests.laboratory.stand_in import (
     RIVER,
     SPEC,
-    StopWhenDone,
     WordEncoder,
     arm_b,
     bench_of,
     hash_of,
 )
+from tests.monitors import StopWhenDone
 
 TEXT = " ".join(f"Sentence number {number} tells of the river." for number in range(60))
 
@@ -172,7 +172,7 @@ def test_stop_keeps_finished_cells() -> None:
     found = hidden_key(_bench(), TEXT, lengths=(48, 64), depths=(0.0, 1.0), copies=2, monitor=watch)
     assert found.stopped
     assert [(cell.length, cell.depth) for cell in found.cells] == [(48, 0.0), (48, 1.0), (64, 0.0)]
-    assert (watch.seen[0].done, watch.seen[0].total) == (0, 4)
+    assert (watch.reports[0].done, watch.reports[0].total) == (0, 4)
     with pytest.raises(StoppedError):
         hidden_key(_bench(), TEXT, lengths=(48,), copies=2, monitor=StopWhenDone(0))
 

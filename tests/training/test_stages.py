@@ -11,7 +11,6 @@ import torch
 
 from core.encoders.spec import Attention
 from core.errors import EncoderLoadError
-from core.monitor import Progress
 from core.records import Family
 from core.training import preparation
 from core.training.adaptation import AdaptationOptions, adapt
@@ -27,6 +26,7 @@ from core.training.corpus import TrainingPair
 from core.training.language_model import infill, masked_losses, next_token_losses, unigram_loss
 from core.training.pairs import tokenised
 from core.training.schedule import Schedule, read_checkpoint
+from tests.monitors import Watcher
 from tests.training.tiny import VOCABULARY, network, sequences, tokenizer
 
 if TYPE_CHECKING:
@@ -41,20 +41,6 @@ if TYPE_CHECKING:
 
 SCHEDULE = Schedule(steps=6, learning_rate=1e-2, checkpoint_every=2)
 OPTIONS = AdaptationOptions(batch=4, micro_batch=4, token_loss_every=2)
-
-
-class Watcher:
-    """Remembers what it is told and stops after some steps."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.told: list[Progress] = []
-        self.stop_after = stop_after
-
-    def report(self, progress: Progress) -> None:
-        self.told.append(progress)
-
-    def stop_requested(self) -> bool:
-        return self.stop_after is not None and len(self.told) >= self.stop_after
 
 
 def readout() -> Readout:
@@ -131,8 +117,8 @@ def test_denoising_learns_the_bases_states() -> None:
     )
     losses = [parts["dense"] for parts in log.losses[1:]]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
-    assert "tokens/s" in watcher.told[-1].detail
-    assert "min left" in watcher.told[-1].detail
+    assert "tokens/s" in watcher.reports[-1].detail
+    assert "min left" in watcher.reports[-1].detail
 
 
 @pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
