@@ -6,7 +6,7 @@ arithmetic of pooling and is labelled as such.
 """
 
 from core.laboratory.evidence.best_sentence import best_sentences, shared_best_sentence
-from core.laboratory.evidence.late_context import (
+from core.laboratory.evidence.context import (
     ArmContext,
     LateContext,
     context_window,
@@ -20,7 +20,7 @@ from core.laboratory.evidence.leave_one_out import (
 )
 from core.laboratory.evidence.parts import query_parts, without
 from core.laboratory.evidence.records import ArmEvidence, Effect, Evidence, Faithfulness, Part
-from core.laboratory.evidence.token_shares import TokenShare, TokenShares, token_shares
+from core.laboratory.evidence.shares import TokenShare, TokenShares, token_shares
 
 __all__ = [
     "ArmContext",
