@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.encoders.json_files import CONFIG_FILE, read_json
+from core.encoders.known import UNPINNED
 from core.encoders.names import LAYOUTS, REFERENCE_ARCHITECTURES
-from core.encoders.registry import LOCAL_PREFIX, UNPINNED
+from core.encoders.registry import LOCAL_PREFIX
 from core.encoders.spec import Attention, EncoderSpec, Pooling
 from core.errors import EncoderLoadError
 from core.records import Family
