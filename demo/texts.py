@@ -24,6 +24,23 @@ FAMILY_SUBJECTS = {
     Family.AUTOREGRESSIVE: "the autoregressive encoder",
     Family.LEXICAL: "BM25",
 }
+DATASET_NAMES = {
+    "needle_pd": "Needle in a text (needle_pd)",
+    "passkey_pd": "Passkey in a text (passkey_pd)",
+    "qmsum": "Meetings by question (QMSum)",
+    "rarb_arc_challenge": "Science questions (ARC challenge, RAR-b)",
+    "scifact": "Scientific claims (SciFact)",
+    "scitldr_test": "Papers by their one-line summary (SciTLDR)",
+    "theoremqa_theorems": "Theorems by problem (TheoremQA, BRIGHT)",
+}
+# Headings of measured figures that are no evaluation, as their files call them.
+FIGURE_NAMES = {
+    "pair-language": "The bundled pair as language models",
+    "masked token loss": "loss on masked tokens, by share of the text that was masked",
+    "next token loss": "loss on the next token",
+    "unigram": "loss of word counts alone",
+    "bench": "Speed and memory on the machine of the measurement",
+}
 SYSTEM_NAMES = {
     "bm25": "BM25, keywords",
     "rrf": "both arms fused (RRF)",

@@ -45,9 +45,13 @@ def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """Return every result: evaluations as tables with intervals, other figures as they are."""
     if not results:
         return f'<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">{with_code(NONE_YET)}</p></div>'
-    blocks = join(
-        _evaluation(name, content) if "systems" in _whole(content) else _plain(name, content)
-        for name, content in results
+    measured = [(name, content) for name, content in results if "systems" in _whole(content)]
+    others = [(name, content) for name, content in results if "systems" not in _whole(content)]
+    blocks = join(_evaluation(name, content) for name, content in measured)
+    # What is no evaluation (speed, losses) stands below, folded: it is read by few.
+    blocks += join(
+        f"<details><summary>{esc(_words(name))}</summary>{_plain(name, content)}</details>"
+        for name, content in others
     )
     return (
         '<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">With the pairs named. '
@@ -59,6 +63,17 @@ def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
 def _whole(content: Mapping[str, Any]) -> Mapping[str, Any]:
     whole = content.get("whole", content)
     return whole if isinstance(whole, dict) else {}
+
+
+def title(name: str, content: Mapping[str, Any]) -> str:
+    """Return a collection's name in words, and whether it is a sample or has controls."""
+    dataset = str(content.get("dataset", name))
+    parts = [texts.DATASET_NAMES.get(dataset, dataset)]
+    if name.endswith("_controls"):
+        parts.append("with controls")
+    if any(str(note).startswith("Sample:") for note in content.get("notes", ())):
+        parts.append("a sample")
+    return ", ".join(parts)
 
 
 def _evaluation(name: str, content: Mapping[str, Any]) -> str:
@@ -81,7 +96,7 @@ def _evaluation(name: str, content: Mapping[str, Any]) -> str:
     )
     folded = f"<details><summary>by length</summary>{lengths}</details>" if lengths else ""
     return (
-        f"<section><h3>{esc(content.get('dataset', name))}</h3>"
+        f"<section><h3>{esc(title(name, content))}</h3>"
         f'<p class="meta num">{esc(facts)}</p>{_table(whole)}{groups}{folded}{notes}</section>'
     )
 
@@ -139,11 +154,16 @@ def _interval(value: Any, *, sign: bool = False) -> str:  # noqa: ANN401  parsed
     return text
 
 
+def _words(name: str) -> str:
+    words = name if name in texts.FIGURE_NAMES else name.replace("_", " ")
+    return texts.FIGURE_NAMES.get(words, words)
+
+
 def _plain(name: str, content: Mapping[str, Any], depth: int = 0) -> str:
     """Return other measured figures as a two-column table."""
     rows = []
     for key, value in content.items():
-        words = str(key).replace("_", " ")
+        words = _words(str(key))
         if isinstance(value, dict):
             if depth < 2:
                 rows.append(f'<tr><td colspan="2">{_plain(words, value, depth + 1)}</td></tr>')
@@ -157,8 +177,8 @@ def _plain(name: str, content: Mapping[str, Any], depth: int = 0) -> str:
             rows.append(
                 f'<tr><th scope="row">{esc(words)}</th><td class="num">{esc(_scalar(value))}</td></tr>'
             )
-    title = f"<h3>{esc(name)}</h3>" if depth == 0 else f"<h4>{esc(name)}</h4>"
-    return f'<section>{title}<table class="plain">{join(rows)}</table></section>'
+    heading = f"<h4>{esc(name)}</h4>" if depth else ""
+    return f'<section>{heading}<table class="plain">{join(rows)}</table></section>'
 
 
 def _records(items: Sequence[Mapping[str, Any]]) -> str:

@@ -40,7 +40,8 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _said(summary: Sequence[str]) -> str:
     """Return an experiment's own sentences: words before figures."""
-    words = join(f"<p>{esc(sentence)}</p>" for sentence in summary)
+    kept = (sentence.replace(" %", "\u00a0%") for sentence in summary)  # 100 % is not parted
+    words = join(f"<p>{esc(sentence)}</p>" for sentence in kept)
     return f'<div class="summary">{words}</div>' if words else ""
 
 

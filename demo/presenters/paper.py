@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.laboratory import paper
-from demo.presenters import plots
+from demo.presenters import benchmarks, plots
 from demo.presenters.markup import DASH, esc, join, number, signed
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _measured_row(name: str, content: Mapping[str, Any]) -> str:
     )
     queries = whole.get("queries")
     return (
-        f'<tr><th scope="row">{esc(content.get("dataset", name))}</th>'
+        f'<tr><th scope="row">{esc(benchmarks.title(name, content))}</th>'
         f'<td class="r">{esc(f"{queries:,}" if isinstance(queries, int) else DASH)}</td>{cells}'
         f'<td class="r">{_gap(gap)}</td></tr>'
     )

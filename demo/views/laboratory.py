@@ -94,7 +94,8 @@ def build() -> LaboratoryView:
 
 
 def _edit() -> tuple[Experiment, gr.Textbox]:
-    replacement = gr.Textbox(DEFAULT_EDIT, label="New last sentence", max_length=2000)
+    with gr.Row(elem_classes="controls"):
+        replacement = gr.Textbox(DEFAULT_EDIT, label="New last sentence", max_length=2000)
     return _experiment(texts.LAB_EDIT, "bf-edit"), replacement
 
 

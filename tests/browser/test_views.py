@@ -164,6 +164,9 @@ def test_the_papers_baseline_can_be_chosen(visit: Any, local_url: Any) -> None:
     one.page.click("#bf-paper-baseline input")
     one.page.get_by_role("option", name="Llama3+LLM2Vec").click()
     one.page.wait_for_selector("#bf-paper >> text=DiffEmbed minus Llama3+LLM2Vec")
+    # its row is marked and still a row of the table
+    row = one.page.locator("#bf-paper tr.chosen").bounding_box()
+    assert row["height"] < 60
     one.page.get_by_label("FollowIR").click()
     one.page.wait_for_selector("#bf-paper >> text=FollowIR")
     go(one, "benchmarks")
@@ -183,6 +186,10 @@ def test_every_view_fits_a_phone(visit: Any, local_url: Any) -> None:
         )
         one.page.wait_for_timeout(300)
         assert not one.overflows(), view
+    # all experiments stay in sight, none in a menu
+    one.page.evaluate("() => window.bifocal.view('laboratory')")
+    one.page.wait_for_selector("#bf-lab-tabs [role=tab]")
+    assert one.page.locator("#bf-lab-tabs [role=tab]:visible").count() == 5
 
 
 # -- over the wire -------------------------------------------------------------------------

@@ -156,3 +156,14 @@ def test_a_damaged_file_is_left_out_and_none_is_told(tmp_path: Path) -> None:
     assert [name for name, _ in benchmarks.read_results(tmp_path)] == ["good"]
     assert "Measure any collection" in benchmarks.benchmarks([])
     assert benchmarks.read_results(None) == []
+
+
+def test_a_collection_is_named_in_words_and_a_sample_says_so() -> None:
+    assert benchmarks.title("scifact", {"dataset": "scifact"}) == "Scientific claims (SciFact)"
+    sample = {"dataset": "scifact", "notes": ["Sample: 1,000 of 5,183 documents."]}
+    assert benchmarks.title("scifact_controls", sample).endswith(", with controls, a sample")
+    assert benchmarks.title("mine", {"dataset": "<own>"}) == "<own>"
+    content = {"dataset": "<own>", "systems": [{"id": "rrf", "measures": {"nDCG@10": 0.5}}]}
+    html = benchmarks.benchmarks([("mine", content)])
+    assert "both arms fused" in html
+    assert "<own>" not in html
