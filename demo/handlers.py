@@ -149,6 +149,14 @@ class Handlers:
         except CoreError:
             return None
 
+    def arms_notice(self, visitor_id: object, library_id: str) -> str | None:
+        """Return what is not ready about the encoders now; None when there is no such library."""
+        try:
+            bench = self.services.open_library(self.sessions.require(visitor_id), library_id)
+            return self._arms(bench) if bench.documents() else ""
+        except CoreError:
+            return None
+
     def starters(self, library_id: str, bench: Workbench) -> tuple[ExampleQuery, ...]:
         """Return queries to begin with: the library's own examples, or a few drafted from it."""
         examples = bench.examples()
@@ -214,6 +222,7 @@ class Handlers:
         when nobody is, this starts the work itself.
         """
         before, since = -1, time.monotonic()
+        at_work: Job[Any] | None = None
         while True:
             missing = [
                 arm
@@ -224,12 +233,21 @@ class Handlers:
                 return
             now = sum(arm.passages_embedded for arm in bench.arms())
             job = self.sessions.jobs.get((visitor, library_id, "index"))
+            if at_work is not None and at_work.stop_requested() and not at_work.running:
+                raise StoppedError(texts.STOPPED)  # what was stopped is not begun again unasked
+            if job is not None and job.running:
+                at_work = job
             if now != before or (job is not None and job.running):
                 before, since = now, time.monotonic()
             elif time.monotonic() - since > STALLED_SECONDS:
                 if job is not None and job.error is not None:
                     return  # it was tried and failed; asking says why
-                self.embed(visitor, library_id)
+                at_work = self.embed(visitor, library_id)
+            if at_work is not None and at_work.running:
+                shown = library.progress(at_work.snapshot(), stop="stop-index")
+                yield CompareScreen("", columns.skeleton(texts.PREPARING, progress=shown), "", "")
+                time.sleep(POLL_SECONDS)
+                continue
             counts = "; ".join(
                 f"{arm.label}: {arm.passages_embedded:,} of {arm.passages:,} passages"
                 for arm in missing

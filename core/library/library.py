@@ -267,6 +267,7 @@ class Library:
         self.workspace.put_passages(chunking.key, document.doc_id, passages)
         if file.password is not None:
             self._remember_password(document.doc_id, file.password)
+        monitor.finished(CHUNKING)
         tokens = sum(passage.token_count for passage in passages)
         ingestion.documents.append(self._report(stored, counts=(len(passages), tokens)))
         self._grown(passages, chunking)
@@ -738,6 +739,9 @@ class _FileMonitor:
     def starting(self, stage: str, name: str) -> None:
         self._name = name
         self._outer.report(Progress(stage, self._number, self._count, f"{name} ({self._place})"))
+
+    def finished(self, stage: str) -> None:
+        self._outer.report(Progress(stage, self._number + 1, self._count))
 
     def report(self, progress: Progress) -> None:
         """Pass on an inner report: pages of the file in hand."""

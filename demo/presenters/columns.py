@@ -257,8 +257,14 @@ def marked_text(text: str, best: tuple[int, int] | None) -> str:
     return join(parts)
 
 
-def skeleton(message: str, detail: str = "") -> str:
-    """Return the columns as they look while both encoders work."""
+def skeleton(message: str, detail: str = "", *, progress: str = "") -> str:
+    """Return the columns as they look while both encoders work.
+
+    Args:
+        message: What is being done.
+        detail: How far it is, in words.
+        progress: The same as HTML, from `library.progress`.
+    """
     ghost = (
         '<li class="hit"><span class="rank">&nbsp;</span><div class="body">'
         '<div class="ghost" style="width:45%"></div><div class="ghost"></div>'
@@ -273,7 +279,7 @@ def skeleton(message: str, detail: str = "") -> str:
     )
     return (
         f'<div class="bf results" aria-busy="true"><p class="summary" role="status">{esc(message)}'
-        f'</p><p class="under">{esc(detail)}</p>'
+        f'</p><p class="under">{esc(detail)}</p>{progress}'
         f'<div class="lenses-grid skeleton" data-arms="3">{cols}</div></div>'
     )
 

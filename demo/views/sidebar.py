@@ -178,6 +178,11 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         blank = handlers.blank(visitor, library_id)
         return gr.skip() if blank is None else blank
 
+    def noticed(visitor: Any, library_id: str) -> Any:  # noqa: ANN401
+        """A question may have had the missing passages embedded: say how things are now."""
+        html = handlers.arms_notice(visitor, library_id)
+        return gr.skip() if html is None else html
+
     def password(event: gr.EventData, visitor: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         try:
             target, _ = handlers.password(
@@ -279,7 +284,9 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     shared.bridge.do_forget(forget, shared.visitor, side.progress, **PRIVATE)
     shared.bridge.do_embed(embed, place, job, **long)
     shared.bridge.do_remove(remove, place, screen, **PRIVATE)
+    shared.token.change(noticed, place, side.notice, **PRIVATE)
     side.stop.click(stop, place, None, queue=False, **PRIVATE)
+    shared.bridge.do_stop_index(stop, place, None, queue=False, **PRIVATE)
     side.apply.click(
         apply,
         [

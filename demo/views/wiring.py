@@ -33,6 +33,7 @@ SIGNALS = (
     "keep_pair",
     "stop_fetch",
     "stop_experiment",
+    "stop_index",
     "remove_run",
 )
 COMMAND_JS = "(command) => { window.bifocal && window.bifocal.run(command); }"

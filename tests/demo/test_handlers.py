@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from core.errors import CoreError, InvalidSettingError, UnknownNameError, UsageError
-from core.records import Document, Passage
+from core.monitor import Progress, raise_if_stopped
+from core.records import Document, Family, Passage
 from core.settings import WorkspaceSettings
+from core.workbench import ArmStatus
 from demo.handlers import Handlers, drafted, settings_from
 
 
@@ -163,6 +166,38 @@ def test_the_screen_before_a_question_is_about_the_library_that_is_open(
         "sluice" in asked or "tide" in asked for asked in re.findall('data-text="([^"]*)', own)
     )
     assert handlers.blank("nobody", "mine") is None
+
+
+def test_a_question_to_a_half_embedded_library_shows_progress_and_a_stop_that_lasts(
+    handlers: Any, monkeypatch: Any
+) -> None:
+    bench = handlers.services.open_library("local", "sample")
+    begun = []
+
+    def embed(self: Any, *, monitor: Any) -> None:
+        begun.append(self)
+        while True:
+            monitor.report(Progress("embedding (A)", 1, 5))
+            raise_if_stopped(monitor)
+            time.sleep(0.01)
+
+    arm = ArmStatus("a", Family.DIFFUSION, "A", "ready", "", 1, 5)
+    monkeypatch.setattr(type(bench), "arms", lambda _: (arm,))
+    monkeypatch.setattr(type(bench), "embed_missing", embed)
+    monkeypatch.setattr("demo.handlers.STALLED_SECONDS", 0.0)
+    monkeypatch.setattr("demo.handlers.POLL_SECONDS", 0.02)
+    screens = []
+    for screen in handlers.compare("local", "sample", "sluice"):
+        screens.append(screen.columns)
+        if 'data-act="stop-index"' in screen.columns:
+            handlers.stop("local", "sample")
+    assert any("1 / 5" in html for html in screens)
+    assert "Stopped" in screens[-1]
+    assert len(begun) == 1  # it was not begun again
+    assert "1 of 5" in handlers.arms_notice("local", "sample")
+    monkeypatch.undo()
+    assert handlers.arms_notice("local", "sample") == ""
+    assert handlers.arms_notice("nobody", "sample") is None
 
 
 def test_questions_to_begin_with_come_from_all_documents() -> None:
