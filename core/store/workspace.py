@@ -14,15 +14,10 @@ Documents and vectors can be read without the database, so a damaged database co
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import re
 import secrets
-import shutil
 import sqlite3
 import threading
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,26 +25,36 @@ import filelock
 
 from core.encoders.spec import TextKind
 from core.errors import (
-    DiskFullError,
     StoreError,
     UnknownNameError,
     WorkspaceDamagedError,
-    WorkspaceLockedError,
     WorkspaceNotFoundError,
-    WorkspaceVersionError,
 )
-from core.records import Judgment, Passage, Unit
+from core.records import Judgment, Passage
 from core.settings import WorkspaceSettings
 from core.store import schema
+from core.store.document_files import (
+    DOC_ID,
+    REMOVED_PREFIX,
+    read_part,
+    stored_in,
+    write_document,
+)
 from core.store.files import (
     TEMPORARY_PREFIX,
     disk_errors,
-    file_sha256,
     remove_tree,
     sync_folder,
     tree_bytes,
-    write_atomically,
-    write_new,
+)
+from core.store.opening import (
+    DAMAGED_MARK,
+    DATABASE,
+    connect_or_rebuild,
+    connect_read_only,
+    lock_folder,
+    set_aside,
+    translated,
 )
 from core.store.records import (
     DamageRecord,
@@ -57,6 +62,18 @@ from core.store.records import (
     StoredDocument,
     settings_from_json,
     settings_to_json,
+)
+from core.store.rows import (
+    DOCUMENT_COLUMNS,
+    PASSAGE_COLUMNS,
+    document_of,
+    document_row,
+    marks,
+    passage_of,
+    passage_row,
+    passages_sha256,
+    sha256_of,
+    storable,
 )
 from core.store.vectors import VectorFolder, folder_name, in_context, relative_to, text_key
 
@@ -69,28 +86,11 @@ if TYPE_CHECKING:
 
     from core.records import Document
 
-DATABASE = "workspace.sqlite"
-DAMAGED_MARK = "workspace.damaged"  # damage met while running: build anew at the next start
 MAX_CACHED_RESULT_BYTES = 256 * 1024 * 1024
-_DOC_ID = re.compile(r"d[0-9a-f]{16}")
-_REMOVED_PREFIX = ".removed-"
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _sha256(*parts: str | bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    return digest.hexdigest()
-
-
-def _passages_sha256(passages: Sequence[Passage]) -> str:
-    return _sha256(*(part for p in passages for part in (p.passage_id, p.text)))
 
 
 class Workspace:
@@ -142,13 +142,13 @@ class Workspace:
             )
             raise WorkspaceNotFoundError(msg)
         if read_only:
-            connection = _connect_read_only(folder / DATABASE)
+            connection = connect_read_only(folder / DATABASE)
             return cls(folder, connection, None, read_only=True)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = _lock(folder)
+        lock = lock_folder(folder)
         try:
-            connection, damage = _connect_or_rebuild(folder)
+            connection, damage = connect_or_rebuild(folder)
             workspace = cls(folder, connection, lock, read_only=False)
             for what, message in damage:
                 workspace.record_damage(what, message)
@@ -209,7 +209,7 @@ class Workspace:
                 )
 
     def _set_aside(self, path: Path) -> None:
-        _quarantine(self.folder, path)
+        set_aside(self.folder, path)
 
     # -- documents -------------------------------------------------------------------------
 
@@ -227,44 +227,26 @@ class Workspace:
             DiskFullError: The state before stays.
         """
         self._require_writable()
-        if not _DOC_ID.fullmatch(document.doc_id):
+        if not DOC_ID.fullmatch(document.doc_id):
             raise UnknownNameError(f"{document.doc_id!r} is not a document id.")
         stored = StoredDocument.of(document, added=_now())
-        parent = self.folder / "documents"
-        final = parent / stored.doc_id
-        temporary = parent / f"{TEMPORARY_PREFIX}{stored.doc_id}"
         with self._lock:
-            try:
-                with disk_errors(final):
-                    parent.mkdir(exist_ok=True)
-                    remove_tree(temporary)
-                    temporary.mkdir()
-                facts = {
-                    **asdict(stored),
-                    "source_sha256": write_new(temporary / "source", [memoryview(source)]),
-                    "record_sha256": write_new(temporary / "record", [memoryview(record)]),
-                }
-                content = json.dumps(facts, indent=1).encode()
-                write_new(temporary / "facts.json", [memoryview(content)])
-                with disk_errors(final):
-                    sync_folder(temporary)
-                    if final.exists():  # a repair: the same document once more
-                        self._set_aside(final)
-                    temporary.rename(final)
-                    sync_folder(parent)
-                self._insert_document(stored)
-            except BaseException:
-                remove_tree(temporary)
-                raise
+            write_document(
+                self.folder / "documents",
+                stored,
+                source=source,
+                record=record,
+                set_aside=self._set_aside,
+            )
+            self._insert_document(stored)
         return stored
 
     def documents(self) -> tuple[StoredDocument, ...]:
         """Return a line per document, ordered by name, then id."""
         rows = self._rows(
-            "SELECT doc_id, sha256, name, media_type, size_bytes, pages, pages_with_text, "
-            "scanned_pages, chars, warnings, added FROM documents ORDER BY name, doc_id"
+            f"SELECT {DOCUMENT_COLUMNS} FROM documents ORDER BY name, doc_id"  # noqa: S608 - ours
         )
-        return tuple(_stored_document(row) for row in rows)
+        return tuple(document_of(row) for row in rows)
 
     def has_document(self, doc_id: str) -> bool:
         """Whether a document is here."""
@@ -309,10 +291,10 @@ class Workspace:
             parent = self.folder / "documents"
             with disk_errors(parent):
                 if (parent / doc_id).exists():
-                    remove_tree(parent / f"{_REMOVED_PREFIX}{doc_id}")
-                    (parent / doc_id).rename(parent / f"{_REMOVED_PREFIX}{doc_id}")
+                    remove_tree(parent / f"{REMOVED_PREFIX}{doc_id}")
+                    (parent / doc_id).rename(parent / f"{REMOVED_PREFIX}{doc_id}")
                 else:  # its files are gone already; a marker lets a crash finish the work
-                    (parent / f"{_REMOVED_PREFIX}{doc_id}").mkdir(parents=True, exist_ok=True)
+                    (parent / f"{REMOVED_PREFIX}{doc_id}").mkdir(parents=True, exist_ok=True)
                 sync_folder(parent)
             self._finish_removal(doc_id)
 
@@ -328,44 +310,20 @@ class Workspace:
         with self._transaction() as connection:
             for table in ("passages", "chunkings", "documents"):
                 connection.execute(f"DELETE FROM {table} WHERE doc_id = ?", (doc_id,))  # noqa: S608
-        remove_tree(self.folder / "documents" / f"{_REMOVED_PREFIX}{doc_id}")
+        remove_tree(self.folder / "documents" / f"{REMOVED_PREFIX}{doc_id}")
 
     def _insert_document(self, stored: StoredDocument) -> None:
         with self._transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO documents (doc_id, sha256, name, media_type, size_bytes, "
-                "pages, pages_with_text, scanned_pages, chars, warnings, added) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    stored.doc_id,
-                    stored.sha256,
-                    _storable(stored.name),
-                    stored.media_type,
-                    stored.size_bytes,
-                    stored.pages,
-                    stored.pages_with_text,
-                    json.dumps(stored.scanned_pages),
-                    stored.chars,
-                    json.dumps(stored.warnings),
-                    stored.added,
-                ),
+                f"INSERT OR REPLACE INTO documents ({DOCUMENT_COLUMNS}) "  # noqa: S608 - our names
+                f"VALUES ({marks(DOCUMENT_COLUMNS)})",
+                document_row(stored),
             )
 
     def _document_file(self, doc_id: str, name: str) -> bytes:
-        if not _DOC_ID.fullmatch(doc_id) or not self.has_document(doc_id):
+        if not DOC_ID.fullmatch(doc_id) or not self.has_document(doc_id):
             raise _unknown_document(doc_id)
-        folder = self.folder / "documents" / doc_id
-        try:
-            facts = json.loads((folder / "facts.json").read_bytes())
-            content = (folder / name).read_bytes()
-            expected = facts[f"{name}_sha256"]
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            msg = f"{folder / name} is damaged or missing. Upload the document again."
-            raise WorkspaceDamagedError(msg) from exc
-        if hashlib.sha256(content).hexdigest() != expected:
-            msg = f"{folder / name} is damaged: its hash is wrong. Upload the document again."
-            raise WorkspaceDamagedError(msg)
-        return content
+        return read_part(self.folder / "documents" / doc_id, name)
 
     # -- passages --------------------------------------------------------------------------
 
@@ -385,23 +343,9 @@ class Workspace:
         where = (chunking_key, doc_id)
         connection.execute("DELETE FROM passages WHERE chunking_key = ? AND doc_id = ?", where)
         connection.executemany(
-            "INSERT INTO passages (chunking_key, passage_id, doc_id, start, end, page_first, "
-            "page_last, unit, token_count, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    chunking_key,
-                    p.passage_id,
-                    p.doc_id,
-                    p.start,
-                    p.end,
-                    p.page_first,
-                    p.page_last,
-                    p.unit.value,
-                    p.token_count,
-                    p.text,
-                )
-                for p in ordered
-            ],
+            f"INSERT INTO passages (chunking_key, {PASSAGE_COLUMNS}) "  # noqa: S608 - our names
+            f"VALUES (?, {marks(PASSAGE_COLUMNS)})",
+            [(chunking_key, *passage_row(passage)) for passage in ordered],
         )
         connection.execute(
             "INSERT OR REPLACE INTO chunkings (chunking_key, doc_id, passages, tokens, sha256) "
@@ -410,7 +354,7 @@ class Workspace:
                 *where,
                 len(ordered),
                 sum(passage.token_count for passage in ordered),
-                _passages_sha256(ordered),
+                passages_sha256(ordered),
             ),
         )
 
@@ -428,8 +372,8 @@ class Workspace:
         """
         with self._lock:
             rows = self._rows(
-                "SELECT passage_id, doc_id, start, end, text, page_first, page_last, unit, "
-                "token_count FROM passages WHERE chunking_key = ? ORDER BY passage_id",
+                f"SELECT {PASSAGE_COLUMNS} FROM passages "  # noqa: S608 - our names
+                "WHERE chunking_key = ? ORDER BY passage_id",
                 (chunking_key,),
             )
             expected = dict(
@@ -440,9 +384,9 @@ class Workspace:
         by_document: dict[str, list[Passage]] = {doc_id: [] for doc_id in expected}
         for row in rows:
             with contextlib.suppress(ValueError, TypeError):  # a damaged unit: the hash tells
-                by_document.setdefault(row[1], []).append(_passage(row))
+                by_document.setdefault(row[1], []).append(passage_of(row))
         for doc_id, passages in list(by_document.items()):
-            if _passages_sha256(passages) == expected.get(doc_id):
+            if passages_sha256(passages) == expected.get(doc_id):
                 continue
             del by_document[doc_id]
             self.record_damage(
@@ -565,12 +509,12 @@ class Workspace:
     def save_comparison(self, payload: bytes, *, query: str, pair_id: str) -> str:
         """Keep a comparison; returns the unguessable id that its permalink uses."""
         comparison_id = secrets.token_urlsafe(12)
-        query = _storable(query)
+        query = storable(query)
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO comparisons (comparison_id, created, query, pair_id, payload, sha256) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (comparison_id, _now(), query, pair_id, payload, _sha256(payload)),
+                (comparison_id, _now(), query, pair_id, payload, sha256_of(payload)),
             )
         return comparison_id
 
@@ -599,7 +543,7 @@ class Workspace:
             raise UnknownNameError(msg)
         *fields, sha256 = rows[0]
         comparison = StoredComparison(*fields)
-        if _sha256(comparison.payload) != sha256:
+        if sha256_of(comparison.payload) != sha256:
             msg = f"The saved comparison {comparison_id} is damaged. Ask its query again."
             raise WorkspaceDamagedError(msg)
         return comparison
@@ -618,7 +562,7 @@ class Workspace:
                 "INSERT OR REPLACE INTO judgments "
                 "(query_text, sha256, page_number, start, end, grade) VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (_storable(j.query_text), j.sha256, j.page_number, j.start, j.end, j.grade)
+                    (storable(j.query_text), j.sha256, j.page_number, j.start, j.end, j.grade)
                     for j in judgments
                 ],
             )
@@ -652,7 +596,7 @@ class Workspace:
         if not rows:
             return None
         value, sha256 = rows[0]
-        if _sha256(value) != sha256:
+        if sha256_of(value) != sha256:
             self.record_damage(DATABASE, "A cached result was damaged; it is computed again.")
             return None
         return bytes(value)
@@ -662,7 +606,7 @@ class Workspace:
         with self._transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO results (key, created, value, sha256) VALUES (?, ?, ?, ?)",
-                (key, _now(), value, _sha256(value)),
+                (key, _now(), value, sha256_of(value)),
             )
             total = connection.execute("SELECT SUM(LENGTH(value)) FROM results").fetchone()[0]
             while total > MAX_CACHED_RESULT_BYTES:
@@ -709,9 +653,9 @@ class Workspace:
         for path in sorted(parent.iterdir()):
             if path.name.startswith(TEMPORARY_PREFIX):
                 remove_tree(path)
-            elif path.name.startswith(_REMOVED_PREFIX):
-                self._finish_removal(path.name.removeprefix(_REMOVED_PREFIX))
-            elif _DOC_ID.fullmatch(path.name):
+            elif path.name.startswith(REMOVED_PREFIX):
+                self._finish_removal(path.name.removeprefix(REMOVED_PREFIX))
+            elif DOC_ID.fullmatch(path.name):
                 on_disk.add(path.name)
         in_table = {stored.doc_id for stored in self.documents()}
         for doc_id in sorted(on_disk - in_table):
@@ -725,22 +669,8 @@ class Workspace:
 
     def _adopt(self, folder: Path) -> None:
         """Put a document that is whole on disk back into the table."""
-        try:
-            facts = json.loads((folder / "facts.json").read_bytes())
-            names = StoredDocument.__dataclass_fields__
-            stored = StoredDocument(**{name: facts[name] for name in names})
-            stored = replace(
-                stored,
-                scanned_pages=tuple(stored.scanned_pages),
-                warnings=tuple(stored.warnings),
-            )
-            sound = stored.doc_id == folder.name and all(
-                file_sha256(folder / name) == facts[f"{name}_sha256"]
-                for name in ("source", "record")
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            sound, stored = False, None
-        if not sound or stored is None:
+        stored = stored_in(folder)
+        if stored is None:
             self._set_aside(folder)
             self.record_damage(
                 f"documents/{folder.name}",
@@ -781,180 +711,11 @@ class Workspace:
         try:
             yield
         except schema.READ_ERRORS as exc:
-            translated = _translated(exc, self.folder / DATABASE)
-            if isinstance(translated, WorkspaceDamagedError) and not self.read_only:
+            told = translated(exc, self.folder / DATABASE)
+            if isinstance(told, WorkspaceDamagedError) and not self.read_only:
                 with contextlib.suppress(OSError):  # found when opening, if this cannot be written
                     (self.folder / DAMAGED_MARK).touch()
-            raise translated from exc
-
-
-# -- opening, in pieces --------------------------------------------------------------------
-
-
-def _translated(exc: Exception, path: Path) -> StoreError:
-    code = getattr(exc, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    if primary == sqlite3.SQLITE_FULL:
-        return DiskFullError(
-            f"The disk is full: {path} could not be written. What was stored before is intact. "
-            "Free some space and start again; work goes on from where it stopped."
-        )
-    undecodable = isinstance(exc, UnicodeDecodeError)
-    if undecodable or primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return WorkspaceDamagedError(
-            f"{path} is damaged. Start Bifocal again: it saves what can be read and "
-            "builds the rest again from the documents."
-        )
-    return StoreError(f"{path} could not be used ({exc}). Check the disk and the permissions.")
-
-
-def _lock(folder: Path) -> filelock.BaseFileLock:
-    lock = filelock.FileLock(folder / "workspace.lock", blocking=False, thread_local=False)
-    with disk_errors(folder / "workspace.lock"):
-        try:
-            lock.acquire()
-        except filelock.Timeout as exc:  # an OSError, so it must be met before `disk_errors` does
-            try:
-                owner = f"another process (pid {int((folder / 'workspace.owner').read_text())})"
-            except (OSError, ValueError):
-                owner = "another process"
-            msg = (
-                f"The workspace {folder} is open in {owner}. Close that Bifocal first, "
-                "or choose another workspace folder."
-            )
-            raise WorkspaceLockedError(msg) from exc
-    try:
-        write_atomically(folder / "workspace.owner", f"{os.getpid()}\n".encode())
-    except BaseException:
-        lock.release()
-        raise
-    return lock
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > schema.SCHEMA_VERSION:
-        msg = (
-            f"{path.parent} was written by a newer Bifocal (workspace version {version}; this one "
-            f"reads up to {schema.SCHEMA_VERSION}). Update Bifocal, or choose another workspace."
-        )
-        raise WorkspaceVersionError(msg)
-    return version
-
-
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    try:
-        connection = schema.connect(path, read_only=True)
-        sound = schema.is_sound(connection)
-        if sound and _check_version(connection, path) == schema.SCHEMA_VERSION:
-            return connection
-        connection.close()
-    except schema.READ_ERRORS as exc:
-        raise _translated(exc, path) from exc
-    msg = f"{path} is damaged. Open the workspace for writing once: what can be saved is saved."
-    raise WorkspaceDamagedError(msg)
-
-
-def _connect_or_rebuild(
-    folder: Path,
-) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
-    """Open the database; a damaged or lost one is set aside and built again from what is left."""
-    path = folder / DATABASE
-    has_content = any(
-        next((folder / name).iterdir(), None) is not None
-        for name in ("documents", "vectors")
-        if (folder / name).is_dir()
-    )
-    existed = path.exists()
-    connection = None
-    try:
-        connection = schema.connect(path, read_only=False)
-        if not (folder / DAMAGED_MARK).exists() and schema.is_sound(connection):
-            version = _check_version(connection, path)
-            if version == schema.SCHEMA_VERSION:
-                return connection, []
-            if version == 0 and not has_content:
-                _create(connection)
-                return connection, []
-    except schema.READ_ERRORS as exc:
-        translated = _translated(exc, path)
-        if connection is not None:
-            connection.close()
-        if not isinstance(translated, WorkspaceDamagedError):
-            raise translated from exc
-    except WorkspaceVersionError:
-        if connection is not None:
-            connection.close()
-        raise
-    if connection is not None:
-        connection.close()
-    return _rebuild(folder, existed=existed)
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {schema.SCHEMA} PRAGMA application_id={schema.APPLICATION_ID}; "
-        f"PRAGMA user_version={schema.SCHEMA_VERSION}; COMMIT;"
-    )
-
-
-def _rebuild(folder: Path, *, existed: bool) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
-    """Make a fresh database from what the damaged one still gives."""
-    path = folder / DATABASE
-    beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
-    # Copied, not moved: a crash before the last step leaves the damage to be found again.
-    damaged = _quarantine(folder, path, also=beside, keep=True) if existed else None
-    fresh = folder / f"{TEMPORARY_PREFIX}{DATABASE}"
-    for suffix in ("", "-wal", "-shm"):
-        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-    try:
-        with contextlib.closing(schema.connect(fresh, read_only=False)) as connection:
-            _create(connection)
-            saved: dict[str, int] = {}
-            if damaged is not None:
-                connection.execute("BEGIN")
-                saved = schema.salvage(damaged, connection)
-                connection.execute("COMMIT")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        with disk_errors(path):
-            for leftover in beside:  # an old log must not be played into the new file
-                leftover.unlink(missing_ok=True)
-            fresh.replace(path)
-            sync_folder(folder)
-            (folder / DAMAGED_MARK).unlink(missing_ok=True)
-        rebuilt = schema.connect(path, read_only=False)
-    except schema.READ_ERRORS as exc:
-        raise _translated(exc, path) from exc
-    if damaged is None:
-        message = (
-            f"{DATABASE} was missing. Documents and vectors are still here and are used; "
-            "settings, judgments and saved comparisons are lost."
-        )
-    else:
-        message = (
-            f"{DATABASE} was damaged and set aside in {damaged.parent.name}. Saved from it: "
-            f"{saved['judgments']} judgments, {saved['comparisons']} comparisons, "
-            f"{'the' if saved['facts'] else 'no'} settings. Documents and vectors are files of "
-            "their own and are used as they are; passages are cut again."
-        )
-    return rebuilt, [(DATABASE, message)]
-
-
-def _quarantine(folder: Path, path: Path, *, also: Sequence[Path] = (), keep: bool = False) -> Path:
-    """Move something out of the way (or copy it); returns where it is now."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    target = folder / "quarantine" / f"{stamp}-{secrets.token_hex(3)}"
-    with disk_errors(target):
-        target.mkdir(parents=True)
-        for part in (*also, path):
-            if not part.exists():
-                continue
-            if keep:
-                shutil.copy2(part, target / part.name)
-            else:
-                shutil.move(part, target / part.name)
-        sync_folder(path.parent)
-    return target / path.name
+            raise told from exc
 
 
 def _fingerprint_in(folder: Path) -> str | None:
@@ -967,46 +728,5 @@ def _fingerprint_in(folder: Path) -> str | None:
     return None
 
 
-def _stored_document(row: Sequence[Any]) -> StoredDocument:
-    try:
-        scanned, warnings = tuple(json.loads(row[7])), tuple(json.loads(row[9]))
-    except ValueError as exc:
-        raise WorkspaceDamagedError(f"The line of document {row[0]} is damaged.") from exc
-    doc_id, sha256, name, media_type, size_bytes, pages, with_text, _, chars, _, added = row
-    return StoredDocument(
-        doc_id=doc_id,
-        sha256=sha256,
-        name=name,
-        media_type=media_type,
-        size_bytes=size_bytes,
-        pages=pages,
-        pages_with_text=with_text,
-        scanned_pages=scanned,
-        chars=chars,
-        warnings=warnings,
-        added=added,
-    )
-
-
-def _passage(row: Sequence[Any]) -> Passage:
-    passage_id, doc_id, start, end, text, page_first, page_last, unit, token_count = row
-    return Passage(
-        passage_id=passage_id,
-        doc_id=doc_id,
-        start=start,
-        end=end,
-        text=text,
-        page_first=page_first,
-        page_last=page_last,
-        unit=Unit(unit),
-        token_count=token_count,
-    )
-
-
 def _unknown_document(doc_id: str) -> UnknownNameError:
     return UnknownNameError(f"There is no document {doc_id[:40]!r} in this library.")
-
-
-def _storable(text: str) -> str:
-    """SQLite refuses lone surrogates, which hostile PDFs and file names can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
