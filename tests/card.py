@@ -71,15 +71,19 @@ def controls_table(folder: Path = FIGURES) -> str:
         measured = _read(path)
         if measured is None or measured["dataset"] in BY_LENGTH:
             continue
-        rows = [f"| {measured['dataset']} | nDCG@10 | Recall@100 |", "|---|---|---|"]
+        made = {one["id"]: one for one in measured["controls"]}
+        rows = [
+            f"| {measured['dataset']} | attention, pooling | nDCG@10 | minus its arm | Recall@100 |",
+            "|---|---|---|---|---|",
+        ]
         rows += [
-            f"| {one['id']} | {_interval(one['measures'][_MAIN])} | "
-            f"{_interval(one['measures']['Recall@100'])} |"
+            f"| {one['id']} | {_how(made.get(one['id']))} | {_interval(one['measures'][_MAIN])} | "
+            f"{_against(made.get(one['id']))} | {_interval(one['measures']['Recall@100'])} |"
             for one in measured["systems"]
             if one["family"] != "fusion"  # of two controls it says nothing
         ]
         told = [f"{measured['queries']:,} queries, {measured['passages']:,} documents."]
-        blocks.append("\n".join([*rows, "", " ".join([*told, *measured["notes"]])]))
+        blocks.append("\n".join([*rows, "", " ".join([*told, *_together(measured["notes"])])]))
     return "\n\n".join(blocks) or "Not measured."
 
 
@@ -137,6 +141,34 @@ def _difference(measured: Mapping[str, Any]) -> str:
         return ""
     span = f"[{one['low']:+.3f}, {one['high']:+.3f}]"
     return f"{one['value']:+.3f} {span}, p = {one['p_value']:.3f}"
+
+
+def _how(control: Mapping[str, Any] | None) -> str:
+    return f"{control['attention']}, {control['pooling']}" if control else ""
+
+
+def _against(control: Mapping[str, Any] | None) -> str:
+    """A control's paired difference from the arm whose weights it has, where both were measured."""
+    if control is None or not control["against"]:
+        return ""
+    one = control["against"]["difference"][_MAIN]
+    return f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+
+
+def _together(notes: Sequence[str]) -> list[str]:
+    """The notes, those on systems that were cut alike in one sentence."""
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        name, cut, rest = note.partition(" was cut at ")
+        alike.setdefault(f"cut at {rest}" if cut else note, []).append(name)
+    return [
+        f"All {len(names)} systems were {said}"
+        if said.startswith("cut at ") and len(names) > 1
+        else f"{names[0]} was {said}"
+        if said.startswith("cut at ")
+        else said
+        for said, names in alike.items()
+    ]
 
 
 def _by_length(measured: Mapping[str, Any]) -> str:
