@@ -284,17 +284,7 @@ def runs(
         bench.add_runs(made)
         kept = bench.runs()
     if json:
-        print_json(
-            [
-                {
-                    "run_id": one.run_id,
-                    "name": one.run.name,
-                    "queries": len(one.run.rankings),
-                    "matched": one.matched,
-                }
-                for one in kept
-            ]
-        )
+        print_json([one.facts() for one in kept])
         return
     for one in kept:
         queries = f"{len(one.run.rankings):,} queries"

@@ -45,6 +45,15 @@ class KeptRun:
     run: ImportedRun
     matched: MatchReport
 
+    def facts(self) -> dict[str, object]:
+        """Return what a list of runs says about it: id, name, how many queries, what matched."""
+        return {
+            "run_id": self.run_id,
+            "name": self.run.name,
+            "queries": len(self.run.rankings),
+            "matched": self.matched,
+        }
+
 
 def kept_runs(workspace: Workspace) -> dict[str, ImportedRun]:
     """Return the runs kept in a workspace by id, in the order they were added."""

@@ -6,8 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from core.comparison.runs import KeptRun
-from demo.api.door import Door, fields, verb
+from demo.api.door import Door, fields, listed, verb
 from demo.fetching import Fetching
 from demo.importing import Importing
 
@@ -58,7 +57,7 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        return [_run_fields(kept) for kept in door.bench(visitor, library).runs()]
+        return listed([kept.facts() for kept in door.bench(visitor, library).runs()])
 
     @verb
     def add_run(
@@ -85,7 +84,7 @@ def add(door: Door) -> None:
             if queries:
                 files.append(Path(folder, "queries.tsv"))
                 files[1].write_text(queries, "utf-8", "replace")
-            return [_run_fields(kept) for kept in importing.add(*place, files)]
+            return listed([kept.facts() for kept in importing.add(*place, files)])
 
     @verb
     def remove_run(run_id: str, library: str = "", visitor: str = "") -> bool:
@@ -98,12 +97,3 @@ def add(door: Door) -> None:
         """
         importing.remove(*door.place(visitor, library), run_id)
         return True
-
-
-def _run_fields(kept: KeptRun) -> dict[str, Any]:
-    return {
-        "run_id": kept.run_id,
-        "name": kept.run.name,
-        "queries": len(kept.run.rankings),
-        "matched": fields(kept.matched),
-    }
