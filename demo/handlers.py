@@ -375,7 +375,7 @@ class Handlers:
             comparison = bench.load_comparison(comparison_id)
             return self._screen(visitor, library_id, comparison, saved=True)
         except CoreError:
-            return CompareScreen("", frame.failure(texts.LINK_GONE, ""), "", "")
+            return CompareScreen("", frame.failure(texts.LINK_GONE, texts.LINK_GONE_NOW), "", "")
 
     def export(self, visitor_id: object, token: object, kind: str) -> dict[str, Any]:
         """Return a download for the page to make: never a file on the server."""

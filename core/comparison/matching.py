@@ -84,7 +84,9 @@ class MatchReport:
                 "documents to compare those."
             )
         if self.unmatched:
-            said += f" {self.unmatched:,} name nothing here."
+            said += (
+                f" {self.unmatched:,} {'names' if self.unmatched == 1 else 'name'} nothing here."
+            )
         if self.examples:
             shown = ", ".join(f'"{example}"' for example in self.examples)
             said += f" For example {shown}."

@@ -11,6 +11,7 @@ from core.evaluation.mteb_adapter import add_mteb_results, find_mteb_results
 from core.laboratory import paper as data
 from demo import texts
 from demo.presenters import benchmarks, library, official, paper
+from demo.presenters.markup import plural
 from demo.session import discard
 from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, html_part
@@ -87,7 +88,7 @@ def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, services: Services) -> No
         finally:
             for path in paths:
                 discard(path)
-        words = texts.OFFICIAL_ADDED.format(count=count, model=model.strip())
+        words = texts.OFFICIAL_ADDED.format(count=plural(count, "figure"), model=model.strip())
         return None, library.notice(words), _official(services)
 
     tab.select(opened, None, [view.measured, view.official], **PRIVATE)

@@ -78,6 +78,7 @@ def test_an_mteb_result_stands_beside_the_papers_cell(
     page = visit.page
     page.click("[data-act=view][data-view=benchmarks]")
     page.wait_for_selector("#bf-official h2")
+    page.click("#bf-official-box button")
     page.fill("#bf-official-model textarea, #bf-official-model input", "their <i>model</i>")
     page.set_input_files("input[type=file][accept*='json']", str(file))
     page.wait_for_selector("#bf-official td:text('41.2')")

@@ -190,6 +190,14 @@ def test_every_view_fits_a_phone(visit: Any, local_url: Any) -> None:
     one.page.evaluate("() => window.bifocal.view('laboratory')")
     one.page.wait_for_selector("#bf-lab-tabs [role=tab]")
     assert one.page.locator("#bf-lab-tabs [role=tab]:visible").count() == 5
+    # the sidebar opens whole, and what closes it is in reach
+    one.page.locator(".toggle-button").first.click()
+    one.page.wait_for_timeout(900)
+    side = one.page.locator(".sidebar.open").bounding_box()
+    assert side["x"] == 0
+    closer = one.page.locator(".toggle-button").first.bounding_box()
+    assert closer["x"] + closer["width"] <= 390
+    assert one.page.locator('.nav [data-view="paper"]').bounding_box()["x"] > 0
 
 
 # -- over the wire -------------------------------------------------------------------------

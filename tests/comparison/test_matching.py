@@ -89,7 +89,7 @@ def test_a_ranking_is_placed_and_what_is_lost_is_counted() -> None:
     assert report.words == (
         "3 of 5 hits are of this library (1 by page, 2 by passage). 1 name a passage that is "
         "ranked higher already. 1 name whole documents: set what is retrieved to whole documents to "
-        'compare those. 1 name nothing here. For example "x.pdf", "report.pdf".'
+        'compare those. 1 names nothing here. For example "x.pdf", "report.pdf".'
     )
 
 
