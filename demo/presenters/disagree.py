@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from demo.presenters import plots
 from demo.presenters.columns import page_range
 from demo.presenters.evidence import kind_of, system_name
-from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, shorten
+from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, sentence, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,9 +36,9 @@ def verdict(found: DisagreementReport) -> str:
         warn += f'<p class="notice warn">{esc(found.problem)}</p>'
     decided = found.verdict
     said = decided.sentences if decided else ()
-    head = join(f'<p class="lead">{esc(sentence)}</p>' for sentence in said[:1])
-    rest = join(f"<p>{esc(sentence)}</p>" for sentence in said[1:])
-    more = join(f"<p>{esc(sentence)}</p>" for sentence in found.summary)
+    head = join(f'<p class="lead">{sentence(words)}</p>' for words in said[:1])
+    rest = join(f"<p>{sentence(words)}</p>" for words in said[1:])
+    more = join(f"<p>{sentence(words)}</p>" for words in found.summary)
     picture = _forest(decided, found) if decided and decided.arms.queries else ""
     notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
     return (

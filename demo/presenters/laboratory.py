@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from demo.presenters import plots
 from demo.presenters.evidence import changes, kind_of, strip, system_name
-from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, percentile, plural
+from demo.presenters.markup import (
+    DASH,
+    DOT,
+    esc,
+    join,
+    number,
+    ordinal,
+    percentile,
+    plural,
+    sentence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +50,7 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _said(summary: Sequence[str]) -> str:
     """Return an experiment's own sentences: words before figures."""
-    kept = (sentence.replace(" %", "\u00a0%") for sentence in summary)  # 100 % is not parted
-    words = join(f"<p>{esc(sentence)}</p>" for sentence in kept)
+    words = join(f"<p>{sentence(said)}</p>" for said in summary)
     return f'<div class="summary">{words}</div>' if words else ""
 
 

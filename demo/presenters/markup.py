@@ -40,6 +40,11 @@ def esc(text: object) -> str:
     return html.escape(plain(str(text)), quote=True).translate(_TEMPLATE)
 
 
+def sentence(words: str) -> str:
+    """Return one of Bifocal's own sentences as HTML; a number is not parted from its %."""
+    return esc(words.replace(" %", "\u00a0%"))
+
+
 def with_code(words: str) -> str:
     """Return Bifocal's own words as HTML, what stands between backticks as code."""
     return join(

@@ -238,3 +238,17 @@ def test_a_reload_in_the_middle_of_indexing_finds_the_job_again(
     one.page.click("#bf-stop")
     one.page.wait_for_selector("#bf-progress .notice")
     assert one.page.locator("#bf-documents >> text=slow.txt").count() == 1
+
+
+def test_beside_an_open_sidebar_columns_become_tabs_before_they_are_crushed(
+    visit: Any, local_url: Any
+) -> None:
+    one = visit(local_url, width=800, height=900)
+    one.ask("why did the ice become quieter in the last winter")
+    assert one.page.locator("#bf-columns .col:visible").count() == 1
+    one.page.click('#bf-columns .coltabs [data-index="2"]')
+    assert one.page.locator('#bf-columns .col[data-col="2"]:visible').count() == 1
+    one.page.locator(".toggle-button").first.click()  # the sidebar goes, the columns come
+    one.page.wait_for_timeout(900)
+    assert one.page.locator("#bf-columns .col:visible").count() == 3
+    assert not one.overflows()
