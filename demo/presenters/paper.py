@@ -41,15 +41,16 @@ def claims() -> str:
         stated = paper.difference(table, claim.system, claim.baseline, claim.column)
         against_best = paper.difference(table, claim.system, best, claim.column)
         rows.append(
-            f"<tr><td>{esc(claim.words)}</td><td>{esc(table.title)}, {esc(claim.column)}</td>"
-            f'<td class="r">{signed(stated)}</td><td>{esc(claim.baseline)}</td>'
-            f'<td class="r"><b>{signed(against_best)}</b></td><td>{esc(best)}</td></tr>'
+            f'<tr><th scope="row">{esc(claim.words)}<br><span class="meta">{esc(table.title)}, '
+            f"{esc(claim.column)}</span></th><td>{signed(stated)}"
+            f'<br><span class="meta">against {esc(claim.baseline)}</span></td>'
+            f'<td><b>{signed(against_best)}</b><br><span class="meta">against {esc(best)}</span></td></tr>'
         )
     return (
         f'<div class="bf lab"><h2>The paper, honestly</h2><p class="how">{esc(INTRO)}</p>'
-        '<div class="scroll-x"><table class="plain"><thead><tr><th>headline</th><th>where</th>'
-        '<th class="r">points</th><th>against</th><th class="r">points</th>'
-        "<th>against the best autoregressive baseline with the same data</th></tr></thead>"
+        '<div class="scroll-x"><table class="plain claims"><thead><tr><th>headline</th>'
+        "<th>points, as stated</th><th>points against the best autoregressive baseline with the same "
+        "data</th></tr></thead>"
         f"<tbody>{join(rows)}</tbody></table></div>{_counterweight()}</div>"
     )
 
