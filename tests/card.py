@@ -28,6 +28,8 @@ BY_LENGTH = ("passkey_pd", "needle_pd")
 _MAIN = "nDCG@10"
 _ACCURACY = "Accuracy@1"
 _LANGUAGE = "pair-language.json"
+_STORAGE = "pair-storage.json"
+_SPEED_MODE = "pair-speed-mode.json"
 
 
 def sets_table(folder: Path = FIGURES) -> str:
@@ -113,7 +115,45 @@ def language_table(folder: Path = FIGURES) -> str:
     return "\n".join(rows)
 
 
+def storage_table(folder: Path = FIGURES) -> str:
+    """How far the stored arms' vectors and rankings are from the trained ones."""
+    measured = _read(folder / _STORAGE)
+    return "Not measured." if measured is None else "\n".join(_agreement(measured["agreement"]))
+
+
+def speed_mode_table(folder: Path = FIGURES) -> str:
+    """What 8-bit products gain in speed and cost in rankings."""
+    measured = _read(folder / _SPEED_MODE)
+    if measured is None:
+        return "Not measured."
+    rows = [
+        "| arm | float32, tokens per core-second | 8 bits | times as fast |",
+        "|---|---|---|---|",
+    ]
+    rows += [
+        f"| {one['encoder_id']} | {one['float_tokens_per_second']:,.0f} | "
+        f"{one['fast_tokens_per_second']:,.0f} | {one['ratio']:.2f} |"
+        for one in measured["speed"]
+    ]
+    rows += ["", *_agreement(measured["agreement"])]
+    variants = measured.get("variants", ())
+    if variants:
+        rows += ["", "| kept in float32 | arm | times as fast | RBO@10 |", "|---|---|---|---|"]
+    for variant in variants:
+        options = variant["options"]
+        kept = [f"{options['outliers']} channels of each product"] * bool(options["outliers"])
+        kept += ["each layer's last product"] * options["float_down"]
+        rows += [
+            f"| {', '.join(kept)} | {speed['encoder_id']} | {speed['ratio']:.2f} | "
+            f"{one['mean_rbo']:.4f} ({one['dataset']}) |"
+            for speed, one in zip(variant["speed"], variant["agreement"], strict=True)
+        ]
+    return "\n".join(rows)
+
+
 BLOCKS = {
+    "pair-storage": storage_table,
+    "pair-speed-mode": speed_mode_table,
     "pair-sets": sets_table,
     "pair-lengths": lengths_table,
     "pair-controls": controls_table,
@@ -168,6 +208,19 @@ def _together(notes: Sequence[str]) -> list[str]:
         if said.startswith("cut at ")
         else said
         for said, names in alike.items()
+    ]
+
+
+def _agreement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "| set | arm | texts | cosine, mean (lowest) | RBO@10, mean (lowest) | same ten |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {one['dataset']} | {one['encoder_id']} | {one['queries'] + one['passages']:,} | "
+            f"{one['mean_cosine']:.5f} ({one['lowest_cosine']:.5f}) | "
+            f"{one['mean_rbo']:.4f} ({one['lowest_rbo']:.3f}) | {100 * one['same_top']:.0f} % |"
+            for one in rows
+        ),
     ]
 
 

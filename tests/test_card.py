@@ -102,3 +102,35 @@ def test_token_losses_stand_beside_the_unigram_level(tmp_path: Path) -> None:
     assert "| arm | 3.00 | 6.00 |" in table
     assert "| unigram counts | 7.40 | 7.40 |" in table
     assert "- `a [MASK]` → `a b`" in table
+
+
+def test_storage_and_speed_mode_say_what_became_of_the_rankings(tmp_path: Path) -> None:
+    assert card.storage_table(tmp_path) == card.speed_mode_table(tmp_path) == "Not measured."
+    agreement = {
+        "dataset": "scifact",
+        "encoder_id": "d",
+        "queries": 300,
+        "passages": 1000,
+        "mean_cosine": 0.999996,
+        "lowest_cosine": 0.99,
+        "mean_rbo": 0.96,
+        "lowest_rbo": 0.5,
+        "same_top": 0.25,
+    }
+    speed = {
+        "encoder_id": "d",
+        "float_tokens_per_second": 2000.4,
+        "fast_tokens_per_second": 3600.0,
+        "ratio": 1.8,
+    }
+    write(tmp_path, "pair-storage.json", {"agreement": [agreement]})
+    variant = {"options": {"outliers": 16, "float_down": True}, "speed": [speed]}
+    variant["agreement"] = [agreement]
+    measured = {"agreement": [agreement], "speed": [speed], "variants": [variant]}
+    write(tmp_path, "pair-speed-mode.json", measured)
+    row = "| scifact | d | 1,300 | 1.00000 (0.99000) | 0.9600 (0.500) | 25 % |"
+    assert row in card.storage_table(tmp_path)
+    assert row in card.speed_mode_table(tmp_path)
+    assert "| d | 2,000 | 3,600 | 1.80 |" in card.speed_mode_table(tmp_path)
+    kept = "16 channels of each product, each layer's last product"
+    assert f"| {kept} | d | 1.80 | 0.9600 (scifact) |" in card.speed_mode_table(tmp_path)
