@@ -54,7 +54,7 @@ def test_a_click_opens_the_right_page_with_boxes_of_both(visit: Any, local_url: 
     # next and previous page
     one.page.click('#bf-pane [data-act="page"]:not([disabled]) >> nth=-1')
     one.page.wait_for_function(
-        "n => document.querySelector('#bf-pane .pane').dataset.page == n", arg=str(number + 1)
+        "n => document.querySelector('#bf-pane .pane')?.dataset.page == n", arg=str(number + 1)
     )
     one.shot("page-1440-light")
     one.page.keyboard.press("Escape")
@@ -193,11 +193,11 @@ def test_a_library_is_made_and_deleted_after_a_question(visit: Any, local_url: A
     one.page.get_by_text("Libraries", exact=True).click()
     one.page.fill("#bf-new input, #bf-new textarea", "Tide tables")
     one.page.get_by_text("Create a library").click()
-    chosen = "document.querySelector('#bf-library input').value"
-    one.page.wait_for_function(f"{chosen}.startsWith('Tide tables')")
+    chosen = "document.querySelector('#bf-library input')?.value"
+    one.page.wait_for_function(f"{chosen}?.startsWith('Tide tables')")
     one.page.wait_for_selector("#bf-blank >> text=This library is empty")
     one.page.click("#bf-del")
-    one.page.wait_for_function(f"{chosen}.startsWith('Sample library')")
+    one.page.wait_for_function(f"{chosen}?.startsWith('Sample library')")
     # the sample cannot be deleted, and says so
     one.page.click("#bf-del")
     one.page.wait_for_selector("text=The sample library stays as it is")

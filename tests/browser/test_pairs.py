@@ -69,7 +69,7 @@ def test_a_pair_is_priced_fetched_stopped_and_taken_up_again(
     page.wait_for_selector("#bf-offer :text('What has arrived is kept')")
     hub.delay_seconds = 0.0
     page.click("#bf-offer [data-act=take-pair]")
-    page.wait_for_function("document.querySelector('#bf-pair input').value === 'A far pair'")
+    page.wait_for_function("document.querySelector('#bf-pair input')?.value === 'A far pair'")
     page.wait_for_selector("#bf-offer .offer", state="detached")
     resumed = [w for method, _, w in hub.requests if method == "GET" and w.startswith("bytes=")]
     assert resumed, "the second try began anew"

@@ -84,7 +84,7 @@ def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any)
     one.open_first("aut")
     one.page.click('#bf-pane [data-view="laboratory"]')
     one.page.wait_for_function(
-        "q => document.querySelector('#bf-lab-query textarea, #bf-lab-query input').value === q",
+        "q => document.querySelector('#bf-lab-query textarea, #bf-lab-query input')?.value === q",
         arg=QUERY,
     )
     one.page.click("#bf-edit-run")
