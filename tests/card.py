@@ -89,6 +89,28 @@ def controls_table(folder: Path = FIGURES) -> str:
     return "\n\n".join(blocks) or "Not measured."
 
 
+def seeds_table(folder: Path = FIGURES) -> str:
+    """Both arms and the mask-removed baseline from each seed of stage 2, on the same samples."""
+    rows = [
+        "| set | seed | diffusion | autoregressive | bolted | diffusion minus autoregressive | "
+        "bolted minus autoregressive |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted((folder / "seeds").glob("*.json")):
+        measured = _read(path) or {}
+        value = {one["id"]: one["measures"][_MAIN] for one in measured["systems"]}
+        made = {one["id"]: one for one in measured["controls"]}
+        shipped = measured["difference"][_MAIN]
+        for seed, (diffusion, autoregressive, bolted) in enumerate(_SEEDS):
+            gap = _signed(shipped) if seed == 0 else _against(made[diffusion])
+            cells = [_interval(value[key]) for key in (diffusion, autoregressive, bolted)]
+            rows.append(
+                f"| {measured['dataset']} | {seed} | {' | '.join(cells)} | {gap} | "
+                f"{_against(made[bolted])} |"
+            )
+    return "\n".join(rows) if len(rows) > 2 else "Not measured."
+
+
 def language_table(folder: Path = FIGURES) -> str:
     """Token losses of the arms and their base on held-out text, and infilling samples."""
     measured = _read(folder / _LANGUAGE)
@@ -157,10 +179,15 @@ BLOCKS = {
     "pair-sets": sets_table,
     "pair-lengths": lengths_table,
     "pair-controls": controls_table,
+    "pair-seeds": seeds_table,
     "pair-language": language_table,
 }
 
 _FAMILIES = ("diffusion", "autoregressive", "lexical", "fusion")
+_SEEDS = (
+    ("bifocal-diffusion-135m", "bifocal-autoregressive-135m", "bolted"),
+    ("diffusion-seed-1", "autoregressive-seed-1", "bolted-seed-1"),
+)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -179,8 +206,7 @@ def _difference(measured: Mapping[str, Any]) -> str:
     one = measured["difference"].get(_MAIN)
     if one is None:
         return ""
-    span = f"[{one['low']:+.3f}, {one['high']:+.3f}]"
-    return f"{one['value']:+.3f} {span}, p = {one['p_value']:.3f}"
+    return f"{_signed(one)}, p = {one['p_value']:.3f}"
 
 
 def _how(control: Mapping[str, Any] | None) -> str:
@@ -191,8 +217,7 @@ def _against(control: Mapping[str, Any] | None) -> str:
     """A control's paired difference from the arm whose weights it has, where both were measured."""
     if control is None or not control["against"]:
         return ""
-    one = control["against"]["difference"][_MAIN]
-    return f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+    return _signed(control["against"]["difference"][_MAIN])
 
 
 def _together(notes: Sequence[str]) -> list[str]:
@@ -240,3 +265,7 @@ def _by_length(measured: Mapping[str, Any]) -> str:
 
 def _interval(one: Mapping[str, float]) -> str:
     return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+
+
+def _signed(one: Mapping[str, float]) -> str:
+    return f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"

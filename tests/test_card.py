@@ -88,6 +88,35 @@ def test_controls_are_listed_one_by_one(tmp_path: Path) -> None:
     assert text.endswith("Cut. All 2 systems were cut at 9 tokens on 5 % of them.")
 
 
+def test_each_seed_has_a_row_with_its_own_differences(tmp_path: Path) -> None:
+    assert card.seeds_table(tmp_path) == "Not measured."
+    names = {
+        "bifocal-diffusion-135m": 0.5,
+        "bifocal-autoregressive-135m": 0.25,
+        "bolted": 0.2,
+        "diffusion-seed-1": 0.4,
+        "autoregressive-seed-1": 0.3,
+        "bolted-seed-1": 0.1,
+    }
+    against = {"bolted": -0.05, "diffusion-seed-1": 0.1, "bolted-seed-1": -0.2}
+    measured = {
+        "dataset": "scifact",
+        "systems": [system(name, "", value) for name, value in names.items()],
+        "difference": {"nDCG@10": interval(0.25)},
+        "controls": [
+            {"id": name, "against": {"difference": {"nDCG@10": interval(value)}}}
+            for name, value in against.items()
+        ],
+    }
+    (tmp_path / "seeds").mkdir()
+    write(tmp_path / "seeds", "scifact.json", measured)
+    first, second = card.seeds_table(tmp_path).splitlines()[2:]
+    assert first.startswith("| scifact | 0 | 0.500 [0.400, 0.600] | 0.250 ")
+    assert first.endswith("| +0.250 [+0.150, +0.350] | -0.050 [-0.150, +0.050] |")
+    assert second.startswith("| scifact | 1 | 0.400 [0.300, 0.500] | 0.300 ")
+    assert second.endswith("| +0.100 [+0.000, +0.200] | -0.200 [-0.300, -0.100] |")
+
+
 def test_token_losses_stand_beside_the_unigram_level(tmp_path: Path) -> None:
     assert card.language_table(tmp_path) == "Not measured."
     losses = {

@@ -84,6 +84,7 @@ class Control:
         statistics: Of the readout.
         family: Of the weights.
         name: Of the files in the working folder, where weights are from there.
+        against: Key of the system that it is compared with; empty for the shipped arm of its family.
     """
 
     key: str
@@ -93,6 +94,7 @@ class Control:
     statistics: Statistics = Statistics.TRAINED
     family: Family = Family.AUTOREGRESSIVE
     name: str = ""
+    against: str = ""
 
 
 CONTROLS = (
@@ -132,26 +134,34 @@ def chosen_controls(only: Sequence[str], named: Sequence[str] = ()) -> tuple[Con
 
     Args:
         only: Keys; none for all. Names of the working folder count as keys.
-        named: ``NAME[:ATTENTION[:FAMILY]]`` for ``adapters_NAME.pt`` and ``final_NAME.pt`` of a
-            working folder. Without more said, a name that begins with an arm's is of that family
-            and attends as that arm; any other is taken for the autoregressive weights with the
-            mask removed.
+        named: ``NAME[:ATTENTION[:FAMILY[:AGAINST]]]`` for ``adapters_NAME.pt`` and
+            ``final_NAME.pt`` of a working folder. Without more said, a name that begins with an
+            arm's is of that family and attends as that arm; any other is taken for the
+            autoregressive weights with the mask removed. AGAINST is the key of another chosen
+            system to compare it with, where that is not the shipped arm of its family.
 
     Raises:
         UsageError: If an attention or a family is none.
-        UnknownNameError: If a key is not known.
+        UnknownNameError: If a key is not known, or what a system is compared with is not chosen.
     """
     every = {control.key: control for control in (*CONTROLS, *map(_named, named))}
     unknown = [key for key in only if key not in every]
     if unknown:
         msg = f"There is no control {unknown[0]!r}. Known: {', '.join(every)}."
         raise UnknownNameError(msg)
-    return tuple(control for key, control in every.items() if not only or key in only)
+    chosen = {key: control for key, control in every.items() if not only or key in only}
+    for control in chosen.values():
+        if control.against and control.against not in chosen:
+            msg = (
+                f"{control.key} is to be compared with {control.against!r}, which is not among "
+                f"what is measured: {', '.join(chosen)}."
+            )
+            raise UnknownNameError(msg)
+    return tuple(chosen.values())
 
 
 def _named(stated: str) -> Control:
-    name, _, rest = stated.partition(":")
-    attention, _, family = rest.partition(":")
+    name, attention, family, against = (*stated.split(":", 3), "", "", "")[:4]
     arm = next((one for one in _ARMS if name.startswith(one.value)), None)
     usual = Attention.CAUSAL if arm is Family.AUTOREGRESSIVE else Attention.BIDIRECTIONAL
     try:
@@ -161,6 +171,7 @@ def _named(stated: str) -> Control:
             attention=Attention(attention) if attention else usual,
             family=Family(family) if family else arm or Family.AUTOREGRESSIVE,
             name=name,
+            against=against,
         )
     except ValueError as exc:
         msg = f"--name {stated!r}: {exc}. Write NAME:bidirectional:autoregressive, for example."
@@ -511,7 +522,8 @@ class MeasuredControls:
 
     def _fields(self, system_id: str) -> dict[str, Any]:
         control, encoder = self.controls[system_id], self.encoders[system_id]
-        arm = self.arm_ids[control.family]
+        others = {one.key: system for system, one in self.controls.items()}
+        arm = others[control.against] if control.against else self.arm_ids[control.family]
         parts = [self.evaluation.whole, *self.evaluation.lengths]
         against = None
         if system_id != arm and self.evaluation.whole.system(arm) is not None:

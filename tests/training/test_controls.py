@@ -278,6 +278,34 @@ def test_names_say_attention_and_family() -> None:
         chosen_controls(["base"])
 
 
+def test_a_trained_arm_is_compared_with_the_one_that_is_named(
+    tmp_path: Path, pair: Path, workspace: Workspace
+) -> None:
+    work = tmp_path / "work"
+    write_converted(work, base())
+    for family, (net, readout) in exported_pair(pair).items():
+        tensors = {key: torch.from_numpy(one) for key, one in net.exported(layers=2).items()}
+        torch.save(tensors, work / f"adapters_{family.value}-1.pt")
+        write_readout(work / f"final_{family.value}-1.pt", readout)
+    names = ["diffusion-1:::autoregressive-1", "autoregressive-1"]
+    measured = measure_controls(
+        beir(tmp_path),
+        chosen_controls(["diffusion", "diffusion-1", "autoregressive-1"], names),
+        ControlEncoders(pair, work=work),
+        workspace=workspace,
+    )
+    fields = measured.to_fields()
+    value = {one["id"]: one["measures"]["nDCG@10"]["value"] for one in fields["systems"]}
+    _, one, other = fields["controls"]
+    assert one["against"]["arm"] == "autoregressive-1"
+    assert one["against"]["difference"]["nDCG@10"]["value"] == pytest.approx(
+        value["diffusion-1"] - value["autoregressive-1"]
+    )
+    assert other["against"] is None  # its arm was not measured
+    with pytest.raises(UnknownNameError, match="'autoregressive-1', which is not among"):
+        chosen_controls(["diffusion-1"], names)
+
+
 def test_the_command_writes_json(tmp_path: Path, pair: Path) -> None:
     out = tmp_path / "found" / "controls.json"
     result = CliRunner().invoke(

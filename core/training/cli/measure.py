@@ -140,7 +140,9 @@ def controls_command(
     ),
     name: Annotated[
         list[str] | None,
-        typer.Option(help="NAME[:ATTENTION[:FAMILY]] of a trained arm there; may be repeated."),
+        typer.Option(
+            help="NAME[:ATTENTION[:FAMILY[:AGAINST]]] of a trained arm there; may be repeated."
+        ),
     ] = None,
     sample_passages: Sample = 0,
     lengths: Annotated[str, typer.Option(help="Only these nominal lengths, with commas.")] = "",
