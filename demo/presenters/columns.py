@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from core.comparison.calibration import is_weak_match
 from core.records import Family
 from demo import texts
-from demo.presenters.families import family_class, short_name
+from demo.presenters.families import SCORED_BY_COSINE, family_class, short_name
 from demo.presenters.markup import ELLIPSIS, attrs, esc, join, number, ordinal, percentile, plural
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _score(standing: Standing, family: Family) -> str:
 
 
 def _raw(standing: Standing, family: Family) -> str:
-    if standing.score is None or family is Family.LEXICAL:
+    if standing.score is None or family not in SCORED_BY_COSINE:
         return ""
     return (
         f'<p class="raw">raw cosine {number(standing.score, 4)}, comparable only in this column</p>'

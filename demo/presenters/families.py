@@ -11,6 +11,9 @@ from demo.presenters.markup import esc
 if TYPE_CHECKING:
     from core.comparison.records import Comparison
 
+# Their score is the cosine of two embeddings. BM25, a fusion and runs from elsewhere have others.
+SCORED_BY_COSINE = frozenset((Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE))
+
 
 def family_class(family: Family) -> str:
     """Return the class that gives an element its family's colour; greys for all but the two."""

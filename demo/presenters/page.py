@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from core.records import Family
 from demo import texts
 from demo.presenters.columns import page_range
-from demo.presenters.families import family_class, named, short_name
+from demo.presenters.families import SCORED_BY_COSINE, family_class, named, short_name
 from demo.presenters.markup import DASH, DOT, attrs, esc, flowing, join, number, percentile, plural
 
 if TYPE_CHECKING:
@@ -185,8 +185,9 @@ def _standing(comparison: Comparison, passage: ComparedPassage, system_id: str) 
         if standing.z is not None and standing.percentile is not None:
             words += f"{DOT}z {number(standing.z)}{DOT}{percentile(standing.percentile)}"
         elif standing.score is not None:
+            cosine = column.info.family in SCORED_BY_COSINE
             lexical = column.info.family is Family.LEXICAL
-            kind, digits = ("score", 1) if lexical else ("cosine", 2)
+            kind, digits = ("cosine" if cosine else "score"), (1 if lexical else 2)
             words += f"{DOT}{kind} {number(standing.score, digits)}"
     return (
         f'<span class="nowrap">{named(column.info.family, name)} '

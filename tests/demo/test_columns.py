@@ -52,6 +52,7 @@ def test_a_runs_score_is_called_nothing_more(comparison: Any) -> None:
     shown = html[html.index(info.label) :]
     assert "score as the run gives it" in shown
     assert ">cos " not in shown
+    assert "raw cosine" not in shown
 
 
 def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(libraries: Any) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,6 +100,20 @@ def test_the_pane_shows_page_boxes_and_what_was_received(handlers: Any) -> None:
     assert 'class="box-' in html
     assert "What each encoder received" in html
     assert "passage: " in html
+
+
+def test_the_pane_calls_a_score_from_elsewhere_no_cosine(handlers: Any) -> None:
+    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    found = handlers.sessions.shown("local", screen.token).comparison
+    first, second, lexical = found.columns
+    from_elsewhere = replace(lexical, info=replace(lexical.info, family=Family.IMPORTED))
+    token = handlers.sessions.show(
+        "local", "sample", replace(found, columns=(first, second, from_elsewhere))
+    )
+    html = handlers.pane("local", token, lexical.ranking.hits[0].passage_id)
+    shown = html[html.index("Imported") :][:200]
+    assert "score " in shown
+    assert "cosine" not in shown
 
 
 def test_a_page_that_is_not_there_is_refused_in_words(handlers: Any) -> None:

@@ -307,3 +307,36 @@ def test_a_long_query_is_shown_whole_and_small(bench: Bench) -> None:
     text = html_report(_comparison(bench, query))
     assert 'class="query long"' in text
     assert " ".join(query.split()) in Reader(text).text
+
+
+def test_a_percentile_just_below_the_top_is_not_rounded_up_to_it(comparison: Comparison) -> None:
+    near = replace(
+        comparison,
+        passages=tuple(
+            replace(p, standings=tuple(replace(s, z=3.0, percentile=99.97) for s in p.standings))
+            for p in comparison.passages
+        ),
+    )
+    text = Reader(html_report(near)).text
+    assert "99.9th percentile" in text
+    assert "100.0" not in text
+
+
+def test_only_bm25_is_said_to_have_met_no_word(comparison: Comparison) -> None:
+    empty = [
+        replace(column, ranking=replace(column.ranking, hits=())) for column in comparison.columns
+    ]
+    text = Reader(html_report(replace(comparison, columns=tuple(empty)))).text
+    assert text.count("no word of the query occurs") == 1
+    assert text.count("It returned nothing.") == 2
+
+
+def test_every_hit_of_a_deep_report_leads_to_its_passage() -> None:
+    stories = ["Flood came."] * 60 + ["Cake came."] * 60  # one arm hears of floods, one does not
+    text = "\n\n".join(f"{story} Number {number}." for number, story in enumerate(stories))
+    words = (WordEncoder(), WordEncoder(arm_b(), deaf_to=frozenset({"flood"})))
+    deep = bench_of([document("long.pdf", text)], words)
+    html = html_report(_comparison(deep, "flood cake", k=50))
+    wanted = set(re.findall(r'href="#(p\d+)"', html))
+    assert len(wanted) > 50
+    assert wanted <= set(re.findall(r'<article id="(p\d+)"', html))

@@ -13,6 +13,7 @@ from core.laboratory.report.markup import (
     pages_of,
 )
 from core.laboratory.words import ordinal, shortened
+from core.records import Family
 
 
 def columns(comparison: Comparison) -> str:
@@ -27,7 +28,9 @@ def _column(comparison: Comparison, column: Column) -> str:
         return f"<section>{head}<p>{escape(column.failure)}</p></section>"
     hits = column.ranking.hits[: comparison.k]
     if not hits:
-        return f"<section>{head}<p>Nothing found: no word of the query occurs.</p></section>"
+        lexical = column.info.family is Family.LEXICAL
+        words = "Nothing found: no word of the query occurs." if lexical else "It returned nothing."
+        return f"<section>{head}<p>{words}</p></section>"
     rows = "".join(
         _hit(comparison, column, comparison.passage(hit.passage_id), hit.rank) for hit in hits
     )
@@ -82,4 +85,7 @@ def _standing_words(standing: Standing) -> str:
 
 
 def _percentile(value: float) -> str:
-    return "above all random pairs" if value >= 100 else f"{value:.1f}th percentile"
+    if value >= 100:
+        return "above all random pairs"
+    # Cut, not rounded: 99.96 is not "the 100th percentile".
+    return f"{int(value * 10) / 10:.1f}th percentile"

@@ -19,7 +19,6 @@ from core.laboratory.report.markup import (
 
 _LINE_END = re.compile(r"(?<!\n)\n(?!\n)")  # of a line in the file, not of a paragraph
 _PNG = b"\x89PNG\r\n\x1a\n"
-_SHOWN_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def passages(comparison: Comparison, pictures: Mapping[str, PagePicture]) -> str
             standing.rank is not None and standing.rank <= comparison.k
             for standing in passage.standings
         )
-    ][:_SHOWN_ROWS]
+    ]
     body = "".join(_passage(comparison, passage, pictures) for passage in shown)
     return f"<h2>The passages</h2>{body}" if body else ""
 
@@ -101,7 +100,7 @@ def _standing_row(comparison: Comparison, standing: Standing) -> str:
     rank = standing.rank if standing.rank is not None else "-"
     score = f"{standing.score:.3f}" if standing.score is not None else "-"
     z = one_decimal(standing.z) if standing.z is not None else "-"
-    place = f"{standing.percentile:.1f}" if standing.percentile is not None else "-"
+    place = f"{int(standing.percentile * 10) / 10:.1f}" if standing.percentile is not None else "-"
     return (
         f"<tr><td>{label_of(comparison, standing.system_id)}</td>"
         f'<td class="n">{rank}</td><td class="n">{z}</td><td class="n">{place}</td>'
