@@ -3,7 +3,8 @@
 InfoNCE in both directions over the batch (van den Oord et al. 2018), whose mates are mined to
 resemble each other, and, if a teacher's vectors are given, the divergence between the arm's and the
 teacher's similarities in the batch. Trained are the adapters of the first K layers and the readout's
-projection; its statistics and token weights stay fixed.
+projection; its statistics and token weights stay fixed. For ablations the lower layers can be left
+as stage 1 made them, or the matrices themselves be trained.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class ContrastiveOptions:
             hold no more tokens; smaller than a batch switches to
             gradient caching (Gao et al. 2021), which costs a third more time and much less memory.
         precision: Compute type inside the network.
+        first_layer: Layers below it are left as stage 1 made them.
+        in_full: Train the layers' matrices in place of their adapters.
     """
 
     query_prompt: str = "query: "
@@ -65,6 +68,8 @@ class ContrastiveOptions:
     projection_rate: float = 0.3
     micro_batch: int = 64
     precision: torch.dtype = torch.float32
+    first_layer: int = 0
+    in_full: bool = False
 
 
 def contrast(
@@ -159,8 +164,13 @@ def contrast(
         backward_in_chunks(chunks, embed, loss_of, cached=len(chunks) > 2)
         return parts, int(queries.attention_mask.sum() + passages.attention_mask.sum())
 
-    parameters = {**network.trained(layers=depth), "projection": projection}
-    del parameters["mask_vector"]
+    if options.in_full:
+        chosen = network.trained_in_full(layers=depth, first=options.first_layer)
+    else:
+        chosen = network.trained(layers=depth, first=options.first_layer)
+        del chosen["mask_vector"]
+    network.learn_only(chosen.values())
+    parameters = {**chosen, "projection": projection}
     log = train(
         parameters,
         step,

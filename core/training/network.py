@@ -15,7 +15,7 @@ from core.encoders.spec import Attention
 from core.errors import EncoderLoadError, WeightsMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from core.encoders.bundled import Arrays
 
@@ -35,6 +35,7 @@ class AdaptedLinear(nn.Module):
         self.down = nn.Parameter(down)
         self.up = nn.Parameter(torch.zeros(frozen.out_features, rank))
         self.active = True
+        self.start: Tensor | None = None  # the base's matrix, where it is trained in full
 
     @override
     def forward(self, inputs: Tensor) -> Tensor:
@@ -107,14 +108,44 @@ class AdaptedNetwork(nn.Module):
             if isinstance(module, AdaptedLinear)
         }
 
-    def trained(self, *, layers: int | None = None) -> dict[str, nn.Parameter]:
-        """Parameters to train: adapters of the first ``layers`` layers, and the mask vector."""
+    def trained(self, *, layers: int | None = None, first: int = 0) -> dict[str, nn.Parameter]:
+        """Parameters to train: adapters of layers ``first`` to ``layers``, and the mask vector."""
         chosen: dict[str, nn.Parameter] = {"mask_vector": self.mask_vector}
-        for name, module in self.adapters().items():
-            if layers is None or int(name.split(".")[1]) < layers:
-                chosen[f"{name}.down"] = module.down
-                chosen[f"{name}.up"] = module.up
+        for name, module in self._adapted(layers, first).items():
+            chosen[f"{name}.down"] = module.down
+            chosen[f"{name}.up"] = module.up
         return chosen
+
+    def trained_in_full(self, *, layers: int, first: int = 0) -> dict[str, nn.Parameter]:
+        """Fold the adapters of layers ``first`` to ``layers`` into their matrices; train these.
+
+        What is exported afterwards is the matrices' difference from the base, as an adapter of full
+        rank.
+        """
+        chosen: dict[str, nn.Parameter] = {}
+        for name, module in self._adapted(layers, first).items():
+            matrix = module.frozen.weight
+            if module.start is None:
+                module.start = matrix.detach().clone()
+                with torch.no_grad():
+                    matrix += ADAPTER_SCALE * (module.up @ module.down)
+                module.active = False
+            chosen[f"{name}.weight"] = matrix
+        return chosen
+
+    def _adapted(self, layers: int | None, first: int) -> dict[str, AdaptedLinear]:
+        last = self.depth if layers is None else layers
+        return {
+            name: module
+            for name, module in self.adapters().items()
+            if first <= int(name.split(".")[1]) < last
+        }
+
+    def learn_only(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Take no gradients but those: below the first layer that learns nothing flows back."""
+        chosen = {id(parameter) for parameter in parameters}
+        for parameter in self.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
 
     def switch_adapters(self, *, active: bool) -> None:
         """Run as the arm (True) or as the frozen base (False)."""
@@ -189,9 +220,11 @@ class AdaptedNetwork(nn.Module):
     def exported(self, *, layers: int) -> Arrays:
         """Adapters of the first layers as ``X.down`` and ``X.up`` float16, scaling included."""
         arrays: Arrays = {}
-        for name, module in self.adapters().items():
-            if int(name.split(".")[1]) < layers:
-                arrays[f"{name}.down"] = module.down.detach().cpu().half().numpy()
-                scaled = ADAPTER_SCALE * module.up.detach()
-                arrays[f"{name}.up"] = scaled.cpu().half().numpy()
+        for name, module in self._adapted(layers, 0).items():
+            down, up = module.down.detach(), ADAPTER_SCALE * module.up.detach()
+            if module.start is not None:
+                matrix = module.frozen.weight.detach()
+                down, up = torch.eye(matrix.shape[1]), matrix - module.start
+            arrays[f"{name}.down"] = down.cpu().half().numpy()
+            arrays[f"{name}.up"] = up.cpu().half().numpy()
         return arrays

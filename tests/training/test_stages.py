@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from core.encoders.spec import Attention
 from core.errors import EncoderLoadError
@@ -24,6 +25,7 @@ from core.training.contrastive import (
 )
 from core.training.corpus import TrainingPair
 from core.training.language_model import infill, masked_losses, next_token_losses, unigram_loss
+from core.training.network import ADAPTER_SCALE, AdaptedNetwork
 from core.training.pairs import tokenised
 from core.training.schedule import Schedule, read_checkpoint
 from tests.monitors import Watcher
@@ -297,6 +299,51 @@ def test_contrastive_stage_learns_repeats_and_resumes_exactly(tmp_path: Path) ->
     contrasted(tmp_path / "c.pt", Watcher(stop_after=2))
     resumed, _ = contrasted(tmp_path / "c.pt")
     assert_same(whole, resumed)
+
+
+def test_lower_layers_can_be_left_as_they_are() -> None:
+    before = network().trained(layers=2)
+    after, _ = contrasted(first_layer=1)
+    for name, value in before.items():
+        moved = not torch.equal(value, after[name])
+        assert moved is name.startswith("layers.1."), name
+
+
+def test_matrices_trained_in_full_are_exported_and_resumed(tmp_path: Path) -> None:
+    def run(checkpoint: Path | None, monitor: Watcher | None = None) -> AdaptedNetwork:
+        net = network()
+        with torch.no_grad():  # as stage 1 leaves them
+            for module in net.adapters().values():
+                module.up.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
+        contrast(
+            net,
+            preparation.with_projection(readout(), torch.eye(96)[:, :8]),
+            attention=Attention.CAUSAL,
+            batches=[pairs_of(10)],
+            tokenizer=tokenizer(),
+            options=ContrastiveOptions(query_prompt="", passage_prompt="", in_full=True),
+            schedule=replace(SCHEDULE, learning_rate=1e-2),
+            checkpoint=checkpoint,
+            monitor=monitor,
+        )
+        return net
+
+    net = run(None)
+    ids = torch.tensor([[5, 6, 7]])
+    wanted = net.states(ids, attention=Attention.CAUSAL, layers=[2])[0][0]
+    untouched = network()
+    for name, array in net.exported(layers=2).items():
+        stem, _, kind = name.rpartition(".")
+        scale = ADAPTER_SCALE if kind == "up" else 1.0
+        setattr(
+            untouched.adapters()[stem], kind, nn.Parameter(torch.from_numpy(array).float() / scale)
+        )
+    got = untouched.states(ids, attention=Attention.CAUSAL, layers=[2])[0][0]
+    torch.testing.assert_close(got, wanted, atol=1e-2, rtol=1e-2)
+    run(tmp_path / "c.pt", Watcher(stop_after=2))
+    again = run(tmp_path / "c.pt").exported(layers=2)
+    for name, array in net.exported(layers=2).items():
+        np.testing.assert_array_equal(array, again[name], err_msg=name)
 
 
 def test_a_teacher_has_a_say_when_it_has_weight() -> None:

@@ -261,6 +261,10 @@ def contrast_command(
     passage_tokens: Annotated[int, typer.Option(help="Tokens of a passage.")] = 128,
     learning_rate: LearningRate = 5e-4,
     rank: Rank = 32,
+    first_layer: Annotated[int, typer.Option(help="Leave the layers below it as they are.")] = 0,
+    in_full: Annotated[
+        bool, typer.Option("--in-full", help="Train the matrices, not adapters; not for export.")
+    ] = False,
     teacher: Teacher = None,
     teacher_weight: TeacherWeight = 1.0,
     attention: OtherAttention = None,
@@ -285,6 +289,8 @@ def contrast_command(
         teacher_weight=teacher_weight if teacher is not None else 0.0,
         micro_batch=micro_batch,
         precision=precision(device),
+        first_layer=first_layer,
+        in_full=in_full,
     )
     vectors = (
         None if teacher is None else CachingTeacher(teacher, work / "teacher.npz", device=device)
