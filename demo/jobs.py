@@ -60,10 +60,21 @@ class Snapshot:
 
 @dataclass
 class _Pace:
-    """How fast a stage goes, counting only the time in which it was the one at work."""
+    """How fast a stage goes, counting only the time in which it was the one at work.
+
+    Its first step does not count: it has the encoder's loading in it, and often the longest texts.
+    """
 
     first: int
     seconds: float = 0.0
+    begun: bool = False
+
+    def step(self, done: int, seconds: float) -> None:
+        """Take in that the stage is at ``done`` now, after so many seconds of its work."""
+        if self.begun:
+            self.seconds += seconds
+        elif done > self.first:
+            self.first, self.begun = done, True
 
     def left(self, progress: Progress) -> float | None:
         """Seconds until the stage ends; None while there is too little to go by."""
@@ -138,8 +149,9 @@ class Job(Generic[T]):
             before = self._stages.get(progress.stage)
             if before is None or progress.done < before.done or progress.total != before.total:
                 self._paces[progress.stage] = _Pace(progress.done)  # begun, or begun anew
-            elif stage == progress.stage:
-                self._paces[stage].seconds += now - since
+            else:
+                at_work = now - since if stage == progress.stage else 0.0
+                self._paces[progress.stage].step(progress.done, at_work)
             self._stages[progress.stage] = progress
             self._latest = (progress.stage, now)
         self._changed.set()

@@ -40,6 +40,11 @@ def stored_under(encoder: Encoder, *, kind: TextKind = TextKind.PASSAGE) -> str:
     return encoder.passage_fingerprint if kind is TextKind.PASSAGE else encoder.fingerprint
 
 
+def embedding_stage(encoder: Encoder) -> str:
+    """Return what progress reports call the embedding by an encoder."""
+    return f"embedding ({encoder.spec.label})"
+
+
 def embed_texts(
     workspace: Workspace,
     encoder: Encoder,
@@ -72,7 +77,7 @@ def embed_texts(
         StoppedError: If the monitor asks to stop; what was saved before stays.
     """
     monitor = monitor or SilentMonitor()
-    stage = stage or f"embedding ({encoder.spec.label})"
+    stage = stage or embedding_stage(encoder)
     total = len(texts) if total is None else total
     fingerprint = stored_under(encoder, kind=kind)
     missing = workspace.missing(fingerprint, texts, kind=kind)
@@ -133,7 +138,7 @@ def embed_in_context(
         StoppedError: If the monitor asks to stop; what was saved before stays.
     """
     monitor = monitor or SilentMonitor()
-    stage = f"embedding ({encoder.spec.label})"
+    stage = embedding_stage(encoder)
     total = len(passages) if total is None else total
     fingerprint = stored_under(encoder)
     keys = [in_context(chunking, p.passage_id, p.text) for p in passages]

@@ -35,7 +35,12 @@ from core.errors import (
     WorkspaceDamagedError,
     WrongPasswordError,
 )
-from core.library.embedding import EmbeddingCounts, embed_in_context, embed_texts
+from core.library.embedding import (
+    EmbeddingCounts,
+    embed_in_context,
+    embed_texts,
+    embedding_stage,
+)
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import DocumentReport, Family, IngestionReport, SkippedFile
 from core.search import (
@@ -205,7 +210,9 @@ class Library:
             ingestion = _Ingestion()
             try:
                 for number, file in enumerate(files):
-                    self._add_file(file, ingestion, _FileMonitor(monitor, number, len(files)))
+                    progress = _FileMonitor(monitor, number, len(files))
+                    self._add_file(file, ingestion, progress)
+                    progress.finished(READING)
                 self._embed(encoder_ids, ingestion, monitor)
             except StoppedError:
                 ingestion.stopped = True
@@ -297,6 +304,8 @@ class Library:
         for encoder_id in encoder_ids:
             try:
                 encoders[encoder_id] = self._encoders(encoder_id)
+                # What is still to come is in sight from the start.
+                monitor.report(Progress(embedding_stage(encoders[encoder_id]), 0, total))
             except EncoderError as exc:
                 failure = failure or exc
         done = 0
@@ -745,7 +754,7 @@ class _FileMonitor:
 
     def report(self, progress: Progress) -> None:
         """Pass on an inner report: pages of the file in hand."""
-        self._outer.report(replace(progress, detail=f"{self._name} ({self._place})"))
+        self._outer.report(replace(progress, detail=f"pages of {self._name} ({self._place})"))
 
     def stop_requested(self) -> bool:
         return self._outer.stop_requested()

@@ -63,16 +63,17 @@ def test_the_time_left_is_foretold_from_the_time_a_stage_was_at_work(monkeypatch
     job = Job("index", lambda _: None)
     for at, stage, done in (
         (0, "embedding (one)", 10),  # 10 were here already
-        (3, "embedding (one)", 40),  # too short to tell
-        (6, "embedding (one)", 70),  # 60 in 6 s: the last 30 take 3 s
-        (7, "embedding (two)", 0),
-        (20, "embedding (one)", 70),  # the other's time is not this one's
+        (30, "embedding (one)", 20),  # the encoder was loaded: this says nothing of its pace
+        (33, "embedding (one)", 35),  # too short to tell
+        (36, "embedding (one)", 50),  # 30 in 6 s: the last 50 take 10 s
+        (37, "embedding (two)", 0),
+        (60, "embedding (one)", 50),  # the other's time is not this one's
     ):
         now[0] = at
         job.report(Progress(stage, done, 100))
-        if at == 3:
+        if at == 33:
             assert job.snapshot().left == {}
-    assert job.snapshot().left == {"embedding (one)": pytest.approx(3.0)}
+    assert job.snapshot().left == {"embedding (one)": pytest.approx(10.0)}
     job.report(Progress("embedding (one)", 100, 100))
     assert job.snapshot().left == {}
 

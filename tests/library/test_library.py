@@ -23,6 +23,7 @@ from core.errors import (
 )
 from core.library import Library, SourceFile, embedding
 from core.library import library as library_module
+from core.monitor import Progress
 from core.records import Document, Judgment, Query, Unit
 from core.search import SearchResults, SystemFailure
 from core.settings import ChunkingSettings, ExtractionLimits
@@ -289,6 +290,11 @@ def test_progress_names_stage_file_and_count(tiny: Tiny) -> None:
     assert stages == ["reading", "chunking", "embedding (Tiny-D)", "embedding (Tiny-A)"]
     assert any("zebras.md (file 2 of 2)" in progress.detail for progress in monitor.seen)
     assert all(0 <= p.done <= p.total for p in monitor.seen)
+    reading = [p for p in monitor.seen if p.stage == "reading"]
+    assert reading[1].detail == "pages of fruit.txt (file 1 of 2)"  # a count of pages says so
+    assert reading[-1] == Progress("reading", 2, 2)  # at the end, of files
+    both = [p.stage for p in monitor.seen].index("embedding (Tiny-A)")
+    assert monitor.seen[both - 1] == Progress("embedding (Tiny-D)", 0, monitor.seen[both].total)
 
 
 def test_searching_before_embedding_says_what_to_do(tiny: Tiny) -> None:
