@@ -154,7 +154,8 @@ class Experiments:
                     yield library.progress(snapshot, stop=stop), True
             yield show(job.outcome()), False
         except StoppedError:
-            yield library.notice(texts.STOPPED), False
+            # Experiments return what they have when they have anything: this one has nothing.
+            yield library.notice(texts.STOPPED_EARLY), False
         except CoreError as error:
             # "busy" leaves Stop in reach: what runs may have been started before a reload
             yield library.trouble(str(error)), self.running(visitor_id, library_id)
@@ -370,12 +371,14 @@ class Experiments:
             for part, running in self._run(visitor, shown.library_id, work, show, stop=STOP_SIGNAL):
                 if running:
                     yield done + part, True
-            done += part
             if self._was_stopped(visitor, shown.library_id):
                 # Stop means all of it, not only the part in hand.
-                said = library.notice(texts.STOPPED)
-                done += "" if said in done else said
+                early = part == library.notice(texts.STOPPED_EARLY)
+                if done or not early:
+                    part = ("" if early else part) + library.notice(texts.STOPPED)
+                done += part
                 break
+            done += part
             yield done, True
         yield done, False
 

@@ -227,6 +227,7 @@ STOP = "Stop"
 LEFT = "about {time} left"
 STOPPING = "Stopping after the step in hand\u2026"
 STOPPED = "Stopped. What was finished is kept; go on whenever you like."
+STOPPED_EARLY = "Stopped before anything was finished. Run it again whenever you like."
 SAMPLE_UPLOADS = (
     "The sample library stays as it is: your files go into a library of your own, which is "
     "opened for you."

@@ -83,6 +83,28 @@ def test_stop_ends_the_whole_of_the_evidence_and_keeps_what_is_done(
     assert not experiments.stop_shown("local", "no-such-comparison")
 
 
+@pytest.mark.parametrize("finished_parts", [0, 1])
+def test_a_stop_inside_the_evidence_says_what_is_kept(
+    experiments: Any, real: Any, asked: Any, monkeypatch: Any, finished_parts: int
+) -> None:
+    explain, parts = experiments.explain, []
+
+    def work(*args: Any, **more: Any) -> Any:
+        if len(parts) == finished_parts:
+            assert experiments.stop_shown("local", asked[0])
+            raise StoppedError("Stopped.")
+        parts.append(explain(*args, **more))
+        return parts[-1]
+
+    monkeypatch.setattr(experiments, "explain", work)
+    monkeypatch.setattr("demo.experiments.leave_clauses_out", lambda *_, **__: work())
+    html, running = last(experiments.evidence("local", *asked))
+    assert not running
+    assert html.count("Stopped") == 1
+    assert ("What was finished is kept" in html) is (finished_parts == 1)
+    assert ("before anything was finished" in html) is (finished_parts == 0)
+
+
 def test_a_stopped_run_does_not_stand_beside_the_verdict_of_an_earlier_one(
     experiments: Any, monkeypatch: Any
 ) -> None:
@@ -94,7 +116,8 @@ def test_a_stopped_run_does_not_stand_beside_the_verdict_of_an_earlier_one(
 
     monkeypatch.setattr(experiments, "find", stopped)
     html, _ = last(experiments.disagree(*HERE, 20, wanted_findings()))
-    assert "Stopped." in html
+    assert "Stopped before anything was finished." in html
+    assert "kept" not in html  # nothing was there to keep
     assert experiments.verdict(*HERE) == ""
 
 
