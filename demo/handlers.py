@@ -105,7 +105,8 @@ class Handlers:
             library_id=library_id,
             choices=tuple((library_label(item), item.library_id) for item in entries),
             documents=library.documents(reports, removable=removable),
-            notice=self._arms(bench) if reports else "",
+            # While a job is at work its own progress says what is not embedded yet.
+            notice=self._arms(bench) if reports and not self._reading(visitor, library_id) else "",
             examples=frame.examples(bench.examples()),
             saved=library.saved(bench.saved_comparisons()),
             blank=frame.blank(
@@ -140,6 +141,13 @@ class Handlers:
     def _reading(self, visitor: str, library_id: str) -> bool:
         job = self.sessions.jobs.get((visitor, library_id, "index"))
         return job is not None and job.running
+
+    def files_read(self, visitor_id: object, library_id: str) -> bool:
+        """Whether the running job of a library is done with its files, and embeds them now."""
+        job = self.sessions.jobs.get((self.sessions.require(visitor_id), library_id, "index"))
+        return job is not None and any(
+            stage.stage.startswith("embedding") for stage in job.snapshot().stages
+        )
 
     def blank(self, visitor_id: object, library_id: str) -> str | None:
         """Return the screen before a first question; None when there is no such library."""

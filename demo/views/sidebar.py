@@ -129,6 +129,14 @@ def screen_values(shown: LibraryScreen) -> list[Any]:
     ]  # fmt: skip
 
 
+def listed_values(shown: LibraryScreen) -> list[Any]:
+    """Return what those components show while a job runs: how much is here, and which documents."""
+    values = [gr.skip() for _ in screen_values(shown)]
+    values[0] = gr.update(choices=[tuple(c) for c in shown.choices], value=shown.library_id)
+    values[2], values[3] = shown.documents, shown.notice
+    return values
+
+
 def wire(  # noqa: C901  closures over the components, wired at the end
     side: Sidebar, shared: Shared, examples: gr.HTML, compare_screen: list[Any]
 ) -> Callable[..., Any]:
@@ -139,11 +147,15 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def watched(visitor: Any, library_id: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         """Show the job of a library until it ends, then the library as it is then."""
-        seen = False
+        seen = listed = False
         try:
             for html, running in handlers.watch_index(visitor, library_id):
                 seen = True
-                if running:
+                if running and not listed and handlers.files_read(visitor, library_id):
+                    listed = True
+                    now = listed_values(handlers.library_screen(visitor, library_id))
+                    yield html, gr.update(visible=True), *now
+                elif running:
                     yield html, gr.update(visible=True), *([gr.skip()] * len(screen))
                 else:
                     shown = handlers.library_screen(visitor, library_id)

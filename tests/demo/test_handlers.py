@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -244,6 +245,34 @@ def test_an_uploaded_file_is_deleted_when_it_was_read(handlers: Any, tmp_path: A
     path = upload(tmp_path, "a.txt")
     handlers.upload("local", "mine", [path])[1].outcome()
     assert not path.exists()
+
+
+def test_documents_are_listed_while_they_are_still_embedded(
+    handlers: Any, libraries: Any, tmp_path: Any, monkeypatch: Any
+) -> None:
+    bench = libraries.open_library("local", "mine")
+    begun, go = threading.Event(), threading.Event()
+    add_files = bench.add_files
+
+    def slowly(files: Any, *, monitor: Any) -> Any:
+        report = add_files(files, monitor=monitor)
+        begun.set()
+        go.wait(20)
+        return report
+
+    unready = [replace(arm, passages=7, passages_embedded=0) for arm in bench.arms()]
+    monkeypatch.setattr(type(bench), "arms", lambda _: tuple(unready))
+    monkeypatch.setattr(bench, "add_files", slowly)
+    assert not handlers.files_read("local", "mine")
+    _, job, _ = handlers.upload("local", "mine", [upload(tmp_path, "tide-tables.txt")])
+    assert begun.wait(20)
+    assert handlers.files_read("local", "mine")
+    now = handlers.library_screen("local", "mine")
+    assert "tide-tables.txt" in now.documents
+    assert now.notice == ""  # "go on" beside a job that goes on would be two answers
+    go.set()
+    job.outcome()
+    assert "go on" in handlers.library_screen("local", "mine").notice
 
 
 def test_a_bad_file_is_named_and_the_others_are_read(handlers: Any, tmp_path: Any) -> None:
