@@ -3,7 +3,8 @@
 from core.library.allowance import Allowance, VisitorLimits
 from core.library.embedding import EmbeddingCounts, embed_texts, encoder_facts, stored_under
 from core.library.files import SourceFile
-from core.library.library import Library, SearchView
+from core.library.library import Library
+from core.library.views import SearchView
 from core.library.visitors import WorkspaceRoot
 
 __all__ = [

@@ -21,8 +21,7 @@ from core.errors import (
     UnknownNameError,
     WorkspaceDamagedError,
 )
-from core.library import Library, SourceFile, embedding
-from core.library import library as library_module
+from core.library import Library, SourceFile, adding, embedding, indexing, views
 from core.monitor import Progress
 from core.records import Document, Judgment, Query, Unit
 from core.search import SearchResults, SystemFailure
@@ -99,7 +98,7 @@ def test_a_crash_of_the_reader_costs_one_file(tiny: Tiny, monkeypatch: pytest.Mo
             raise RuntimeError("inside")
         return read(data, name, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(library_module, "read_document", crashing)
+    monkeypatch.setattr(adding, "read_document", crashing)
     report = tiny.library.add_files([FRUIT, ZEBRAS])
     assert [skipped.name for skipped in report.skipped] == ["fruit.txt"]
     assert "RuntimeError" in report.skipped[0].reason
@@ -177,7 +176,7 @@ def test_a_removed_document_is_gone_at_once(tiny: Tiny) -> None:
 def test_a_document_removed_while_others_are_indexed_is_gone_at_once(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "VIEW_AGE_FACTOR", 1e9)  # the last view serves on
+    monkeypatch.setattr(views, "VIEW_AGE_FACTOR", 1e9)  # the last view serves on
     tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
     search(tiny, "zebras")
     fruit = next(d for d in tiny.library.documents() if d.name == "fruit.txt")
@@ -263,7 +262,7 @@ def test_a_closed_tab_while_embedding_loses_nothing_that_was_done(
 ) -> None:
     monkeypatch.setattr(embedding, "FIRST_BLOCK_TEXTS", 4)
     monkeypatch.setattr(embedding, "MAX_BLOCK_TEXTS", 4)
-    monkeypatch.setattr(library_module, "GROUP_PASSAGES", 1)
+    monkeypatch.setattr(indexing, "GROUP_PASSAGES", 1)
     stop = StoppingMonitor(lambda p: "Tiny-A" in p.stage and p.done >= 8)
     report = tiny.library.add_files([FRUIT, LONG], encoder_ids=tiny.ids, monitor=stop)
     assert report.stopped
