@@ -19,6 +19,7 @@ from core.laboratory.report import html_report
 from core.records import Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
 from demo import texts
+from demo.grades import grades_on
 from demo.presenters import columns, frame, library, measures, page, plots, summary
 from demo.presenters.markup import plural
 from demo.session import Sessions, Shown, discard
@@ -282,9 +283,10 @@ class Handlers:
         saved: bool = False,
     ) -> CompareScreen:
         token = self.sessions.show(visitor, library_id, comparison)
+        grades = grades_on(self.services.open_library(visitor, library_id), comparison)
         return CompareScreen(
             summary=summary.summary(comparison, saved=saved),
-            columns=columns.columns(comparison, {}),
+            columns=columns.columns(comparison, {}, grades),
             lower=(
                 f'<div class="bf"><div class="lower">{plots.score_plot(comparison)}'
                 f"<div>{measures.measures(comparison)}{summary.received(comparison)}</div>"
@@ -308,7 +310,7 @@ class Handlers:
         best = best_sentences(bench, shown.comparison)
         if not self.sessions.mark(visitor, str(token), best) or not best:
             return None
-        return columns.columns(shown.comparison, best)
+        return columns.columns(shown.comparison, best, grades_on(bench, shown.comparison))
 
     def equal_limits(
         self, visitor_id: object, token: object, library_id: str = "", text: str = ""

@@ -15,9 +15,9 @@ from core.evaluation.judging import (
     judge,
     judged_report,
     pool,
-    project,
     qrels_rows,
 )
+from demo.grades import grades_of
 from demo.presenters import judge as shown
 from demo.presenters import library
 
@@ -179,17 +179,6 @@ class Judging:
 
 def _download(name: str, mime: str, text: str) -> dict[str, Any]:
     return {"do": "download", "name": name, "mime": mime, "text": text}
-
-
-def grades_of(bench: Workbench) -> dict[str, dict[str, int]]:
-    """Return all judgments of a library, by query text and passage id of its chunking now."""
-    judgments = bench.judgments()
-    if not judgments:
-        return {}
-    sha256_of = {
-        report.doc_id: bench.document(report.doc_id).sha256 for report in bench.documents()
-    }
-    return project(judgments, bench.library.passages(), sha256_of=sha256_of)
 
 
 def measure(bench: Workbench, monitor: Monitor) -> JudgedReport:

@@ -6,7 +6,8 @@ from typing import Any
 
 from core.laboratory.results import to_jsonable
 from demo.api.door import Door, verb
-from demo.judging import Judging, grades_of, measure
+from demo.grades import grades_of
+from demo.judging import Judging, measure
 
 
 def add(door: Door, judging: Judging) -> None:

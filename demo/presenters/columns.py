@@ -186,7 +186,8 @@ def _tags(
     ):
         tags.append(f'<span class="tag weak">{esc(texts.WEAK)} even as the first hit</span>')
     if grade is not None:
-        tags.append(f'<span class="tag judged">judged {grade}</span>')
+        scale = "your grade for this question, from 0 (not relevant) to 3 (answers it)"
+        tags.append(f'<span class="tag judged" title="{scale}">judged {grade}</span>')
     kept = [tag for tag in tags if tag]
     return f'<div class="tags">{join(kept)}</div>' if kept else ""
 

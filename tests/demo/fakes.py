@@ -416,6 +416,9 @@ class FakeWorkbench:
             ),
         )
 
+    def judgments(self, query_text: str | None = None) -> tuple[Any, ...]:
+        return ()
+
     def received(self, text: str) -> dict[str, ReceivedText]:
         count = len(text.split()) + 4
         return {

@@ -10,7 +10,8 @@ import pytest
 from core.errors import StoppedError
 from core.laboratory.drafts import DraftKind
 from demo.experiments import Experiments, wanted_findings
-from demo.judging import Judging, grades_of
+from demo.grades import grades_of
+from demo.judging import Judging
 
 HERE = ("local", "my-documents")
 
@@ -202,6 +203,20 @@ def test_a_grade_is_kept_and_the_next_passage_comes(real: Any) -> None:
     assert list(grades_of(bench)) == ["sluice gate of oak"]
     # going back shows the grade given
     assert 'class="button strong" data-act="grade" data-key="2"' in judging.grade(*HERE, "b")
+
+
+def test_what_was_judged_stands_on_the_hits_of_its_query_alone(real: Any) -> None:
+    judging = Judging(real)
+    last(judging.start(*HERE, "sluice gate of oak"))
+    judging.grade(*HERE, "2")
+    (one,) = grades_of(real.services.open_library(*HERE))["sluice gate of oak"]
+    asked = last(real.compare(*HERE, "sluice gate of oak"))
+    for html in (asked.columns, real.marked("local", asked.token)):
+        cards = re.findall(r'<li class="hit.*?</li>', html, flags=re.DOTALL)
+        judged = [card for card in cards if ">judged 2<" in card]
+        assert judged  # in every column that has it
+        assert all(f'data-pid="{one}"' in card for card in judged)
+    assert ">judged " not in last(real.compare(*HERE, "who opened the gate")).columns
 
 
 def test_a_round_ends_and_the_report_says_what_can_be_said(real: Any) -> None:
