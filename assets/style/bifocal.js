@@ -234,7 +234,7 @@
     if (told) { const copy = told.cloneNode(true); copy.classList.add("from"); bar.append(copy); }
   }
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.closest && event.target.closest("#bf-query")) showWalk(null);
+    if (event.key === "Enter" && event.target.closest && event.target.closest("#bf-query")) { showWalk(null); busy(!event.shiftKey); }
   }, true);
   function focusColumn(index) {
     showColumn(index);
@@ -277,8 +277,18 @@
     box.dispatchEvent(new Event("input", { bubbles: true }));
     return true;
   }
+  /* From the question to the first sign of its answer, what stands there is of another question. */
+  let busyTimer = 0;
+  function busy(on) {
+    clearTimeout(busyTimer);
+    document.body.classList.toggle("busy", on);
+    if (on) busyTimer = setTimeout(() => busy(false), 15000);
+  }
+  const redrawn = (record) => record.target.closest && (record.target.closest("#bf-columns .bf")
+    || (record.target.closest("#bf-columns") && [...record.addedNodes].some((node) => node.matches && node.matches(".bf"))));
   function ask(text) {
     view("compare");
+    busy(true);
     $$(".examples details[open]").forEach((node) => { node.open = false; });
     setText("#bf-query", text);
     send("ask", { text });
@@ -325,7 +335,7 @@
   document.addEventListener("click", (event) => {
     const node = event.target.closest && event.target.closest("[data-act]");
     if (node && !node.disabled) act(node, event);
-    if (event.target.closest && event.target.closest("#bf-go")) showWalk(null);
+    if (event.target.closest && event.target.closest("#bf-go")) { showWalk(null); busy(true); }
     if (!event.target.closest || !event.target.closest(".examples"))
       $$(".examples details[open]").forEach((open) => { open.open = false; });
   });
@@ -412,6 +422,7 @@
   new MutationObserver((records) => {
     // What this script draws itself is no news to it.
     if (records.every((record) => record.target.closest && record.target.closest("svg.lines, .tip"))) return;
+    if (document.body.classList.contains("busy") && records.some(redrawn)) busy(false);
     const grid = $("#bf-columns .lenses-grid");
     if (grid !== lastGrid) {
       lastGrid = grid;

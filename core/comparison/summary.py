@@ -148,21 +148,27 @@ def _weak_part(comparison: Comparison, column_a: Column, column_b: Column) -> st
     ]
     if not weak:
         return ""
+    things = "documents" if comparison.unit is Unit.DOCUMENT else "passages"
+    size = comparison.corpus_size
     if len(weak) == len(tops):
         (_, first), (_, second) = weak
         same = column_a.ranking.passage_ids[:1] == column_b.ranking.passage_ids[:1]
         start = "the first hit is a weak match for both" if same else "both first hits are weak"
+        # A percentile alone looks high in a large library: the count says what it is worth.
         return (
-            f"{start}: {_percentile(first)} of random pairs for {name_a}, "
-            f"{_percentile(second)} for {name_b}"
+            f"{start}: by chance about {_by_chance(first, size)} of {size:,} {things} would score "
+            f"as high for {name_a} ({_percentile(first)} of random pairs), about "
+            f"{_by_chance(second, size)} for {name_b} ({_percentile(second)})"
         )
     name, percentile = weak[0]
-    chance = round(expected_by_chance(percentile, corpus_size=comparison.corpus_size))
-    things = "documents" if comparison.unit is Unit.DOCUMENT else "passages"
     return (
         f"the first hit of {name} is a weak match ({_percentile(percentile)} of random pairs: about "
-        f"{chance:,} of {comparison.corpus_size:,} {things} would score as high by chance)"
+        f"{_by_chance(percentile, size)} of {size:,} {things} would score as high by chance)"
     )
+
+
+def _by_chance(percentile: float, size: int) -> str:
+    return f"{round(expected_by_chance(percentile, corpus_size=size)):,}"
 
 
 def _lexical_part(comparison: Comparison) -> str:

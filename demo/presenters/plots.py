@@ -109,6 +109,14 @@ def score_plot(comparison: Comparison) -> str:
 
 def _legend(comparison: Comparison, name_a: str, name_b: str, kinds: tuple[str, str]) -> str:
     k = comparison.k
+    others = _others(comparison)
+    elsewhere = short_name(comparison, others[0]) if len(others) == 1 else "another column"
+    third = (
+        '<span class="nowrap"><svg width="13" height="13" class="plot key" aria-hidden="true">'
+        f'<path class="lex-mark" d="M2 2 L10 10 M10 2 L2 10"/></svg> only {esc(elsewhere)}</span>'
+        if others
+        else ""
+    )
     return (
         '<p class="legend">'
         f'<span class="nowrap"><svg width="15" height="13" class="plot key" aria-hidden="true">'
@@ -117,8 +125,9 @@ def _legend(comparison: Comparison, name_a: str, name_b: str, kinds: tuple[str, 
         f"both top {k}</span>"
         f'<span class="nowrap {kinds[0]}"><i class="sym"></i>only {esc(name_a.lower())}</span>'
         f'<span class="nowrap {kinds[1]}"><i class="sym"></i>only {esc(name_b.lower())}</span>'
+        f"{third}"
         '<span class="nowrap"><svg width="13" height="13" class="plot key" aria-hidden="true">'
-        '<path class="lex-mark" d="M2 2 L10 10 M10 2 L2 10"/></svg> only BM25</span></p>'
+        f'<circle class="lex-dot" cx="6" cy="6" r="2.2"/></svg> in no top {k}</span></p>'
     )
 
 
@@ -140,8 +149,10 @@ def _point(comparison: Comparison, passage: ComparedPassage, x: float, y: float)
             )
         else:
             mark = f'<circle class="dif-mark" cx="{x}" cy="{y}" r="5"/>'
-    else:
+    elif _elsewhere(comparison, passage):
         mark = f'<path class="lex-mark" d="M{x - 4:.1f} {y - 4:.1f} l8 8 m0 -8 l-8 8"/>'
+    else:  # below the top k of every column: one of the rest
+        mark = f'<circle class="lex-dot" cx="{x}" cy="{y}" r="2.2"/>'
     names = (short_name(comparison, comparison.arm_a), short_name(comparison, comparison.arm_b))
     tip = (
         f"{passage.document}, {page_range(passage.page_first, passage.page_last)}\n"
@@ -155,6 +166,18 @@ def _point(comparison: Comparison, passage: ComparedPassage, x: float, y: float)
         + f'>{mark}<circle class="halo" cx="{x}" cy="{y}" r="9"/>'
         f'<circle class="hitbox" cx="{x}" cy="{y}" r="10"/></g>'
     )
+
+
+def _others(comparison: Comparison) -> list[str]:
+    """Return the ids of the columns that are neither arm."""
+    ids = [column.info.system_id for column in comparison.columns]
+    return [one for one in ids if one not in {comparison.arm_a, comparison.arm_b}]
+
+
+def _elsewhere(comparison: Comparison, passage: ComparedPassage) -> bool:
+    """Whether a column that is neither arm has a passage in its top k."""
+    ranks = [passage.standing(one).rank for one in _others(comparison)]
+    return any(rank is not None and rank <= comparison.k for rank in ranks)
 
 
 def line_chart(

@@ -20,7 +20,8 @@ def summary(comparison: Comparison, *, saved: bool = False) -> str:
     conditions = [f"<span>{esc(count_line(comparison))}</span>", _limits(comparison)]
     seconds = [column.seconds for column in comparison.columns if column.seconds is not None]
     if seconds:
-        conditions.append(f"<span>{_duration(sum(seconds))}</span>")
+        told = "time the columns took, added up"
+        conditions.append(f'<span title="{told}">{_duration(sum(seconds))}</span>')
     act = '<button class="link" data-act="{act}"{more}>{label}</button>'
     conditions += [
         act.format(act="save", more="", label="saved" if saved else "save"),

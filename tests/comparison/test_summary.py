@@ -127,8 +127,9 @@ def test_weak_first_hits() -> None:
         "11 of 30 passages would score as high by chance)."
     )
     assert with_tops(40.2, 61.2).summary[-1] == (
-        "The first hit is a weak match for both: 41st percentile of random pairs for diffusion, "
-        "62nd percentile for autoregressive."
+        "The first hit is a weak match for both: by chance about 18 of 30 passages would score as "
+        "high for diffusion (41st percentile of random pairs), about 11 for autoregressive (62nd "
+        "percentile)."
     )
 
 

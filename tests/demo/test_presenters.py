@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from typing import Any
@@ -160,6 +161,25 @@ def test_every_passage_of_the_comparison_is_a_point_with_its_text(comparison: An
         assert f'data-pid="{passage.passage_id}"' in html
     assert "z for diffusion" in html
     assert "z for autoregressive" in html
+
+
+def test_a_point_says_bm25_only_for_what_bm25_has_in_its_top_k(comparison: Any) -> None:
+    shallow = dataclasses.replace(comparison, k=1)
+    html = plots.score_plot(shallow)
+    bm25 = shallow.columns[2].info.system_id
+    arms = (shallow.arm_a, shallow.arm_b)
+    expected = {
+        passage.passage_id
+        for passage in shallow.passages
+        if passage.standing(bm25).rank == 1 and all(passage.standing(arm).rank != 1 for arm in arms)
+    }
+    points = re.findall(r'<g class="pt".*?</g>', html, flags=re.DOTALL)
+    crossed = {p for p in shallow.passages for point in points
+               if f'data-pid="{p.passage_id}"' in point and "lex-mark" in point}  # fmt: skip
+    assert {passage.passage_id for passage in crossed} == expected
+    assert any("lex-dot" in point for point in points)  # the rest is in nobody's top
+    assert "only BM25" in html
+    assert "in no top 1<" in html
 
 
 def test_a_comparison_without_calibration_says_why_there_is_no_plot(libraries: Any) -> None:
