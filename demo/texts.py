@@ -118,8 +118,8 @@ PLOT_HOW = (
     "Each point is a passage. Its place is its z-score in either encoder: how many standard "
     "deviations its cosine lies above that encoder's scores for random query-passage pairs of "
     "this library. Cosines of two encoders cannot be compared; z-scores can. Large points are in "
-    "a top {k}; grey dots are some of the rest: what came close, and a spread over all. On the dashed line both encoders find a "
-    "passage equally unusual."
+    "a top {k}; grey dots are some of the rest: what came close, and a spread over all. On the "
+    "dashed line both encoders find a passage equally unusual."
 )
 PLOT_NONE = "There is no plot: it needs calibrated scores from both encoders."
 
