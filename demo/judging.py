@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from core.comparison.export import quepid_ratings, query_id_of, to_trec_qrels
+from core.comparison.from_search import search_depth
 from core.errors import CoreError, InvalidQueryError
 from core.evaluation.judging import (
     JudgedReport,
@@ -191,11 +192,22 @@ def measure(bench: Workbench, monitor: Monitor) -> JudgedReport:
     useful = {text: row for text, row in grades.items() if any(row.values())}
     runs: dict[str, tuple[SystemInfo, list[Ranking]]] = {}
     qrels: dict[str, dict[str, int]] = {}
+    failures: dict[str, tuple[SystemInfo, str]] = {}
     for text, row in useful.items():
         comparison: Comparison = bench.compare(text, monitor=monitor)
         qrels[comparison.query.query_id] = row
         for column in comparison.columns:
-            if not column.failure:
+            if column.failure:
+                failures[column.info.system_id] = (column.info, column.failure)
+            else:
                 kept = runs.setdefault(column.info.system_id, (column.info, []))
                 kept[1].append(column.ranking)
-    return judged_report(qrels, dict(runs), passages=bench.passage_count())
+    # Without an answer to every query a system would be given a 0 for its failure.
+    answered = {name: run for name, run in runs.items() if name not in failures}
+    return judged_report(
+        qrels,
+        dict(answered),
+        passages=bench.passage_count(),
+        depth=search_depth(bench.settings.k),
+        failures={info.label: why for info, why in failures.values()},
+    )

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from core.comparison.overlap import require_depth
 from core.errors import InvalidSettingError, UsageError
 from core.evaluation.evaluate import measure_runs
-from core.evaluation.measures import MEASURES, unjudged_share
+from core.evaluation.measures import DEPTH, MEASURES, unjudged_share
 from core.evaluation.significance import holm, queries_needed
 from core.records import Judgment
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from core.evaluation.records import Measured
     from core.records import Passage, Ranking, SystemInfo
 
+T = TypeVar("T")
 POOL_DEPTH = 10
 ALPHA = 0.05
 POWER = 0.8
@@ -173,6 +174,8 @@ def judged_report(
     *,
     passages: int,
     k: int = POOL_DEPTH,
+    depth: int = DEPTH,
+    failures: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> JudgedReport:
     """Measure systems on the queries judged so far.
@@ -183,6 +186,8 @@ def judged_report(
         runs: By system id: who it is, and its rankings for those queries.
         passages: Size of the library.
         k: Depth at which unjudged hits are counted.
+        depth: Hits that every ranking was asked for; measures that look deeper are left out.
+        failures: Why a system is not among the runs, by its label.
         seed: Of the bootstrap and the test.
 
     Raises:
@@ -192,7 +197,9 @@ def judged_report(
     if not useful:
         msg = "No query has a passage judged relevant yet. Judge some, and give grades above 0."
         raise UsageError(msg)
-    measured = measure_runs(useful, runs, name="judged", passages=passages, seed=seed)
+    measured = _down_to(
+        measure_runs(useful, runs, name="judged", passages=passages, seed=seed), depth
+    )
     judgments = sum(len(row) for row in useful.values())
     p_holm = holm({name: one.p_value for name, one in measured.difference.items()})
     more = {
@@ -209,7 +216,10 @@ def judged_report(
         unjudged=unjudged,
         judgments=judgments,
         more_judgments=more,
-        words=_words(measured, p_holm, unjudged, more, judgments=judgments, k=k),
+        words=(
+            *_words(measured, p_holm, unjudged, more, judgments=judgments, k=k),
+            *(f"{label} is not measured: {why}" for label, why in (failures or {}).items()),
+        ),
     )
 
 
@@ -231,6 +241,23 @@ def qrels_rows(
 
 
 # -- parts ---------------------------------------------------------------------------------
+
+
+def _down_to(measured: Measured, depth: int) -> Measured:
+    """Leave out the measures that look deeper than the rankings go: recall@100 of 50 hits is none."""
+
+    def kept(values: Mapping[str, T]) -> dict[str, T]:
+        return {name: value for name, value in values.items() if int(name.split("@")[1]) <= depth}
+
+    return replace(
+        measured,
+        systems=tuple(
+            replace(one, measures=kept(one.measures), per_query=kept(one.per_query))
+            for one in measured.systems
+        ),
+        difference=kept(measured.difference),
+        differences=kept(measured.differences),
+    )
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:
@@ -281,7 +308,12 @@ def _words(
             f"{name} differs by {difference.value:+.3f} "
             f"[{difference.low:+.3f}, {difference.high:+.3f}]"
         )
-        if p_holm[name] < ALPHA:
+        if measured.queries == 1:
+            sentences.append(
+                f"{name} differs by {difference.value:+.3f} on this one query, which has no "
+                "interval: judge more queries before you believe a difference."
+            )
+        elif p_holm[name] < ALPHA:
             sentences.append(f"{shown}; that is more than chance (p {p_holm[name]:.3f}, Holm).")
         elif more[name] is None:
             sentences.append(
@@ -294,9 +326,10 @@ def _words(
             )
     if unjudged:
         worst = max(unjudged, key=lambda system_id: (unjudged[system_id], system_id))
+        label = next((one.label for one in measured.systems if one.system_id == worst), worst)
         if unjudged[worst] > 0:
             sentences.append(
-                f"{100 * unjudged[worst]:.0f} % of the top {k} of {worst} are unjudged and count "
+                f"{100 * unjudged[worst]:.0f} % of the top {k} of {label} are unjudged and count "
                 "as not relevant."
             )
     return tuple(sentences)

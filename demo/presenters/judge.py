@@ -21,6 +21,15 @@ GRADES = (
     ("3", "answers it"),
 )
 
+HOW_ONE = (
+    "Any grade above 0 counts as relevant for recall and MRR. Recall: of the passages judged "
+    "relevant, the share found."
+)
+HOW_MANY = (
+    f"{HOW_ONE} Brackets: 95 % bootstrap interval over queries. p: paired randomisation test, "
+    "adjusted for the number of measures (Holm)."
+)
+
 
 def card(
     query: str, passage: Passage, document: str, *, number: int, count: int, grade: int | None
@@ -70,9 +79,11 @@ def report(found: JudgedReport) -> str:
         f'<tr><th scope="row" class="{family_class(system.family)}"><i class="sym"></i>'
         f"{esc(system.label)}</th>"
         + join(
-            f'<td class="r">{number(system.measures[name].value, 3)}<br><span class="meta">'
-            f"[{number(system.measures[name].low, 3)}, {number(system.measures[name].high, 3)}]"
-            "</span></td>"
+            f'<td class="r">{number(system.measures[name].value, 3)}'
+            + _below(
+                f"[{number(system.measures[name].low, 3)}, {number(system.measures[name].high, 3)}]",
+                found,
+            )
             for name in names
         )
         + f'<td class="r">{_share(found, system.system_id)}</td></tr>'
@@ -83,8 +94,8 @@ def report(found: JudgedReport) -> str:
         gap = (
             '<tr class="gap"><th scope="row">difference of the arms</th>'
             + join(
-                f'<td class="r">{signed(measured.difference[name].value, 3)}<br><span class="meta">'
-                f"p {number(found.p_holm.get(name, 1.0), 3)}</span></td>"
+                f'<td class="r">{signed(measured.difference[name].value, 3)}'
+                + _below(f"p {number(found.p_holm.get(name, 1.0), 3)}", found)
                 for name in names
             )
             + "<td></td></tr>"
@@ -93,9 +104,15 @@ def report(found: JudgedReport) -> str:
         f'<div class="bf lab"><div class="summary">{words}</div><div class="scroll-x">'
         f'<table class="plain figures"><thead><tr><th></th>{heads}<th class="r">unjudged</th></tr>'
         f"</thead><tbody>{rows}{gap}</tbody></table></div>"
-        '<p class="how">Brackets: 95 % bootstrap interval over queries. p: paired randomisation '
-        "test, adjusted for the number of measures (Holm).</p></div>"
+        f'<p class="how">{esc(HOW_ONE if measured.queries == 1 else HOW_MANY)}</p></div>'
     )
+
+
+def _below(words: str, found: JudgedReport) -> str:
+    """Return what stands under a figure; nothing for one query, which says nothing of chance."""
+    if found.measured.queries == 1:
+        return "</td>"
+    return f'<br><span class="meta">{words}</span></td>'
 
 
 def _share(found: JudgedReport, system_id: str) -> str:

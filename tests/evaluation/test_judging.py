@@ -146,7 +146,7 @@ def runs(
 ) -> dict[str, tuple[SystemInfo, list[Ranking]]]:
     return {
         name: (
-            SystemInfo(name, family, name),
+            SystemInfo(name, family, name.upper()),
             [ranking(name, ids, query_id=query_id) for query_id, ids in answers.items()],
         )
         for name, family, answers in (
@@ -170,10 +170,30 @@ def test_a_report_by_hand() -> None:
     assert report.more_judgments["nDCG@10"] is None  # one query names no number
     assert report.words == (
         "1 query judged, 2 judgments.",
-        "nDCG@10 differs by +0.369 [+0.369, +0.369]; no number of judgments can be named to tell "
-        "the arms apart.",
-        "50 % of the top 2 of ar are unjudged and count as not relevant.",
+        "nDCG@10 differs by +0.369 on this one query, which has no interval: judge more queries "
+        "before you believe a difference.",
+        "50 % of the top 2 of AR are unjudged and count as not relevant.",
     )
+
+
+def test_no_measure_looks_deeper_than_the_rankings_go() -> None:
+    qrels = {"q1": {"p1": 3}, "q2": {"p1": 1}}
+    both = runs({"q1": ["p1"], "q2": ["p1"]}, {"q1": ["p2"], "q2": ["p1"]})
+    whole = judged_report(qrels, both, passages=900)
+    assert "Recall@100" in whole.measured.difference
+    cut = judged_report(qrels, both, passages=900, depth=50)
+    for measures in (cut.measured.difference, cut.p_holm, cut.measured.systems[0].measures):
+        assert list(measures) == ["nDCG@10", "Recall@10", "MRR@10"]
+
+
+def test_a_system_that_failed_is_named_with_its_reason() -> None:
+    report = judged_report(
+        {"q1": {"p1": 3}},
+        runs({"q1": ["p1"]}, {"q1": ["p1"]}),
+        passages=9,
+        failures={"Twin": "Its weights are damaged."},
+    )
+    assert report.words[-1] == "Twin is not measured: Its weights are damaged."
 
 
 def test_queries_without_anything_relevant_are_left_out() -> None:
