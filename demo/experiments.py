@@ -109,7 +109,7 @@ class Experiments:
             return comparison.query.text, bench.passage(chosen).doc_id, chosen
         except CoreError:
             pass  # nothing on screen; an example will do
-        for example in self.handlers.starters(library_id, bench):
+        for example in self.handlers.starters.of(library_id, bench):
             if example.relevant:
                 found = example.relevant[0]
                 return example.text, bench.passage(found).doc_id, found

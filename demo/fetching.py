@@ -96,8 +96,8 @@ class Fetching:
             with self._one_at_a_time(monitor):
                 for spec in bench.pool.registry.arms(pair_id):
                     bench.pool.fetch(spec.encoder_id, monitor=monitor)
-            settings = self.handlers.with_pair(visitor, library_id, pair_id)
-            self.handlers.change_settings(visitor, library_id, settings)
+            settings = self.handlers.indexing.with_pair(visitor, library_id, pair_id)
+            self.handlers.indexing.change_settings(visitor, library_id, settings)
 
         job = self.handlers.sessions.jobs.start((visitor, library_id, FETCH), FETCH, work)
         job.detail["pair"] = pair_id
@@ -105,7 +105,7 @@ class Fetching:
 
     def stop(self, visitor_id: object, library_id: str) -> None:
         """Press Stop on a download; what has arrived is kept."""
-        self.handlers.stop(visitor_id, library_id, FETCH)
+        self.handlers.indexing.stop(visitor_id, library_id, FETCH)
 
     def watch(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
         """Yield ``(html, running)`` of a library's download; nothing when there is none."""
@@ -160,6 +160,6 @@ class Fetching:
 
     def _chosen(self, visitor_id: object, library_id: str, pair_id: str) -> tuple[Workbench, Pair]:
         visitor = self.handlers.sessions.require(visitor_id)
-        self.handlers.with_pair(visitor, library_id, pair_id)  # is it on offer at all
+        self.handlers.indexing.with_pair(visitor, library_id, pair_id)  # is it on offer at all
         bench = self.handlers.services.open_library(visitor, library_id)
         return bench, bench.pool.registry.pair(pair_id)

@@ -112,13 +112,13 @@ def build_app(services: Services) -> gr.Blocks:
 
         def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
             asked = dict(request.query_params)
-            known, shown = handlers.arrive(visitor_id, str(asked.get("w", ""))[:100])
+            known, shown = handlers.libraries.arrive(visitor_id, str(asked.get("w", ""))[:100])
             # Nothing but a permalink writes the answer: a quick visitor may have one already.
             compared: tuple[Any, ...] = (gr.skip(),) * 4
             text = gr.skip()
             wanted = str(asked.get("c", ""))[:100]
             if wanted:
-                opened = handlers.open_saved(known, shown.library_id, wanted)
+                opened = handlers.comparing.open_saved(known, shown.library_id, wanted)
                 compared = compare.parts(opened)
                 if opened.token:
                     text = handlers.sessions.shown(known, opened.token).comparison.query.text

@@ -7,7 +7,7 @@ from typing import Any
 from core.comparison.records import Comparison, to_fields
 from core.errors import InvalidQueryError, UnknownNameError
 from demo.api.door import Door, fields, listed, verb
-from demo.handlers import exported
+from demo.comparing import exported
 
 
 def add(door: Door) -> None:

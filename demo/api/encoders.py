@@ -70,7 +70,7 @@ def add(door: Door, choosing: Choosing) -> None:
         for text in split_names(options, ";"):
             encoder_id = text.rpartition(":")[0]
             settings = settings.with_choice(parse_choice(text, settings.choice(encoder_id)))
-        job = door.handlers.change_settings(known, name, settings)
+        job = door.handlers.indexing.change_settings(known, name, settings)
         if job is not None:
             job.outcome()
         return fields(bench.settings)

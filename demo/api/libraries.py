@@ -50,7 +50,7 @@ def add(door: Door) -> None:
             library: Id.
             visitor: From `start`; empty when run locally.
         """
-        door.handlers.delete_library(door.visitor(visitor), library)
+        door.handlers.libraries.delete(door.visitor(visitor), library)
         return True
 
     @verb
@@ -72,7 +72,7 @@ def add(door: Door) -> None:
             library: Id.
             visitor: From `start`; empty when run locally.
         """
-        door.handlers.remove(door.visitor(visitor), library, doc_id)
+        door.handlers.libraries.remove_document(door.visitor(visitor), library, doc_id)
         return True
 
     @verb
@@ -131,7 +131,7 @@ def _index(door: Door) -> None:
         known = door.visitor(visitor or "")
         target = library or door.handlers.services.upload_library_id(known)
         paths = [Path(name) for name in files or ()]
-        job = door.handlers.index_files(known, target, paths, password or None)
+        job = door.handlers.indexing.index_files(known, target, paths, password or None)
         return {"library": target, **fields(job.outcome())}
 
     trigger.click(

@@ -14,7 +14,7 @@ from demo.toolkit import gr
 from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_number, event_text, html_part
 
 if TYPE_CHECKING:
-    from demo.handlers import CompareScreen
+    from demo.comparing import CompareScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +74,16 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     screen = [view.summary, view.columns, view.lower, shared.token]
 
     def compare(query: str, visitor: Any, library: str) -> Iterator[tuple[str, str, str, str]]:  # noqa: ANN401
-        for shown in handlers.compare(visitor, library, query):
+        for shown in handlers.comparing.compare(visitor, library, query):
             yield parts(shown)
 
     def ask(event: gr.EventData, visitor: Any, library: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
-        for shown in handlers.compare(visitor, library, event_text(event, "text")):
+        for shown in handlers.comparing.compare(visitor, library, event_text(event, "text")):
             yield parts(shown)
 
     def pick(event: gr.EventData, visitor: Any, token: str) -> tuple[str, str, str]:  # noqa: ANN401
         chosen = event_text(event, "pid")
-        return handlers.pane(visitor, token, chosen), "", chosen
+        return handlers.comparing.pane(visitor, token, chosen), "", chosen
 
     def why(event: gr.EventData, visitor: Any, token: str) -> Iterator[str]:  # noqa: ANN401
         for html, _ in experiments.evidence(visitor, token, event_text(event, "pid")):
@@ -93,11 +93,13 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         experiments.stop_shown(visitor, token)
 
     def page(event: gr.EventData, visitor: Any, token: str) -> str:  # noqa: ANN401
-        return handlers.pane(visitor, token, event_text(event, "pid"), event_number(event, "page"))
+        return handlers.comparing.pane(
+            visitor, token, event_text(event, "pid"), event_number(event, "page")
+        )
 
     def save(visitor: Any, token: str) -> tuple[Any, str, str]:  # noqa: ANN401
         try:
-            command, listed, summary = handlers.save(visitor, token)
+            command, listed, summary = handlers.comparing.save(visitor, token)
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
         gr.Info(texts.SAVED_NOTE, duration=4)
@@ -105,7 +107,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def export(event: gr.EventData, visitor: Any, token: str) -> Any:  # noqa: ANN401
         try:
-            return handlers.export(visitor, token, event_text(event, "kind"))
+            return handlers.comparing.export(visitor, token, event_text(event, "kind"))
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -115,12 +117,14 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         token: str,
         library: str,
     ) -> Iterator[tuple[str, str, str, str]]:
-        for shown in handlers.equal_limits(visitor, token, library, event_text(event, "text")):
+        for shown in handlers.comparing.equal_limits(
+            visitor, token, library, event_text(event, "text")
+        ):
             yield parts(shown)
 
     def open_saved(event: gr.EventData, visitor: Any, library: str) -> tuple[Any, ...]:  # noqa: ANN401
         name = event_text(event, "id")
-        shown = handlers.open_saved(visitor, library, name)
+        shown = handlers.comparing.open_saved(visitor, library, name)
         text = ""
         if shown.token:
             text = handlers.sessions.shown(visitor, shown.token).comparison.query.text
@@ -128,7 +132,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         return *parts(shown), text, command
 
     def mark(visitor: Any, token: str) -> Any:  # noqa: ANN401
-        html = handlers.marked(visitor, token)
+        html = handlers.comparing.marked(visitor, token)
         return gr.skip() if html is None else html
 
     together: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "once"}

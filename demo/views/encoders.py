@@ -183,11 +183,11 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     ) -> Iterator[Any]:
         """Keep settings, show what that takes, and then everything as it is."""
         same = [gr.skip()] * len(shown)
-        if handlers.change_settings(visitor, library_id, settings) is not None:
+        if handlers.indexing.change_settings(visitor, library_id, settings) is not None:
             for row in watched(visitor, library_id):
                 yield "", "", "", *row, *same
         else:
-            now = handlers.library_screen(visitor, library_id)
+            now = handlers.libraries.screen(visitor, library_id)
             yield "", "", "", library.notice("Settings kept."), idle, *screen_values(now), *same
         yield "", "", *still, *refreshed(visitor, library_id, which)
 

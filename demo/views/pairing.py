@@ -38,22 +38,22 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def screened(visitor: Any, library_id: str, html: str) -> tuple[Any, ...]:  # noqa: ANN401
         """The offer, and the picker set back to the pair in use."""
-        shown = handlers.library_screen(visitor, library_id)
+        shown = handlers.libraries.screen(visitor, library_id)
         return html, gr.skip(), gr.skip(), *screen_values(shown)
 
     def choose(visitor: Any, library_id: str, pair_id: str) -> Iterator[Any]:  # noqa: ANN401
         try:
-            settings = handlers.with_pair(visitor, library_id, pair_id)
+            settings = handlers.indexing.with_pair(visitor, library_id, pair_id)
             yield still(offer.asking(fetching.label(pair_id)))
             html = fetching.shown(visitor, library_id, pair_id)
             if html is not None:
                 yield screened(visitor, library_id, html)
                 return
-            if handlers.change_settings(visitor, library_id, settings) is not None:
+            if handlers.indexing.change_settings(visitor, library_id, settings) is not None:
                 for row in watched(visitor, library_id):
                     yield "", *row
                 return
-            shown = handlers.library_screen(visitor, library_id)
+            shown = handlers.libraries.screen(visitor, library_id)
             yield "", library.notice("Settings kept."), idle, *screen_values(shown)
         except CoreError as error:
             yield "", library.trouble(str(error)), idle, *([gr.skip()] * len(screen))

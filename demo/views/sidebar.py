@@ -11,14 +11,14 @@ from core.errors import CoreError
 from core.records import Unit
 from core.settings import CHUNK_TOKENS_RANGE, K_RANGE, WorkspaceSettings
 from demo import texts
-from demo.handlers import settings_from
+from demo.indexing import settings_from
 from demo.presenters import frame, library
 from demo.toolkit import gr
 from demo.views.compare import empty
 from demo.views.wiring import PRIVATE, Shared, event_text, html_part
 
 if TYPE_CHECKING:
-    from demo.handlers import LibraryScreen
+    from demo.libraries import LibraryScreen
 
 
 SURE_JS = (
@@ -149,16 +149,16 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         """Show the job of a library until it ends, then the library as it is then."""
         seen = listed = False
         try:
-            for html, running in handlers.watch_index(visitor, library_id):
+            for html, running in handlers.indexing.watch(visitor, library_id):
                 seen = True
-                if running and not listed and handlers.files_read(visitor, library_id):
+                if running and not listed and handlers.indexing.files_read(visitor, library_id):
                     listed = True
-                    now = listed_values(handlers.library_screen(visitor, library_id))
+                    now = listed_values(handlers.libraries.screen(visitor, library_id))
                     yield html, gr.update(visible=True), *now
                 elif running:
                     yield html, gr.update(visible=True), *([gr.skip()] * len(screen))
                 else:
-                    shown = handlers.library_screen(visitor, library_id)
+                    shown = handlers.libraries.screen(visitor, library_id)
                     yield html, idle, *screen_values(shown)
         except CoreError as error:
             yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
@@ -173,10 +173,10 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         if not listed:
             return
         try:
-            target, _, remark = handlers.upload(visitor, library_id, listed)
+            target, _, remark = handlers.indexing.upload(visitor, library_id, listed)
             if remark:
                 gr.Info(remark, duration=6)
-            shown = handlers.library_screen(visitor, target)
+            shown = handlers.libraries.screen(visitor, target)
         except CoreError as error:
             yield None, library.trouble(str(error)), idle, *keep, *stay
             return
@@ -187,17 +187,17 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def fresh(visitor: Any, library_id: str) -> Any:  # noqa: ANN401
         """Before a first question the screen invites to the library as it is now."""
-        blank = handlers.blank(visitor, library_id)
+        blank = handlers.libraries.blank(visitor, library_id)
         return gr.skip() if blank is None else blank
 
     def noticed(visitor: Any, library_id: str) -> Any:  # noqa: ANN401
         """A question may have had the missing passages embedded: say how things are now."""
-        html = handlers.arms_notice(visitor, library_id)
+        html = handlers.libraries.arms_notice(visitor, library_id)
         return gr.skip() if html is None else html
 
     def password(event: gr.EventData, visitor: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         try:
-            target, _ = handlers.password(
+            target, _ = handlers.indexing.password(
                 visitor, event_text(event, "token"), event_text(event, "password")
             )
         except CoreError as error:
@@ -207,32 +207,34 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def forget(event: gr.EventData, visitor: Any) -> str:  # noqa: ANN401
         try:
-            return handlers.forget_file(visitor, event_text(event, "token"))
+            return handlers.indexing.forget_file(visitor, event_text(event, "token"))
         except CoreError as error:
             return library.trouble(str(error))
 
     def stop(visitor: Any, library_id: str) -> None:  # noqa: ANN401
-        handlers.stop(visitor, library_id)
+        handlers.indexing.stop(visitor, library_id)
 
     def remove(event: gr.EventData, visitor: Any, library_id: str) -> list[Any]:  # noqa: ANN401
         try:
-            return screen_values(handlers.remove(visitor, library_id, event_text(event, "doc")))
+            return screen_values(
+                handlers.libraries.remove_document(visitor, library_id, event_text(event, "doc"))
+            )
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
     def embed(visitor: Any, library_id: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         try:
-            handlers.embed(visitor, library_id)
+            handlers.indexing.embed(visitor, library_id)
         except CoreError as error:
             yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
             return
         yield from watched(visitor, library_id)
 
     def change(visitor: Any, library_id: str, settings: WorkspaceSettings) -> Iterator[Any]:  # noqa: ANN401
-        if handlers.change_settings(visitor, library_id, settings) is not None:
+        if handlers.indexing.change_settings(visitor, library_id, settings) is not None:
             yield from watched(visitor, library_id)
             return
-        shown = handlers.library_screen(visitor, library_id)
+        shown = handlers.libraries.screen(visitor, library_id)
         yield library.notice("Settings kept."), idle, *screen_values(shown)
 
     def apply(
@@ -247,7 +249,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         own_limits: bool,  # noqa: FBT001  a field of the page
     ) -> Iterator[Any]:
         try:
-            now = handlers.library_screen(visitor, library_id).settings
+            now = handlers.libraries.screen(visitor, library_id).settings
             settings = settings_from(
                 now,
                 k=k,
@@ -264,14 +266,14 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def choose_library(visitor: Any, library_id: str) -> tuple[Any, ...]:  # noqa: ANN401
         try:
-            shown = handlers.library_screen(visitor, library_id)
+            shown = handlers.libraries.screen(visitor, library_id)
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return "", *screen_values(shown), *empty(shown.blank)
 
     def create(visitor: Any, name: str) -> tuple[Any, ...]:  # noqa: ANN401
         try:
-            shown = handlers.create_library(visitor, name or "")
+            shown = handlers.libraries.create(visitor, name or "")
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return "", "", *screen_values(shown), *empty(shown.blank)
@@ -280,7 +282,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         if not sure:
             return tuple(gr.skip() for _ in range(1 + len(screen) + len(compare_screen)))
         try:
-            shown = handlers.delete_library(visitor, library_id)
+            shown = handlers.libraries.delete(visitor, library_id)
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return "", *screen_values(shown), *empty(shown.blank)

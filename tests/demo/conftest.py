@@ -101,7 +101,7 @@ def real(tmp_path: Any) -> Iterator[Any]:
         default_library_id="my-documents",
     )
     made = Handlers(services)
-    visitor = made.arrive("")[0]
+    visitor = made.libraries.arrive("")[0]
     folder = tmp_path / "uploads"
     folder.mkdir()
     paths = []
@@ -109,7 +109,7 @@ def real(tmp_path: Any) -> Iterator[Any]:
         path = folder / name.replace("<b>", "").replace("</b>", "")
         path.write_text(text * 3, "utf-8")
         paths.append(path)
-    _, job, _ = made.upload(visitor, "my-documents", paths)
+    _, job, _ = made.indexing.upload(visitor, "my-documents", paths)
     assert job is not None
     job.outcome()
     yield made

@@ -101,13 +101,13 @@ class Visit:
             default_library_id="my-documents",
         )
         self.handlers = Handlers(services)
-        self.handlers.arrive("")
+        self.handlers.libraries.arrive("")
         paths = []
         for name, text in texts.items():
             path = folder / name
             path.write_text(text, "utf-8")
             paths.append(path)
-        self.handlers.upload("local", "my-documents", paths)[1].outcome()  # type: ignore[union-attr]
+        self.handlers.indexing.upload("local", "my-documents", paths)[1].outcome()  # type: ignore[union-attr]
         self.bench = self.shelves.shelf("local").open("my-documents")
         self.do = Experiments(self.handlers)
 
@@ -117,7 +117,7 @@ class Visit:
     def everything(self, query: str, passage_id: str) -> dict[str, str]:
         """Run what the page offers on one passage; returns the last HTML of each by name."""
         doc_id = self.bench.passage(passage_id).doc_id
-        shown = last(self.handlers.compare(*HERE, query))
+        shown = last(self.handlers.comparing.compare(*HERE, query))
         streams = {
             "disagree": self.do.disagree(*HERE, 20, wanted_findings()),
             "evidence": self.do.evidence("local", shown.token, passage_id),

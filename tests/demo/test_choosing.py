@@ -61,12 +61,12 @@ def test_any_two_encoders_and_further_columns_are_one_choice(choosing: Choosing)
     assert same.pair_id == "smollm2-135m-pair"  # two that are a pair keep its name
     other = choosing.settings(VISITOR, LIBRARY, "extra", "count-aut", ("count-dif", "extra"))
     assert (other.pair_id, other.also) == ("extra+count-aut", ("count-dif",))
-    job = choosing.handlers.change_settings(VISITOR, LIBRARY, other)
+    job = choosing.handlers.indexing.change_settings(VISITOR, LIBRARY, other)
     assert job is not None
     job.outcome()
     screen = choosing.screen(VISITOR, LIBRARY)
     assert (screen.first, screen.second, screen.also) == ("extra", "count-aut", ("count-dif",))
-    pairs = {one: two for two, one in choosing.handlers.library_screen(VISITOR, LIBRARY).pairs}
+    pairs = {one: two for two, one in choosing.handlers.libraries.screen(VISITOR, LIBRARY).pairs}
     assert pairs["extra+count-aut"] == "<b>Extra</b> {0} + Late"
     assert "<b>" not in screen.in_use
     assert "{0}" not in screen.in_use
@@ -126,7 +126,7 @@ def test_a_library_whose_pair_lost_an_encoder_still_opens(
     bench = choosing.services.open_library(VISITOR, LIBRARY)
     gone = dataclasses.replace(bench.settings, pair_id="mini+count-aut")
     bench.workspace.put_settings(gone)
-    screen = choosing.handlers.library_screen(VISITOR, LIBRARY)
+    screen = choosing.handlers.libraries.screen(VISITOR, LIBRARY)
     assert "no encoder" in screen.notice
     assert ("(an encoder was removed)", "mini+count-aut") in screen.pairs
     part = choosing.screen(VISITOR, LIBRARY)

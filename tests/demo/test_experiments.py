@@ -28,7 +28,7 @@ def experiments(real: Any) -> Any:
 @pytest.fixture
 def asked(real: Any) -> Any:
     """Token and first passage of a comparison on screen."""
-    screen = last(real.compare(*HERE, "sluice gate of oak"))
+    screen = last(real.comparing.compare(*HERE, "sluice gate of oak"))
     shown = real.sessions.shown("local", screen.token).comparison
     return screen.token, shown.passages[0].passage_id
 
@@ -210,13 +210,13 @@ def test_what_was_judged_stands_on_the_hits_of_its_query_alone(real: Any) -> Non
     last(judging.start(*HERE, "sluice gate of oak"))
     judging.grade(*HERE, "2")
     (one,) = grades_of(real.services.open_library(*HERE))["sluice gate of oak"]
-    asked = last(real.compare(*HERE, "sluice gate of oak"))
-    for html in (asked.columns, real.marked("local", asked.token)):
+    asked = last(real.comparing.compare(*HERE, "sluice gate of oak"))
+    for html in (asked.columns, real.comparing.marked("local", asked.token)):
         cards = re.findall(r'<li class="hit.*?</li>', html, flags=re.DOTALL)
         judged = [card for card in cards if ">judged 2<" in card]
         assert judged  # in every column that has it
         assert all(f'data-pid="{one}"' in card for card in judged)
-    assert ">judged " not in last(real.compare(*HERE, "who opened the gate")).columns
+    assert ">judged " not in last(real.comparing.compare(*HERE, "who opened the gate")).columns
 
 
 def test_a_round_ends_and_the_report_says_what_can_be_said(real: Any) -> None:

@@ -15,7 +15,9 @@ from core.monitor import Progress, raise_if_stopped
 from core.records import Document, Family, Passage
 from core.settings import WorkspaceSettings
 from core.workbench import ArmStatus
-from demo.handlers import Handlers, drafted, settings_from
+from demo.handlers import Handlers
+from demo.indexing import settings_from
+from demo.starters import drafted
 
 
 def last(stream: Any) -> Any:
@@ -29,7 +31,7 @@ def upload(folder: Any, name: Any, data: Any = b"The tide turns twice a day. Boa
 
 
 def test_arriving_shows_the_sample_library_with_its_examples(handlers: Any) -> None:
-    visitor, screen = handlers.arrive("")
+    visitor, screen = handlers.libraries.arrive("")
     assert visitor == "local"
     assert screen.library_id == "sample"
     assert "tides.txt" in screen.documents
@@ -39,11 +41,11 @@ def test_arriving_shows_the_sample_library_with_its_examples(handlers: Any) -> N
 
 
 def test_a_link_to_a_library_that_is_not_there_leads_to_the_default(handlers: Any) -> None:
-    assert handlers.arrive("local", "nobody's")[1].library_id == "sample"
+    assert handlers.libraries.arrive("local", "nobody's")[1].library_id == "sample"
 
 
 def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
     assert screen.token
     assert 'class="hit dif"' in screen.columns
     assert 'class="hit aut"' in screen.columns
@@ -52,23 +54,23 @@ def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers: Any
 
 
 def test_the_nearest_sentences_are_marked_after_the_columns_are_shown(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
     assert "<mark>" not in screen.columns
-    marked = handlers.marked("local", screen.token)
+    marked = handlers.comparing.marked("local", screen.token)
     assert marked.count("<mark>") == marked.count('class="hit ')
-    assert handlers.marked("nobody", screen.token) is None
+    assert handlers.comparing.marked("nobody", screen.token) is None
 
 
 def test_marks_that_come_too_late_are_not_shown(handlers: Any) -> None:
-    first = last(handlers.compare("local", "sample", "sluice gate of oak"))
-    second = last(handlers.compare("local", "sample", "bread"))
-    assert handlers.marked("local", first.token) is None
-    assert handlers.marked("local", second.token) is not None
+    first = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
+    second = last(handlers.comparing.compare("local", "sample", "bread"))
+    assert handlers.comparing.marked("local", first.token) is None
+    assert handlers.comparing.marked("local", second.token) is not None
 
 
 def test_a_slow_comparison_says_what_it_waits_for(handlers: Any, libraries: Any) -> None:
     libraries.open_library("local", "sample").slow_seconds = 0.6
-    screens = list(handlers.compare("local", "sample", "sluice"))
+    screens = list(handlers.comparing.compare("local", "sample", "sluice"))
     assert "Loading the encoders" in screens[0].columns
     assert 'aria-busy="true"' in screens[0].columns
     assert 'class="hit dif"' in screens[-1].columns
@@ -76,27 +78,27 @@ def test_a_slow_comparison_says_what_it_waits_for(handlers: Any, libraries: Any)
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
 def test_an_empty_query_asks_for_one(handlers: Any, text: Any) -> None:
-    screen = last(handlers.compare("local", "sample", text))
+    screen = last(handlers.comparing.compare("local", "sample", text))
     assert "Type a question first." in screen.columns
     assert screen.token == ""
 
 
 def test_an_empty_library_says_how_to_fill_it(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "mine", "sluice"))
+    screen = last(handlers.comparing.compare("local", "mine", "sluice"))
     assert "add a document first" in screen.columns
 
 
 @pytest.mark.parametrize("text", ["\U0001f30a tide", "\u6f6e\u6c50", "x" * 100_000, "</script><b>"])
 def test_odd_queries_get_an_answer(handlers: Any, text: Any) -> None:
-    screen = last(handlers.compare("local", "sample", text))
+    screen = last(handlers.comparing.compare("local", "sample", text))
     assert screen.token
     assert "</script>" not in screen.columns
 
 
 def test_the_pane_shows_page_boxes_and_what_was_received(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
     shown = handlers.sessions.shown("local", screen.token).comparison
-    html = handlers.pane("local", screen.token, shown.passages[0].passage_id)
+    html = handlers.comparing.pane("local", screen.token, shown.passages[0].passage_id)
     assert "data:image/png;base64," in html
     assert 'class="box-' in html
     assert "What each encoder received" in html
@@ -104,44 +106,44 @@ def test_the_pane_shows_page_boxes_and_what_was_received(handlers: Any) -> None:
 
 
 def test_the_pane_calls_a_score_from_elsewhere_no_cosine(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
     found = handlers.sessions.shown("local", screen.token).comparison
     first, second, lexical = found.columns
     from_elsewhere = replace(lexical, info=replace(lexical.info, family=Family.IMPORTED))
     token = handlers.sessions.show(
         "local", "sample", replace(found, columns=(first, second, from_elsewhere))
     )
-    html = handlers.pane("local", token, lexical.ranking.hits[0].passage_id)
+    html = handlers.comparing.pane("local", token, lexical.ranking.hits[0].passage_id)
     shown = html[html.index("Imported") :][:200]
     assert "score " in shown
     assert "cosine" not in shown
 
 
 def test_a_page_that_is_not_there_is_refused_in_words(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
+    screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
     shown = handlers.sessions.shown("local", screen.token).comparison
-    html = handlers.pane("local", screen.token, shown.passages[0].passage_id, 99)
+    html = handlers.comparing.pane("local", screen.token, shown.passages[0].passage_id, 99)
     assert "has no page 99" in html
 
 
 def test_what_is_saved_comes_back_exactly(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
-    command, listed, summary = handlers.save("local", screen.token)
+    screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
+    command, listed, summary = handlers.comparing.save("local", screen.token)
     assert "sluice gate of oak" in listed
     assert ">saved</button>" in summary
-    again = handlers.open_saved("local", "sample", command["comparison"])
+    again = handlers.comparing.open_saved("local", "sample", command["comparison"])
     assert again.columns == screen.columns
     assert again.lower == screen.lower
 
 
 def test_a_dead_permalink_says_so(handlers: Any) -> None:
-    assert "not here" in handlers.open_saved("local", "sample", "c99").columns
+    assert "not here" in handlers.comparing.open_saved("local", "sample", "c99").columns
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "trec", "html"])
 def test_an_export_is_text_for_the_page_and_no_file(handlers: Any, kind: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice gate of oak"))
-    command = handlers.export("local", screen.token, kind)
+    screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
+    command = handlers.comparing.export("local", screen.token, kind)
     assert command["do"] == "download"
     assert command["text"]
     assert "path" not in command
@@ -153,35 +155,35 @@ def test_an_export_is_text_for_the_page_and_no_file(handlers: Any, kind: Any) ->
 
 
 def test_an_unknown_export_is_refused(handlers: Any) -> None:
-    screen = last(handlers.compare("local", "sample", "sluice"))
+    screen = last(handlers.comparing.compare("local", "sample", "sluice"))
     with pytest.raises(UnknownNameError, match="choose csv"):
-        handlers.export("local", screen.token, "exe")
+        handlers.comparing.export("local", screen.token, "exe")
 
 
 def test_uploads_never_change_the_sample(handlers: Any, tmp_path: Any) -> None:
-    library, job, remark = handlers.upload("local", "sample", [upload(tmp_path, "a.txt")])
+    library, job, remark = handlers.indexing.upload("local", "sample", [upload(tmp_path, "a.txt")])
     assert job is not None
     job.outcome()
     assert library == "mine"
     assert "sample library stays as it is" in remark
-    assert "a.txt" in handlers.library_screen("local", "mine").documents
-    assert "a.txt" not in handlers.library_screen("local", "sample").documents
+    assert "a.txt" in handlers.libraries.screen("local", "mine").documents
+    assert "a.txt" not in handlers.libraries.screen("local", "sample").documents
 
 
 def test_the_screen_before_a_question_is_about_the_library_that_is_open(
     handlers: Any, tmp_path: Any
 ) -> None:
     text = b"The sluice gate was built of oak in 1840. It opens when the tide falls below the sill."
-    assert "This library is empty" in handlers.blank("local", "mine")
-    handlers.upload("local", "mine", [upload(tmp_path, "a.txt", text)])[1].outcome()
-    own = handlers.blank("local", "mine")
+    assert "This library is empty" in handlers.libraries.blank("local", "mine")
+    handlers.indexing.upload("local", "mine", [upload(tmp_path, "a.txt", text)])[1].outcome()
+    own = handlers.libraries.blank("local", "mine")
     assert "Ask your documents a question" in own
     assert 'data-view="disagree"' in own
     # what is offered is drafted from this library, not taken from the sample
     assert all(
         "sluice" in asked or "tide" in asked for asked in re.findall('data-text="([^"]*)', own)
     )
-    assert handlers.blank("nobody", "mine") is None
+    assert handlers.libraries.blank("nobody", "mine") is None
 
 
 def test_a_question_to_a_half_embedded_library_shows_progress_and_a_stop_that_lasts(
@@ -200,20 +202,20 @@ def test_a_question_to_a_half_embedded_library_shows_progress_and_a_stop_that_la
     arm = ArmStatus("a", Family.DIFFUSION, "A", "ready", "", 1, 5)
     monkeypatch.setattr(type(bench), "arms", lambda _: (arm,))
     monkeypatch.setattr(type(bench), "embed_missing", embed)
-    monkeypatch.setattr("demo.handlers.STALLED_SECONDS", 0.0)
-    monkeypatch.setattr("demo.handlers.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("demo.comparing.STALLED_SECONDS", 0.0)
+    monkeypatch.setattr("demo.comparing.POLL_SECONDS", 0.02)
     screens = []
-    for screen in handlers.compare("local", "sample", "sluice"):
+    for screen in handlers.comparing.compare("local", "sample", "sluice"):
         screens.append(screen.columns)
         if 'data-act="stop-index"' in screen.columns:
-            handlers.stop("local", "sample")
+            handlers.indexing.stop("local", "sample")
     assert any("1 / 5" in html for html in screens)
     assert "Stopped" in screens[-1]
     assert len(begun) == 1  # it was not begun again
-    assert "1 of 5" in handlers.arms_notice("local", "sample")
+    assert "1 of 5" in handlers.libraries.arms_notice("local", "sample")
     monkeypatch.undo()
-    assert handlers.arms_notice("local", "sample") == ""
-    assert handlers.arms_notice("nobody", "sample") is None
+    assert handlers.libraries.arms_notice("local", "sample") == ""
+    assert handlers.libraries.arms_notice("nobody", "sample") is None
 
 
 def test_questions_to_begin_with_come_from_all_documents() -> None:
@@ -232,18 +234,21 @@ def test_questions_to_begin_with_come_from_all_documents() -> None:
 
 
 def test_equal_limits_asks_the_query_on_screen_again_or_the_one_given(handlers: Any) -> None:
-    shown = last(handlers.compare("local", "sample", "sluice gate built of oak"))
-    again = last(handlers.equal_limits("local", shown.token))
+    shown = last(handlers.comparing.compare("local", "sample", "sluice gate built of oak"))
+    again = last(handlers.comparing.equal_limits("local", shown.token))
     assert again.token
     assert again.token != shown.token
-    other = last(handlers.equal_limits("local", "", "sample", "sluice"))
+    other = last(handlers.comparing.equal_limits("local", "", "sample", "sluice"))
     assert handlers.sessions.shown("local", other.token).comparison.query.text == "sluice"
-    assert "Ask a question first" in last(handlers.equal_limits("local", "", "sample", " ")).columns
+    assert (
+        "Ask a question first"
+        in last(handlers.comparing.equal_limits("local", "", "sample", " ")).columns
+    )
 
 
 def test_an_uploaded_file_is_deleted_when_it_was_read(handlers: Any, tmp_path: Any) -> None:
     path = upload(tmp_path, "a.txt")
-    handlers.upload("local", "mine", [path])[1].outcome()
+    handlers.indexing.upload("local", "mine", [path])[1].outcome()
     assert not path.exists()
 
 
@@ -263,22 +268,22 @@ def test_documents_are_listed_while_they_are_still_embedded(
     unready = [replace(arm, passages=7, passages_embedded=0) for arm in bench.arms()]
     monkeypatch.setattr(type(bench), "arms", lambda _: tuple(unready))
     monkeypatch.setattr(bench, "add_files", slowly)
-    assert not handlers.files_read("local", "mine")
-    _, job, _ = handlers.upload("local", "mine", [upload(tmp_path, "tide-tables.txt")])
+    assert not handlers.indexing.files_read("local", "mine")
+    _, job, _ = handlers.indexing.upload("local", "mine", [upload(tmp_path, "tide-tables.txt")])
     assert begun.wait(20)
-    assert handlers.files_read("local", "mine")
-    now = handlers.library_screen("local", "mine")
+    assert handlers.indexing.files_read("local", "mine")
+    now = handlers.libraries.screen("local", "mine")
     assert "tide-tables.txt" in now.documents
     assert now.notice == ""  # "go on" beside a job that goes on would be two answers
     go.set()
     job.outcome()
-    assert "go on" in handlers.library_screen("local", "mine").notice
+    assert "go on" in handlers.libraries.screen("local", "mine").notice
 
 
 def test_a_bad_file_is_named_and_the_others_are_read(handlers: Any, tmp_path: Any) -> None:
     files = [upload(tmp_path, "empty.txt", b""), upload(tmp_path, "good.txt")]
-    handlers.upload("local", "mine", files)[1].outcome()
-    html, running = last(handlers.watch_index("local", "mine"))
+    handlers.indexing.upload("local", "mine", files)[1].outcome()
+    html, running = last(handlers.indexing.watch("local", "mine"))
     assert not running
     assert "empty.txt holds no text." in html
     assert "Read 1 document" in html
@@ -288,33 +293,33 @@ def test_an_encrypted_file_waits_for_its_password_and_is_read_then(
     handlers: Any, tmp_path: Any
 ) -> None:
     path = upload(tmp_path, "locked.txt", b"LOCKED secret tide tables")
-    handlers.upload("local", "mine", [path])[1].outcome()
-    html, _ = last(handlers.watch_index("local", "mine"))
+    handlers.indexing.upload("local", "mine", [path])[1].outcome()
+    html, _ = last(handlers.indexing.watch("local", "mine"))
     assert "locked.txt is encrypted. Type its password" in html
     (token,) = handlers.sessions.held("local", "mine")
-    library, job = handlers.password("local", token, "open sesame")
+    library, job = handlers.indexing.password("local", token, "open sesame")
     job.outcome()
     assert library == "mine"
-    assert "locked.txt" in handlers.library_screen("local", "mine").documents
+    assert "locked.txt" in handlers.libraries.screen("local", "mine").documents
     assert not path.exists()
     assert handlers.sessions.held("local", "mine") == {}
 
 
 def test_skipping_an_encrypted_file_deletes_it(handlers: Any, tmp_path: Any) -> None:
     path = upload(tmp_path, "locked.txt", b"LOCKED")
-    handlers.upload("local", "mine", [path])[1].outcome()
+    handlers.indexing.upload("local", "mine", [path])[1].outcome()
     (token,) = handlers.sessions.held("local", "mine")
-    handlers.forget_file("local", token)
+    handlers.indexing.forget_file("local", token)
     assert not path.exists()
 
 
 def test_a_document_can_be_removed_but_not_from_the_sample(handlers: Any, tmp_path: Any) -> None:
-    handlers.upload("local", "mine", [upload(tmp_path, "a.txt")])[1].outcome()
+    handlers.indexing.upload("local", "mine", [upload(tmp_path, "a.txt")])[1].outcome()
     doc_id = handlers.services.open_library("local", "mine").documents()[0].doc_id
-    assert "a.txt" not in handlers.remove("local", "mine", doc_id).documents
+    assert "a.txt" not in handlers.libraries.remove_document("local", "mine", doc_id).documents
     sample = handlers.services.open_library("local", "sample").documents()[0].doc_id
     with pytest.raises(UsageError, match="sample library stays"):
-        handlers.remove("local", "sample", sample)
+        handlers.libraries.remove_document("local", "sample", sample)
 
 
 def test_only_so_many_files_are_taken_at_once(libraries: Any, tmp_path: Any) -> None:
@@ -324,7 +329,7 @@ def test_only_so_many_files_are_taken_at_once(libraries: Any, tmp_path: Any) -> 
     limits = dataclasses.replace(services.limits, files_per_upload=1)
     handlers = Handlers(dataclasses.replace(services, limits=limits))
     files = [upload(tmp_path, "a.txt"), upload(tmp_path, "b.txt")]
-    _, job, remark = handlers.upload("local", "mine", files)
+    _, job, remark = handlers.indexing.upload("local", "mine", files)
     assert job is not None
     job.outcome()
     assert "first 1 files" in remark
@@ -335,7 +340,7 @@ def test_settings_are_kept_and_bad_ones_refused(handlers: Any) -> None:
     now = handlers.services.open_library("local", "sample").settings
     new = settings_from(now, k=20, unit="passage", chunk_tokens=90, overlap_tokens=0,
                         instruction=" find ", max_tokens=0)  # fmt: skip
-    handlers.change_settings("local", "sample", new).outcome()
+    handlers.indexing.change_settings("local", "sample", new).outcome()
     kept = handlers.services.open_library("local", "sample").settings
     assert (kept.k, kept.query_instruction) == (20, "find")
     with pytest.raises(InvalidSettingError):
@@ -344,9 +349,9 @@ def test_settings_are_kept_and_bad_ones_refused(handlers: Any) -> None:
 
 
 def test_a_pair_that_is_not_on_offer_is_refused(handlers: Any) -> None:
-    assert isinstance(handlers.with_pair("local", "sample", "twins"), WorkspaceSettings)
+    assert isinstance(handlers.indexing.with_pair("local", "sample", "twins"), WorkspaceSettings)
     with pytest.raises(UnknownNameError):
-        handlers.with_pair("local", "sample", "nonsense")
+        handlers.indexing.with_pair("local", "sample", "nonsense")
 
 
 # -- two visitors --------------------------------------------------------------------------
@@ -354,30 +359,30 @@ def test_a_pair_that_is_not_on_offer_is_refused(handlers: Any) -> None:
 
 def test_what_one_visitor_has_is_nobody_elses(hosted: Any, tmp_path: Any) -> None:
     handlers = Handlers(hosted.services())
-    anna, _ = handlers.arrive("")
-    bert, _ = handlers.arrive("")
+    anna, _ = handlers.libraries.arrive("")
+    bert, _ = handlers.libraries.arrive("")
     assert anna != bert
-    handlers.upload(anna, "mine", [upload(tmp_path, "anna.txt")])[1].outcome()  # type: ignore[union-attr]
-    token = last(handlers.compare(anna, "mine", "tide")).token
-    comparison_id = handlers.save(anna, token)[0]["comparison"]
-    assert "anna.txt" not in handlers.library_screen(bert, "mine").documents
-    assert "no longer in memory" in handlers.pane(bert, token, "x")
+    handlers.indexing.upload(anna, "mine", [upload(tmp_path, "anna.txt")])[1].outcome()  # type: ignore[union-attr]
+    token = last(handlers.comparing.compare(anna, "mine", "tide")).token
+    comparison_id = handlers.comparing.save(anna, token)[0]["comparison"]
+    assert "anna.txt" not in handlers.libraries.screen(bert, "mine").documents
+    assert "no longer in memory" in handlers.comparing.pane(bert, token, "x")
     with pytest.raises(UnknownNameError):
-        handlers.save(bert, token)
+        handlers.comparing.save(bert, token)
     with pytest.raises(UnknownNameError):
-        handlers.export(bert, token, "csv")
-    assert "not here" in handlers.open_saved(bert, "mine", comparison_id).columns
+        handlers.comparing.export(bert, token, "csv")
+    assert "not here" in handlers.comparing.open_saved(bert, "mine", comparison_id).columns
 
 
 def test_a_held_file_is_its_visitors_alone(hosted: Any, tmp_path: Any) -> None:
     handlers = Handlers(hosted.services())
-    anna, _ = handlers.arrive("")
-    bert, _ = handlers.arrive("")
-    handlers.upload(anna, "mine", [upload(tmp_path, "l.txt", b"LOCKED")])[1].outcome()  # type: ignore[union-attr]
+    anna, _ = handlers.libraries.arrive("")
+    bert, _ = handlers.libraries.arrive("")
+    handlers.indexing.upload(anna, "mine", [upload(tmp_path, "l.txt", b"LOCKED")])[1].outcome()  # type: ignore[union-attr]
     (token,) = handlers.sessions.held(anna, "mine")
     for attempt in (
-        lambda: handlers.password(bert, token, "x"),
-        lambda: handlers.forget_file(bert, token),
+        lambda: handlers.indexing.password(bert, token, "x"),
+        lambda: handlers.indexing.forget_file(bert, token),
     ):
         with pytest.raises(UnknownNameError):
             attempt()
@@ -387,30 +392,32 @@ def test_a_held_file_is_its_visitors_alone(hosted: Any, tmp_path: Any) -> None:
 @pytest.mark.parametrize("visitor", ["", "nobody", "../etc", None, 7, ["visitor-1"], "x" * 500])
 def test_every_verb_checks_the_visitor(hosted: Any, visitor: Any) -> None:
     handlers = Handlers(hosted.services())
-    handlers.arrive("")
+    handlers.libraries.arrive("")
     for call in (
-        lambda: handlers.library_screen(visitor, "mine"),
-        lambda: handlers.create_library(visitor, "x"),
-        lambda: handlers.save(visitor, "t"),
-        lambda: handlers.export(visitor, "t", "csv"),
-        lambda: handlers.upload(visitor, "mine", []),
-        lambda: handlers.password(visitor, "t", "x"),
-        lambda: handlers.forget_file(visitor, "t"),
-        lambda: list(handlers.watch_index(visitor, "mine")),
-        lambda: handlers.embed(visitor, "mine"),
-        lambda: handlers.with_pair(visitor, "mine", "letters"),
-        lambda: handlers.change_settings(visitor, "mine", WorkspaceSettings()),
-        lambda: handlers.stop(visitor, "mine"),
-        lambda: handlers.remove(visitor, "mine", "d"),
+        lambda: handlers.libraries.screen(visitor, "mine"),
+        lambda: handlers.libraries.create(visitor, "x"),
+        lambda: handlers.comparing.save(visitor, "t"),
+        lambda: handlers.comparing.export(visitor, "t", "csv"),
+        lambda: handlers.indexing.upload(visitor, "mine", []),
+        lambda: handlers.indexing.password(visitor, "t", "x"),
+        lambda: handlers.indexing.forget_file(visitor, "t"),
+        lambda: list(handlers.indexing.watch(visitor, "mine")),
+        lambda: handlers.indexing.embed(visitor, "mine"),
+        lambda: handlers.indexing.with_pair(visitor, "mine", "letters"),
+        lambda: handlers.indexing.change_settings(visitor, "mine", WorkspaceSettings()),
+        lambda: handlers.indexing.stop(visitor, "mine"),
+        lambda: handlers.libraries.remove_document(visitor, "mine", "d"),
     ):
         with pytest.raises(CoreError, match="session is not known"):
             call()
-    assert "session is not known" in last(handlers.compare(visitor, "mine", "tide")).columns
-    assert "session is not known" in handlers.pane(visitor, "t", "p")
+    assert (
+        "session is not known" in last(handlers.comparing.compare(visitor, "mine", "tide")).columns
+    )
+    assert "session is not known" in handlers.comparing.pane(visitor, "t", "p")
 
 
 def test_an_id_of_another_server_gets_a_new_one(hosted: Any) -> None:
     handlers = Handlers(hosted.services())
-    visitor, _ = handlers.arrive("visitor-of-yesterday")
+    visitor, _ = handlers.libraries.arrive("visitor-of-yesterday")
     assert visitor == "visitor-1"
-    assert handlers.arrive(visitor)[0] == visitor
+    assert handlers.libraries.arrive(visitor)[0] == visitor

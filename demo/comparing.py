@@ -1,0 +1,289 @@
+"""Asking both encoders, and what is on screen then: its hits, keeping it, taking it away."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from core.comparison.export import to_csv, trec_runs
+from core.comparison.records import to_json
+from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
+from core.laboratory.report import html_report
+from demo import hits, texts
+from demo.grades import grades_on
+from demo.presenters import columns, frame, library, measures, plots, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from core.comparison.records import Comparison
+    from core.monitor import Monitor
+    from core.workbench import Workbench
+    from demo.jobs import Job
+    from demo.services import Services
+    from demo.session import Sessions
+    from demo.starters import Starters
+
+STALLED_SECONDS = 6.0  # without a new vector: nobody is at work
+POLL_SECONDS = 0.5
+PATIENCE_SECONDS = 0.2  # before the page says that it is working
+
+
+@dataclass(frozen=True, slots=True)
+class CompareScreen:
+    """What the Compare view shows; None leaves a part as it is."""
+
+    summary: str
+    columns: str
+    lower: str
+    token: str
+
+
+class Comparing:
+    """The verbs about a comparison; `embed` starts the work that a question finds undone."""
+
+    def __init__(
+        self,
+        services: Services,
+        sessions: Sessions,
+        starters: Starters,
+        *,
+        embed: Callable[[object, str], Job[Any]],
+    ) -> None:
+        self.services = services
+        self.sessions = sessions
+        self.starters = starters
+        self._embed = embed
+
+    # -- asking ----------------------------------------------------------------------------
+
+    def compare(self, visitor_id: object, library_id: str, text: str) -> Iterator[CompareScreen]:
+        """Ask both encoders; yields the waiting state only when it takes long enough to notice."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            bench = self.services.open_library(visitor, library_id)
+            if not text.strip():
+                yield self._blank(library_id, bench, texts.EMPTY_QUERY)
+                return
+            yield from self._until_embedded(visitor, library_id, bench)
+            job = self.sessions.jobs.start(
+                (visitor, library_id, "compare"),
+                "compare",
+                lambda monitor: bench.compare(text, monitor=monitor),
+            )
+            yield from _waiting(job)
+            comparison = job.outcome()
+            yield self._screen(visitor, library_id, comparison)
+        except StoppedError as error:
+            yield CompareScreen("", frame.failure("Stopped", str(error)), "", "")
+        except CoreError as error:
+            yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
+
+    def equal_limits(
+        self, visitor_id: object, token: object, library_id: str = "", text: str = ""
+    ) -> Iterator[CompareScreen]:
+        """Run the comparison on screen again with one token limit for both arms.
+
+        Args:
+            visitor_id: Whose.
+            token: Of the comparison on screen.
+            library_id: Where to ask when nothing is on screen.
+            text: What to ask then.
+        """
+        try:
+            visitor = self.sessions.require(visitor_id)
+            try:
+                shown = self.sessions.shown(visitor, token)
+                library_id, text = shown.library_id, shown.comparison.query.text
+            except CoreError:
+                if not text.strip():
+                    raise UsageError(texts.EQUAL_NOTHING) from None
+            bench = self.services.open_library(visitor, library_id)
+            settings = replace(bench.settings, own_limits=False)
+
+            def work(monitor: Monitor) -> Comparison:
+                bench.change_settings(settings, monitor=monitor)
+                return bench.compare(text, monitor=monitor)
+
+            job = self.sessions.jobs.start((visitor, library_id, "compare"), "compare", work)
+            yield from _waiting(job)
+            yield self._screen(visitor, library_id, job.outcome())
+        except CoreError as error:
+            yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
+
+    def marked(self, visitor_id: object, token: object) -> str | None:
+        """Return the columns again with the nearest sentence of every hit marked.
+
+        That takes both encoders a while, so the columns are shown before. None when there is
+        nothing to mark, or something else is on screen by now.
+        """
+        try:
+            visitor = self.sessions.require(visitor_id)
+            shown = self.sessions.shown(visitor, token)
+            bench = self.services.open_library(visitor, shown.library_id)
+        except CoreError:
+            return None
+        best = hits.best_sentences(bench, shown.comparison)
+        if not self.sessions.mark(visitor, str(token), best) or not best:
+            return None
+        return columns.columns(shown.comparison, best, grades_on(bench, shown.comparison))
+
+    # -- one hit ---------------------------------------------------------------------------
+
+    def pane(
+        self, visitor_id: object, token: object, passage_id: str, page_number: int | None = None
+    ) -> str:
+        """Return the page pane of a hit of the comparison on screen."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            shown = self.sessions.shown(visitor, token)
+            bench = self.services.open_library(visitor, shown.library_id)
+            return hits.pane(bench, shown, passage_id, page_number)
+        except CoreError as error:
+            return frame.pane_problem(str(error))
+
+    # -- keeping ---------------------------------------------------------------------------
+
+    def save(self, visitor_id: object, token: object) -> tuple[dict[str, Any], str, str]:
+        """Keep the comparison on screen.
+
+        Returns:
+            A command for the page (show the permalink), the list of what is saved, the summary.
+        """
+        visitor = self.sessions.require(visitor_id)
+        shown = self.sessions.shown(visitor, token)
+        bench = self.services.open_library(visitor, shown.library_id)
+        comparison_id = bench.save_comparison(shown.comparison)
+        command = {"do": "link", "library": shown.library_id, "comparison": comparison_id}
+        return (
+            command,
+            library.saved(bench.saved_comparisons()),
+            summary.summary(shown.comparison, saved=True),
+        )
+
+    def open_saved(self, visitor_id: object, library_id: str, comparison_id: str) -> CompareScreen:
+        """Show a kept comparison exactly as it was."""
+        try:
+            visitor = self.sessions.require(visitor_id)
+            bench = self.services.open_library(visitor, library_id)
+            comparison = bench.load_comparison(comparison_id)
+            return self._screen(visitor, library_id, comparison, saved=True)
+        except CoreError:
+            return CompareScreen("", frame.failure(texts.LINK_GONE, texts.LINK_GONE_NOW), "", "")
+
+    def export(self, visitor_id: object, token: object, kind: str) -> dict[str, Any]:
+        """Return a download for the page to make: never a file on the server."""
+        visitor = self.sessions.require(visitor_id)
+        shown = self.sessions.shown(visitor, token)
+        bench = self.services.open_library(visitor, shown.library_id)
+        name, mime, text = exported(bench, shown.comparison, kind)
+        return {"do": "download", "name": name, "mime": mime, "text": text}
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _until_embedded(
+        self, visitor: str, library_id: str, bench: Workbench
+    ) -> Iterator[CompareScreen]:
+        """Wait, with progress on screen, until a library that is being prepared can be asked.
+
+        Somebody else may be at work on it (the start of the program embeds the sample library);
+        when nobody is, this starts the work itself.
+        """
+        before, since = -1, time.monotonic()
+        at_work: Job[Any] | None = None
+        while True:
+            missing = [
+                arm
+                for arm in bench.arms()
+                if not arm.problem and arm.passages_embedded < arm.passages
+            ]
+            if not missing:
+                return
+            now = sum(arm.passages_embedded for arm in bench.arms())
+            job = self.sessions.jobs.get((visitor, library_id, "index"))
+            if at_work is not None and at_work.stop_requested() and not at_work.running:
+                raise StoppedError(texts.STOPPED)  # what was stopped is not begun again unasked
+            if job is not None and job.running:
+                at_work = job
+            if now != before or (job is not None and job.running):
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > STALLED_SECONDS:
+                if job is not None and job.error is not None:
+                    return  # it was tried and failed; asking says why
+                at_work = self._embed(visitor, library_id)
+            if at_work is not None and at_work.running:
+                shown = library.progress(at_work.snapshot(), stop="stop-index")
+                yield CompareScreen("", columns.skeleton(texts.PREPARING, progress=shown), "", "")
+                time.sleep(POLL_SECONDS)
+                continue
+            counts = "; ".join(
+                f"{arm.label}: {arm.passages_embedded:,} of {arm.passages:,} passages"
+                for arm in missing
+            )
+            yield CompareScreen("", columns.skeleton(texts.PREPARING, counts), "", "")
+            time.sleep(POLL_SECONDS)
+
+    def _blank(self, library_id: str, bench: Workbench, notice: str = "") -> CompareScreen:
+        html = frame.blank(
+            empty=not bench.documents(),
+            hosted=self.services.hosted,
+            keep_hours=self.services.keep_hours,
+            examples=self.starters.of(library_id, bench),
+            notice=notice,
+        )
+        return CompareScreen("", html, "", "")
+
+    def _screen(
+        self,
+        visitor: str,
+        library_id: str,
+        comparison: Comparison,
+        *,
+        saved: bool = False,
+    ) -> CompareScreen:
+        token = self.sessions.show(visitor, library_id, comparison)
+        grades = grades_on(self.services.open_library(visitor, library_id), comparison)
+        return CompareScreen(
+            summary=summary.summary(comparison, saved=saved),
+            columns=columns.columns(comparison, {}, grades),
+            lower=(
+                f'<div class="bf"><div class="lower">{plots.score_plot(comparison)}'
+                f"<div>{measures.measures(comparison)}{summary.received(comparison)}</div>"
+                "</div></div>"
+            ),
+            token=token,
+        )
+
+
+def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
+    """Yield skeletons while a comparison takes longer than one notices."""
+    if job.wait(PATIENCE_SECONDS):
+        return
+    for snapshot in job.watch():
+        if not snapshot.running:
+            return
+        words = snapshot.stages[-1].stage if snapshot.stages else ""
+        detail = f"{words[:1].upper()}{words[1:]}\u2026" if words else ""
+        if snapshot.seconds > 2.0 and not detail:
+            detail = texts.LOADING_FIRST
+        yield CompareScreen("", columns.skeleton(texts.LOADING_COMPARE, detail), "", "")
+
+
+def exported(bench: Workbench, comparison: Comparison, kind: str) -> tuple[str, str, str]:
+    """Return name, media type and text of an export.
+
+    Raises:
+        UnknownNameError: A kind nobody knows.
+    """
+    if kind == "csv":
+        # The mark makes spreadsheets read it as UTF-8.
+        return "comparison.csv", "text/csv", "\ufeff" + to_csv(comparison)
+    if kind == "json":
+        return "comparison.json", "application/json", to_json(comparison, indent=2)
+    if kind == "trec":
+        return "comparison.run", "text/plain", "".join(trec_runs(comparison).values())
+    if kind == "html":
+        html = html_report(comparison, pictures=bench.pictures(comparison))
+        return "comparison.html", "text/html", html
+    raise UnknownNameError(f"There is no export named {kind!r}; choose csv, json, trec or html.")

@@ -1,0 +1,122 @@
+"""One hit of the comparison on screen: its nearest sentence, and its page with what stands there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.errors import CoreError, UnknownNameError
+from demo import texts
+from demo.presenters import page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from core.comparison.records import Comparison
+    from core.workbench import Workbench
+    from demo.session import Shown
+
+PAGE_WIDTH_PIXELS = 1100
+
+
+def best_sentences(bench: Workbench, comparison: Comparison) -> Mapping[str, tuple[int, int]]:
+    """Return the nearest sentence of every hit in the columns; none where it cannot be had."""
+    shown = dict.fromkeys(
+        hit.passage_id
+        for column in comparison.columns
+        for hit in column.ranking.hits[: comparison.k]
+    )
+    try:
+        return bench.best_sentences(comparison.query.text, tuple(shown))
+    except CoreError:
+        # A saved comparison may name passages of another chunking: cards without marks then.
+        return {}
+
+
+def best_sentence(
+    bench: Workbench, comparison: Comparison, passage_id: str
+) -> tuple[int, int] | None:
+    """Return the nearest sentence of one passage, None where it cannot be had."""
+    try:
+        return bench.best_sentences(comparison.query.text, (passage_id,)).get(passage_id)
+    except CoreError:
+        return None
+
+
+def pane(bench: Workbench, shown: Shown, passage_id: str, page_number: int | None) -> str:
+    """Return the page pane of a hit.
+
+    Raises:
+        UnknownNameError: If its document has no such page.
+        CoreError: If passage or document are not here.
+    """
+    comparison = shown.comparison
+    passage = comparison.passage(passage_id)
+    document = bench.document(passage.doc_id)
+    number = passage.page_first if page_number is None else page_number
+    if shown.best is not None and passage_id in shown.best:
+        best: tuple[int, int] | None = shown.best[passage_id]
+    else:
+        best = best_sentence(bench, comparison, passage_id)
+    received = {}
+    try:
+        received = bench.received_passage(passage_id)
+    except CoreError:
+        received = {}
+    picture, notice = "", ""
+    if not 1 <= number <= len(document.pages):
+        raise UnknownNameError(f"{document.name} has no page {number}.")
+    if document.media_type != "application/pdf":
+        notice = texts.PAGE_TEXT_ONLY
+    else:
+        sheet = document.pages[number - 1]
+        drawn = _drawn(bench, comparison, passage.doc_id, number, passage_id)
+        own_page = passage.page_first <= number <= passage.page_last
+        if own_page and not any(item.selected and item.boxes for item in drawn):
+            notice = texts.PAGE_NO_BOXES
+        try:
+            image = bench.page_image(passage.doc_id, number, width_pixels=PAGE_WIDTH_PIXELS)
+            picture = page.page_image(image, sheet, drawn)
+        except CoreError as error:
+            notice = str(error)
+    return page.pane(
+        comparison,
+        passage,
+        page_number=number,
+        pages=len(document.pages) if document.media_type == "application/pdf" else 0,
+        picture=picture,
+        best=best,
+        received=received,
+        notice=notice,
+    )
+
+
+def _drawn(
+    bench: Workbench, comparison: Comparison, doc_id: str, number: int, selected: str
+) -> list[page.DrawnPassage]:
+    """Return every passage of the comparison's top k that stands on a page."""
+    drawn = []
+    for passage in comparison.passages:
+        if passage.doc_id != doc_id or not passage.page_first <= number <= passage.page_last:
+            continue
+        ranks = page.drawn_ranks(comparison, passage)
+        if not ranks and passage.passage_id != selected:
+            continue
+        try:
+            boxes = bench.passage_boxes(passage.passage_id)
+        except CoreError:
+            continue
+        here = [
+            tuple(box)
+            for item in boxes
+            if item.page_number == number
+            for box in item.boxes.tolist()
+        ]
+        drawn.append(
+            page.DrawnPassage(
+                passage.passage_id,
+                here,
+                ranks,
+                passage.passage_id == selected,
+            )
+        )
+    return drawn

@@ -1,0 +1,234 @@
+"""What goes into a library: uploads, passwords, embedding, settings that make it work anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
+from core.records import Unit
+from core.settings import ChunkingSettings, WorkspaceSettings
+from demo import texts
+from demo.presenters import library
+from demo.session import discard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from core.monitor import Monitor
+    from core.records import IngestionReport
+    from demo.jobs import Job
+    from demo.services import Services
+    from demo.session import Sessions
+
+
+class Indexing:
+    """The verbs that start, watch and stop the indexing job of a library."""
+
+    def __init__(self, services: Services, sessions: Sessions) -> None:
+        self.services = services
+        self.sessions = sessions
+
+    def upload(
+        self, visitor_id: object, library_id: str, files: Sequence[str | Path]
+    ) -> tuple[str, Job[IngestionReport] | None, str]:
+        """Start reading uploaded files.
+
+        Returns:
+            The library they go to (uploads never change the sample), the job, and a remark.
+        """
+        visitor = self.sessions.require(visitor_id)
+        remark = ""
+        entry = next(
+            (e for e in self.services.libraries(visitor) if e.library_id == library_id), None
+        )
+        if entry is None or entry.is_sample:
+            library_id = self.services.upload_library_id(visitor)
+            remark = texts.SAMPLE_UPLOADS
+        paths = [Path(file) for file in files]
+        limit = self.services.limits.files_per_upload
+        if len(paths) > limit:
+            for path in paths[limit:]:
+                discard(path)
+            remark = f"Only the first {limit} files were taken; add the others afterwards."
+            paths = paths[:limit]
+        if not paths:
+            return library_id, None, remark
+        job = self._index(visitor, library_id, [(path.name, path, None) for path in paths])
+        return library_id, job, remark
+
+    def index_files(
+        self, visitor_id: object, library_id: str, paths: Sequence[Path], password: str | None
+    ) -> Job[IngestionReport]:
+        """Start reading uploaded files into a library of the visitor's own.
+
+        Raises:
+            UsageError: If it is the sample library, or there are no files.
+        """
+        visitor = self.sessions.require(visitor_id)
+        entries = {entry.library_id: entry for entry in self.services.libraries(visitor)}
+        if library_id in entries and entries[library_id].is_sample:
+            raise UsageError(texts.SAMPLE_FIXED)
+        if not paths:
+            raise UsageError("There are no files to read; upload at least one.")
+        return self._index(visitor, library_id, [(path.name, path, password) for path in paths])
+
+    def _index(
+        self, visitor: str, library_id: str, files: Sequence[tuple[str, Path, str | None]]
+    ) -> Job[IngestionReport]:
+        bench = self.services.open_library(visitor, library_id)
+
+        def work(monitor: Monitor) -> IngestionReport:
+            sources = [_source_file(name, path, password) for name, path, password in files]
+            try:
+                report = bench.add_files(sources, monitor=monitor)
+            except CoreError:
+                for _, path, _ in files:
+                    discard(path)
+                raise
+            locked = {skipped.name for skipped in report.skipped if skipped.needs_password}
+            for name, path, _ in files:
+                if _clean(name) in locked or name in locked:
+                    self.sessions.hold(visitor, library_id, _clean(name), path)
+                else:
+                    discard(path)
+            return report
+
+        return self.sessions.jobs.start((visitor, library_id, "index"), "index", work, heavy=True)
+
+    def password(self, visitor_id: object, token: str, password: str) -> tuple[str, Job[Any]]:
+        """Try a password on a file that waits for it."""
+        visitor = self.sessions.require(visitor_id)
+        file = self.sessions.release(visitor, token)
+        return file.library_id, self._index(
+            visitor, file.library_id, [(file.name, file.path, password)]
+        )
+
+    def forget_file(self, visitor_id: object, token: str) -> str:
+        """Drop a file that waits for a password."""
+        visitor = self.sessions.require(visitor_id)
+        file = self.sessions.release(visitor, token)
+        discard(file.path)
+        waiting = self.sessions.held(visitor, file.library_id)
+        return "".join(library.password_form(key, item.name) for key, item in waiting.items())
+
+    def watch(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
+        """Yield ``(html, running)`` of the indexing job of a library; nothing when there is none."""
+        visitor = self.sessions.require(visitor_id)
+        job = self.sessions.jobs.get((visitor, library_id, "index"))
+        if job is None:
+            return
+        for snapshot in job.watch():
+            if snapshot.running:
+                yield library.progress(snapshot), True
+        waiting = {key: item.name for key, item in self.sessions.held(visitor, library_id).items()}
+        if job.error is not None:
+            words = texts.STOPPED if isinstance(job.error, StoppedError) else str(job.error)
+            forms = "".join(library.password_form(key, name) for key, name in waiting.items())
+            yield (
+                library.trouble(words) + (f'<div class="bf">{forms}</div>' if forms else ""),
+                False,
+            )
+        else:
+            report = job.result
+            html = library.ingestion(report, waiting) if report is not None else ""  # type: ignore[arg-type]
+            yield html, False
+
+    def files_read(self, visitor_id: object, library_id: str) -> bool:
+        """Whether the running job of a library is done with its files, and embeds them now."""
+        job = self.sessions.jobs.get((self.sessions.require(visitor_id), library_id, "index"))
+        return job is not None and any(
+            stage.stage.startswith("embedding") for stage in job.snapshot().stages
+        )
+
+    def embed(self, visitor_id: object, library_id: str) -> Job[Any]:
+        """Go on embedding what has no vectors yet."""
+        visitor = self.sessions.require(visitor_id)
+        bench = self.services.open_library(visitor, library_id)
+        return self.sessions.jobs.start(
+            (visitor, library_id, "index"),
+            "index",
+            lambda monitor: bench.embed_missing(monitor=monitor),
+            heavy=True,
+        )
+
+    def change_settings(
+        self, visitor_id: object, library_id: str, settings: WorkspaceSettings
+    ) -> Job[Any] | None:
+        """Keep new settings; returns the job when something has to be made anew."""
+        visitor = self.sessions.require(visitor_id)
+        bench = self.services.open_library(visitor, library_id)
+        if settings == bench.settings:
+            return None
+        if replace(settings, k=bench.settings.k) == bench.settings:
+            bench.change_settings(settings)
+            return None
+        return self.sessions.jobs.start(
+            (visitor, library_id, "index"),
+            "index",
+            lambda monitor: bench.change_settings(settings, monitor=monitor),
+            heavy=True,
+        )
+
+    def with_pair(self, visitor_id: object, library_id: str, pair_id: str) -> WorkspaceSettings:
+        """Return a library's settings with another pair.
+
+        Raises:
+            UnknownNameError: If the pair is not on offer.
+        """
+        visitor = self.sessions.require(visitor_id)
+        bench = self.services.open_library(visitor, library_id)
+        if "+" in pair_id:
+            bench.pool.registry.arms(pair_id)  # any two encoders side by side
+        elif pair_id not in {pair.pair_id for pair in self.services.pairs()}:
+            raise UnknownNameError(f"There is no pair named {pair_id!r} here.")
+        return replace(bench.settings, pair_id=pair_id)
+
+    def stop(self, visitor_id: object, library_id: str, kind: str = "index") -> bool:
+        """Press Stop on a library's job."""
+        visitor = self.sessions.require(visitor_id)
+        return self.sessions.jobs.stop((visitor, library_id, kind))
+
+
+def settings_from(
+    now: WorkspaceSettings,
+    *,
+    k: float,
+    unit: str,
+    chunk_tokens: float,
+    overlap_tokens: float,
+    instruction: str,
+    max_tokens: float | None,
+    own_limits: bool = False,
+) -> WorkspaceSettings:
+    """Return settings from the page's fields; what it has no field for stays.
+
+    Raises:
+        InvalidSettingError: A value that cannot work.
+    """
+    chunk = int(chunk_tokens)
+    return replace(
+        now,
+        k=int(k),
+        chunking=ChunkingSettings(
+            unit=Unit(unit), chunk_tokens=chunk, overlap_tokens=min(int(overlap_tokens), chunk // 2)
+        ),
+        query_instruction=instruction.strip(),
+        max_tokens=int(max_tokens or 0),
+        own_limits=own_limits,
+    )
+
+
+def _clean(name: str) -> str:
+    """Return a file's name as the library keeps it."""
+    from core.documents import clean_name  # late: it brings the PDF libraries along
+
+    return clean_name(name)
+
+
+def _source_file(name: str, path: Path, password: str | None) -> Any:  # noqa: ANN401  see below
+    """Return what `Workbench.add_files` takes."""
+    from core.library import SourceFile  # late: it brings the PDF libraries along
+
+    return SourceFile(name=name, path=path, password=password)

@@ -1,0 +1,57 @@
+"""Questions to begin with: a library's own examples, or a few drafted from its passages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.errors import CoreError
+from core.laboratory.drafts import DraftKind, draft_queries
+from demo import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.records import Passage
+    from core.workbench import ExampleQuery, Workbench
+
+STARTERS = 4  # questions offered on an empty screen
+STARTER_DRAFTS = 40
+STARTER_PASSAGES = 300  # are read for them: the screen must not wait for a large library
+STARTER_KINDS = (DraftKind.QUESTION, DraftKind.DEFINITION)
+
+
+class Starters:
+    """Drafts once for a library as it is, since that reads its passages."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[str, str, int], tuple[ExampleQuery, ...]] = (("", "", 0), ())
+
+    def of(self, library_id: str, bench: Workbench) -> tuple[ExampleQuery, ...]:
+        """Return a library's own examples, or else what was drafted from it."""
+        examples = bench.examples()
+        if examples or not bench.documents():
+            return examples
+        passages = bench.library.passages()
+        key = (library_id, passages[0].passage_id if passages else "", len(passages))
+        if self._last[0] != key:
+            self._last = (key, drafted(bench, passages))
+        return self._last[1]
+
+
+def drafted(bench: Workbench, passages: Sequence[Passage]) -> tuple[ExampleQuery, ...]:
+    """Return a few questions drafted from a library's own passages; none where no rule fits."""
+    from core.workbench import ExampleQuery  # late: the page comes before the workbench's rooms
+
+    # Spread over all documents: the first of them may be in a language the rules do not know.
+    some = passages[:: max(1, -(-len(passages) // STARTER_PASSAGES))]
+    documents = [bench.document(doc_id) for doc_id in dict.fromkeys(one.doc_id for one in some)]
+    try:
+        found = draft_queries(some, documents, count=STARTER_DRAFTS, seed=0)
+    except CoreError:
+        return ()
+    best = [draft for draft in found if draft.kind in STARTER_KINDS]
+    asked = (best or [draft for draft in found if draft.kind is DraftKind.HEADING])[:STARTERS]
+    return tuple(
+        ExampleQuery(draft.query_id, texts.DRAFTED, draft.text, (draft.passage_id,))
+        for draft in asked
+    )
