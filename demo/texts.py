@@ -31,6 +31,7 @@ DATASET_NAMES = {
     "rarb_arc_challenge": "Science questions (ARC challenge, RAR-b)",
     "scifact": "Scientific claims (SciFact)",
     "scitldr_test": "Papers by their one-line summary (SciTLDR)",
+    "stacks_lemma_refs": "Lemmas that a statement's proof refers to (stacks_lemma_refs)",
     "theoremqa_theorems": "Theorems by problem (TheoremQA, BRIGHT)",
 }
 # Headings of measured figures that are no evaluation, as their files call them.

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from core.records import Family
 from demo import texts
 from demo.presenters.families import family_class
-from demo.presenters.markup import DOT, esc, join, number, signed, with_code
+from demo.presenters.markup import DASH, DOT, esc, join, number, signed, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MEASURES = ("nDCG@10", "R@10", "Recall@10", "R@100", "Recall@100", "RR@10", "MRR@10")
+OVERVIEW_MEASURE = "nDCG@10"
 NONE_YET = (
     "No figures are here yet. Measure any collection in BEIR layout with "
     "`python -m core evaluate --beir FOLDER --json assets/benchmarks/NAME.json`."
@@ -47,7 +48,11 @@ def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         return f'<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">{with_code(NONE_YET)}</p></div>'
     measured = [(name, content) for name, content in results if "systems" in _whole(content)]
     others = [(name, content) for name, content in results if "systems" not in _whole(content)]
-    blocks = join(_evaluation(name, content) for name, content in measured)
+    # One line each on top; all of a collection's figures are folded below it.
+    blocks = overview(measured) + join(
+        _evaluation(name, content, is_open=place == 0)
+        for place, (name, content) in enumerate(measured)
+    )
     # What is no evaluation (speed, losses) stands below, folded: it is read by few.
     blocks += join(
         f"<details><summary>{esc(_words(name))}</summary>{_plain(name, content)}</details>"
@@ -56,7 +61,8 @@ def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     return (
         '<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">With the pairs named. '
         "Brackets: 95 % bootstrap interval over queries. The difference is diffusion minus "
-        f"autoregressive, query by query.</p>{blocks}</div>"
+        f"autoregressive, query by query. The first table has {OVERVIEW_MEASURE}; every measure, "
+        f"group and length is folded below it.</p>{blocks}</div>"
     )
 
 
@@ -76,7 +82,65 @@ def title(name: str, content: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _evaluation(name: str, content: Mapping[str, Any]) -> str:
+def overview(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """Return a line per collection that both arms were measured on; "" where there is none."""
+    rows = join(_overview_row(name, content) for name, content in results)
+    if not rows:
+        return ""
+    return (
+        '<div class="scroll-x"><table class="plain figures">'
+        '<thead><tr><th>collection</th><th class="r">queries</th>'
+        '<th class="r"><span class="dif"><i class="sym"></i>diffusion</span></th>'
+        '<th class="r"><span class="aut"><i class="sym"></i>autoregressive</span></th>'
+        '<th class="r">BM25</th><th class="r">difference of the arms</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _overview_row(name: str, content: Mapping[str, Any]) -> str:
+    """Return one collection's line; nothing for a file that holds no evaluation of both arms."""
+    whole = content.get("whole", content)
+    systems = whole.get("systems") if isinstance(whole, dict) else None
+    if not isinstance(systems, list):
+        return ""
+    by_family = {
+        str(item.get("family")): item.get("measures", {}).get(OVERVIEW_MEASURE)
+        for item in reversed(systems)  # the pair stands first: it wins over further encoders
+        if isinstance(item, dict) and isinstance(item.get("measures"), dict)
+    }
+    if not {"diffusion", "autoregressive"} <= by_family.keys():
+        return ""
+    gap = whole.get("difference")
+    gap = gap.get(OVERVIEW_MEASURE) if isinstance(gap, dict) else None
+    cells = join(
+        f'<td class="r">{_mean(by_family.get(family))}</td>'
+        for family in ("diffusion", "autoregressive", "lexical")
+    )
+    queries = whole.get("queries")
+    return (
+        f'<tr><th scope="row">{esc(title(name, content))}</th>'
+        f'<td class="r">{esc(f"{queries:,}" if isinstance(queries, int) else DASH)}</td>{cells}'
+        f'<td class="r">{_gap(gap)}</td></tr>'
+    )
+
+
+def _mean(value: Any) -> str:  # noqa: ANN401  parsed JSON
+    mean = value.get("value", value.get("mean")) if isinstance(value, dict) else value
+    return number(float(mean), 3) if isinstance(mean, int | float) else DASH
+
+
+def _gap(value: Any) -> str:  # noqa: ANN401  parsed JSON
+    if not isinstance(value, dict):
+        return DASH
+    ends = (value.get("value", value.get("mean")), value.get("low"), value.get("high"))
+    known = [float(end) for end in ends if isinstance(end, int | float)]
+    if len(known) < len(ends):
+        return DASH
+    mean, low, high = (signed(end, 3) for end in known)
+    return f'{mean} <span class="meta">[{low}, {high}]</span>'
+
+
+def _evaluation(name: str, content: Mapping[str, Any], *, is_open: bool) -> str:
     whole = _whole(content)
     notes = join(f'<p class="how">{esc(note)}</p>' for note in content.get("notes", ()))
     facts = DOT.join(
@@ -96,8 +160,9 @@ def _evaluation(name: str, content: Mapping[str, Any]) -> str:
     )
     folded = f"<details><summary>by length</summary>{lengths}</details>" if lengths else ""
     return (
-        f"<section><h3>{esc(title(name, content))}</h3>"
-        f'<p class="meta num">{esc(facts)}</p>{_table(whole)}{groups}{folded}{notes}</section>'
+        f'<details class="collection"{" open" if is_open else ""}><summary>'
+        f'<b>{esc(title(name, content))}</b> <span class="num">{esc(facts)}</span></summary>'
+        f"{_table(whole)}{groups}{folded}{notes}</details>"
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.laboratory import paper
 from demo.presenters import benchmarks, plots
-from demo.presenters.markup import DASH, esc, join, number, signed
+from demo.presenters.markup import esc, join, number, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,6 @@ MEASURED_INTRO = (
     "tested on other collections: compare its two arms with each other, never a figure here with one "
     "above. nDCG@10; brackets are 95 % intervals over queries."
 )
-MEASURE = "nDCG@10"
 
 
 def claims() -> str:
@@ -73,63 +72,15 @@ def measured(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     Args:
         results: Name and content of result files, as `benchmarks.read_results` gives them.
     """
-    rows = join(_measured_row(name, content) for name, content in results)
-    if not rows:
+    table = benchmarks.overview(results)
+    if not table:
         return ""
     return (
         '<div class="bf lab measured"><h3>Measured here, by Bifocal\u2019s bundled pair</h3>'
-        f'<p class="how">{esc(MEASURED_INTRO)}</p><div class="scroll-x"><table class="plain figures">'
-        '<thead><tr><th>collection</th><th class="r">queries</th>'
-        '<th class="r"><span class="dif"><i class="sym"></i>diffusion</span></th>'
-        '<th class="r"><span class="aut"><i class="sym"></i>autoregressive</span></th>'
-        '<th class="r">BM25</th><th class="r">difference of the arms</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<p class="how">{esc(MEASURED_INTRO)}</p>{table}'
         '<p><button class="link" data-act="view" data-view="benchmarks">every measure, group and '
         "length under Benchmarks</button></p></div>"
     )
-
-
-def _measured_row(name: str, content: Mapping[str, Any]) -> str:
-    """Return one collection's line; nothing for a file that holds no evaluation of both arms."""
-    whole = content.get("whole", content)
-    systems = whole.get("systems") if isinstance(whole, dict) else None
-    if not isinstance(systems, list):
-        return ""
-    by_family = {
-        str(item.get("family")): item.get("measures", {}).get(MEASURE)
-        for item in reversed(systems)  # the pair stands first: it wins over further encoders
-        if isinstance(item, dict) and isinstance(item.get("measures"), dict)
-    }
-    if not {"diffusion", "autoregressive"} <= by_family.keys():
-        return ""
-    gap = whole.get("difference")
-    gap = gap.get(MEASURE) if isinstance(gap, dict) else None
-    cells = join(
-        f'<td class="r">{_mean(by_family.get(family))}</td>'
-        for family in ("diffusion", "autoregressive", "lexical")
-    )
-    queries = whole.get("queries")
-    return (
-        f'<tr><th scope="row">{esc(benchmarks.title(name, content))}</th>'
-        f'<td class="r">{esc(f"{queries:,}" if isinstance(queries, int) else DASH)}</td>{cells}'
-        f'<td class="r">{_gap(gap)}</td></tr>'
-    )
-
-
-def _mean(value: Any) -> str:  # noqa: ANN401  parsed JSON
-    mean = value.get("value", value.get("mean")) if isinstance(value, dict) else value
-    return number(float(mean), 3) if isinstance(mean, int | float) else DASH
-
-
-def _gap(value: Any) -> str:  # noqa: ANN401  parsed JSON
-    if not isinstance(value, dict):
-        return DASH
-    ends = (value.get("value", value.get("mean")), value.get("low"), value.get("high"))
-    known = [float(end) for end in ends if isinstance(end, int | float)]
-    if len(known) < len(ends):
-        return DASH
-    mean, low, high = (signed(end, 3) for end in known)
-    return f'{mean} <span class="meta">[{low}, {high}]</span>'
 
 
 def table(table_id: str, baseline: str) -> str:

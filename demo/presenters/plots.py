@@ -306,7 +306,7 @@ def _line(
 def _short_count(value: float) -> str:
     if value >= 1024 and float(value).is_integer() and value % 1024 == 0:
         return f"{int(value) // 1024}k"
-    if value >= 10_000:
+    if value >= 10_000 or (value >= 1000 and value % 1000 == 0):
         return f"{value / 1000:.0f}k"
     return f"{value:g}"
 

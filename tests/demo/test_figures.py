@@ -141,6 +141,28 @@ def test_an_evaluation_is_a_table_with_intervals_and_the_difference() -> None:
     assert "<b>sets" not in html
 
 
+def test_every_collection_has_a_line_on_top_and_its_figures_folded_below() -> None:
+    arms = [
+        {"id": name, "family": name, "measures": {"nDCG@10": {"value": value}}}
+        for name, value in (("diffusion", 0.5), ("autoregressive", 0.6))
+    ]
+    both = {**EVALUATION, "systems": arms}
+    html = benchmarks.benchmarks([("x", both), ("y", {**both, "dataset": "second"})])
+    lines, *folded = html.split('<details class="collection"')
+    assert lines.count('<tr><th scope="row">') == 2
+    assert "0.600" in lines
+    assert "\u22120.100 <span" in lines
+    assert [part.startswith(" open>") for part in folded] == [True, False]
+    assert "<b>second</b>" in folded[1]
+
+
+def test_ticks_of_thousands_are_written_alike() -> None:
+    html = paper.training_curve()
+    for tick in ("2k", "8k", "10k"):
+        assert f">{tick}</text>" in html
+    assert ">8000<" not in html
+
+
 def test_other_figures_are_shown_as_they_are() -> None:
     figures = {"seconds": 2.5, "fine": True, "runs": [1, 2], "inner": {"n_items": 1200},
                "rows": [{"a": 1}, {"a": 2}]}  # fmt: skip
