@@ -20,6 +20,16 @@ from demo.services import LibraryEntry, Services
 from tests.demo.fakes import STORIES, FakeLibraries
 
 
+def last(stream: Any) -> Any:
+    return list(stream)[-1]
+
+
+def upload(folder: Any, name: Any, data: Any = b"The tide turns twice a day. Boats wait.") -> Any:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
 @pytest.fixture
 def libraries() -> Any:
     made = FakeLibraries()

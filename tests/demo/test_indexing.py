@@ -1,0 +1,124 @@
+"""Uploads, passwords, settings and pairs: what goes into a library."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.errors import InvalidSettingError, UnknownNameError
+from core.settings import WorkspaceSettings
+from demo.handlers import Handlers
+from demo.indexing import settings_from
+from tests.demo.conftest import last, upload
+
+
+def test_uploads_never_change_the_sample(handlers: Any, tmp_path: Any) -> None:
+    library, job, remark = handlers.indexing.upload("local", "sample", [upload(tmp_path, "a.txt")])
+    assert job is not None
+    job.outcome()
+    assert library == "mine"
+    assert "sample library stays as it is" in remark
+    assert "a.txt" in handlers.libraries.screen("local", "mine").documents
+    assert "a.txt" not in handlers.libraries.screen("local", "sample").documents
+
+
+def test_an_uploaded_file_is_deleted_when_it_was_read(handlers: Any, tmp_path: Any) -> None:
+    path = upload(tmp_path, "a.txt")
+    handlers.indexing.upload("local", "mine", [path])[1].outcome()
+    assert not path.exists()
+
+
+def test_documents_are_listed_while_they_are_still_embedded(
+    handlers: Any, libraries: Any, tmp_path: Any, monkeypatch: Any
+) -> None:
+    bench = libraries.open_library("local", "mine")
+    begun, go = threading.Event(), threading.Event()
+    add_files = bench.add_files
+
+    def slowly(files: Any, *, monitor: Any) -> Any:
+        report = add_files(files, monitor=monitor)
+        begun.set()
+        go.wait(20)
+        return report
+
+    unready = [replace(arm, passages=7, passages_embedded=0) for arm in bench.arms()]
+    monkeypatch.setattr(type(bench), "arms", lambda _: tuple(unready))
+    monkeypatch.setattr(bench, "add_files", slowly)
+    assert not handlers.indexing.files_read("local", "mine")
+    _, job, _ = handlers.indexing.upload("local", "mine", [upload(tmp_path, "tide-tables.txt")])
+    assert begun.wait(20)
+    assert handlers.indexing.files_read("local", "mine")
+    now = handlers.libraries.screen("local", "mine")
+    assert "tide-tables.txt" in now.documents
+    assert now.notice == ""  # "go on" beside a job that goes on would be two answers
+    go.set()
+    job.outcome()
+    assert "go on" in handlers.libraries.screen("local", "mine").notice
+
+
+def test_a_bad_file_is_named_and_the_others_are_read(handlers: Any, tmp_path: Any) -> None:
+    files = [upload(tmp_path, "empty.txt", b""), upload(tmp_path, "good.txt")]
+    handlers.indexing.upload("local", "mine", files)[1].outcome()
+    html, running = last(handlers.indexing.watch("local", "mine"))
+    assert not running
+    assert "empty.txt holds no text." in html
+    assert "Read 1 document" in html
+
+
+def test_an_encrypted_file_waits_for_its_password_and_is_read_then(
+    handlers: Any, tmp_path: Any
+) -> None:
+    path = upload(tmp_path, "locked.txt", b"LOCKED secret tide tables")
+    handlers.indexing.upload("local", "mine", [path])[1].outcome()
+    html, _ = last(handlers.indexing.watch("local", "mine"))
+    assert "locked.txt is encrypted. Type its password" in html
+    (token,) = handlers.sessions.held("local", "mine")
+    library, job = handlers.indexing.password("local", token, "open sesame")
+    job.outcome()
+    assert library == "mine"
+    assert "locked.txt" in handlers.libraries.screen("local", "mine").documents
+    assert not path.exists()
+    assert handlers.sessions.held("local", "mine") == {}
+
+
+def test_skipping_an_encrypted_file_deletes_it(handlers: Any, tmp_path: Any) -> None:
+    path = upload(tmp_path, "locked.txt", b"LOCKED")
+    handlers.indexing.upload("local", "mine", [path])[1].outcome()
+    (token,) = handlers.sessions.held("local", "mine")
+    handlers.indexing.forget_file("local", token)
+    assert not path.exists()
+
+
+def test_only_so_many_files_are_taken_at_once(libraries: Any, tmp_path: Any) -> None:
+    import dataclasses
+
+    services = libraries.services()
+    limits = dataclasses.replace(services.limits, files_per_upload=1)
+    handlers = Handlers(dataclasses.replace(services, limits=limits))
+    files = [upload(tmp_path, "a.txt"), upload(tmp_path, "b.txt")]
+    _, job, remark = handlers.indexing.upload("local", "mine", files)
+    assert job is not None
+    job.outcome()
+    assert "first 1 files" in remark
+    assert not files[1].exists()
+
+
+def test_settings_are_kept_and_bad_ones_refused(handlers: Any) -> None:
+    now = handlers.services.open_library("local", "sample").settings
+    new = settings_from(now, k=20, unit="passage", chunk_tokens=90, overlap_tokens=0,
+                        instruction=" find ", max_tokens=0)  # fmt: skip
+    handlers.indexing.change_settings("local", "sample", new).outcome()
+    kept = handlers.services.open_library("local", "sample").settings
+    assert (kept.k, kept.query_instruction) == (20, "find")
+    with pytest.raises(InvalidSettingError):
+        settings_from(now, k=500, unit="passage", chunk_tokens=90, overlap_tokens=0,
+                      instruction="", max_tokens=0)  # fmt: skip
+
+
+def test_a_pair_that_is_not_on_offer_is_refused(handlers: Any) -> None:
+    assert isinstance(handlers.indexing.with_pair("local", "sample", "twins"), WorkspaceSettings)
+    with pytest.raises(UnknownNameError):
+        handlers.indexing.with_pair("local", "sample", "nonsense")
