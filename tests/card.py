@@ -58,11 +58,12 @@ def lengths_table(folder: Path = FIGURES) -> str:
     """Share of queries whose right document comes first, by nominal length."""
     blocks = []
     for name in BY_LENGTH:
-        for path in (folder / f"{name}.json", folder / f"{name}_controls.json"):
-            measured = _read(path)
-            if measured is not None:
-                title = "controls" if path.stem.endswith("_controls") else "both arms and BM25"
-                blocks.append(f"**{name}**, {title}:\n\n{_by_length(measured)}")
+        arms, controls = _read(folder / f"{name}.json"), _read(folder / f"{name}_controls.json")
+        # controls stand beside the arms: where they have every length, that table says it all
+        if arms is not None and (controls is None or _lengths(controls) != _lengths(arms)):
+            blocks.append(f"**{name}**, both arms and BM25:\n\n{_by_length(arms)}")
+        if controls is not None:
+            blocks.append(f"**{name}**, with controls:\n\n{_by_length(controls)}")
     return "\n\n".join(blocks) or "Not measured."
 
 
@@ -247,6 +248,10 @@ def _agreement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             for one in rows
         ),
     ]
+
+
+def _lengths(measured: Mapping[str, Any]) -> list[int]:
+    return [part["length"] for part in measured["lengths"]]
 
 
 def _by_length(measured: Mapping[str, Any]) -> str:

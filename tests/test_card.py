@@ -71,10 +71,18 @@ def test_a_set_without_figures_is_said_to_be_unmeasured(tmp_path: Path) -> None:
 def test_accuracy_stands_under_its_length(tmp_path: Path) -> None:
     write(tmp_path, "needle_pd_controls.json", evaluation("needle_pd"))
     text = card.lengths_table(tmp_path)
-    assert "**needle_pd**, controls" in text
+    assert "**needle_pd**, with controls" in text
     assert "| Accuracy@1 | 256 | 1,024 |" in text
     assert "| d | 0.50 | 0.50 |" in text
     assert card.controls_table(tmp_path) == "Not measured."
+    # the arms' own table is left out where the controls were measured at the same lengths
+    write(tmp_path, "needle_pd.json", evaluation("needle_pd"))
+    assert card.lengths_table(tmp_path) == text
+    longer = evaluation("needle_pd")
+    longer["lengths"].append({**longer["lengths"][0], "length": 4096})
+    write(tmp_path, "needle_pd.json", longer)
+    assert card.lengths_table(tmp_path).startswith("**needle_pd**, both arms and BM25:")
+    assert card.lengths_table(tmp_path).endswith(text)
 
 
 def test_controls_are_listed_one_by_one(tmp_path: Path) -> None:
