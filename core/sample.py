@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from core.chosen import fingerprint_fact
 from core.errors import DatasetError
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.records import Evaluation
@@ -24,7 +25,7 @@ from core.library import SourceFile, encoder_facts
 from core.records import Family, Query, SystemInfo
 from core.search import ScoreBackground
 from core.search.background import BACKGROUND_VERSION
-from core.workbench import LEXICAL, fingerprint_fact
+from core.workbench import LEXICAL
 
 if TYPE_CHECKING:
     from pathlib import Path

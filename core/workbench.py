@@ -11,21 +11,18 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from core.chosen import ChosenEncoders
 from core.comparison.compare import compare
 from core.comparison.from_search import background_of, search_depth, system_results
 from core.comparison.matching import PassageMatcher
 from core.comparison.records import from_json, to_json
 from core.comparison.runs import forget_run, keep_run, kept_runs, matched_runs, run_columns
 from core.documents import boxes_for_range, render_page, sentence_spans
-from core.encoders.choices import labelled, require_offered
 from core.encoders.pool import LoadState
 from core.encoders.spec import TextKind
 from core.errors import (
     CoreError,
-    EncoderError,
-    EncodingError,
     InvalidDepthError,
-    InvalidSettingError,
     UnknownNameError,
     WorkspaceDamagedError,
 )
@@ -36,14 +33,6 @@ from core.laboratory.report import PagePicture
 from core.laboratory.results import from_json as result_from_json
 from core.laboratory.results import to_json as result_to_json
 from core.library import Library
-from core.library.centre import (
-    LEAST_PASSAGES,
-    Centre,
-    centre_sample,
-    keep_centre,
-    kept_centre,
-    needs_measuring,
-)
 from core.library.embedding import embed_texts
 from core.monitor import Progress, SilentMonitor
 from core.records import Family, Query, SystemInfo
@@ -61,7 +50,6 @@ if TYPE_CHECKING:
     from core.documents import PageBoxes
     from core.encoders.pool import EncoderPool
     from core.encoders.protocol import Encoder
-    from core.encoders.spec import EncoderSpec
     from core.laboratory.arms import Bench
     from core.library import Allowance, SearchView, SourceFile
     from core.monitor import Monitor
@@ -73,7 +61,7 @@ if TYPE_CHECKING:
         Passage,
         ReceivedText,
     )
-    from core.settings import EncoderChoice, ExtractionLimits, WorkspaceSettings
+    from core.settings import ExtractionLimits, WorkspaceSettings
     from core.store import Workspace
 
     CountTokens = Callable[[Sequence[str]], Sequence[int]]
@@ -158,12 +146,15 @@ class Workbench:
         self._allowance = allowance
         self.workspace = workspace
         self.pool = pool
+        self.chosen = ChosenEncoders(workspace, pool)
         self.library = Library(
             workspace,
-            encoders=self._encoder,
+            encoders=self.chosen.get,
             count_tokens=count_tokens,
             limits=limits,
-            before_embedding=self._measure_centres,
+            before_embedding=lambda monitor: self.chosen.measure_centres(
+                self.library.passages(), monitor
+            ),
         )
         self._sample = sample
         self._lock = threading.Lock()
@@ -188,11 +179,11 @@ class Workbench:
         """
         if self._allowance is not None:
             self._allowance.require_room(files, held=len(self.documents()))
-        return self.library.add_files(files, encoder_ids=self._encoder_ids(), monitor=monitor)
+        return self.library.add_files(files, encoder_ids=self.chosen.column_ids(), monitor=monitor)
 
     def embed_missing(self, *, monitor: Monitor | None = None) -> IngestionReport:
         """Embed what the current pair and settings have no vectors for (after Stop, or a change)."""
-        return self.library.embed_missing(self._encoder_ids(), monitor=monitor)
+        return self.library.embed_missing(self.chosen.column_ids(), monitor=monitor)
 
     def remove_document(self, doc_id: str) -> None:
         """Forget a document, its passages and its place in the index; judgments on it stay."""
@@ -223,20 +214,8 @@ class Workbench:
         """Return the state of both encoders, and of further ones, without loading anything."""
         passages = len(self.library.passages())
         found = []
-        for spec in self._column_specs():
-            state, problem = self.pool.state(spec.encoder_id)
-            choice = self.settings.choice(spec.encoder_id)
-            fact = fingerprint_fact(spec.encoder_id, self.token_limit(spec.encoder_id), choice)
-            fingerprint = self.workspace.fact(fact)
-            if state is LoadState.READY:
-                try:
-                    proved = self._encoder(spec.encoder_id).passage_fingerprint
-                except EncoderError as exc:
-                    problem = str(exc)
-                else:
-                    if proved != fingerprint:
-                        fingerprint = proved
-                        self.workspace.put_fact(fact, proved)
+        for spec in self.chosen.columns():
+            state, problem, fingerprint = self.chosen.state(spec)
             embedded = 0
             if fingerprint:
                 embedded = self.library.embedded_count(
@@ -246,7 +225,7 @@ class Workbench:
                 ArmStatus(
                     system_id=spec.encoder_id,
                     family=spec.family,
-                    label=labelled(spec, choice),
+                    label=self.chosen.info(spec).label,
                     state=state.value,
                     problem=problem,
                     passages_embedded=embedded,
@@ -278,17 +257,12 @@ class Workbench:
             EncoderError: If an arm cannot be loaded; the settings are kept all the same.
         """
         before = self.settings
-        settings = self._without_forgotten(settings, before)
-        self.pool.registry.arms(settings.pair_id)
-        for encoder_id in settings.also:
-            self.pool.registry.encoder(encoder_id)
-        for choice in settings.choices:
-            require_offered(self.pool.registry.encoder(choice.encoder_id), choice)
+        settings = self.chosen.checked(settings, before)
         if replace(settings, chunking=before.chunking) != before:
             self.workspace.put_settings(replace(settings, chunking=before.chunking))
         if settings.chunking != before.chunking:
             self.library.rechunk(
-                settings.chunking, encoder_ids=self._encoder_ids(), monitor=monitor
+                settings.chunking, encoder_ids=self.chosen.column_ids(), monitor=monitor
             )
         elif replace(settings, k=before.k) != before and self.documents():
             self.embed_missing(monitor=monitor)
@@ -299,10 +273,7 @@ class Workbench:
         Args:
             encoder_id: Whose limit, where the user lets each encoder read to its own.
         """
-        if encoder_id and self.settings.own_limits:
-            return self.pool.registry.encoder(encoder_id).max_tokens
-        own = [spec.max_tokens for spec in self._arm_specs()]
-        return min([self.settings.max_tokens or min(own), *own])
+        return self.chosen.token_limit(encoder_id)
 
     # -- asking ----------------------------------------------------------------------------
 
@@ -336,16 +307,16 @@ class Workbench:
             msg = f"k is {depth}; choose a whole number from {K_RANGE[0]} to {K_RANGE[1]}."
             raise InvalidDepthError(msg)
         monitor = monitor or SilentMonitor()
-        specs = self._arm_specs()
-        columns = self._column_specs()
-        systems = [self._info(spec) for spec in columns]
+        specs = self.chosen.arms()
+        columns = self.chosen.columns()
+        systems = [self.chosen.info(spec) for spec in columns]
         monitor.report(Progress("loading the encoders", 0, 0))
         view = self.library.view([*systems, LEXICAL])
         monitor.report(Progress("asking", 0, len(systems) + 1))
         query = Query(_query_id(text), text)
         found = view.searcher.search(query, k=search_depth(depth))
         encoders = {
-            spec.encoder_id: self._encoder(spec.encoder_id)
+            spec.encoder_id: self.chosen.get(spec.encoder_id)
             for spec in columns
             if spec.encoder_id in found.answers
         }
@@ -429,7 +400,7 @@ class Workbench:
         sentences = [
             texts[passage_id][start:end] for passage_id in texts for start, end in spans[passage_id]
         ]
-        encoders = self._working_encoders()
+        encoders = self.chosen.working_arms()
         query_vectors = [encoder.encode([query], kind=TextKind.QUERY)[0] for encoder in encoders]
         vectors = []
         for encoder in encoders:
@@ -476,9 +447,9 @@ class Workbench:
             EmptyLibraryError: Nothing has been indexed.
             EncoderError: If an arm cannot be loaded: an experiment needs both.
         """
-        specs = self._arm_specs()
-        systems = [self._info(spec) for spec in specs]
-        encoder_a, encoder_b = (self._encoder(spec.encoder_id) for spec in specs)
+        specs = self.chosen.arms()
+        systems = [self.chosen.info(spec) for spec in specs]
+        encoder_a, encoder_b = (self.chosen.get(spec.encoder_id) for spec in specs)
         view = self.library.view([*systems, LEXICAL])
         key = (view.corpus_key, encoder_a.fingerprint, encoder_b.fingerprint)
         with self._lock:
@@ -627,101 +598,6 @@ class Workbench:
 
     # -- inside ----------------------------------------------------------------------------
 
-    def _arm_specs(self) -> tuple[EncoderSpec, EncoderSpec]:
-        return self.pool.registry.arms(self.settings.pair_id)
-
-    def _arm_ids(self) -> tuple[str, ...]:
-        return tuple(spec.encoder_id for spec in self._arm_specs())
-
-    def _column_specs(self) -> tuple[EncoderSpec, ...]:
-        """Return the arms, and the further encoders the settings name after them."""
-        arms = self._arm_specs()
-        taken = {spec.encoder_id for spec in arms}
-        known = self.pool.registry.encoders
-        also = (known[name] for name in self.settings.also if name in known)
-        return (*arms, *(spec for spec in also if spec.encoder_id not in taken))
-
-    def _info(self, spec: EncoderSpec) -> SystemInfo:
-        """Return how a comparison names an encoder: what was done to its vectors is in the name."""
-        choice = self.settings.choice(spec.encoder_id)
-        return SystemInfo(spec.encoder_id, spec.family, labelled(spec, choice))
-
-    def _without_forgotten(
-        self, settings: WorkspaceSettings, before: WorkspaceSettings
-    ) -> WorkspaceSettings:
-        """Leave out what the library wanted of encoders that were removed since."""
-        gone = {*before.also, *(kept.encoder_id for kept in before.choices)}
-        gone -= self.pool.registry.encoders.keys()
-        return replace(
-            settings,
-            also=tuple(name for name in settings.also if name not in gone),
-            choices=tuple(kept for kept in settings.choices if kept.encoder_id not in gone),
-        )
-
-    def _encoder_ids(self) -> tuple[str, ...]:
-        return tuple(spec.encoder_id for spec in self._column_specs())
-
-    def _encoder(self, encoder_id: str) -> Encoder:
-        settings = self.settings
-        choice = settings.choice(encoder_id)
-        limit = self.token_limit(encoder_id)
-        centre = None
-        if choice.centred:
-            kept = kept_centre(self.workspace, self._uncentred(encoder_id, limit))
-            if kept is None:
-                label = self.pool.registry.encoder(encoder_id).label
-                msg = (
-                    f"{label} is to be mean-centred, and this library's mean is not measured yet: "
-                    f"that takes at least {LEAST_PASSAGES} passages. Add documents or embed what "
-                    "is here, or switch centring off."
-                )
-                raise EncodingError(msg)
-            centre = kept.mean
-        try:
-            return self.pool.get(
-                encoder_id,
-                max_tokens=limit,
-                query_instruction=settings.query_instruction,
-                choice=choice,
-                centre=centre,
-            )
-        except InvalidSettingError as exc:  # its spec changed since the choice was made
-            raise EncodingError(str(exc)) from exc
-
-    def _uncentred(self, encoder_id: str, limit: int) -> str:
-        """Return the passage fingerprint of an encoder that nothing was chosen for."""
-        return self.pool.get(encoder_id, max_tokens=limit).passage_fingerprint
-
-    def _measure_centres(self, monitor: Monitor) -> None:
-        """Measure the mean of every encoder that is to be centred and has none that serves."""
-        for encoder_id in self._encoder_ids():
-            if not self.settings.choice(encoder_id).centred:
-                continue
-            limit = self.token_limit(encoder_id)
-            passages = self.library.passages()
-            try:
-                under = self._uncentred(encoder_id, limit)
-                kept = kept_centre(self.workspace, under)
-                if not needs_measuring(kept, len(passages)):
-                    continue
-                sample = centre_sample(passages)
-                mean = self.pool.measure_centre(
-                    encoder_id, sample, max_tokens=limit, monitor=monitor
-                )
-            except EncoderError:
-                continue  # whoever asks for the encoder is told why
-            keep_centre(self.workspace, under, Centre(mean, len(sample), len(passages)))
-
-    def _working_encoders(self) -> list[Encoder]:
-        """Return the arms that can be had; one that fails is told elsewhere."""
-        found = []
-        for encoder_id in self._arm_ids():
-            try:
-                found.append(self._encoder(encoder_id))
-            except EncoderError:
-                continue
-        return found
-
     def _background(
         self, encoder: Encoder, view: SearchView, monitor: Monitor | None
     ) -> Background:
@@ -731,14 +607,8 @@ class Workbench:
     def _received(self, text: str, kind: TextKind) -> dict[str, ReceivedText]:
         return {
             encoder.spec.encoder_id: encoder.received([text], kind=kind)[0]
-            for encoder in self._working_encoders()
+            for encoder in self.chosen.working_arms()
         }
-
-
-def fingerprint_fact(encoder_id: str, max_tokens: int, choice: EncoderChoice | None = None) -> str:
-    """Name of the workspace fact that tells an arm's passage fingerprint before it is loaded."""
-    chosen = f":{choice.words}" if choice is not None and choice.words else ""
-    return f"fingerprint:{encoder_id}:{max_tokens}{chosen}"
 
 
 def _query_id(text: str) -> str:

@@ -95,13 +95,13 @@ def test_the_mean_of_the_library_is_subtracted_from_passages_and_queries(bench: 
 def test_adding_documents_moves_nothing_until_the_library_has_doubled(bench: Workbench) -> None:
     bench.add_files(files(20))
     raw = centred(bench)
-    before = bench._encoder(raw.encoder_id).passage_fingerprint
+    before = bench.chosen.get(raw.encoder_id).passage_fingerprint
     report = bench.add_files(files(5, seed=1))
     assert report.passages_embedded[raw.encoder_id] == 5
-    assert bench._encoder(raw.encoder_id).passage_fingerprint == before
+    assert bench.chosen.get(raw.encoder_id).passage_fingerprint == before
     report = bench.add_files(files(15, seed=2))  # 40: the mean of 20 stood on few passages
     assert report.passages_embedded[raw.encoder_id] == 40
-    assert bench._encoder(raw.encoder_id).passage_fingerprint != before
+    assert bench.chosen.get(raw.encoder_id).passage_fingerprint != before
     bench.change_settings(bench.settings.with_choice(EncoderChoice(raw.encoder_id)))
     assert bench.compare(QUERY, k=5).column(raw.encoder_id).info.label == "Raw"
 
@@ -137,10 +137,10 @@ def test_a_mean_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
 def test_choices_reach_the_vectors_the_name_and_the_fairness_panel(bench: Workbench) -> None:
     bench.add_files(files(20))
     _, trained = bench.pool.registry.arms("tiny")
-    whole = bench._encoder(trained.encoder_id).passage_fingerprint
+    whole = bench.chosen.get(trained.encoder_id).passage_fingerprint
     choice = EncoderChoice(trained.encoder_id, output=OutputType.INT8, dimension=8)
     bench.change_settings(bench.settings.with_choice(choice))
-    encoder = bench._encoder(trained.encoder_id)
+    encoder = bench.chosen.get(trained.encoder_id)
     assert encoder.passage_fingerprint != whole
     assert bench.library.embeddings(encoder, bench.library.passages()).shape == (20, 8)
     comparison = bench.compare(QUERY, k=5)
