@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from demo.services import Services
 
 VISITOR_KEY = "bifocal-visitor"
+LIBRARY_KEY = "bifocal-library"  # the last one opened: a reload comes back to it
 # Only hides the id from a glance: it is the id itself, 144 random bits, that keeps others out.
 VISITOR_SECRET = "bifocal"  # noqa: S105  not a secret
 CACHE_SECONDS = 3600
@@ -55,6 +56,7 @@ def build_app(services: Services) -> gr.Blocks:
         # First, so that the public names are theirs and not those of the page's own events.
         api.add(handlers, experiments, judging, choosing)
         visitor = gr.BrowserState("", storage_key=VISITOR_KEY, secret=VISITOR_SECRET)
+        last = gr.BrowserState("", storage_key=LIBRARY_KEY, secret=VISITOR_SECRET)
         token = gr.State("")
         selected = gr.State("")
         link = bridge()
@@ -91,7 +93,9 @@ def build_app(services: Services) -> gr.Blocks:
             pane = html_part("bf-page")
             why = html_part("bf-evidence")
         shared = Shared(handlers, visitor, picker, pair, token, query, link, command)
-        compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
+        mark = compare.wire(
+            main, shared, compare.Pane(pane, why, selected), side.saved, experiments
+        )
         disagree.wire(found, shared, experiments)
         figures.wire_paper(paper)
         figures.wire_benchmarks(measured, benchmarks_tab, services)
@@ -110,9 +114,11 @@ def build_app(services: Services) -> gr.Blocks:
         pairing.wire(offered, shared, side, main.examples, Fetching(handlers), watched)
         encoders.wire(lenses, shared, side, main.examples, offered, choosing, watched)
 
-        def arrive(visitor_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
+        def arrive(visitor_id: Any, last_id: Any, request: gr.Request) -> tuple[Any, ...]:  # noqa: ANN401
             asked = dict(request.query_params)
-            known, shown = handlers.libraries.arrive(visitor_id, str(asked.get("w", ""))[:100])
+            before = last_id if isinstance(last_id, str) else ""
+            wanted_id = (str(asked.get("w", "")) or before)[:100]
+            known, shown = handlers.libraries.arrive(visitor_id, wanted_id)
             # Nothing but a permalink writes the answer: a quick visitor may have one already.
             compared: tuple[Any, ...] = (gr.skip(),) * 4
             text = gr.skip()
@@ -124,12 +130,15 @@ def build_app(services: Services) -> gr.Blocks:
                     text = handlers.sessions.shown(known, opened.token).comparison.query.text
             return known, *sidebar.screen_values(shown), *compared, shown.blank, text
 
-        app.load(
+        picker.change(_same, picker, last, **PRIVATE)
+        arrived = app.load(
             arrive,
-            visitor,
+            [visitor, last],
             [visitor, *sidebar.screen_outputs(side, shared, main.examples), *screen, query],
             **PRIVATE,
-        ).then(
+        )
+        arrived.then(mark, [visitor, token], main.columns, **PRIVATE)
+        arrived.then(
             watched,
             [visitor, picker],
             [side.progress, side.stop, *sidebar.screen_outputs(side, shared, main.examples)],

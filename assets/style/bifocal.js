@@ -336,6 +336,11 @@
     const node = event.target.closest && event.target.closest("[data-act]");
     if (node && !node.disabled) act(node, event);
     if (event.target.closest && event.target.closest("#bf-go")) { showWalk(null); busy(true); }
+    if (event.target.closest && event.target.closest("#bf-apply")) {
+      // What comes of it, progress or a word, stands above the documents: out of sight from here.
+      const above = $("#bf-more");
+      if (above) setTimeout(() => above.scrollIntoView({ block: "start", behavior: "smooth" }), 250);
+    }
     if (!event.target.closest || !event.target.closest(".examples"))
       $$(".examples details[open]").forEach((open) => { open.open = false; });
   });

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # The UI toolkit reads the handlers' annotations when it wires them, so these are real imports.
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +68,8 @@ def build(go: gr.Button) -> CompareView:
 
 def wire(  # noqa: C901  closures over the components, wired at the end
     view: CompareView, shared: Shared, pane: Pane, saved: gr.HTML, experiments: Experiments
-) -> None:
-    """Connect the view to its handlers."""
+) -> Callable[..., Any]:
+    """Connect the view to its handlers; returns what marks the sentences of what is on screen."""
     handlers = shared.handlers
     screen = [view.summary, view.columns, view.lower, shared.token]
 
@@ -135,7 +135,8 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         html = handlers.comparing.marked(visitor, token)
         return gr.skip() if html is None else html
 
-    together: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "once"}
+    # A question asked while another is still being answered is answered after it, never dropped.
+    together: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "always_last"}
     marking: dict[str, Any] = {**PRIVATE, "concurrency_limit": 4, "trigger_mode": "multiple"}
     tokened = [shared.visitor, shared.token]
     gr.on(
@@ -177,6 +178,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private").then(
         mark, tokened, view.columns, **marking
     )
+    return mark
 
 
 def parts(shown: CompareScreen) -> tuple[str, str, str, str]:

@@ -188,7 +188,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
                 yield "", "", "", *row, *same
         else:
             now = handlers.libraries.screen(visitor, library_id)
-            yield "", "", "", library.notice("Settings kept."), idle, *screen_values(now), *same
+            yield "", "", "", library.notice(texts.SETTINGS_KEPT), idle, *screen_values(now), *same
         yield "", "", *still, *refreshed(visitor, library_id, which)
 
     def use(

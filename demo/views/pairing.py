@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.errors import CoreError
+from demo import texts
 from demo.fetching import Fetching
 from demo.presenters import library, offer
 from demo.toolkit import gr
@@ -54,7 +55,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
                     yield "", *row
                 return
             shown = handlers.libraries.screen(visitor, library_id)
-            yield "", library.notice("Settings kept."), idle, *screen_values(shown)
+            yield "", library.notice(texts.SETTINGS_KEPT), idle, *screen_values(shown)
         except CoreError as error:
             yield "", library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
 

@@ -94,7 +94,7 @@ def build() -> Sidebar:
         own_limits = gr.Checkbox(
             label="Let each encoder read to its own limit (unequal)", value=False
         )
-        apply = gr.Button("Apply", size="sm", variant="secondary")
+        apply = gr.Button("Apply", size="sm", variant="secondary", elem_id="bf-apply")
     with gr.Accordion("Saved comparisons", open=False, elem_id="bf-saved-box"):
         saved = html_part("bf-saved")
     with gr.Accordion("Libraries", open=False, elem_id="bf-new"):
@@ -235,7 +235,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             yield from watched(visitor, library_id)
             return
         shown = handlers.libraries.screen(visitor, library_id)
-        yield library.notice("Settings kept."), idle, *screen_values(shown)
+        yield library.notice(texts.SETTINGS_KEPT), idle, *screen_values(shown)
 
     def apply(
         visitor: Any,  # noqa: ANN401

@@ -143,6 +143,31 @@ def test_a_permalink_brings_a_saved_comparison_back(visit: Any, local_url: Any) 
     two.page.wait_for_selector("#bf-columns .hit[data-pid]")
     assert two.hits("dif").first.get_attribute("data-pid") == first
     assert two.page.input_value("#bf-query textarea") == QUERY
+    two.page.wait_for_selector("#bf-columns mark", state="attached")  # as when it was asked
+
+
+def test_a_reload_comes_back_to_the_library_that_was_open(visit: Any, local_url: Any) -> None:
+    one = visit(local_url)
+    kept = "localStorage.getItem('bifocal-library')"
+    one.page.wait_for_function(f"!!{kept}")
+    before = one.page.evaluate(kept)
+    one.page.click("#bf-library input")
+    one.page.get_by_role("option", name=re.compile("My documents")).click()
+    one.page.wait_for_function(f"{kept} !== {before!r}")
+    one.page.reload()
+    one.page.wait_for_selector("#bf-blank .blank")
+    assert one.page.input_value("#bf-library input").startswith("My documents")
+
+
+def test_what_applied_settings_come_to_is_in_sight(visit: Any, local_url: Any) -> None:
+    one = visit(local_url, height=500)
+    one.page.click("#bf-settings button")
+    one.page.click("#bf-apply")
+    said = one.page.locator("#bf-progress >> text=They hold from the next question on")
+    said.wait_for()
+    one.page.wait_for_timeout(900)  # scrolling is smooth
+    box = said.bounding_box()
+    assert 0 <= box["y"] < 500
 
 
 @pytest.mark.parametrize(
