@@ -7,7 +7,7 @@ of everything that decides its picture. What was stopped half-way is shown but n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from core.errors import CoreError, LaboratoryError, StoppedError
 from core.laboratory.attention_switch import AttentionSwitch, switch_attention
@@ -43,11 +43,13 @@ if TYPE_CHECKING:
     from core.monitor import Monitor
     from core.workbench import Workbench
     from demo.handlers import Handlers
+    from demo.jobs import Job
 
 R = TypeVar("R")
 SHOWN_FINDINGS = 60
 LABEL_CHARS = 70
 STOP_SIGNAL = "stop-experiment"
+DISAGREE = "disagree"
 HIDDEN_KEY_LENGTHS = (256, 512, 1024, 2048, 4096)
 
 
@@ -130,6 +132,7 @@ class Experiments:
         *,
         heavy: bool = False,
         stop: str = "",
+        kind: str = "experiment",
     ) -> Iterator[tuple[str, bool]]:
         """Yield ``(html, running)`` of an experiment, the last one with its result or a sentence.
 
@@ -140,15 +143,27 @@ class Experiments:
             show: How its result looks.
             heavy: It takes turns with other heavy work.
             stop: The page's signal that stops it, where there is no Stop button beside it.
+            kind: Which experiment it is, for who looks for it after a reload.
         """
         try:
             visitor, bench = self.bench(visitor_id, library_id)
             job = self.sessions.jobs.start(
                 (visitor, library_id, "experiment"),
-                "experiment",
+                kind,
                 lambda monitor: work(bench, monitor),
                 heavy=heavy,
             )
+        except CoreError as error:
+            # "busy" leaves Stop in reach: what runs may have been started before a reload
+            yield library.trouble(str(error)), self.running(visitor_id, library_id)
+            return
+        yield from self._follow(job, show, stop)
+
+    def _follow(
+        self, job: Job[R], show: Callable[[R], str], stop: str = ""
+    ) -> Iterator[tuple[str, bool]]:
+        """Yield how far an experiment is until it ends, then what came of it."""
+        try:
             for snapshot in job.watch():
                 if snapshot.running:
                     yield library.progress(snapshot, stop=stop), True
@@ -157,8 +172,7 @@ class Experiments:
             # Experiments return what they have when they have anything: this one has nothing.
             yield library.notice(texts.STOPPED_EARLY), False
         except CoreError as error:
-            # "busy" leaves Stop in reach: what runs may have been started before a reload
-            yield library.trouble(str(error)), self.running(visitor_id, library_id)
+            yield library.trouble(str(error)), False
 
     def running(self, visitor_id: object, library_id: str) -> bool:
         """Whether an experiment of the library runs, whoever's tab started it."""
@@ -193,19 +207,39 @@ class Experiments:
     ) -> Iterator[tuple[str, bool]]:
         """Draft queries, run them through every system, list where the arms part most."""
 
-        def show(report: DisagreementReport) -> str:
+        def work(bench: Workbench, monitor: Monitor) -> DisagreementReport:
             visitor = self.sessions.require(visitor_id)
+            # What was found before must not stand beside a run that was stopped or failed.
+            self._reports.pop((visitor, library_id), None)
+            report = self.find(bench, count, monitor)
+            # Here, not where it is shown: whoever started it may have reloaded the page since.
             self._reports[visitor, library_id] = report
             while len(self._reports) > 32:
                 self._reports.pop(next(iter(self._reports)))
-            return self._list(visitor, library_id, report, wanted)
+            return report
 
-        def work(bench: Workbench, monitor: Monitor) -> DisagreementReport:
-            # What was found before must not stand beside a run that was stopped or failed.
-            self._reports.pop((self.sessions.require(visitor_id), library_id), None)
-            return self.find(bench, count, monitor)
+        yield from self._run(
+            visitor_id,
+            library_id,
+            work,
+            lambda report: self._list(
+                self.sessions.require(visitor_id), library_id, report, wanted
+            ),
+            heavy=True,
+            kind=DISAGREE,
+        )
 
-        yield from self._run(visitor_id, library_id, work, show, heavy=True)
+    def disagreeing(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
+        """Yield as `disagree` does of a run that was started before; nothing when there is none."""
+        visitor = self.sessions.require(visitor_id)
+        job = self.sessions.jobs.get((visitor, library_id, "experiment"))
+        if job is None or job.kind != DISAGREE or not job.running:
+            return
+        wanted = wanted_findings()
+        yield from self._follow(
+            cast("Job[DisagreementReport]", job),
+            lambda report: self._list(visitor, library_id, report, wanted),
+        )
 
     def find(self, bench: Workbench, count: int, monitor: Monitor) -> DisagreementReport:
         """Draft queries from a library and run them through every system."""

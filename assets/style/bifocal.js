@@ -447,6 +447,8 @@
   }).observe(document.body, { childList: true, subtree: true });
   const sizes = new ResizeObserver(linesSoon);
   addEventListener("resize", linesSoon);
+  const scrolled = () => document.body.classList.toggle("scrolled", scrollY > 60);
+  addEventListener("scroll", scrolled, { passive: true });
   document.fonts && document.fonts.ready.then(linesSoon);
   setTimeout(closeSidebarOnPhone, 50);
 

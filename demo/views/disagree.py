@@ -137,6 +137,19 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         listed = experiments.filtered(visitor, library, wanted_findings()) if html else None
         return html, listed or frame.hint(texts.DISAGREE_BLANK), gr.update(visible=bool(html))
 
+    def resume(visitor: Any, library: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        """Watch a run that goes on since before a reload."""
+        seen = False
+        try:
+            for html, running in experiments.disagreeing(visitor, library):
+                seen = True
+                said = "" if running or 'class="notice bad"' in html else verdict(visitor, library)
+                yield html, said, gr.update(visible=running), gr.update(visible=bool(said))
+        except CoreError:
+            pass  # no such visitor or library (any more): nothing to watch
+        if not seen:
+            yield (gr.skip(),) * 4
+
     def refilter(visitor: Any, library: str, *filters: Any) -> Any:  # noqa: ANN401
         html = experiments.filtered(visitor, library, wanted(*filters))
         return gr.skip() if html is None else html
@@ -158,6 +171,12 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     )
     for item in filters:
         item.input(refilter, [*place, *filters], view.out, **PRIVATE)
-    shared.library.change(kept, place, [view.verdict, view.out, view.filters], **PRIVATE)
+    shared.library.change(kept, place, [view.verdict, view.out, view.filters], **PRIVATE).then(
+        resume,
+        place,
+        [view.out, view.verdict, view.stop, view.filters],
+        concurrency_limit=64,
+        **PRIVATE,
+    )
     view.document.focus(documents, place, view.document, **PRIVATE)
     view.stop.click(stop, place, None, queue=False, **PRIVATE)

@@ -159,6 +159,18 @@ def test_a_reload_comes_back_to_the_library_that_was_open(visit: Any, local_url:
     assert one.page.input_value("#bf-library input").startswith("My documents")
 
 
+def test_on_a_phone_the_sidebars_tab_lies_on_no_words(visit: Any, local_url: Any) -> None:
+    one = visit(local_url, width=390, height=844)
+    one.ask(QUERY)
+    tab = one.page.locator(".sidebar .toggle-button").first
+    one.page.evaluate("window.scrollTo(0, 400)")
+    one.page.wait_for_function("document.body.classList.contains('scrolled')")
+    assert tab.evaluate("node => getComputedStyle(node).pointerEvents") == "none"
+    one.page.evaluate("window.scrollTo(0, 0)")
+    one.page.wait_for_function("!document.body.classList.contains('scrolled')")
+    assert tab.evaluate("node => getComputedStyle(node).pointerEvents") != "none"
+
+
 def test_what_applied_settings_come_to_is_in_sight(visit: Any, local_url: Any) -> None:
     one = visit(local_url, height=500)
     one.page.click("#bf-settings button")

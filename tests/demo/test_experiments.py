@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -88,7 +89,8 @@ def test_stop_ends_the_whole_of_the_evidence_and_keeps_what_is_done(
 def test_a_stop_inside_the_evidence_says_what_is_kept(
     experiments: Any, real: Any, asked: Any, monkeypatch: Any, finished_parts: int
 ) -> None:
-    explain, parts = experiments.explain, []
+    explain = experiments.explain
+    parts: list[Any] = []
 
     def work(*args: Any, **more: Any) -> Any:
         if len(parts) == finished_parts:
@@ -120,6 +122,41 @@ def test_a_stopped_run_does_not_stand_beside_the_verdict_of_an_earlier_one(
     assert "Stopped before anything was finished." in html
     assert "kept" not in html  # nothing was there to keep
     assert experiments.verdict(*HERE) == ""
+
+
+def test_a_run_is_found_again_after_a_reload_and_its_result_is_kept(
+    experiments: Any, monkeypatch: Any
+) -> None:
+    assert list(experiments.disagreeing(*HERE)) == []
+    begun, go = threading.Event(), threading.Event()
+    find = experiments.find
+
+    def slowly(*args: Any) -> Any:
+        begun.set()
+        go.wait(30)
+        return find(*args)
+
+    monkeypatch.setattr(experiments, "find", slowly)
+    left = experiments.disagree(*HERE, 20, wanted_findings())
+    next(left)  # whoever started it goes away after the first sign of progress
+    assert begun.wait(30)
+    left.close()
+    again = experiments.disagreeing(*HERE)
+    assert next(again)[1]
+    go.set()
+    html, running = last(again)
+    assert not running
+    assert "Where they part" in html
+    assert experiments.verdict(*HERE)
+
+
+def test_what_nobody_watched_to_its_end_is_kept(experiments: Any) -> None:
+    left = experiments.disagree(*HERE, 20, wanted_findings())
+    next(left)
+    left.close()
+    experiments.sessions.jobs.get((*HERE, "experiment")).wait(30)
+    assert experiments.verdict(*HERE)
+    assert "Where they part" in experiments.filtered(*HERE, wanted_findings())
 
 
 def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments: Any, asked: Any) -> None:
