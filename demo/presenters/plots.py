@@ -6,6 +6,7 @@ Every function is pure; colours are classes of the style sheet, so that figures 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from core.records import Family
@@ -44,8 +45,12 @@ class Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
 
-def _tick_text(value: float) -> str:
-    return number(value, 0 if float(value).is_integer() else 1 if abs(value) >= 0.1 else 2)
+def _tick_text(value: float, step: float = 1.0) -> str:
+    """Return a tick with as many decimals as tell it from the next one."""
+    if float(value).is_integer():
+        return number(value, 0)
+    needed = math.ceil(-math.log10(step) - 1e-9)  # 0.05 needs two
+    return number(value, max(1 if abs(value) >= 0.1 else 2, needed))
 
 
 def score_plot(comparison: Comparison) -> str:
@@ -227,15 +232,16 @@ def line_chart(
     across = Scale(min(ends), max(ends), left, width - right)
     low, high = y_range or (min(y for _, y in points), max(y for _, y in points))
     y_values = nice_ticks(low, high, 6)
-    if y_reversed:
-        y_values = [max(tick, 1.0) for tick in y_values]  # there is no rank 0
+    if y_reversed:  # ranks: whole numbers, and there is no rank 0
+        y_values = sorted({max(round(tick), 1) for tick in y_values})
     if y_range:
         y_values = [tick for tick in y_values if low <= tick <= high]
     low, high = min(low, y_values[0]), max(high, y_values[-1])
+    step = min((b - a for a, b in pairwise(y_values)), default=1.0)
     up = Scale(low, high, *((top, height - bottom) if y_reversed else (height - bottom, top)))
     grid = join(
         f'<line class="grid" x1="{left}" x2="{width - right}" y1="{up(tick)}" y2="{up(tick)}"/>'
-        f'<text x="{left - 7}" y="{up(tick) + 4}" text-anchor="end">{_tick_text(tick)}</text>'
+        f'<text x="{left - 7}" y="{up(tick) + 4}" text-anchor="end">{_tick_text(tick, step)}</text>'
         for tick in y_values
     ) + join(
         f'<text x="{across(place(x))}" y="{height - bottom + 17}" text-anchor="middle">'

@@ -199,6 +199,25 @@ def test_a_line_chart_puts_rank_one_above_rank_ten() -> None:
     assert float(first) < float(second)
 
 
+def test_no_two_ticks_of_an_axis_read_alike() -> None:
+    html = plots.line_chart(
+        [("A", "dif", [(100.0, 7.03), (200.0, 7.24)])], x_title="x", y_title="z", label="l"
+    )
+    ticks = re.findall(r'text-anchor="end">([^<]+)</text>', html)
+    assert ticks[:3] == ["7", "7.05", "7.10"]
+    assert len(set(ticks)) == len(ticks)
+
+
+def test_ranks_have_whole_ticks_even_when_all_are_first() -> None:
+    html = plots.line_chart(
+        [("A", "dif", [(100.0, 1.0)])], x_title="x", y_title="rank", label="l", y_reversed=True
+    )
+    ticks = re.findall(r'text-anchor="end">([^<]+)</text>', html)
+    assert ticks
+    assert all(tick.isdigit() for tick in ticks)
+    assert len(set(ticks)) == len(ticks)
+
+
 def test_examples_stand_in_the_four_groups_in_order() -> None:
     queries = [ExampleQuery("1", "reasoning", "r", ()), ExampleQuery("2", "lookup", "l", ())]
     html = frame.examples(queries)
