@@ -128,7 +128,7 @@ class AdaptedNetwork(nn.Module):
             if module.start is None:
                 module.start = matrix.detach().clone()
                 with torch.no_grad():
-                    matrix += ADAPTER_SCALE * (module.up @ module.down)
+                    matrix.add_(ADAPTER_SCALE * (module.up @ module.down))
                 module.active = False
             chosen[f"{name}.weight"] = matrix
         return chosen
