@@ -17,7 +17,7 @@ from core.laboratory.disagreements import (
     find_disagreements,
     select,
 )
-from core.laboratory.drafts import DraftKind, draft_queries
+from core.laboratory.drafts import DRAFTING_RULES, DraftKind, draft_queries
 from core.laboratory.evidence import (
     Evidence,
     LateContext,
@@ -246,7 +246,7 @@ class Experiments:
         depth = bench.settings.k
         return kept(
             bench,
-            result_key("disagreements", count=count, k=depth, seed=0),
+            result_key("disagreements", count=count, k=depth, seed=0, rules=DRAFTING_RULES),
             DisagreementReport,
             lambda arms: find_disagreements(
                 arms,

@@ -14,9 +14,15 @@ import numpy as np
 from core.documents.sentences import sentence_spans
 from core.errors import LaboratoryError
 from core.laboratory.drafts.headings import NUMBERING, headings
-from core.laboratory.drafts.questions import ask, define
+from core.laboratory.drafts.questions import ask, define, define_german
 from core.laboratory.drafts.rare_words import keywords, rarity_of
-from core.laboratory.drafts.words import written_small
+from core.laboratory.drafts.words import (
+    GERMAN_SMALL_WORDS,
+    SMALL_WORDS,
+    in_german,
+    mostly_words,
+    written_small,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from core.records import Document, Passage
 
 DEFAULT_DRAFTS = 1000
+DRAFTING_RULES = 2  # raise it when the rules change: what was found with others is then stale
 PARAGRAPH_SHARE = 0.08  # long queries cost many times a short one
 _PARAGRAPH_CHARS = 900
 
@@ -140,29 +147,38 @@ def _balanced(queues: dict[DraftKind, dict[str, list[Draft]]], wanted: int) -> l
 def _document_drafts(
     text: str, passages: Sequence[Passage], rarity: dict[str, float], common: frozenset[str]
 ) -> Iterator[Draft]:
-    for start, end in headings(text):
+    german = in_german(text)
+    small = SMALL_WORDS | GERMAN_SMALL_WORDS if german else SMALL_WORDS
+    for start, end in headings(text, small):
         home = _home(passages, start, end)
         if home is not None:
             yield _draft(NUMBERING.sub("", text[start:end]).strip(), DraftKind.HEADING, home)
     for passage in passages:
-        sentences = [passage.text[start:end] for start, end in sentence_spans(passage.text)]
-        asked = False
-        for place, sentence in enumerate(sentences):
-            flat = " ".join(sentence.split())
-            question = define(flat, common)
-            if question:
-                yield _draft(question, DraftKind.DEFINITION, passage)
-            elif place == 0 or not asked:
-                question = ask(flat, common)
-                if question:
-                    asked = True
-                    yield _draft(question, DraftKind.QUESTION, passage)
-        words = keywords(passage.text, rarity)
+        yield from _questions(passage, common, german=german)
+        if not mostly_words(passage.text):
+            continue  # formulas, code, tables: nobody would ask in their signs
+        words = keywords(passage.text, rarity, small)
         if words:
             yield _draft(words, DraftKind.KEYWORDS, passage)
         paragraph = " ".join(passage.text.split())
         if len(paragraph) >= 200:
             yield _draft(_shortened(paragraph), DraftKind.PARAGRAPH, passage)
+
+
+def _questions(passage: Passage, common: frozenset[str], *, german: bool) -> Iterator[Draft]:
+    """Every definition as a question, and the first sentence that makes one."""
+    asked = False
+    for start, end in sentence_spans(passage.text):
+        flat = " ".join(passage.text[start:end].split())
+        # English rules on German sentences ask nonsense ("Will jedoch ich ...?").
+        question = define_german(flat) if german else define(flat, common)
+        if question:
+            yield _draft(question, DraftKind.DEFINITION, passage)
+        elif not german and not asked:
+            question = ask(flat, common)
+            if question:
+                asked = True
+                yield _draft(question, DraftKind.QUESTION, passage)
 
 
 def _draft(text: str, kind: DraftKind, passage: Passage) -> Draft:

@@ -7,10 +7,15 @@ import re
 from core.laboratory.drafts.words import NO_SUBJECT, NO_TERM, PRONOUNS, SMALL_WORDS
 
 _QUESTION_WORDS = (4, 30)
+_LONG_WORDS = 60  # of a definition
 _DEFINITION = re.compile(
-    r"^(?P<article>An?|The)?\s*(?P<term>[A-Za-z][\w'\u2019/-]*(?:\s[\w'\u2019/-]+){0,4})\s"
+    r"^(?:(?P<article>An?|The)\s+)?(?P<term>[A-Za-z][\w'\u2019/-]*(?:\s[\w'\u2019/-]+){0,4})\s"
     r"(?P<verb>is defined as|is called|are called|refers to|means|denotes|is an?|is the|are the)\s"
     r"(?P<rest>.{15,})$"
+)
+_GERMAN_DEFINITION = re.compile(
+    r"^(?P<article>Eine?|Der|Die|Das)\s(?P<term>[\w'\u2019/-]+(?:\s[\w'\u2019/-]+){0,3})\s"
+    r"(?P<verb>ist|sind)\s(?:eine?|der|die|das)\s.{12,}$"
 )
 _AUXILIARY = re.compile(
     r"^(?P<subject>(?:[\w'\u2019(),/-]+\s){1,8}?)"
@@ -39,7 +44,7 @@ def define(sentence: str, common: frozenset[str] = frozenset()) -> str:
     >>> define("A sluice gate is a barrier that slides in grooves.")
     'What is a sluice gate?'
     """
-    if not _QUESTION_WORDS[0] <= len(sentence.split()) <= 60:
+    if not _QUESTION_WORDS[0] <= len(sentence.split()) <= _LONG_WORDS:
         return ""
     found = _DEFINITION.match(sentence)
     if not found:
@@ -61,6 +66,22 @@ def define(sentence: str, common: frozenset[str] = frozenset()) -> str:
     if verb in {"refers to", "denotes"}:
         return f"What does {name} {'refer to' if verb == 'refers to' else 'denote'}?"
     return f"What {'are' if verb.startswith('are') else 'is'} {name}?"
+
+
+def define_german(sentence: str) -> str:
+    """Return the question a German definition answers, or "".
+
+    >>> define_german("Ein topologischer Raum ist ein Paar aus einer Menge und einem System.")
+    'Was ist ein topologischer Raum?'
+    """
+    found = _GERMAN_DEFINITION.match(sentence)
+    if not found or len(sentence.split()) > _LONG_WORDS:
+        return ""
+    term = found["term"]
+    # The subject ends with its noun, which German writes large; a small word there is no subject.
+    if not term.split()[-1][0].isupper():
+        return ""
+    return f"Was {found['verb']} {found['article'].casefold()} {term}?"
 
 
 def ask(sentence: str, common: frozenset[str] = frozenset()) -> str:

@@ -11,13 +11,19 @@ from core.laboratory.drafts.words import SMALL_WORDS, WORD
 _KEYWORDS = 6
 
 
-def keywords(text: str, rarity: dict[str, float]) -> str:
-    """Return a passage's rarest words (by the corpus) in their order, or "" where it has too few."""
+def keywords(text: str, rarity: dict[str, float], small: frozenset[str] = SMALL_WORDS) -> str:
+    """Return a passage's rarest words (by the corpus) in their order, or "" where it has too few.
+
+    Args:
+        text: Of the passage.
+        rarity: From `rarity_of`.
+        small: Words that carry no topic in the text's language.
+    """
     found: dict[str, str] = {}
     for match in WORD.finditer(text):
         word = match.group()
         key = word.casefold()
-        if key not in SMALL_WORDS:
+        if key not in small:
             found.setdefault(key, word)
     if len(found) < 4:
         return ""

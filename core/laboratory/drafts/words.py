@@ -50,6 +50,44 @@ SMALL_WORDS = frozenset((
 ))  # fmt: skip
 
 
+# The same for German, with the words that a sentence cannot end on.
+GERMAN_SMALL_WORDS = frozenset((
+    "aber", "alle", "allen", "aller", "alles", "als", "also", "am", "an", "auch", "auf", "aus",
+    "bei", "beim", "bis", "da", "dabei", "damit", "dann", "das", "dass", "dem", "den", "denn",
+    "der", "des", "deren", "dessen", "die", "dies", "diese", "diesem", "diesen", "dieser",
+    "dieses", "doch", "durch", "ein", "eine", "einem", "einen", "einer", "eines", "er", "es",
+    "etwa", "falls", "für", "gegen", "gibt", "hat", "haben", "hier", "ich", "ihr", "ihre", "im",
+    "immer", "in", "ins", "ist", "ja", "jede", "jedem", "jeden", "jeder", "jedes", "jedoch",
+    "kann", "kein", "keine", "können", "man", "mehr", "mit", "muss", "müssen", "nach", "nicht",
+    "noch", "nun", "nur", "ob", "oder", "ohne", "sei", "seien", "sein", "seine", "sich", "sie",
+    "sind", "so", "sodass", "soll", "sowie", "über", "um", "und", "uns", "unter", "vom", "von",
+    "vor", "war", "waren", "was", "weil", "wenn", "werden", "wie", "wird", "wir", "wurde", "zu",
+    "zum", "zur", "zwei", "zwischen",
+))  # fmt: skip
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+_MOSTLY = 0.6  # of the visible characters
+
+
+def in_german(text: str) -> bool:
+    """Whether a text has more of German's small words than of English's."""
+    words = [match.group().casefold() for match in _LETTERS.finditer(text)]
+    german = sum(word in GERMAN_SMALL_WORDS and word not in SMALL_WORDS for word in words)
+    return german > sum(word in SMALL_WORDS and word not in GERMAN_SMALL_WORDS for word in words)
+
+
+def mostly_words(text: str) -> bool:
+    """Whether words make up most of a text: no formula, no code, no table of figures or contents.
+
+    >>> mostly_words("If the pressure falls (below 4 bar), the valve shuts.")
+    True
+    >>> mostly_words("(U ∩ V) = f(x) ≤ 0.5, x0 → x1")
+    False
+    """
+    visible = sum(not char.isspace() for char in text)
+    return sum(len(match.group()) for match in WORD.finditer(text)) >= _MOSTLY * visible
+
+
 def written_small(texts: Sequence[str]) -> frozenset[str]:
     """Return the words that some text writes with a small first letter: they are no names."""
     return frozenset(

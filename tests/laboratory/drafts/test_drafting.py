@@ -60,3 +60,29 @@ def test_a_library_without_words_gives_a_sentence() -> None:
     doc = document("scan", "· · ·")
     with pytest.raises(LaboratoryError, match="No query can be drafted"):
         draft_queries(paragraphs(doc), [doc])
+
+
+def test_formulas_and_code_draft_nothing() -> None:
+    formula = "(U ∩ V) = f(x) ≤ 0.5, x0 → x1, { 0, 1 } ⊆ T, ∃ε > 0: Bε(x) ⊆ U ⇒ U ∈ T. " * 6
+    story = "The gates were closed in March after the flood had come down the river.\n\n"
+    doc = document("maths", f"SLn(K) = {{A | det A}}\n\n{formula}\n\n{story}")
+    drafts = draft_queries(paragraphs(doc), [doc])
+    assert drafts
+    assert not any("∩" in draft.text or "SLn" in draft.text for draft in drafts)
+
+
+def test_german_is_drafted_in_german() -> None:
+    text = (
+        "Axiome von\n\nEin Hochlager ist eine Halle mit Regalen, die bis zur Decke reichen, und "
+        "es wird von Kranen bedient, die auch in der Nacht fahren.\n\n"
+        "Will jedoch jemand die Halle betreten, so muss der Kran mit dem Schlüssel gesperrt werden."
+    )
+    doc = document("lager", text)
+    drafts = draft_queries(paragraphs(doc), [doc])
+    texts = {draft.text for draft in drafts}
+    assert "Was ist ein Hochlager?" in texts
+    assert not any(draft.kind is DraftKind.QUESTION for draft in drafts)
+    words = {w.casefold() for d in drafts if d.kind is DraftKind.KEYWORDS for w in d.text.split()}
+    assert words
+    assert words.isdisjoint({"die", "eine", "mit", "und", "der", "muss"})
+    assert "Axiome von" not in texts

@@ -1,6 +1,6 @@
 import pytest
 
-from core.laboratory.drafts import ask, define
+from core.laboratory.drafts import ask, define, define_german
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,9 @@ from core.laboratory.drafts import ask, define
             "The term of office means the years served in one seat.",
             "What does the term of office mean?",
         ),
+        ("Arithmetic expansion is a feature of the shell.", "What is arithmetic expansion?"),
+        ("These hook functions are the last to be called.", ""),
+        ("Their second argument is the size in bytes.", ""),
         ("It is a barrier that slides in grooves.", ""),
         ("This is the barrier that slides in grooves.", ""),
         ("A gate is a.", ""),
@@ -52,6 +55,20 @@ def test_definitions_become_questions(sentence: str, question: str) -> None:
 )
 def test_sentences_become_questions(sentence: str, question: str) -> None:
     assert ask(sentence) == question
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question"),
+    [
+        ("Ein Hochlager ist eine Halle mit Regalen bis zur Decke.", "Was ist ein Hochlager?"),
+        ("Die offene Menge ist das Komplement der Hülle.", "Was ist die offene Menge?"),
+        ("Die Schleusen sind ein Teil des alten Hafens.", "Was sind die Schleusen?"),
+        ("Das kleinste davon ist ein Rest aus der alten Zeit.", ""),  # no noun at its end
+        ("Die Schleuse öffnet sich bei steigendem Wasser.", ""),
+    ],
+)
+def test_german_definitions_become_questions(sentence: str, question: str) -> None:
+    assert define_german(sentence) == question
 
 
 def test_names_keep_their_capital_and_other_words_lose_it() -> None:
