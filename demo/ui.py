@@ -130,7 +130,8 @@ def build_app(services: Services) -> gr.Blocks:
                     text = handlers.sessions.shown(known, opened.token).comparison.query.text
             return known, *sidebar.screen_values(shown), *compared, shown.blank, text
 
-        picker.change(_same, picker, last, **PRIVATE)
+        # In the browser alone: a reload right after the choice must find it kept.
+        picker.change(None, picker, last, js="(chosen) => chosen", api_visibility="private")
         arrived = app.load(
             arrive,
             [visitor, last],
