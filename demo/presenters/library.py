@@ -219,7 +219,7 @@ def saved(entries: Sequence[SavedComparison]) -> str:
     items = join(
         f'<li><button data-act="open-saved" data-id="{esc(entry.comparison_id)}" '
         f'title="{esc(entry.query)}"><bdi class="name">{esc(entry.query[:200])}</bdi>'
-        f'</button><span></span><span class="meta">{esc(entry.created[:16].replace("T", " "))}'
+        f'</button><span></span><span class="meta">{esc(entry.created[:16].replace("T", " "))} UTC'
         f"{DOT}{esc(entry.pair_id)}</span></li>"
         for entry in entries[:200]
     )

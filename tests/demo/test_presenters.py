@@ -36,6 +36,11 @@ def test_an_ingestion_line_names_scanned_pages_and_what_to_do() -> None:
     )
 
 
+def test_a_saved_comparison_says_which_clock_its_time_is_of() -> None:
+    html = library.saved([SavedComparison("c1", "why?", "2026-11-23T01:50:07+00:00", "pair")])
+    assert "2026-11-23 01:50 UTC" in html
+
+
 def test_the_sample_library_offers_no_remove_button() -> None:
     assert 'data-act="remove"' in library.documents([report()], removable=True)
     assert 'data-act="remove"' not in library.documents([report()], removable=False)
