@@ -237,12 +237,18 @@ def verdict(
 def _arms_words(found: Contrast, label_a: str, label_b: str, k: int) -> list[str]:
     if not found.queries:
         return []
+    first, second, gap = found.first_mean, found.second_mean, found.difference
+    # As many decimals as it takes for the three to add up: 0.68 against 0.69 is no 0.00.
+    digits = next(
+        (d for d in (2, 3) if round(round(first, d) - round(second, d) - round(gap, d), d) == 0), 4
+    )
     counts = (
         f"Within the top {k} the passage a query came from stands higher for {label_a} on "
         f"{found.first_higher:,} and for {label_b} on {found.second_higher:,} of "
         f"{counted(found.queries, 'drafted query', 'drafted queries')}, level on {found.level:,}; "
-        f"mean reciprocal rank@{k} {found.first_mean:.2f} against {found.second_mean:.2f}, difference "
-        f"{signed(found.difference)}, 95 % interval {signed(found.low)} to {signed(found.high)}."
+        f"mean reciprocal rank@{k} {first:.{digits}f} against {second:.{digits}f}, difference "
+        f"{signed(gap, digits)}, 95 % interval {signed(found.low, digits)} to "
+        f"{signed(found.high, digits)}."
     )
     if found.first_higher == found.second_higher == 0:
         head = "Choose either: both arms put the right passage in the same place every time."

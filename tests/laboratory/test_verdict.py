@@ -45,6 +45,15 @@ def test_a_small_lead_is_called_small() -> None:
     assert found.sentences[0].startswith("Lean to Blue for these documents, by a little: a net 4 %")
 
 
+def test_the_figures_of_a_sentence_add_up_as_they_are_written() -> None:
+    # 125 queries: 1 and 2 of them 2nd instead of 1st, so 0.996 and 0.992; as 1.00 and 0.99 the
+    # difference would read 0.00
+    found = _verdict(
+        [Outcome(f"p{n:03d}", "headings", 1 + (n < 1), 1 + (n < 2), None) for n in range(125)]
+    )
+    assert "rank@10 0.996 against 0.992, difference +0.004" in found.sentences[1]
+
+
 def test_equal_ranks_are_a_tie_and_few_passages_settle_nothing() -> None:
     assert "in the same place every time" in _verdict(_outcomes(50, 2, 2)).sentences[0]
     few = _verdict(_outcomes(5, 1, 2))
