@@ -112,6 +112,21 @@ def seeds_table(folder: Path = FIGURES) -> str:
     return "\n".join(rows) if len(rows) > 2 else "Not measured."
 
 
+def parts_table(folder: Path = FIGURES) -> str:
+    """What stage 2 trained in the same minutes: adapters, those of the upper half, all matrices."""
+    rows = ["| set | trained in stage 2 | nDCG@10 | minus all adapters |", "|---|---|---|---|"]
+    for path in sorted((folder / "parts").glob("*.json")):
+        measured = _read(path) or {}
+        value = {one["id"]: one["measures"][_MAIN] for one in measured["systems"]}
+        made = {one["id"]: one for one in measured["controls"]}
+        for key, words in _PARTS.items():
+            compared = _against(made[key]) if key != next(iter(_PARTS)) else ""
+            rows.append(
+                f"| {measured['dataset']} | {words} | {_interval(value[key])} | {compared} |"
+            )
+    return "\n".join(rows) if len(rows) > 2 else "Not measured."
+
+
 def language_table(folder: Path = FIGURES) -> str:
     """Token losses of the arms and their base on held-out text, and infilling samples."""
     measured = _read(folder / _LANGUAGE)
@@ -181,6 +196,7 @@ BLOCKS = {
     "pair-lengths": lengths_table,
     "pair-controls": controls_table,
     "pair-seeds": seeds_table,
+    "pair-parts": parts_table,
     "pair-language": language_table,
 }
 
@@ -189,6 +205,11 @@ _SEEDS = (
     ("bifocal-diffusion-135m", "bifocal-autoregressive-135m", "bolted"),
     ("diffusion-seed-1", "autoregressive-seed-1", "bolted-seed-1"),
 )
+_PARTS = {
+    "autoregressive-part-adapters": "adapters of all eight layers",
+    "autoregressive-part-upper": "adapters of layers 5 to 8",
+    "autoregressive-part-full": "all matrices, no adapters",
+}
 
 
 def _read(path: Path) -> dict[str, Any] | None:

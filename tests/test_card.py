@@ -125,6 +125,24 @@ def test_each_seed_has_a_row_with_its_own_differences(tmp_path: Path) -> None:
     assert second.endswith("| +0.100 [+0.000, +0.200] | -0.200 [-0.300, -0.100] |")
 
 
+def test_each_trained_part_is_compared_with_all_adapters(tmp_path: Path) -> None:
+    assert card.parts_table(tmp_path) == "Not measured."
+    names = [f"autoregressive-part-{part}" for part in ("adapters", "upper", "full")]
+    against = {"difference": {"nDCG@10": interval(-0.05)}}
+    measured = {
+        "dataset": "scifact",
+        "systems": [system(name, "autoregressive", 0.5) for name in names],
+        "controls": [{"id": name, "against": against} for name in names],
+    }
+    (tmp_path / "parts").mkdir()
+    write(tmp_path / "parts", "scifact.json", measured)
+    assert card.parts_table(tmp_path).splitlines()[2:] == [
+        "| scifact | adapters of all eight layers | 0.500 [0.400, 0.600] |  |",
+        "| scifact | adapters of layers 5 to 8 | 0.500 [0.400, 0.600] | -0.050 [-0.150, +0.050] |",
+        "| scifact | all matrices, no adapters | 0.500 [0.400, 0.600] | -0.050 [-0.150, +0.050] |",
+    ]
+
+
 def test_token_losses_stand_beside_the_unigram_level(tmp_path: Path) -> None:
     assert card.language_table(tmp_path) == "Not measured."
     losses = {

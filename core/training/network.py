@@ -124,7 +124,7 @@ class AdaptedNetwork(nn.Module):
         """
         chosen: dict[str, nn.Parameter] = {}
         for name, module in self._adapted(layers, first).items():
-            matrix = module.frozen.weight
+            matrix = module.frozen.get_parameter("weight")
             if module.start is None:
                 module.start = matrix.detach().clone()
                 with torch.no_grad():
