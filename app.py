@@ -169,8 +169,13 @@ def make_services(options: AppOptions, shelves: Shelves) -> Services:
     )
 
 
-def warm_up(shelves: Shelves) -> None:
-    """Behind the page: the sample library first, then the encoders, then what it lacks."""
+def warm_up(shelves: Shelves, *, leaving: threading.Event) -> None:
+    """Behind the page: the sample library first, then the encoders, then what it lacks.
+
+    Args:
+        shelves: Where they are.
+        leaving: Set when the program ends: libraries are closed then, and that is no failure.
+    """
     try:
         shelves.prepare()
         shelves.pool.warm(
@@ -178,7 +183,8 @@ def warm_up(shelves: Shelves) -> None:
         ).join()
         shelves.complete()
     except CoreError:
-        logger.exception("The sample library could not be made ready")
+        if not leaving.is_set():
+            logger.exception("The sample library could not be made ready")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -193,7 +199,10 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     services = make_services(options, shelves)
-    threading.Thread(target=partial(warm_up, shelves), name="bifocal-start", daemon=True).start()
+    leaving = threading.Event()
+    threading.Thread(
+        target=partial(warm_up, shelves, leaving=leaving), name="bifocal-start", daemon=True
+    ).start()
     app = build_app(services)
     launched = launch_options(
         services,
@@ -213,6 +222,7 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         # Long work may hold a library for a while. A workspace survives being left at any moment,
         # so nobody who pressed Ctrl+C is kept waiting for it.
+        leaving.set()
         closing = threading.Thread(target=shelves.close, name="bifocal-close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -251,6 +252,21 @@ def test_a_port_in_use_ends_with_what_to_do(program: Program, tmp_path: Path) ->
     assert "--port 0" in second.said()
     assert str(program.port) in second.said()
     assert "Traceback" not in second.said()
+
+
+@pytest.mark.parametrize("ending", [False, True])
+def test_a_library_closed_under_the_warm_up_is_a_failure_unless_the_program_ends(
+    ending: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def closed() -> None:
+        raise StoreError("This workspace is closed.")
+
+    leaving = threading.Event()
+    if ending:
+        leaving.set()
+    shelves: Any = SimpleNamespace(prepare=closed)
+    app.warm_up(shelves, leaving=leaving)
+    assert ("could not be made ready" in caplog.text) is not ending
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is another thing there")
