@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError
@@ -17,10 +18,7 @@ def grades_of(bench: Workbench) -> dict[str, dict[str, int]]:
     judgments = bench.judgments()
     if not judgments:
         return {}
-    sha256_of = {
-        report.doc_id: bench.document(report.doc_id).sha256 for report in bench.documents()
-    }
-    return project(judgments, bench.library.passages(), sha256_of=sha256_of)
+    return project(judgments, bench.library.passages(), sha256_of=_sha256_of(bench))
 
 
 def grades_on(bench: Workbench, comparison: Comparison) -> dict[str, int]:
@@ -31,12 +29,14 @@ def grades_on(bench: Workbench, comparison: Comparison) -> dict[str, int]:
     judgments = bench.judgments(comparison.query.text)
     if not judgments:
         return {}
-    passages, sha256_of = [], {}
+    passages = []
     for compared in comparison.passages:
-        try:
-            passage = bench.passage(compared.passage_id)
-            sha256_of[passage.doc_id] = bench.document(passage.doc_id).sha256
-        except CoreError:
-            continue
-        passages.append(passage)
-    return project(judgments, passages, sha256_of=sha256_of).get(comparison.query.text, {})
+        with suppress(CoreError):
+            passages.append(bench.passage(compared.passage_id))
+    grades = project(judgments, passages, sha256_of=_sha256_of(bench))
+    return grades.get(comparison.query.text, {})
+
+
+def _sha256_of(bench: Workbench) -> dict[str, str]:
+    # from the lines about documents: reading each whole for this would take seconds
+    return {stored.doc_id: stored.sha256 for stored in bench.workspace.documents()}

@@ -57,7 +57,6 @@ def pane(bench: Workbench, shown: Shown, passage_id: str, page_number: int | Non
         best: tuple[int, int] | None = shown.best[passage_id]
     else:
         best = best_sentence(bench, comparison, passage_id)
-    received = {}
     try:
         received = bench.received_passage(passage_id)
     except CoreError:
