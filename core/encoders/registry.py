@@ -126,7 +126,9 @@ def read_registry(assets: Path) -> Registry:
             autoregressive=arms[1].encoder_id,
             matched="Base weights, tokenizer, size, text, readout, pairs, steps, loss and limits.",
             unmatched="The diffusion arm had auxiliary targets from the causal base in stage 1; the "
-            "autoregressive arm ran at full depth on every step. The model card says how.",
+            "autoregressive arm ran at full depth on every step. The model card says how. Read to more "
+            "than about 1,000 tokens, the diffusion encoder is behind: nDCG@10 .218 against .364 on "
+            "278 whole stories read to 4,096 tokens, level at 1,024.",
         )
     encoders.update((spec.encoder_id, spec) for spec in KNOWN_ENCODERS)
     pairs.update((pair.pair_id, pair) for pair in KNOWN_PAIRS)
