@@ -29,20 +29,20 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.docs
+	$(BIN)/python -m tests.tools.docs
 
 bench: install
-	$(BIN)/python -m tests.bench --write
+	$(BIN)/python -m tests.tools.bench --write
 
 fuzz: install
-	$(BIN)/python -m tests.documents.fuzz --files 2000 --seed 0
+	$(BIN)/python -m tests.tools.fuzz --files 2000 --seed 0
 
 sample: install
 	$(BIN)/python -m assets.sample.build
 	$(BIN)/python -m core sample --write
 
 lock: install
-	$(BIN)/python -m tests.lock
+	$(BIN)/python -m tests.tools.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

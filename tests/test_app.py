@@ -25,7 +25,7 @@ from core.settings import MEBIBYTE
 from core.shelf import OWN_ID, SAMPLE_ID
 from demo.options import AppOptions, parse
 from demo.services import Services
-from tests.lock import ROOT
+from tests.tools.lock import ROOT
 
 START_SECONDS = 150.0  # far more than it takes, for machines that do other things as well
 STOP_SECONDS = 60.0

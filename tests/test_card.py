@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests import card
+from tests.tools import card
 
 if TYPE_CHECKING:
     from pathlib import Path

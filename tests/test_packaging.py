@@ -6,7 +6,7 @@ import re
 
 from packaging.specifiers import SpecifierSet
 
-from tests.lock import (
+from tests.tools.lock import (
     CONSTRAINTS,
     REQUIREMENTS,
     ROOT,

@@ -5,7 +5,7 @@ tensors, elementwise passes over freshly mapped memory. Here texts lie one after
 matrix product sees real tokens only; texts of equal length share one attention call and need no
 mask; norms are folded into the matrices after them; residuals are added inside the products; work
 is cut into blocks that stay in cache. `tests/encoders/test_lean.py` proves it equal to the stock
-classes; `tests/bench/bench_encoders.py` says what it is worth.
+classes; `tests/tools/bench/bench_encoders.py` says what it is worth.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WANTED_SPEED = 1.8
 WANTED_RBO = 0.98
 PASSAGE_TOKENS = 256
-# also the words of `tests/bench`: both measure texts of one kind
+# also the words of `tests/tools/bench`: both measure texts of one kind
 WORDS = [
     "the",
     "quick",

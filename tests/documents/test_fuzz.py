@@ -1,10 +1,10 @@
-"""A small slice of `tests.documents.fuzz`; the full run is for the command line."""
+"""A small slice of `tests.tools.fuzz`; the full run is for the command line."""
 
 from __future__ import annotations
 
 import random
 
-from tests.documents.fuzz import fuzz, mutated, seeds
+from tests.tools.fuzz import fuzz, mutated, seeds
 
 
 def test_sixty_damaged_files_end_in_a_document_or_a_planned_error() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosting import space_check
-from tests.hosting.space_check import (
+from tests.tools import space_check
+from tests.tools.lock import ROOT
+from tests.tools.space_check import (
     header,
     header_problems,
     main,
@@ -21,7 +22,6 @@ from tests.hosting.space_check import (
     write_tree,
     zero_gpu_notes,
 )
-from tests.lock import ROOT
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="sizes are of tracked files")
 

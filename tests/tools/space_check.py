@@ -1,10 +1,10 @@
 """Check the tree before it is pushed as a Hugging Face Space; optionally write what to push.
 
-    python -m tests.hosting.space_check                      quick: header, requirements, sizes
-    python -m tests.hosting.space_check --install            and can pip find every requirement
-    python -m tests.hosting.space_check --start              and does it start on a Space's hardware
-    python -m tests.hosting.space_check --write DIR          write the tracked files to DIR
-    python -m tests.hosting.space_check --write DIR --zero-gpu   the same, fit for ZeroGPU
+    python -m tests.tools.space_check                      quick: header, requirements, sizes
+    python -m tests.tools.space_check --install            and can pip find every requirement
+    python -m tests.tools.space_check --start              and does it start on a Space's hardware
+    python -m tests.tools.space_check --write DIR          write the tracked files to DIR
+    python -m tests.tools.space_check --write DIR --zero-gpu   the same, fit for ZeroGPU
 
 Exit code 0: fit to be pushed; 1: not, and why.
 """
@@ -33,7 +33,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from tests.lock import ROOT
+from tests.tools.lock import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Tables of the bundled pair's model card, made from the figures in ``assets/benchmarks``.
 
-``python -m tests.docs --write`` renews them; ``make check`` says when they are stale.
+``python -m tests.tools.docs --write`` renews them; ``make check`` says when they are stale.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.lock import ROOT
+from tests.tools.lock import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

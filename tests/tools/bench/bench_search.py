@@ -1,4 +1,4 @@
-"""How long a query takes beside the encoder's own time. Run: ``python -m tests.bench.bench_search``."""
+"""How long a query takes beside the encoder's own time. Run: ``python -m tests.tools.bench.bench_search``."""
 
 from __future__ import annotations
 

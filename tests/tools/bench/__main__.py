@@ -12,8 +12,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import bench_app, bench_documents, bench_encoders, bench_laboratory, bench_search
 from tests.data import ROOT
+from tests.tools.bench import (
+    bench_app,
+    bench_documents,
+    bench_encoders,
+    bench_laboratory,
+    bench_search,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +55,7 @@ def readme(kept: dict[str, Any]) -> str:
     lines = [
         "# Measured",
         "",
-        "Written by `make bench` (`python -m tests.bench --write`); `bench.json` holds the same.",
+        "Written by `make bench` (`python -m tests.tools.bench --write`); `bench.json` holds the same.",
         "What counts are the ratios, each measured within one run; absolute figures are of the "
         "machine named beside them.",
         "The other files here are written by `python -m core evaluate --json` and "

@@ -7,7 +7,7 @@ import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 REQUIREMENTS = ROOT / "requirements.txt"
 # Used to convert and train the bundled pair; `pip install --no-deps`, see core/training/README.md.

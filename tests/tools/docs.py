@@ -1,7 +1,7 @@
-"""The docs check (`make check`): README and the program say the same.
+"""The docs check (`make check`): the pages and the program say the same.
 
 Generated blocks stand between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; ``--write``
-renews them. Relative links must lead somewhere, and every command named must exist.
+renews them. Relative links must lead somewhere; commands, files and folders that are named must exist.
 """
 
 from __future__ import annotations
@@ -15,17 +15,25 @@ import typer.main
 
 from core.cli import cli
 from demo.options import OPTIONS
-from tests import card
-from tests.lock import ROOT
+from tests.tools import card
+from tests.tools.lock import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "NOTICE.md", card.CARD)
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "NOTICE.md",
+    card.CARD,
+    *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md")),
+)
+README_WORDS = 900
 
 
 def app_options() -> str:
-    """Return the option table of ``app.py``."""
+    """Option table of ``app.py``."""
     rows = ["| option | environment | meaning | default |", "|---|---|---|---|"]
     rows += [
         f"| `{option.flag}` | `{option.variable}` | {option.help} | {option.shown_default} |"
@@ -35,14 +43,14 @@ def app_options() -> str:
 
 
 def commands() -> dict[str, str]:
-    """Return each command of ``python -m core`` with the first line of its help."""
+    """Commands of ``python -m core``, each with the first line of its help."""
     group = typer.main.get_command(cli)
     found = getattr(group, "commands", {})
     return {name: (command.help or "").strip().splitlines()[0] for name, command in found.items()}
 
 
 def command_table() -> str:
-    """Return the table of commands."""
+    """Table of commands."""
     rows = ["| command | what it does |", "|---|---|"]
     rows += [f"| `python -m core {name}` | {text} |" for name, text in commands().items()]
     return "\n".join(rows)
@@ -56,7 +64,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def renewed(text: str) -> str:
-    """Return a page with its generated blocks made anew."""
+    """Page with its generated blocks made anew."""
     for name, make in BLOCKS.items():
         pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         found = pattern.search(text)
@@ -66,7 +74,7 @@ def renewed(text: str) -> str:
 
 
 def dead_links(page: str, text: str) -> list[str]:
-    """Return complaints about relative links that lead nowhere."""
+    """Complaints about relative links that lead nowhere."""
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text)
     return [
         f"{page}: link to {link}, which does not exist"
@@ -76,7 +84,7 @@ def dead_links(page: str, text: str) -> list[str]:
 
 
 def unknown_commands(page: str, text: str) -> list[str]:
-    """Return complaints about commands that do not exist."""
+    """Complaints about commands that do not exist."""
     named = set(re.findall(r"python -m core ([a-z][a-z-]*)", text))
     targets = set(re.findall(r"`make ([a-z][a-z-]*)", text))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -85,6 +93,18 @@ def unknown_commands(page: str, text: str) -> list[str]:
         *(f"{page}: `python -m core {name}` does not exist" for name in named - set(commands())),
         *(f"{page}: `make {name}` does not exist" for name in targets - existing),
     ]
+
+
+def unknown_files(page: str, text: str) -> list[str]:
+    """Complaints about files and folders of the project that are named and do not exist."""
+    named = set(re.findall(r"`((?:core|demo|tests|assets|docs)/[\w./-]*\w|app\.py)/?`", text))
+    return [f"{page}: `{name}` does not exist" for name in named if not (ROOT / name).exists()]
+
+
+def too_long(page: str, text: str) -> list[str]:
+    """Complaint about a README that takes more than a few minutes to read."""
+    words = len(text.split("---\n", 2)[-1].split())
+    return [f"{page}: {words} words"] if page == "README.md" and words > README_WORDS else []
 
 
 def main(arguments: list[str]) -> int:
@@ -101,7 +121,8 @@ def main(arguments: list[str]) -> int:
             path.write_text(fresh, encoding="utf-8")
         elif fresh != text:
             complaints.append(f"{page}: a generated block is stale; run with --write")
-        complaints += dead_links(page, text) + unknown_commands(page, text)
+        for check in (dead_links, unknown_commands, unknown_files, too_long):
+            complaints += check(page, text)
     for complaint in complaints:
         sys.stderr.write(complaint + "\n")
     return 1 if complaints else 0

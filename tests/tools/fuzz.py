@@ -1,6 +1,6 @@
 """Damaged PDFs through the real worker: none may hang it, none may end in an unplanned error.
 
-    python -m tests.documents.fuzz --files 2000 --seed 0
+    python -m tests.tools.fuzz --files 2000 --seed 0
 
 Takes small PDFs of our own, changes them at random (bytes flipped, cut short, tokens swapped,
 numbers replaced, streams spliced, parts of two files joined), half of them with a new cross-reference

@@ -1,6 +1,6 @@
 """How fast the encoders embed, against sentence-transformers on the same weights and texts.
 
-Run: ``python -m tests.bench.bench_encoders``. Both sides embed the same texts in turns within one
+Run: ``python -m tests.tools.bench.bench_encoders``. Both sides embed the same texts in turns within one
 process, the better of several rounds counts for each, and their vectors are compared.
 """
 
@@ -31,7 +31,7 @@ from core.training.speed_mode import WORDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-ASSETS = Path(__file__).parents[2] / "assets"
+ASSETS = Path(__file__).parents[3] / "assets"
 LAYERS = 10
 HIDDEN = 576
 
