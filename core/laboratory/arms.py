@@ -26,7 +26,7 @@ from core.search.lexical import LexicalIndex
 if TYPE_CHECKING:
     from core.encoders.protocol import Encoder, TokenTrace
     from core.encoders.spec import Attention
-    from core.records import Document, Family, Passage
+    from core.records import Document, Family, Passage, ReceivedText
 
 Floats = NDArray[np.float32]
 
@@ -323,13 +323,12 @@ def limit_of(encoder: Encoder) -> int:
 
 def most_tokens(bench: Bench, text: str) -> int:
     """Return how many tokens a text has for the arm that needs more of them, prompt included."""
-    counts = []
-    for arm in bench.arms:
-        received = guarded(
-            arm.encoder, partial(arm.encoder.received, [text], kind=TextKind.PASSAGE)
-        )
-        counts.append(received[0].tokens_total)
-    return max(counts)
+    return max(received(arm.encoder, text).tokens_total for arm in bench.arms)
+
+
+def received(encoder: Encoder, text: str, *, kind: TextKind = TextKind.PASSAGE) -> ReceivedText:
+    """Return how much of a text the encoder reads; a failure names the encoder."""
+    return guarded(encoder, lambda: encoder.received([text], kind=kind))[0]
 
 
 def raise_problems(problems: Sequence[str]) -> None:

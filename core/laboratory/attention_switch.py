@@ -29,6 +29,7 @@ from core.laboratory.arms import (
     raise_problems,
     rank_of,
     readable,
+    received,
     trace,
 )
 from core.laboratory.words import ordinal
@@ -204,6 +205,7 @@ def switch_attention(
             f"Ranks are out of {len(rows)} candidate passages, not the whole library.",
             "The mask is changed only at test time. A fall shows what the trained encoder relies "
             "on, not how an encoder trained with that mask would do.",
+            *_reversal_notes(bench, bench.corpus.passages[row].text, modes),
         ),
         stopped=stopped,
         summary=tuple(
@@ -231,6 +233,21 @@ def _words(arm: Arm, outcomes: Sequence[ModeOutcome], count: int) -> list[str]:
         else f"{arm.label} reads {_ADVERBS[native.mode]}; made to read {_ADVERBS[wanted]}, it still "
         f"ranks the passage {ordinal(native.rank)} of {count}, with a cosine of {other.cosine:.2f} "
         "to the usual embedding."
+    ]
+
+
+def _reversal_notes(bench: Bench, text: str, modes: Sequence[Mode]) -> list[str]:
+    """Say where reversed sentences are no other order of the text that is read."""
+    if Mode.REVERSED not in modes:
+        return []
+    if len(sentence_spans(text)) < 2:
+        return ["The passage has one sentence: reversed it is the same text, so nothing can move."]
+    counts = [(arm.label, received(arm.encoder, text)) for arm in bench.arms]
+    return [
+        f"{label} reads {got.tokens_kept:,} of the passage's {got.tokens_total:,} tokens: with its "
+        "sentences reversed it reads another part of it, so the change is not of order alone."
+        for label, got in counts
+        if got.tokens_kept < got.tokens_total
     ]
 
 

@@ -186,6 +186,8 @@ def _words(arm: Arm, points: Sequence[GrowthPoint]) -> list[str]:
         f"{arm.label}: from {first.tokens:,} to {last.tokens:,} tokens the passage "
         f"{way(first.rank, last.rank)}"
     )
+    if last.tokens_kept < last.tokens:
+        words += f"; it reads no more than {last.tokens_kept:,} of them"
     if cut is not None:
         words += f"; from {cut.tokens:,} tokens on part of it is cut off"
     return [f"{words}."]

@@ -6,7 +6,6 @@ same, bit by bit. Under full attention they all move. No statistics, no threshol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.documents.sentences import sentence_spans
 from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention
+from core.encoders.spec import Attention, TextKind
 from core.errors import EncoderError, LaboratoryError
 from core.laboratory.arms import (
     Arm,
@@ -29,7 +28,8 @@ from core.laboratory.arms import (
 from core.laboratory.attention_switch import TokenChange, state_change
 from core.monitor import Monitor, SilentMonitor
 
-_SHORTER = 12  # how many lengths are tried before giving up on equal token counts
+_FILLERS = (" and", " a", ".")  # one of them is one token to every tokenizer met so far
+_ROUNDING = 1e-6  # of 1 - cosine: far above float32's rounding, far below what reading ahead does
 DEFAULT_EDIT = "None of this happened."
 
 
@@ -57,7 +57,7 @@ class ArmEdit:
         unmoved: Whether every earlier state is equal to what it was, bit by bit.
         cosine: Between both embeddings of the whole text: the edit reaches the embedding through
             its own tokens even where no earlier token moved.
-        dropped: Tokens cut off by the limit; when the edit lies beyond it nothing can change.
+        dropped: Tokens cut off by the limit.
         problem: Why there is nothing to show; "" when all went well.
     """
 
@@ -132,8 +132,8 @@ def edit_last_sentence(
     removed, added = text[start:end], replacement.strip()
     if not added:
         msg = (
-            "Write a sentence to stand in its place. With nothing there the texts could not be "
-            "brought to one length, and rounding would hide what is exactly zero."
+            "Write a sentence to stand in its place; with nothing there no token after the edit "
+            "could make itself felt."
         )
         raise LaboratoryError(msg)
     if removed == added:
@@ -172,36 +172,56 @@ def _side(
     try:
         # in one call: the same padded shapes, so that equal inputs are added up in equal order
         one, two = trace(arm.encoder, [before, after], attention=attention)
-    except EncoderError as exc:
+        count = _shared_tokens(one, two, start)
+        _comparable(arm, one, two, count)
+        exact = _equal_at_one_length(arm, (before, after), (one, two), count, attention)
+    except (EncoderError, LaboratoryError) as exc:
         nothing = float("nan")
         return ArmEdit(
             name_of(arm), how, (), (), nothing, nothing, unmoved=False, cosine=nothing, dropped=0,
             problem=str(exc),
         )  # fmt: skip
-    count = _shared_tokens(one, two, start)
-    exact = _equal_at_one_length(arm, (before, after), (one, two), count, attention)
+    changes = [state_change(one.states[place], two.states[place]) for place in range(count)]
+    changes = [
+        0.0 if equal and change < _ROUNDING else change
+        for equal, change in zip(exact, changes, strict=True)
+    ]
     strip = tuple(
-        TokenChange(
-            one.tokens[place],
-            int(one.offsets[place, 0]),
-            int(one.offsets[place, 1]),
-            0.0 if exact[place] else state_change(one.states[place], two.states[place]),
-        )
-        for place in range(count)
+        TokenChange(token, int(start), int(end), change)
+        for token, (start, end), change in zip(one.tokens, one.offsets, changes, strict=False)
     )
-    changes = [token.change for token in strip]
     return ArmEdit(
         system=name_of(arm),
         attention=how,
         strip=strip,
         sentences=_by_sentence(strip, spans),
-        largest=max(changes, default=0.0),
-        mean=float(np.mean(changes)) if changes else 0.0,
-        unmoved=bool(exact.all()),
+        largest=max(changes),
+        mean=float(np.mean(changes)),
+        unmoved=not any(changes),
         cosine=float(pooled(one) @ pooled(two)),
         dropped=max(one.tokens_dropped, two.tokens_dropped),
         problem="",
     )
+
+
+def _comparable(arm: Arm, one: TokenTrace, two: TokenTrace, count: int) -> None:
+    """Refuse a comparison that could show no change whichever way the encoder reads.
+
+    Raises:
+        LaboratoryError: If the encoder got the same tokens twice, or none stands before the edit.
+    """
+    if np.array_equal(one.token_ids, two.token_ids):
+        reason = (
+            f"the edit lies beyond the {len(one.tokens):,} tokens that it reads. Choose a shorter "
+            "passage or a higher limit"
+            if one.tokens_dropped or two.tokens_dropped
+            else "its tokenizer writes both sentences alike. Write another sentence"
+        )
+        msg = f"{arm.label} gets the same tokens before and after the edit: {reason}."
+        raise LaboratoryError(msg)
+    if not count:
+        msg = f"{arm.label} has no token that ends before the edit; choose a longer passage."
+        raise LaboratoryError(msg)
 
 
 def _equal_at_one_length(
@@ -214,32 +234,35 @@ def _equal_at_one_length(
     """Tell which of the first ``count`` states are equal bit by bit, ``(count,)``.
 
     A text of another length is added up in another order, which moves states by rounding alone. So
-    where the lengths differ, the longer text loses words at its end, after the edit has begun,
-    until both have as many tokens, and the states are compared there. What is equal then depends
-    on nothing that was edited; under full attention nothing is.
+    where the lengths differ, the states are compared once more with filler after the shorter text,
+    until both have as many tokens. Nothing is cut off: both edits stay whole, and what is equal
+    then depends on nothing that follows it; under full attention nothing is.
     """
     one, two = traces
-    target = min(len(one.tokens), len(two.tokens))
-    for length in range(target, max(count, target - _SHORTER), -1):
-        if len(one.tokens) == len(two.tokens) == length:
-            pair: Sequence[TokenTrace] = traces
-        else:
-            cut = [_cut(text, found, length) for text, found in zip(texts, traces, strict=True)]
-            pair = trace(arm.encoder, cut, attention=attention)
-        same = np.array_equal(pair[0].token_ids[:count], one.token_ids[:count])
-        if same and len(pair[0].tokens) == len(pair[1].tokens):
-            equal: NDArray[np.bool_] = (pair[0].states[:count] == pair[1].states[:count]).all(
-                axis=1
-            )
-            return equal
-    return np.asarray((one.states[:count] == two.states[:count]).all(axis=1), dtype=np.bool_)
+    equal_texts = _filled(arm, texts, traces)
+    if equal_texts:
+        filled = trace(arm.encoder, equal_texts, attention=attention)
+        same = all(np.array_equal(x.token_ids[:count], one.token_ids[:count]) for x in filled)
+        if same and not np.array_equal(filled[0].token_ids, filled[1].token_ids):
+            one, two = filled
+    equal: NDArray[np.bool_] = (one.states[:count] == two.states[:count]).all(axis=1)
+    return equal
 
 
-def _cut(text: str, found: TokenTrace, length: int) -> str:
-    """Return the beginning of a text that has ``length`` tokens, closing tokens included."""
-    surplus = len(found.tokens) - length
-    ends = [int(end) for end in found.offsets[:, 1] if end >= 0]
-    return text if surplus <= 0 else text[: ends[-1 - surplus]]
+def _filled(
+    arm: Arm, texts: tuple[str, str], traces: tuple[TokenTrace, TokenTrace]
+) -> tuple[str, ...]:
+    """Return both texts with filler after the shorter, as many tokens each; () where none fits."""
+    lengths = [len(found.tokens) for found in traces]
+    gap = abs(lengths[0] - lengths[1])
+    shorter = lengths.index(min(lengths))
+    for filler in _FILLERS if gap else ():
+        tried = [texts[shorter] + filler * times for times in range(1, gap + 1)]
+        received = arm.encoder.received(tried, kind=TextKind.PASSAGE)
+        for text, got in zip(tried, received, strict=True):
+            if got.tokens_kept == max(lengths):
+                return (text, texts[1]) if shorter == 0 else (texts[0], text)
+    return ()
 
 
 def _shared_tokens(one: TokenTrace, two: TokenTrace, start: int) -> int:
@@ -274,14 +297,12 @@ def _by_sentence(
 
 def _sentence(side: ArmEdit) -> str:
     if side.problem:
-        return f"{side.system.label} could not be read: {side.problem}"
+        return f"Nothing to show for {side.system.label}: {side.problem}"
     label = side.system.label
     if side.unmoved:
         reason = (
             "it reads forward only"
             if side.attention is Attention.CAUSAL
-            else "the edit lies beyond what it reads"
-            if side.dropped
             else "nothing reached them"
         )
         return f"{label}: not one of {len(side.strip)} earlier tokens moved; {reason}."

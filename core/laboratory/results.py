@@ -18,7 +18,7 @@ from core.errors import LaboratoryError
 
 T = TypeVar("T")
 
-RESULT_VERSION = 2  # raise it when an experiment's meaning changes: kept results are then stale
+RESULT_VERSION = 3  # raise it when an experiment's meaning changes: kept results are then stale
 
 
 class StaleResultError(LaboratoryError, ValueError):

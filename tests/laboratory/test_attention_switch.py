@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from core.laboratory.results import from_json, to_json
 from tests.laboratory.stand_in import (
     KITCHEN,
     RIVER,
+    SPEC,
     WordEncoder,
     arm_b,
     bench_of,
@@ -214,3 +216,16 @@ def test_a_real_backbone_reads_in_every_mode(tiny_arms: tuple[Arm, Arm]) -> None
     assert full.cosine == pytest.approx(1.0, abs=1e-5)
     causal = _mode(found, "a", Mode.CAUSAL)
     assert causal.cosine < 0.9999
+
+
+def test_reversing_what_has_no_other_order_is_said() -> None:
+    one = bench_of(
+        [document("one", "The gates were closed.\n\nBread. Cake.")],
+        (WordEncoder(), WordEncoder(arm_b())),
+    )
+    found = switch_attention(one, "gate", passage_with(one, "gates"))
+    assert any("reversed it is the same text" in note for note in found.notes)
+    cut = _bench(WordEncoder(replace(SPEC, max_tokens=8), mix=0.5))
+    found = switch_attention(cut, "flood", passage_with(cut, "slides"))
+    (note,) = (note for note in found.notes if "another part of it" in note)
+    assert note.startswith("Words A reads 8 of the passage's 21 tokens")

@@ -62,6 +62,8 @@ def test_a_cut_passage_is_marked() -> None:
     found = grow(bench, "flood", passage_with(bench, "slides"), growth=Growth.AFTER)
     assert found.points_a[-1].tokens_kept == 25
     assert all(point.passage_kept for point in found.points_a)
+    assert "it reads no more than 25 of them" in found.summary[0]
+    assert "no more than" not in found.summary[1]
     before = grow(bench, "oven", bench.corpus.passages[-1].passage_id, growth=Growth.BEFORE)
     assert not before.points_a[-1].passage_kept
     assert before.points_b[-1].passage_kept

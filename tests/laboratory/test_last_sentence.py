@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from core.errors import EncoderError, LaboratoryError
 from core.laboratory.arms import Arm
 from core.laboratory.last_sentence import LastSentenceEdit, edit_last_sentence
 from core.laboratory.results import from_json, to_json
-from tests.laboratory.stand_in import WordEncoder, arm_b
+from tests.laboratory.stand_in import SPEC, WordEncoder, arm_b
 
 if TYPE_CHECKING:
     from core.encoders.protocol import Encoder
@@ -109,6 +110,39 @@ def test_a_real_causal_backbone_is_exactly_unmoved_and_a_bidirectional_one_is_no
     assert found.b.unmoved
     assert found.a.attention is Attention.BIDIRECTIONAL
     assert all(token.change > 0 for token in found.a.strip if token.start >= 0)
+
+
+@pytest.mark.parametrize("edit", ["extension", "prefix"])
+@pytest.mark.parametrize("kind", ["word", "real"])
+def test_the_old_sentence_with_more_or_less_behind_it_is_an_edit_like_any_other(
+    kind: str, edit: str, tiny_arms: tuple[Arm, Arm]
+) -> None:
+    arms = tiny_arms if kind == "real" else _words()
+    one, more, less = (
+        ("The old harbour wind. The wind broke the old glass.", " A storm.", "The wind broke")
+        if kind == "real"
+        else (TEXT, " The music was the law.", "The bread")
+    )
+    last = one[one.rindex(". ") + 2 :]
+    found = edit_last_sentence(arms, one, replacement=last + more if edit == "extension" else less)
+    # reading ahead sees every word that follows; reading forward only sees none
+    assert all(token.change > 0 for token in found.a.strip if token.start >= 0)
+    assert not found.a.unmoved
+    assert found.b.unmoved
+    assert "both directions" in found.summary[0]
+
+
+def test_an_edit_beyond_the_limit_is_refused_and_not_called_unmoved() -> None:
+    # 13 words, the edit from the 10th on; A reads 9
+    short = WordEncoder(replace(SPEC, max_tokens=9), mix=0.5)
+    found = edit_last_sentence((_arm(short), _words()[1]), TEXT)
+    assert "the edit lies beyond the 9 tokens that it reads" in found.a.problem
+    assert not found.a.unmoved
+    assert found.b.unmoved
+    assert found.summary[0].startswith("Nothing to show for Words A: Words A gets the same tokens")
+    # other marks, the same words: the stand-in's tokens are words alone
+    with pytest.raises(EncoderError, match="writes both sentences alike"):
+        edit_last_sentence(_words(), TEXT, replacement="The bread was hot!")
 
 
 def test_the_same_weights_move_or_not_by_their_mask_alone(tiny_arms: tuple[Arm, Arm]) -> None:

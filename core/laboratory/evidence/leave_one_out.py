@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,16 @@ import numpy as np
 from core.documents.sentences import sentence_spans
 from core.encoders.spec import TextKind
 from core.errors import LaboratoryError
-from core.laboratory.arms import Arm, Bench, each_arm, encode, name_of, rank_of, readable
+from core.laboratory.arms import (
+    Arm,
+    Bench,
+    each_arm,
+    encode,
+    name_of,
+    rank_of,
+    readable,
+    received,
+)
 from core.laboratory.evidence.faithfulness import check_faithfulness, draw_copies
 from core.laboratory.evidence.parts import each_left_out, numbered, query_parts
 from core.laboratory.evidence.records import ArmEvidence, Effect, Evidence, Part
@@ -80,7 +89,7 @@ def leave_sentences_out(
         return replace(found, faithfulness=checked)
 
     return _both_arms(
-        bench, query, passage_id, parts, explain, side="passage", unit="sentence", watch=watch
+        bench, query, passage_id, text, parts, explain, side="passage", unit="sentence", watch=watch
     )
 
 
@@ -116,7 +125,7 @@ def leave_clauses_out(
         return _compare(arm, [(float(line[row]), rank_of(line, row)) for line in scores])
 
     return _both_arms(
-        bench, query, passage_id, parts, explain, side="query", unit=unit, watch=watch
+        bench, query, passage_id, query, parts, explain, side="query", unit=unit, watch=watch
     )
 
 
@@ -124,6 +133,7 @@ def _both_arms(
     bench: Bench,
     query: str,
     passage_id: str,
+    text: str,
     parts: tuple[Part, ...],
     explain: Callable[[Arm], ArmEvidence],
     *,
@@ -133,6 +143,8 @@ def _both_arms(
 ) -> Evidence:
     """Explain one text for both arms and set them side by side."""
     a, b = each_arm(bench.arms, f"leaving {unit}s out", explain, monitor=watch)
+    kind = TextKind.QUERY if side == "query" else TextKind.PASSAGE
+    unread = _unread(bench.a, text, parts, kind), _unread(bench.b, text, parts, kind)
     return Evidence(
         side=side,
         unit=unit,
@@ -142,8 +154,8 @@ def _both_arms(
         parts=parts,
         a=a,
         b=b,
-        contrast=contrast(a, b, parts, unit_name=unit),
-        notes=_notes(bench),
+        contrast=contrast(a, b, parts, unit_name=unit, unread=unread),
+        notes=_notes(bench, unread, f"{side}'s", unit),
     )
 
 
@@ -178,30 +190,41 @@ def _top(effects: Sequence[Effect]) -> int | None:
 
 
 def contrast(
-    a: ArmEvidence, b: ArmEvidence, parts: Sequence[Part], *, unit_name: str
+    a: ArmEvidence,
+    b: ArmEvidence,
+    parts: Sequence[Part],
+    *,
+    unit_name: str,
+    unread: tuple[Collection[int], Collection[int]] = ((), ()),
 ) -> tuple[str, ...]:
     """Say where one arm needs a part that the other does without.
 
     An arm *needs* a part when leaving it out costs `NEEDS_Z` background standard deviations or
     `NEEDS_PLACES` places; it *does without* when that costs less than `SPARES_Z` and no place.
-    In between nothing is said.
+    In between nothing is said. A part that lies beyond an arm's limit is not read by it: that its
+    loss costs nothing says nothing about need.
 
     Returns:
         Plain sentences, largest difference first, at most four. They quote document text: escape.
     """
     found: list[tuple[float, int, str]] = []
     for part, effect_a, effect_b in zip(parts, a.effects, b.effects, strict=True):
-        for one, other, name, other_name in (
-            (effect_a, effect_b, a.system.label, b.system.label),
-            (effect_b, effect_a, b.system.label, a.system.label),
+        for one, other, name, other_name, beyond in (
+            (effect_a, effect_b, a.system.label, b.system.label, unread[1]),
+            (effect_b, effect_a, b.system.label, a.system.label, unread[0]),
         ):
             if _needs(one) and _spares(other):
                 gap = abs(_finite(one.z_change) - _finite(other.z_change))
+                spared = (
+                    f"{other_name} does not read that far"
+                    if part.number in beyond
+                    else f"{other_name} does not need it "
+                    f"({ordinal(other.rank - other.rank_change)} to {ordinal(other.rank)})"
+                )
                 sentence = (
                     f"{name} needs {unit_name} {part.number} ({quoted(part.text)}): without it the "
                     f"passage goes from {ordinal(one.rank - one.rank_change)} to "
-                    f"{ordinal(one.rank)}; {other_name} does not need it "
-                    f"({ordinal(other.rank - other.rank_change)} to {ordinal(other.rank)})."
+                    f"{ordinal(one.rank)}; {spared}."
                 )
                 found.append((-gap, part.number, sentence))
     return tuple(sentence for _, _, sentence in sorted(found)[:4])
@@ -219,7 +242,34 @@ def _finite(value: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _notes(bench: Bench) -> tuple[str, ...]:
+def _unread(arm: Arm, text: str, parts: Sequence[Part], kind: TextKind) -> tuple[int, ...]:
+    """Return the numbers of the parts of which the arm reads nothing, beyond its limit as they lie.
+
+    The first part is always read: nothing stands before it but a prompt.
+    """
+    whole = received(arm.encoder, text, kind=kind)
+    if whole.tokens_total <= whole.tokens_kept:
+        return ()
+    return tuple(
+        part.number
+        for part in parts[1:]
+        if received(arm.encoder, text[: part.start].rstrip(), kind=kind).tokens_total
+        >= whole.tokens_kept
+    )
+
+
+def _notes(
+    bench: Bench, unread: tuple[tuple[int, ...], tuple[int, ...]], whose: str, unit: str
+) -> tuple[str, ...]:
+    notes = [
+        f"{arm.label} reads nothing of the {whose} text from {unit} {numbers[0]} on, which lies "
+        f"beyond its limit: without such a {unit} it gets the same tokens, and without an earlier "
+        "one later text moves into its reach."
+        for arm, numbers in zip(bench.arms, unread, strict=True)
+        if numbers
+    ]
     if len(bench.corpus.passages) == 1:
-        return ("The library holds one passage, so its rank is 1 whatever happens: read scores.",)
-    return ()
+        notes.append(
+            "The library holds one passage, so its rank is 1 whatever happens: read scores."
+        )
+    return tuple(notes)

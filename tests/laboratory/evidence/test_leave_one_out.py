@@ -73,6 +73,16 @@ def test_an_arm_that_hears_a_word_needs_its_sentence_and_a_deaf_one_does_not() -
     assert "Words B does not need it" in found.contrast[0]
 
 
+def test_a_sentence_beyond_the_limit_is_not_read_and_not_called_unneeded() -> None:
+    # sentences of 10, 5 and 6 words; B reads 12, so nothing of the third but all of the first
+    bench = word_bench(WordEncoder(), WordEncoder(arm_b(max_tokens=12)))
+    found = leave_sentences_out(bench, "flood", passage_with(bench, "slides"))
+    assert "Words A needs sentence 3" in found.contrast[0]
+    assert "Words B does not read that far" in found.contrast[0]
+    (note,) = found.notes
+    assert note.startswith("Words B reads nothing of the passage's text from sentence 3 on")
+
+
 def _side(name: str, effects: list[tuple[float, int]]) -> ArmEvidence:
     return ArmEvidence(
         SystemName(name, name, "diffusion"),
