@@ -141,7 +141,7 @@ def measure_sample(
                 for name, value in measured(
                     {query.query_id for query in queries if query.group is group}, group.value
                 ).items()
-                if name in {"systems", "difference", "queries", "passages"}
+                if name in {"systems", "difference", "queries", "clusters", "passages"}
             },
         }
         for group in groups

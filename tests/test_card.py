@@ -61,10 +61,10 @@ def test_a_set_without_figures_is_said_to_be_unmeasured(tmp_path: Path) -> None:
     write(tmp_path, "scifact.json", evaluation("scifact"))
     table = card.sets_table(tmp_path).splitlines()
     assert table[2] == (
-        "| scifact | 1,200 | 7 | 0.500 [0.400, 0.600] | 0.250 [0.150, 0.350] |  |  | "
+        "| scifact | 1,200 | each by itself | 7 | 0.500 [0.400, 0.600] | 0.250 [0.150, 0.350] |  |  | "
         "+0.250 [+0.150, +0.350], p = 0.040 |"
     )
-    assert table[3] == "| scitldr_test | not measured | | | | | | |"
+    assert table[3] == "| scitldr_test | not measured | | | | | | | |"
     assert "- scifact: Cut." in table
 
 

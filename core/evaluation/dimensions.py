@@ -111,7 +111,9 @@ def costs(
                 of=one.of,
                 dimension=one.dimension,
                 difference={
-                    name: paired_difference(values, uncut.per_query[name], seed=seed)
+                    name: paired_difference(
+                        values, uncut.per_query[name], measured.clusters, seed=seed
+                    )
                     for name, values in cut.per_query.items()
                 },
             )

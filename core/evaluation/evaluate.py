@@ -20,7 +20,7 @@ from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_
 from core.evaluation.dimensions import costs, leading, shortened, unshortened_notes
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
-from core.evaluation.significance import bootstrap_means, paired_difference
+from core.evaluation.significance import bootstrap_means, paired_difference, query_clusters
 from core.evaluation.units import (
     PASSAGE_TOKENS,
     Units,
@@ -184,6 +184,7 @@ def measure_runs(
         length: Nominal length, where it has one; accuracy at 1 is measured as well then.
         seed: Of the bootstrap and the test.
     """
+    clusters = query_clusters(qrels)
     systems = []
     for info, rankings in runs.values():
         values = per_query(qrels, rankings, accuracy=length is not None)
@@ -195,7 +196,9 @@ def measure_runs(
                 measures=dict(
                     zip(
                         values,
-                        bootstrap_means(np.column_stack(list(values.values())), seed=seed),
+                        bootstrap_means(
+                            np.column_stack(list(values.values())), clusters, seed=seed
+                        ),
                         strict=True,
                     )
                 ),
@@ -214,11 +217,12 @@ def measure_runs(
         length=length,
         systems=tuple(systems),
         difference={
-            measure: paired_difference(one, other, seed=seed)
+            measure: paired_difference(one, other, clusters, seed=seed)
             for measure, (one, other) in pairs.items()
         },
         differences={measure: one - other for measure, (one, other) in pairs.items()},
         query_ids=tuple(qrels),
+        clusters=clusters,
         passages=passages,
     )
 

@@ -282,7 +282,7 @@ def _more_judgments(
     differences = measured.differences[name]
     # Holm's hardest step divides alpha by the number of measures.
     alpha = ALPHA / len(measured.differences)
-    needed = queries_needed(differences, power=POWER, alpha=alpha)
+    needed = queries_needed(differences, measured.clusters, power=POWER, alpha=alpha)
     if needed is None:
         return None
     per_query = judgments / measured.queries

@@ -47,6 +47,7 @@ class Measured:
         difference: By name of measure: first arm minus second arm; empty without two arms.
         differences: By name of measure: the same per query, ``(queries,)``.
         query_ids: In the order of every ``per_query``.
+        clusters: ``(queries,)`` which of them share relevant documents; see `query_clusters`.
         passages: Documents that were ranked.
     """
 
@@ -56,12 +57,18 @@ class Measured:
     difference: Mapping[str, Difference]
     differences: Mapping[str, NDArray[np.float64]]
     query_ids: tuple[str, ...]
+    clusters: NDArray[np.int64]
     passages: int
 
     @property
     def queries(self) -> int:
         """How many queries were measured."""
         return len(self.query_ids)
+
+    @property
+    def independent(self) -> int:
+        """How many clusters the queries form: units that rise and fall by themselves."""
+        return int(self.clusters.max(initial=-1)) + 1
 
     def system(self, system_id: str) -> MeasuredSystem | None:
         """Return one system; None if it is not there."""

@@ -28,6 +28,7 @@ def to_fields(evaluation: Evaluation) -> dict[str, Any]:
         "systems": _systems_fields(whole),
         "difference": _difference_fields(whole.difference),
         "queries": whole.queries,
+        "clusters": whole.independent,
         "passages": whole.passages,
         "seconds": round(evaluation.seconds, 3),
         "arms": None if evaluation.arms is None else list(evaluation.arms),
@@ -39,6 +40,7 @@ def to_fields(evaluation: Evaluation) -> dict[str, Any]:
                 "difference": _difference_fields(part.difference),
                 "holm": _holm_fields(part.difference),
                 "queries": part.queries,
+                "clusters": part.independent,
                 "passages": part.passages,
             }
             for part in evaluation.lengths
@@ -66,7 +68,7 @@ def to_text(evaluation: Evaluation) -> str:
     """Return an evaluation as a plain text table."""
     whole = evaluation.whole
     lines = [
-        f"{evaluation.dataset}: {whole.queries:,} queries, {whole.passages:,} documents, "
+        f"{evaluation.dataset}: {_counted(whole)}, {whole.passages:,} documents, "
         f"unit {evaluation.unit.value}, {evaluation.seconds:.1f} s",
         *(f"  {note}" for note in evaluation.notes),
         "",
@@ -76,15 +78,25 @@ def to_text(evaluation: Evaluation) -> str:
     for part in evaluation.lengths:
         lines += [
             "",
-            f"length {part.length:,}: {part.queries:,} queries, {part.passages:,} documents",
+            f"length {part.length:,}: {_counted(part)}, {part.passages:,} documents",
             *_measured_lines(part, evaluation.arms),
         ]
     lines += [
         "",
-        "[low, high]: 95 % bootstrap interval over queries. p: two-sided paired randomisation "
-        "test; Holm: adjusted for the measures of the table.",
+        "[low, high]: 95 % bootstrap interval over clusters of queries that share a relevant "
+        "document. p: two-sided paired randomisation test over them; Holm: adjusted for the "
+        "measures of the table.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _counted(measured: Measured) -> str:
+    said = f"{measured.queries:,} queries"
+    return (
+        said
+        if measured.independent == measured.queries
+        else (f"{said} in {measured.independent:,} clusters")
+    )
 
 
 # -- parts ---------------------------------------------------------------------------------

@@ -2,9 +2,8 @@
 
 Every draft comes from a passage of the library, so that passage is a right answer to it. What is
 compared is where two systems put it: the reciprocal rank within the top k, 0 below it, because
-nobody reads on. Drafts from one passage are not independent, so whole passages are resampled
-(cluster bootstrap: A. Davison, D. Hinkley, "Bootstrap Methods and their Application", 1997,
-section 3.8).
+nobody reads on. Drafts from one passage are not independent: their intervals are those of
+`core.evaluation.significance`, by clusters of queries that share a relevant passage.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evaluation.significance import bootstrap_means, query_clusters
 from core.laboratory.words import counted, percent, signed
 
 RESAMPLES = 2_000
 SMALL = 0.05  # a mean reciprocal rank closer than this is the same to a reader
 FEW_PASSAGES = 20  # fewer independent sources settle nothing
-_BLOCK = 250
 
 
 class Lead(StrEnum):
@@ -124,7 +123,7 @@ def contrast(
     """
     one, two = _clipped(first, k), _clipped(second, k)
     gains = _reciprocal(one) - _reciprocal(two)
-    low, high = clustered_interval(gains, sources, seed=seed)
+    low, high = _interval(gains, sources, seed=seed)
     difference = round(float(gains.mean()), 12) if len(gains) else 0.0
     passages = len(set(sources))
     return Contrast(
@@ -140,6 +139,17 @@ def contrast(
         high=high,
         lead=_lead(low, high, passages),
     )
+
+
+def _interval(
+    gains: NDArray[np.float64], sources: Sequence[str], *, seed: int
+) -> tuple[float, float]:
+    """Ends of the 95 % interval of the mean; both 0 without values."""
+    if not len(gains):
+        return 0.0, 0.0
+    clusters = query_clusters({str(n): {source: 1} for n, source in enumerate(sources)})
+    interval = bootstrap_means(gains[:, np.newaxis], clusters, seed=seed, resamples=RESAMPLES)[0]
+    return round(interval.low, 12), round(interval.high, 12)
 
 
 def _clipped(ranks: Sequence[int | None], k: int) -> NDArray[np.float64]:
@@ -159,35 +169,6 @@ def _lead(low: float, high: float, passages: int) -> Lead:
     if passages < FEW_PASSAGES or low <= 0 <= high:
         return Lead.OPEN
     return Lead.FIRST if low > 0 else Lead.SECOND
-
-
-def clustered_interval(
-    values: NDArray[np.float64], clusters: Sequence[str], *, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a mean when values of one cluster belong together.
-
-    Args:
-        values: ``(n,)``.
-        clusters: Name of each value's cluster.
-        seed: Decides the resamples.
-
-    Returns:
-        Lower and upper end; both 0 without values. Negated values give the negated interval.
-    """
-    if not len(values):
-        return 0.0, 0.0
-    names = {name: place for place, name in enumerate(sorted(set(clusters)))}
-    place = np.array([names[name] for name in clusters])
-    sums = np.bincount(place, weights=values, minlength=len(names))
-    sizes = np.bincount(place, minlength=len(names)).astype(np.float64)
-    generator = np.random.default_rng(seed)
-    means: list[NDArray[np.float64]] = []
-    for start in range(0, RESAMPLES, _BLOCK):
-        rows = min(_BLOCK, RESAMPLES - start)
-        drawn = generator.integers(0, len(names), size=(rows, len(names)))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return round(float(low), 12), round(float(high), 12)
 
 
 def verdict(

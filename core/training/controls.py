@@ -557,7 +557,7 @@ def _difference(part: Measured, system_id: str, arm: str) -> dict[str, dict[str,
     if one is None or other is None:  # pragma: no cover (both are in every part)
         return {}
     found = {
-        name: paired_difference(values, other.per_query[name])
+        name: paired_difference(values, other.per_query[name], part.clusters)
         for name, values in one.per_query.items()
     }
     return {

@@ -60,7 +60,8 @@ def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     )
     return (
         '<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">With the pairs named. '
-        "Brackets: 95 % bootstrap interval over queries. The difference is diffusion minus "
+        "Brackets: 95 % bootstrap interval over queries, or over clusters of queries that share a "
+        "relevant document, where their number is given. The difference is diffusion minus "
         f"autoregressive, query by query. The first table has {OVERVIEW_MEASURE}; every measure, "
         f"group and length is folded below it.</p>{blocks}</div>"
     )
@@ -145,8 +146,8 @@ def _evaluation(name: str, content: Mapping[str, Any], *, is_open: bool) -> str:
     notes = join(f'<p class="how">{esc(note)}</p>' for note in content.get("notes", ()))
     facts = DOT.join(
         f"{value:,} {word}"
-        for word, value in (("queries", whole.get("queries")), ("passages", whole.get("passages")))
-        if isinstance(value, int)
+        for word in ("queries", "clusters", "passages")
+        if isinstance(value := whole.get(word), int)
     )
     groups = join(
         f"<h4>{esc(part.get('group'))}{DOT}{esc(part.get('queries'))} queries</h4>{_table(part)}"

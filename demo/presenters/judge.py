@@ -26,8 +26,8 @@ HOW_ONE = (
     "relevant, the share found."
 )
 HOW_MANY = (
-    f"{HOW_ONE} Brackets: 95 % bootstrap interval over queries. p: paired randomisation test, "
-    "adjusted for the number of measures (Holm)."
+    f"{HOW_ONE} Brackets: 95 % bootstrap interval over queries; those that share a relevant passage "
+    "count together. p: paired randomisation test, adjusted for the number of measures (Holm)."
 )
 
 

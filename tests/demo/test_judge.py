@@ -6,15 +6,15 @@ from demo.presenters import judge
 
 
 def report(queries: int) -> JudgedReport:
-    qrels = {f"q{number}": {"p1": 3} for number in range(queries)}
+    qrels = {f"q{number}": {f"p{number}": 3} for number in range(queries)}
     runs = {
         name: (
             SystemInfo(name, family, name),
-            [Ranking(query, name, (Hit(first, 1.0, 1),)) for query in qrels],
+            [Ranking(query, name, (Hit(first or f"p{query[1:]}", 1.0, 1),)) for query in qrels],
         )
         for name, family, first in (
-            ("one", Family.DIFFUSION, "p1"),
-            ("two", Family.AUTOREGRESSIVE, "p2"),
+            ("one", Family.DIFFUSION, ""),
+            ("two", Family.AUTOREGRESSIVE, "other"),
         )
     }
     return judged_report(qrels, runs, passages=9, depth=50)

@@ -50,6 +50,18 @@ def test_every_system_is_measured(tmp_path: Path) -> None:
     assert bm25.measures["MRR@10"].value == 1.0
 
 
+def test_queries_on_the_same_document_are_counted_as_one_cluster(tmp_path: Path) -> None:
+    folder = write_folder(
+        tmp_path,
+        queries={"q1": "who barks", "q2": "who is loud at night", "q3": "who purrs"},
+        qrels={"q1": {"dog": 1}, "q2": {"dog": 1}, "q3": {"cat": 1}},
+    )
+    evaluation = evaluate_beir(folder, fake_pair())
+    assert evaluation.whole.clusters.tolist() == [0, 0, 1]
+    assert to_fields(evaluation)["clusters"] == 2
+    assert "3 queries in 2 clusters, 5 documents" in to_text(evaluation)
+
+
 def test_dense_ranking_is_the_inner_product_sorted(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     encoder = fake_pair()[0]

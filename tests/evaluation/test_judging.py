@@ -12,7 +12,7 @@ from core.evaluation.significance import holm
 from core.records import Family, Hit, Judgment, Passage, Ranking, SystemInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 SHA = {"d1": "aaaa", "d2": "bbbb"}
 
@@ -211,15 +211,21 @@ def answers(*, better: int, worse: int, same: int) -> tuple[dict[str, list[str]]
     """Queries where diff is better by one place, worse by one, or the same."""
     first, second = {}, {}
     for number in range(better + worse + same):
-        right, wrong = ["p1", "p2"], ["p2", "p1"]
-        first[f"q{number:03d}"] = wrong if better <= number < better + worse else right
-        second[f"q{number:03d}"] = wrong if number < better else right
+        query = f"q{number:03d}"
+        right, wrong = [f"{query}:p1", "p2"], ["p2", f"{query}:p1"]
+        first[query] = wrong if better <= number < better + worse else right
+        second[query] = wrong if number < better else right
     return first, second
+
+
+def own_passages(queries: Iterable[str]) -> dict[str, dict[str, int]]:
+    """A relevant passage for each query, so that every query speaks for itself."""
+    return {query: {f"{query}:p1": 2, "p2": 0} for query in queries}
 
 
 def test_a_clear_difference_needs_no_more() -> None:
     first, second = answers(better=30, worse=2, same=8)
-    qrels = {query_id: {"p1": 2, "p2": 0} for query_id in first}
+    qrels = own_passages(first)
     report = judged_report(qrels, runs(first, second), passages=5)
     assert report.p_holm["nDCG@10"] < 0.05
     assert report.more_judgments["nDCG@10"] == 0
@@ -231,7 +237,7 @@ def test_a_clear_difference_needs_no_more() -> None:
 
 def test_an_unclear_difference_says_about_how_many_more() -> None:
     first, second = answers(better=8, worse=5, same=12)
-    qrels = {query_id: {"p1": 2, "p2": 0} for query_id in first}
+    qrels = own_passages(first)
     report = judged_report(qrels, runs(first, second), passages=5)
     more = report.more_judgments["nDCG@10"]
     # Differences +-d: mean 3/25 d, deviation about .7 d. z = 2.498 + .842 at 5 % over 4 measures:
@@ -246,10 +252,26 @@ def test_an_unclear_difference_says_about_how_many_more() -> None:
 
 def test_swapping_the_arms_mirrors_the_report() -> None:
     first, second = answers(better=8, worse=5, same=12)
-    qrels = {query_id: {"p1": 2, "p2": 0} for query_id in first}
+    qrels = own_passages(first)
     forth = judged_report(qrels, runs(first, second), passages=5)
     back = judged_report(qrels, runs(second, first), passages=5)
     for name, one in forth.measured.difference.items():
         assert back.measured.difference[name].value == pytest.approx(-one.value)
     assert forth.p_holm == back.p_holm
     assert forth.more_judgments == back.more_judgments
+
+
+def test_queries_that_share_their_answer_settle_nothing_by_number() -> None:
+    # diff wins 30 of 30, but all ask for the same passage: one voice, no certainty
+    first, second = answers(better=30, worse=0, same=0)
+    apart = judged_report(own_passages(first), runs(first, second), passages=5)
+    assert apart.measured.independent == 30
+    assert apart.p_holm["nDCG@10"] < 0.05
+    same = {
+        name: {query: [one.replace(query, "any") for one in ids] for query, ids in side.items()}
+        for name, side in (("first", first), ("second", second))
+    }
+    qrels = {query: {"any:p1": 2, "p2": 0} for query in first}
+    together = judged_report(qrels, runs(same["first"], same["second"]), passages=5)
+    assert together.measured.independent == 1
+    assert together.p_holm["nDCG@10"] == 1.0

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.laboratory.results import from_json, to_json
-from core.laboratory.verdict import Lead, Outcome, Verdict, clustered_interval, contrast, verdict
+from core.laboratory.verdict import Lead, Outcome, Verdict, contrast, verdict
 
 
 def _verdict(outcomes: list[Outcome]) -> Verdict:
@@ -75,12 +74,13 @@ def test_a_tie_needs_a_narrow_interval() -> None:
 
 
 def test_drafts_of_one_passage_are_one_voice() -> None:
-    # 40 queries, but half the passages hold one each and one passage holds 20 that all win
-    values = np.array([0.0] * 20 + [1.0] * 20)
-    alone = clustered_interval(values, [f"p{n}" for n in range(40)])
-    together = clustered_interval(values, [f"p{n}" for n in range(20)] + ["big"] * 20)
-    assert alone[0] > 0.3
-    assert together[0] == 0.0  # the big passage may be missing from a resample
+    # 40 queries: 20 from as many passages end level, 20 from one passage all win
+    alone = contrast([1] * 40, [1] * 20 + [20] * 20, [f"p{n}" for n in range(40)], k=10)
+    together = contrast(
+        [1] * 40, [1] * 20 + [20] * 20, [f"p{n}" for n in range(20)] + ["big"] * 20, k=10
+    )
+    assert alone.low > 0.3
+    assert together.low == 0.0  # the big passage may be missing from a resample
 
 
 def test_keywords_are_the_better_arms_rival() -> None:
