@@ -29,7 +29,8 @@ EXAMPLES = 3
 _EXAMPLE_CHARS = 80
 _SPAN = re.compile(r"(?P<document>.+):(?P<start>\d{1,9})-(?P<end>\d{1,9})")
 _PAGE = re.compile(
-    r"(?P<document>.+?)\s*(?:#page=|#p?|:p?|[ ,_-]\s*p(?:age|\.)?[ ._=-]?\s*)(?P<page>\d{1,5})",
+    r"(?P<document>.+?)(?<!\s)\s*+"
+    r"(?:#page=|[#:]p?|[,_-]?+\s*+(?<=[\s,_-])p(?:age|\.)?[ ._=-]?\s*+)(?P<page>\d{1,5})",
     re.IGNORECASE,
 )
 

@@ -266,7 +266,6 @@ def _tidy_spaces(characters: Characters) -> Characters:
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_LETTERS_AT_END = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*$")
 _LETTERS_AT_START = re.compile(r"[^\W\d_]+")
 _LONGEST_WORD = 60
 
@@ -294,14 +293,14 @@ def _resolved(page: Characters, text: str, marks: NDArray[np.intp], words: set[s
     codes = page.codes.copy()
     keep = np.ones(len(codes), np.bool_)
     for mark in marks.tolist():
-        left = _LETTERS_AT_END.search(text[max(0, mark - _LONGEST_WORD) : mark])
+        left = _WORD.match(text[max(0, mark - _LONGEST_WORD) : mark][::-1])  # from its end
         right = _LETTERS_AT_START.match(text[mark + 1 : mark + 1 + _LONGEST_WORD])
         if left is None or right is None:
             # PDFium puts the mark after a letter or digit; elsewhere it is an unmapped glyph.
             known = mark > 0 and text[mark - 1].isalnum()
             codes[mark] = ord("-") if known else REPLACEMENT
             continue
-        first, second = left.group(), right.group()
+        first, second = left.group()[::-1], right.group()
         if f"{first}-{second}".lower() in words:
             codes[mark] = ord("-")
         elif f"{first}{second}".lower() in words or second[0].islower():

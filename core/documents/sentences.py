@@ -40,9 +40,9 @@ _OPENERS = "\"'“‘«([{‹「『（【《¿¡„‚"
 
 _BREAK = re.compile(
     rf"""
-      (?P<paragraph>\n[ \t]*\n)
-    | (?P<cjk>[。！？｡︒]+[{_CLOSERS}]*)
-    | (?P<stop>[.!?…‽]+[{_CLOSERS}]*)(?=[ \t\n])
+      (?P<paragraph>\n[ \t]*+\n)
+    | (?P<cjk>[。！？｡︒]++[{_CLOSERS}]*+)
+    | (?P<stop>(?<![.!?…‽])[.!?…‽]++[{_CLOSERS}]*+)(?=[ \t\n])
     | (?P<line>\n)
     """,
     re.VERBOSE,

@@ -107,7 +107,9 @@ def test_spans_hold_every_visible_character_once(text: str) -> None:
     assert not text[position:].strip()
 
 
-@pytest.mark.parametrize("unit", ["a. ", "((((", "\n", ". ", "a.b", "A\n", "\n- ", "1."])
+@pytest.mark.parametrize(
+    "unit", ["a. ", "((((", "\n", ". ", "a.b", "A\n", "\n- ", "1.", "?!", ".)", "…”", "。"]
+)
 def test_time_grows_with_the_length_only(unit: str) -> None:
     started = time.perf_counter()
     sentence_spans(unit * 100_000)

@@ -9,8 +9,8 @@ from core.documents.sentences import sentence_spans
 from core.laboratory.evidence.records import Part
 
 _CLAUSE_BREAK = re.compile(
-    r"(?<=[,;:.!?])\s+|\s+(?:[–—-]\s+)"  # noqa: RUF001 - dashes as they stand in texts
-    r"|\s+(?=(?:and|or|but|because|since|while|when|if|which|that|who|where|although|after|before"
+    r"(?<=[,;:.!?])\s++|(?<!\s)\s++(?:[–—-]\s++)"  # noqa: RUF001 - dashes as they stand in texts
+    r"|(?<!\s)\s++(?=(?:and|or|but|because|since|while|when|if|which|that|who|where|although|after|before"
     r"|unless|until)\s)",
 )
 _SHORT_QUERY_WORDS = 14
@@ -34,7 +34,7 @@ def query_parts(query: str) -> tuple[str, tuple[Part, ...]]:
             spans.append((place, end))
         if len(spans) >= 2:
             return "clause", numbered(query, spans)
-    words = [match.span() for match in re.finditer(r"\S*\w\S*", query)]
+    words = [match.span() for match in re.finditer(r"(?<!\S)[^\w\s]*+\w\S*+", query)]
     return "word", numbered(query, words)
 
 
