@@ -1,6 +1,13 @@
 """``python -m core.training``."""
 
-from core.training.cli import main
+import typer
+
+from core.errors import CoreError
+from core.training.cli import app
 
 if __name__ == "__main__":
-    main()
+    try:
+        app()
+    except CoreError as exc:
+        typer.echo(str(exc), err=True)
+        raise SystemExit(1) from exc

@@ -1,216 +1,265 @@
-"""Stage 1: the same tokens in the same order, each arm with the objective of its family.
+"""Stage 1: the same tokens in the same order, each encoder with the objective of its family.
 
-The diffusion arm gets two losses. *Token loss*: each sequence draws a mask ratio t, that share of
-its tokens is replaced by the mask vector, and the arm, attending in both directions, predicts the
-masked tokens (cross-entropy; the base's shift is kept: position i - 1 predicts token i). This makes
-it a masked-diffusion language model. *Dense loss*: from a masked input it must also give, at every
-position, the states that the frozen causal base has on the clean text. It carries the base's
-knowledge over to full attention at a fraction of the tokens, because every position teaches.
+Both are cut to the layers that ship, and both predict tokens from their last layer through a small
+matrix, the bridge, and the base's tied output matrix. The bridge starts as the least-squares map
+from the base's states at that depth to its final states, so that a cut network is a language model
+from the first step.
 
-The autoregressive arm gets next-token cross-entropy on every one of the same batches: equal tokens,
-at a higher price per token, because only its objective always runs at full depth. Its dense targets
-would be its own states, so there is nothing to learn from them.
+*Autoregressive*: next-token cross-entropy at every position. *Diffusion*: each sequence draws a mask
+ratio, that share of its tokens is replaced by the mask vector, and the encoder, attending in both
+directions, predicts them (the base's shift is kept: position i - 1 predicts token i). From the same
+masked input it must also come near the frozen causal base's states on the clean text (dense loss);
+its weight falls from 1 to .1 over the first 300 steps, because the base's states know nothing of
+later tokens and would hold the encoder to that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.encoders.spec import Attention
 from core.records import Family
-from core.training.schedule import Log, Schedule, train
+from core.training.network import AdaptedNetwork
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from core.encoders.readout import Readout
-    from core.monitor import Monitor
-    from core.training.network import AdaptedNetwork
+LENGTHS = (128, 256, 512, 1024)
+TOKENS = 4096  # a step
+HELD_OUT = 200_000  # tokens at the stream's end that no step reads
+_DENSE_STEPS, _DENSE_FLOOR = 300, 0.1
+_BLOCK = 512  # positions whose scores over the vocabulary are in memory at once
+_TINY = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptationOptions:
-    """Settings of stage 1.
+@dataclass(frozen=True, slots=True, eq=False)
+class Bridge:
+    """The map from a cut network's states to the base's final states, and the base's statistics.
 
     Attributes:
-        batch: Sequences a step.
-        micro_batch: Sequences that go through the network at once.
-        token_loss_every: The diffusion arm's token loss (full depth) is taken on every n-th step
-            only, because it costs four times what the dense loss costs; 1 takes it on every step.
-        dense_ratio: Highest mask ratio on steps with the dense loss alone.
-        token_ratio: Lowest and highest mask ratio on steps with the token loss.
-        dense_weight: Weight of the dense loss; 0 leaves it out (the ablation), and with it the
-            steps without token loss.
-        seed: Of masks and ratios.
-        precision: Compute type inside the network.
+        weight: ``(hidden, hidden)`` float32.
+        bias: ``(hidden,)`` float32.
+        offsets: Mean of the unit-RMS states by layer: those of the dense loss.
+        scales: One over their standard deviation, by layer.
     """
 
-    batch: int = 8
-    micro_batch: int = 8
-    token_loss_every: int = 3
-    dense_ratio: float = 0.4
-    token_ratio: tuple[float, float] = (0.1, 1.0)
-    dense_weight: float = 1.0
-    seed: int = 0
-    precision: torch.dtype = torch.float32
+    weight: Tensor
+    bias: Tensor
+    offsets: dict[int, Tensor]
+    scales: dict[int, Tensor]
+
+    def standardised(self, states: Tensor, layer: int) -> Tensor:
+        """Unit-RMS states of a layer by the base's mean and spread."""
+        return (unit(states) - self.offsets[layer]) * self.scales[layer]
 
 
-def adapt(
-    network: AdaptedNetwork,
-    family: Family,
-    sequences: NDArray[np.int64],
-    *,
-    readout: Readout,
-    options: AdaptationOptions,
-    schedule: Schedule,
-    checkpoint: Path | None,
-    monitor: Monitor | None = None,
-) -> Log:
-    """Run stage 1 for one arm.
+def unit(states: Tensor) -> Tensor:
+    """States at unit root mean square."""
+    return states * torch.rsqrt(states.pow(2).mean(-1, keepdim=True) + _TINY)
 
-    Args:
-        network: At full depth.
-        family: Decides objective and attention.
-        sequences: ``(n, length)`` token ids; step s reads rows ``s * batch`` and following, from
-            the beginning again when they are used up.
-        readout: Its layers and statistics define the dense targets; its highest layer is how deep
-            the encoder will be.
-        options: Settings.
-        schedule: How long and how fast.
-        checkpoint: Where the state is kept.
-        monitor: Told after every step.
+
+def windows(stream: NDArray[np.uint16], step: int, *, seed: int = 7) -> Tensor:
+    """Token ids of a step, ``(TOKENS // length, length)``, from random places of the stream.
+
+    The lengths take turns; what the last `HELD_OUT` tokens hold is never read.
     """
-    layers = [layer for layer in readout.layers if layer > 0]
-    targets = _DenseTargets(readout)
-    depth = max(layers)
-
-    def rows(step: int) -> Tensor:
-        first = step * options.batch
-        chosen = [(first + row) % len(sequences) for row in range(options.batch)]
-        return torch.from_numpy(sequences[chosen])
-
-    def step(number: int) -> tuple[dict[str, float], int]:
-        token_step = number % options.token_loss_every == 0
-        ids = rows(number)
-        with_dense = family is Family.DIFFUSION and options.dense_weight > 0
-        if family is Family.DIFFUSION and not (with_dense or token_step):
-            return {}, 0  # the ablation: without dense targets nothing is learned on this batch
-        ratios, draws = _noise(ids, number=number, token_step=token_step, options=options)
-        sums: dict[str, float] = {}
-        for at in range(0, len(ids), options.micro_batch):
-            part = slice(at, at + options.micro_batch)
-            share = len(ids[part]) / len(ids)
-            batch = ids[part].to(network.device)
-            masked = (draws[part] < ratios[part]).to(network.device)
-            with torch.autocast(
-                network.device.type,
-                dtype=options.precision,
-                enabled=options.precision is not torch.float32,
-            ):
-                if family is Family.AUTOREGRESSIVE:
-                    losses = {"next token": next_token_loss(network, batch)}
-                else:
-                    losses = {}
-                    states, final = network.states(
-                        batch,
-                        attention=Attention.BIDIRECTIONAL,
-                        layers=layers,
-                        masked=masked,
-                        depth=None if token_step else depth,
-                    )
-                    if with_dense:
-                        clean = targets.of(network, batch, depth=depth)
-                        distance = targets.distance(states, clean)
-                        losses["dense"] = options.dense_weight * distance
-                    if token_step:
-                        losses["masked token"] = masked_token_loss(network, final, batch, masked)
-            loss = torch.stack(list(losses.values())).sum() * share
-            torch.autograd.backward(loss)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) * share
-        return sums, ids.numel()
-
-    return train(
-        network.trained(),
-        step,
-        schedule=schedule,
-        checkpoint=checkpoint,
-        stage=f"adapting ({family.value})",
-        monitor=monitor,
+    length = LENGTHS[step % len(LENGTHS)]
+    last = len(stream) - HELD_OUT - length
+    starts = np.random.default_rng([seed, step]).integers(0, last, size=TOKENS // length)
+    return torch.from_numpy(
+        np.stack([stream[start : start + length].astype(np.int64) for start in starts])
     )
 
 
-def next_token_loss(network: AdaptedNetwork, token_ids: Tensor) -> Tensor:
-    """Mean cross-entropy of every token given those before it, in nats."""
-    _, final = network.states(token_ids, attention=Attention.CAUSAL, layers=[])
-    logits = network.logits(final[:, :-1])
-    return nn.functional.cross_entropy(logits.flatten(0, 1).float(), token_ids[:, 1:].flatten())
+@torch.no_grad()
+def fit_bridge(base: AdaptedNetwork, layers: int, batches: list[Tensor]) -> Bridge:
+    """Least squares from the base's states after some layers to its final states.
 
-
-def masked_token_loss(
-    network: AdaptedNetwork,
-    final: Tensor,
-    token_ids: Tensor,
-    masked: Tensor,
-) -> Tensor:
-    """Mean cross-entropy of the masked tokens, in nats; position i - 1 predicts token i.
-
-    The first token of a sequence has no position before it and is not counted.
+    Args:
+        base: At full depth.
+        layers: Depth of the encoders.
+        batches: Token ids, ``(n, length)`` each.
     """
-    wanted = masked[:, 1:]
-    logits = network.logits(final[:, :-1][wanted])
-    if logits.shape[0] == 0:
-        return final.sum() * 0.0
-    return nn.functional.cross_entropy(logits.float(), token_ids[:, 1:][wanted])
+    taps = (layers // 2, layers)
+    inputs: dict[int, list[Tensor]] = {layer: [] for layer in taps}
+    targets = []
+    for ids in batches:
+        states, final = base.states(ids, attention=Attention.CAUSAL, layers=taps)
+        for layer, state in zip(taps, states, strict=True):
+            inputs[layer].append(unit(state).flatten(0, 1))
+        targets.append(final.flatten(0, 1))
+    rows = {layer: torch.cat(parts) for layer, parts in inputs.items()}
+    x = torch.cat([rows[layers], torch.ones(len(rows[layers]), 1)], dim=1).double()
+    ridge = 1e-5 * len(x) * torch.eye(x.shape[1], dtype=torch.float64)
+    solved = torch.linalg.solve(x.T @ x + ridge, x.T @ torch.cat(targets).double()).float()
+    return Bridge(
+        weight=solved[:-1],
+        bias=solved[-1],
+        offsets={layer: part.mean(0) for layer, part in rows.items()},
+        scales={layer: 1.0 / (part.std(0) + _TINY) for layer, part in rows.items()},
+    )
 
 
-def _noise(
-    ids: Tensor,
+def token_loss(inputs: Tensor, ids: Tensor, embeddings: Tensor) -> tuple[float, Tensor]:
+    """Mean cross-entropy in nats, and a scalar whose gradient at the inputs is the loss's.
+
+    Scores over the vocabulary are formed block by block and thrown away: those of a whole step
+    would take a gigabyte.
+
+    Args:
+        inputs: ``(n, hidden)``, with a graph.
+        ids: ``(n,)`` the right tokens.
+        embeddings: ``(vocabulary, hidden)`` tied output matrix, frozen.
+    """
+    gradient = torch.empty_like(inputs)
+    total = 0.0
+    with torch.no_grad():
+        for at in range(0, len(ids), _BLOCK):
+            right = ids[at : at + _BLOCK]
+            logits = inputs[at : at + _BLOCK] @ embeddings.T
+            probabilities = logits.softmax(-1)
+            picked = probabilities.gather(1, right[:, None])
+            total -= float(picked.clamp_min(1e-30).log().sum())
+            probabilities.scatter_add_(1, right[:, None], -torch.ones_like(picked))
+            gradient[at : at + _BLOCK] = probabilities @ embeddings
+    count = max(len(ids), 1)
+    return total / count, (inputs * (gradient / count)).sum()
+
+
+def noise(ids: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """Mask ratio of each sequence ``(n, 1)`` and its masked places ``(n, length)`` bool.
+
+    Three sequences in ten keep nearly everything (ratio below .15), as texts do when they are
+    embedded; the others draw from .1 to 1.
+    """
+    generator = torch.Generator().manual_seed(step)
+    draws = torch.rand(len(ids), 1, generator=generator)
+    light = torch.rand(len(ids), 1, generator=generator) < 0.3
+    ratios = torch.where(light, draws * 0.15, 0.1 + 0.9 * draws)
+    return ratios, torch.rand(ids.shape, generator=generator) < ratios
+
+
+def stage_one(
+    network: AdaptedNetwork,
+    family: Family,
+    stream: NDArray[np.uint16],
+    bridge: Bridge,
     *,
-    number: int,
-    token_step: bool,
-    options: AdaptationOptions,
-) -> tuple[Tensor, Tensor]:
-    """Mask ratio of each sequence, and a uniform draw for each token, from the step's number."""
-    generator = torch.Generator().manual_seed(options.seed * 1_000_003 + number)
-    low, high = options.token_ratio if token_step else (0.0, options.dense_ratio)
-    ratios = low + (high - low) * torch.rand(len(ids), 1, generator=generator)
-    return ratios, torch.rand(ids.shape, generator=generator)
+    micro_tokens: int = 2048,
+    dense: float = 1.0,
+) -> tuple[dict[str, nn.Parameter], Callable[[int], tuple[dict[str, float], int]]]:
+    """Parameters of stage 1 and its step, for `core.training.loop.train`.
 
+    Args:
+        network: At the depth that ships.
+        family: Decides objective and attention.
+        stream: Token ids of the texts.
+        bridge: From `fit_bridge`.
+        micro_tokens: Tokens in the network at once.
+        dense: Weight of the dense loss at the start; 0 for the ablation.
+    """
+    matrix, bias = nn.Parameter(bridge.weight.clone()), nn.Parameter(bridge.bias.clone())
+    parameters = {**network.trained(), "bridge.w": matrix, "bridge.b": bias}
+    network.learn_only(parameters.values())
+    embeddings = network.backbone.embed_tokens.weight.detach()
+    taps = sorted(bridge.offsets)
+    top = taps[-1]
 
-class _DenseTargets:
-    """The frozen causal base's states, standardised as the readout standardises them."""
+    def predicted(states: Tensor) -> Tensor:
+        return unit(states)[:, :-1] @ matrix + bias
 
-    def __init__(self, readout: Readout) -> None:
-        width = int(readout.offset.shape[0]) // len(readout.layers)
-        kept = [at for at, layer in enumerate(readout.layers) if layer > 0]
-        columns = torch.cat([torch.arange(at * width, (at + 1) * width) for at in kept])
-        self._readout = readout
-        self._layers = [readout.layers[at] for at in kept]
-        self._offset = readout.offset[columns]
-        self._scale = readout.scale[columns]
-
-    def of(self, network: AdaptedNetwork, token_ids: Tensor, *, depth: int) -> Tensor:
+    def diffusion(ids: Tensor, masked: Tensor, kept: Tensor, weight: float) -> dict[str, Tensor]:
+        states, _ = network.states(
+            ids, attention=Attention.BIDIRECTIONAL, layers=taps, masked=masked
+        )
         network.switch_adapters(active=False)
-        try:
-            with torch.no_grad():
-                states, _ = network.states(
-                    token_ids, attention=Attention.CAUSAL, layers=self._layers, depth=depth
+        with torch.no_grad():
+            clean, _ = network.states(ids, attention=Attention.CAUSAL, layers=taps)
+        network.switch_adapters(active=True)
+        gap = torch.stack(
+            [
+                nn.functional.smooth_l1_loss(
+                    bridge.standardised(one, layer),
+                    bridge.standardised(two, layer),
+                    reduction="none",
                 )
-        finally:
-            network.switch_adapters(active=True)
-        return self._standardised(states)
+                .mul(kept)
+                .mean()
+                for one, two, layer in zip(states, clean, taps, strict=True)
+            ]
+        ).mean()
+        wanted = masked[:, 1:]
+        value, loss = token_loss(predicted(states[-1])[wanted], ids[:, 1:][wanted], embeddings)
+        return {"dense": weight * gap, "token": loss, "nats": torch.tensor(value)}
 
-    def distance(self, states: list[Tensor], clean: Tensor) -> Tensor:
-        return nn.functional.smooth_l1_loss(self._standardised(states), clean)
+    def causal(ids: Tensor) -> dict[str, Tensor]:
+        states, _ = network.states(ids, attention=Attention.CAUSAL, layers=[top])
+        value, loss = token_loss(
+            predicted(states[0]).flatten(0, 1), ids[:, 1:].flatten(), embeddings
+        )
+        return {"token": loss, "nats": torch.tensor(value)}
 
-    def _standardised(self, states: list[Tensor]) -> Tensor:
-        normalised = self._readout.normalised(states)
-        return (normalised - self._offset.to(normalised)) * self._scale.to(normalised)
+    def step(number: int) -> tuple[dict[str, float], int]:
+        ids = windows(stream, number)
+        ratios, masked = noise(ids, number)
+        weight = dense * max(_DENSE_FLOOR, 1 - number / _DENSE_STEPS)
+        rows = max(1, micro_tokens // ids.shape[1])
+        sums: dict[str, float] = {}
+        for at in range(0, len(ids), rows):
+            part = slice(at, at + rows)
+            share = len(ids[part]) / len(ids)
+            if family is Family.DIFFUSION:
+                kept = (1 - ratios[part])[..., None]
+                losses = diffusion(ids[part], masked[part], kept, weight)
+            else:
+                losses = causal(ids[part])
+            nats = losses.pop("nats")
+            torch.autograd.backward(torch.stack(list(losses.values())).sum() * share)
+            for name, value in {**losses, "token": nats}.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) * share
+        return sums, ids.numel()
+
+    return parameters, step
+
+
+@torch.no_grad()
+def losses_by_length(
+    network: AdaptedNetwork,
+    family: Family,
+    stream: NDArray[np.uint16],
+    parameters: dict[str, nn.Parameter],
+    *,
+    ratio: float = 0.3,
+    count: int = 8,
+) -> dict[int, float]:
+    """Mean cross-entropy in nats on held-out text, by window length.
+
+    Of masked tokens at one ratio for the diffusion encoder, of every next token for the other.
+    """
+    embeddings = network.backbone.embed_tokens.weight
+    depth = network.depth
+    losses = {}
+    for length in LENGTHS:
+        held = stream[-HELD_OUT:][: count * LENGTHS[-1]].astype(np.int64)
+        ids = torch.from_numpy(held).reshape(-1, length)
+        generator = torch.Generator().manual_seed(0)
+        masked = torch.rand(ids.shape, generator=generator) < ratio
+        values = []
+        for at in range(0, len(ids), max(1, 2048 // length)):
+            part = slice(at, at + max(1, 2048 // length))
+            is_diffusion = family is Family.DIFFUSION
+            states, _ = network.states(
+                ids[part],
+                attention=Attention.BIDIRECTIONAL if is_diffusion else Attention.CAUSAL,
+                layers=[depth],
+                masked=masked[part] if is_diffusion else None,
+            )
+            scored = masked[part][:, 1:] if is_diffusion else torch.ones_like(ids[part][:, 1:]) > 0
+            inputs = unit(states[0])[:, :-1] @ parameters["bridge.w"] + parameters["bridge.b"]
+            value, _ = token_loss(inputs[scored], ids[part][:, 1:][scored], embeddings)
+            values.append((value, int(scored.sum())))
+        losses[length] = sum(value * n for value, n in values) / sum(n for _, n in values)
+    return losses

@@ -1,37 +1,29 @@
-"""Stage 2: the same pairs, order, steps, loss and limits for both arms.
+"""Stage 2: the same pairs, order, steps, losses and limits for both encoders.
 
-InfoNCE in both directions over the batch (van den Oord et al. 2018), whose mates are mined to
-resemble each other, and, if a teacher's vectors are given, the divergence between the arm's and the
-teacher's similarities in the batch. Trained are the adapters of the first K layers and the readout's
-projection; its statistics and token weights stay fixed. For ablations the lower layers can be left
-as stage 1 made them, or the matrices themselves be trained.
+Three losses over a batch: InfoNCE in both directions (van den Oord et al. 2018), whose mates are
+mined to resemble each other; the divergence between the encoder's and a teacher's similarities; and
+the distance to the teacher's vectors through a linear map that is thrown away. A mate that the
+teacher finds nearly as near as the true passage is no negative. Long batches have no teacher.
+Trained are the adapters of the upper layers and the readout's projection.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from core.training.pairs import TokenBatch, known_duplicates, tokenised
-from core.training.schedule import Log, Schedule, train
+from core.encoders.readout import Readout
+from core.encoders.spec import Attention
+from core.errors import EncoderLoadError
+from core.training.data import TokenBatch, TrainingPair, known_duplicates, tokenised
+from core.training.network import AdaptedNetwork
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from tokenizers import Tokenizer
-
-    from core.encoders.readout import Readout
-    from core.encoders.spec import Attention
-    from core.monitor import Monitor
-    from core.training.corpus import TrainingPair
-    from core.training.network import AdaptedNetwork
-
-# A teacher: texts -> (n, dim) unit rows.
-Teacher = "Callable[[Sequence[str]], Tensor]"
+Batches = Callable[[int], Sequence[TrainingPair]]
+QUERY_PROMPT, PASSAGE_PROMPT = "query: ", "passage: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,173 +31,146 @@ class ContrastiveOptions:
     """Settings of stage 2.
 
     Attributes:
-        query_prompt: Prefix of queries.
-        passage_prompt: Prefix of passages.
-        query_tokens: Queries are cut after so many tokens.
-        passage_tokens: Passages are cut after so many tokens.
-        long_tokens: The same for the long pairs.
-        temperature: Similarities are divided by it.
-        teacher_temperature: The same for the teacher's similarities.
-        teacher_weight: Of the divergence from the teacher; 0 uses no teacher.
-        projection_rate: The projection learns at this share of the learning rate: it starts from a
-            closed form over thousands of pairs, the adapters do not.
-        micro_batch: Short texts that go through the network at once, and of long ones as many as
-            hold no more tokens; smaller than a batch switches to
-            gradient caching (Gao et al. 2021), which costs a third more time and much less memory.
+        query_tokens: Limit of queries.
+        passage_tokens: Limit of passages.
+        long_tokens: Limit of the passages of long batches.
+        temperature: Divides similarities, the teacher's too.
+        divergence_weight: Of the divergence from the teacher's similarities.
+        distance_weight: Of the distance to the teacher's vectors.
+        margin: A mate is a negative if the teacher's similarity lies this far below the true
+            passage's.
+        micro_tokens: Tokens in the network at once, padding included; batches of more are
+            embedded twice (gradient caching, Gao et al. 2021).
+        first_layer: Layers below it stay as stage 1 made them.
         precision: Compute type inside the network.
-        first_layer: Layers below it are left as stage 1 made them.
-        in_full: Train the layers' matrices in place of their adapters.
     """
 
-    query_prompt: str = "query: "
-    passage_prompt: str = "passage: "
     query_tokens: int = 48
-    passage_tokens: int = 128
-    long_tokens: int = 1024
+    passage_tokens: int = 160
+    long_tokens: int = 2048
     temperature: float = 0.05
-    teacher_temperature: float = 0.05
-    teacher_weight: float = 0.0
-    projection_rate: float = 0.3
-    micro_batch: int = 64
+    divergence_weight: float = 0.5
+    distance_weight: float = 1.0
+    margin: float = 0.05
+    micro_tokens: int = 8192
+    first_layer: int = 4
     precision: torch.dtype = torch.float32
-    first_layer: int = 0
-    in_full: bool = False
 
 
-def contrast(
+def pooled_states(
+    network: AdaptedNetwork, readout: Readout, batch: TokenBatch, *, attention: Attention
+) -> Tensor:
+    """Unit-RMS states of the last layer, pooled: ``(batch, hidden)`` float32."""
+    ids = batch.token_ids.to(network.device)
+    states, _ = network.states(
+        ids,
+        attention=attention,
+        layers=readout.layers,
+        attention_mask=batch.attention_mask.to(network.device),
+    )
+    shares = readout.shares(ids, batch.pooled.to(network.device))
+    return torch.einsum("bl,bld->bd", shares, readout.normalised(states))
+
+
+def stage_two(
     network: AdaptedNetwork,
     readout: Readout,
     *,
     attention: Attention,
-    batches: Sequence[Sequence[TrainingPair]],
+    batches: Batches,
     tokenizer: Tokenizer,
     options: ContrastiveOptions,
-    schedule: Schedule,
-    checkpoint: Path | None,
-    teacher: Callable[[Sequence[str]], Tensor] | None = None,
-    monitor: Monitor | None = None,
-) -> tuple[Readout, Log]:
-    """Run stage 2 for one arm.
+    teacher: Mapping[str, Tensor] | None = None,
+) -> tuple[dict[str, nn.Parameter], Callable[[int], tuple[dict[str, float], int]]]:
+    """Parameters of stage 2 and its step, for `core.training.loop.train`.
 
     Args:
-        network: At K layers or more, adapters loaded from stage 1.
+        network: After stage 1.
         readout: With a projection to start from.
-        attention: How this arm attends.
-        batches: Pairs, step by step; from the beginning again when they are used up.
+        attention: How the encoder attends.
+        batches: Pairs of a step, by its number; long ones have the source "long".
         tokenizer: The base's.
         options: Settings.
-        schedule: How long and how fast.
-        checkpoint: Where the state is kept.
-        teacher: Texts to unit rows; needed when its weight is not 0.
-        monitor: Told after every step.
-
-    Returns:
-        The readout with the trained projection, and the log.
+        teacher: Unit rows of the teacher by text; batches with other texts go without.
     """
-    depth = max(readout.layers)
     if readout.projection is None:
-        readout = replace(readout, projection=torch.eye(readout.matrix_shape[0]))
-    projection = nn.Parameter(torch.as_tensor(readout.projection).detach().clone())
-    learned = replace(readout, projection=projection)
+        msg = "Stage 2 starts from a projection; fit the readout first."
+        raise EncoderLoadError(msg)
+    projection = nn.Parameter(readout.projection.detach().clone().to(network.device))
+    learned = replace(readout.to(network.device), projection=projection)
+    chosen = network.trained(first=options.first_layer)
+    del chosen["mask_vector"]
+    network.learn_only(chosen.values())
+    parameters = {**chosen, "projection": projection}
+    width = len(next(iter(teacher.values()))) if teacher else 0
+    to_teacher = nn.Parameter(torch.zeros(projection.shape[1], width))
+    if teacher:
+        nn.init.orthogonal_(to_teacher, generator=torch.Generator().manual_seed(0))
+        parameters["to_teacher"] = to_teacher
     padding_id = int(network.backbone.config.pad_token_id or 0)
+    device, autocast = network.device.type, options.precision is not torch.float32
 
     def embed(batch: TokenBatch) -> Tensor:
-        return embeddings(
-            network, learned, batch, attention=attention, depth=depth, precision=options.precision
-        )
+        with torch.autocast(device, dtype=options.precision, enabled=autocast):
+            pooled = pooled_states(network, learned, batch, attention=attention)
+        return nn.functional.normalize(learned.project(pooled.float()), dim=-1)
 
     def step(number: int) -> tuple[dict[str, float], int]:
-        pairs = batches[number % len(batches)]
+        pairs = batches(number)
         is_long = pairs[0].source == "long"
-        queries = tokenised(
-            [pair.query for pair in pairs],
-            prompt=options.query_prompt,
-            tokenizer=tokenizer,
-            max_tokens=options.query_tokens,
-            padding_id=padding_id,
+        limits = (
+            (QUERY_PROMPT, options.query_tokens),
+            (PASSAGE_PROMPT, options.long_tokens if is_long else options.passage_tokens),
         )
-        passages = tokenised(
-            [pair.positive for pair in pairs],
-            prompt=options.passage_prompt,
-            tokenizer=tokenizer,
-            max_tokens=options.long_tokens if is_long else options.passage_tokens,
-            padding_id=padding_id,
-        )
-        excluded = torch.from_numpy(known_duplicates(pairs))
-        wanted = None
-        if teacher is not None and options.teacher_weight > 0 and not is_long:
-            wanted = (
-                teacher([pair.query for pair in pairs])
-                @ teacher([pair.positive for pair in pairs]).T
+        sides = [
+            tokenised(
+                texts, prompt=prompt, tokenizer=tokenizer, max_tokens=limit, padding_id=padding_id
             )
-        parts: dict[str, float] = {}
+            for texts, (prompt, limit) in zip(
+                ([pair.query for pair in pairs], [pair.positive for pair in pairs]),
+                limits,
+                strict=True,
+            )
+        ]
+        wanted = _teacher_rows(pairs, teacher)
+        losses: dict[str, float] = {}
 
         def loss_of(rows: Tensor) -> Tensor:
             half = len(pairs)
             similarities = rows[:half] @ rows[half:].T
-            loss = info_nce(similarities, excluded=excluded, temperature=options.temperature)
-            parts["contrastive"] = float(loss.detach())
+            excluded = torch.from_numpy(known_duplicates(pairs)).to(rows.device)
+            parts: dict[str, Tensor] = {}
             if wanted is not None:
-                gap = divergence(
-                    similarities,
-                    wanted.to(similarities),
-                    temperature=options.temperature,
-                    teacher_temperature=options.teacher_temperature,
-                )
-                parts["teacher"] = float(gap.detach())
-                loss = loss + options.teacher_weight * gap
-            return loss
+                target = wanted[:half] @ wanted[half:].T
+                near = target > target.diagonal()[:, None] - options.margin
+                excluded = excluded | near.fill_diagonal_(fill_value=False)
+                gap = divergence(similarities, target, temperature=options.temperature)
+                parts["teacher similarities"] = options.divergence_weight * gap
+                mapped = nn.functional.normalize(rows @ to_teacher, dim=-1)
+                distance = 1 - (mapped * wanted).sum(-1).mean()
+                parts["teacher vectors"] = options.distance_weight * distance
+            parts["long" if is_long else "contrastive"] = info_nce(
+                similarities, excluded=excluded, temperature=options.temperature
+            )
+            losses.update({name: float(value.detach()) for name, value in parts.items()})
+            hit = similarities.argmax(dim=1) == torch.arange(half, device=rows.device)
+            losses["first"] = float(hit.float().mean())
+            return torch.stack(list(parts.values())).sum()
 
-        # A long step must not need more memory than a short one: attention's share is quadratic.
-        longest = passages.token_ids.shape[1]
-        fitting = options.micro_batch * options.passage_tokens // longest
-        micro = max(1, min(options.micro_batch, fitting)) if is_long else options.micro_batch
-        chunks = _chunks(queries, micro) + _chunks(passages, micro)
-        backward_in_chunks(chunks, embed, loss_of, cached=len(chunks) > 2)
-        return parts, int(queries.attention_mask.sum() + passages.attention_mask.sum())
+        chunks = [chunk for side in sides for chunk in _chunks(side, options.micro_tokens)]
+        backward_in_chunks(chunks, embed, loss_of, cached=len(chunks) > len(sides))
+        return losses, int(sum(int(side.attention_mask.sum()) for side in sides))
 
-    if options.in_full:
-        chosen = network.trained_in_full(layers=depth, first=options.first_layer)
-    else:
-        chosen = network.trained(layers=depth, first=options.first_layer)
-        del chosen["mask_vector"]
-    network.learn_only(chosen.values())
-    parameters = {**chosen, "projection": projection}
-    log = train(
-        parameters,
-        step,
-        schedule=schedule,
-        checkpoint=checkpoint,
-        stage="contrasting",
-        slower={"projection": options.projection_rate},
-        monitor=monitor,
-    )
-    return replace(readout, projection=projection.detach()), log
+    return parameters, step
 
 
-def embeddings(
-    network: AdaptedNetwork,
-    readout: Readout,
-    batch: TokenBatch,
-    *,
-    attention: Attention,
-    depth: int,
-    precision: torch.dtype = torch.float32,
-) -> Tensor:
-    """Unit rows, ``(batch, dim)`` float32, of a batch of texts."""
-    device = network.device
-    token_ids = batch.token_ids.to(device)
-    with torch.autocast(device.type, dtype=precision, enabled=precision is not torch.float32):
-        states, _ = network.states(
-            token_ids,
-            attention=attention,
-            layers=readout.layers,
-            attention_mask=batch.attention_mask.to(device),
-            depth=depth,
-        )
-    moved = readout.to(device)
-    rows = moved.raw_embeddings(states, moved.shares(token_ids, batch.pooled.to(device)))
-    return nn.functional.normalize(rows, dim=-1)
+def _teacher_rows(
+    pairs: Sequence[TrainingPair], teacher: Mapping[str, Tensor] | None
+) -> Tensor | None:
+    texts = [pair.query for pair in pairs] + [pair.positive for pair in pairs]
+    if not teacher or any(text not in teacher for text in texts):
+        return None
+    return torch.stack([teacher[text] for text in texts])
 
 
 def info_nce(similarities: Tensor, *, excluded: Tensor, temperature: float) -> Tensor:
@@ -224,17 +189,11 @@ def info_nce(similarities: Tensor, *, excluded: Tensor, temperature: float) -> T
     return (forth + back) / 2
 
 
-def divergence(
-    similarities: Tensor,
-    wanted: Tensor,
-    *,
-    temperature: float,
-    teacher_temperature: float,
-) -> Tensor:
-    """Kullback-Leibler divergence of the arm's batch similarities from the teacher's, by rows."""
+def divergence(similarities: Tensor, wanted: Tensor, *, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the batch similarities from the teacher's, by rows."""
     return nn.functional.kl_div(
         nn.functional.log_softmax(similarities / temperature, dim=-1),
-        nn.functional.log_softmax(wanted / teacher_temperature, dim=-1),
+        nn.functional.log_softmax(wanted / temperature, dim=-1),
         log_target=True,
         reduction="batchmean",
     )
@@ -246,31 +205,30 @@ def backward_in_chunks(
     loss_of: Callable[[Tensor], Tensor],
     *,
     cached: bool,
-) -> Tensor:
+) -> None:
     """Accumulate the gradients of a loss over all rows, with the memory of one chunk if cached.
 
     Gradient caching (Gao et al. 2021, section 3.2): embed without graph, take the loss's gradient
     at the embeddings, then embed chunk by chunk again and push that gradient through.
     """
     if not cached:
-        loss = loss_of(torch.cat([embed(chunk) for chunk in chunks]))
-        torch.autograd.backward(loss)
-        return loss.detach()
+        torch.autograd.backward(loss_of(torch.cat([embed(chunk) for chunk in chunks])))
+        return
     with torch.no_grad():
         rows = torch.cat([embed(chunk) for chunk in chunks])
     rows.requires_grad_()
-    loss = loss_of(rows)
-    (gradient,) = torch.autograd.grad(loss, rows)
+    torch.autograd.backward(loss_of(rows))  # also reaches the map to the teacher
+    gradient = rows.grad
     start = 0
     for chunk in chunks:
         again = embed(chunk)
-        torch.autograd.backward(again, gradient[start : start + len(again)])
+        torch.autograd.backward(again, None if gradient is None else gradient[start:][: len(again)])
         start += len(again)
-    return loss.detach()
 
 
-def _chunks(batch: TokenBatch, size: int) -> list[TokenBatch]:
-    """Cut a batch by rows, each piece trimmed to its own longest text."""
+def _chunks(batch: TokenBatch, tokens: int) -> list[TokenBatch]:
+    """Parts of a batch by rows, each trimmed to its own longest text."""
+    size = max(1, tokens // batch.token_ids.shape[1])
     pieces = []
     for at in range(0, len(batch.token_ids), size):
         rows = slice(at, at + size)

@@ -1,25 +1,22 @@
-"""From what was trained to the folder that ships."""
+"""From the trained parameters to the folder that ships."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file, save_file
 
 from core.encoders.bundled import ArmFacts, Arrays, Manifest, write_bundled
 from core.encoders.readout import Readout
 from core.encoders.spec import Attention, Pooling
+from core.errors import EncoderUnavailableError
 from core.records import Family
-from core.training.conversion import first_layers
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from core.training.conversion import ConvertedBase
+from core.training.conversion import ConvertedBase, first_layers
 
 ATTENTION = {
     Family.DIFFUSION: Attention.BIDIRECTIONAL,
@@ -37,7 +34,7 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedArm:
-    """What the stages leave behind for one arm.
+    """Result of the stages for one encoder.
 
     Attributes:
         adapters: ``X.down`` and ``X.up`` of the layers that ship.
@@ -113,8 +110,6 @@ def export(
 
 def write_converted(folder: Path, base: ConvertedBase) -> None:
     """Keep a converted base in a working folder."""
-    from safetensors.numpy import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(base.config), encoding="utf-8")
     (folder / "tokenizer.json").write_text(base.tokenizer_json, encoding="utf-8")
@@ -122,18 +117,13 @@ def write_converted(folder: Path, base: ConvertedBase) -> None:
 
 
 def read_converted(folder: Path) -> ConvertedBase:
-    """Read back what `write_converted` wrote.
+    """Read back a base that `write_converted` wrote.
 
     Raises:
         EncoderUnavailableError: If the folder holds no converted base.
     """
-    from safetensors.numpy import load_file
-
-    from core.errors import EncoderUnavailableError
-    from core.training.conversion import ConvertedBase as Converted
-
     try:
-        return Converted(
+        return ConvertedBase(
             config=json.loads((folder / "config.json").read_text(encoding="utf-8")),
             tokenizer_json=(folder / "tokenizer.json").read_text(encoding="utf-8"),
             arrays=load_file(folder / "base.safetensors"),
@@ -159,7 +149,7 @@ def write_readout(path: Path, readout: Readout) -> None:
 
 
 def read_readout(path: Path) -> Readout:
-    """Read back what `write_readout` wrote; weighted mean where no pooling was kept."""
+    """Read back a readout that `write_readout` wrote."""
     saved = torch.load(path, weights_only=True)
-    pooling = Pooling(saved.pop("pooling", Pooling.WEIGHTED_MEAN.value))
+    pooling = Pooling(saved.pop("pooling"))
     return Readout(**{**saved, "layers": tuple(saved["layers"]), "pooling": pooling})

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
 from typing_extensions import override
 
+from core.encoders.bundled import Arrays
 from core.encoders.readout import tapped_layers
 from core.encoders.spec import Attention
 from core.errors import EncoderLoadError, WeightsMismatchError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from core.encoders.bundled import Arrays
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 ADAPTER_SCALE = 2.0  # of ``up @ down``
@@ -35,7 +32,6 @@ class AdaptedLinear(nn.Module):
         self.down = nn.Parameter(down)
         self.up = nn.Parameter(torch.zeros(frozen.out_features, rank))
         self.active = True
-        self.start: Tensor | None = None  # the base's matrix, where it is trained in full
 
     @override
     def forward(self, inputs: Tensor) -> Tensor:
@@ -50,7 +46,7 @@ class AdaptedLinear(nn.Module):
 class AdaptedNetwork(nn.Module):
     """A stock Llama with adapters, a mask vector, and the tied output matrix.
 
-    The same object is the frozen base (inside `adapters_off`) and the arm that is trained, so the
+    The same object is the frozen base (inside `adapters_off`) and the encoder that is trained, so the
     base's targets cost no second copy in memory.
     """
 
@@ -97,7 +93,7 @@ class AdaptedNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """Device of the parameters."""
         return self.mask_vector.device
 
     def adapters(self) -> dict[str, AdaptedLinear]:
@@ -116,23 +112,6 @@ class AdaptedNetwork(nn.Module):
             chosen[f"{name}.up"] = module.up
         return chosen
 
-    def trained_in_full(self, *, layers: int, first: int = 0) -> dict[str, nn.Parameter]:
-        """Fold the adapters of layers ``first`` to ``layers`` into their matrices; train these.
-
-        What is exported afterwards is the matrices' difference from the base, as an adapter of full
-        rank.
-        """
-        chosen: dict[str, nn.Parameter] = {}
-        for name, module in self._adapted(layers, first).items():
-            matrix = module.frozen.get_parameter("weight")
-            if module.start is None:
-                module.start = matrix.detach().clone()
-                with torch.no_grad():
-                    matrix.add_(ADAPTER_SCALE * (module.up @ module.down))
-                module.active = False
-            chosen[f"{name}.weight"] = matrix
-        return chosen
-
     def _adapted(self, layers: int | None, first: int) -> dict[str, AdaptedLinear]:
         last = self.depth if layers is None else layers
         return {
@@ -142,13 +121,13 @@ class AdaptedNetwork(nn.Module):
         }
 
     def learn_only(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Take no gradients but those: below the first layer that learns nothing flows back."""
+        """Take gradients of those alone; below the first layer that learns nothing flows back."""
         chosen = {id(parameter) for parameter in parameters}
         for parameter in self.parameters():
             parameter.requires_grad_(id(parameter) in chosen)
 
     def switch_adapters(self, *, active: bool) -> None:
-        """Run as the arm (True) or as the frozen base (False)."""
+        """Run as the encoder (True) or as the frozen base (False)."""
         for module in self.adapters().values():
             module.active = active
 
@@ -222,9 +201,6 @@ class AdaptedNetwork(nn.Module):
         arrays: Arrays = {}
         for name, module in self._adapted(layers, 0).items():
             down, up = module.down.detach(), ADAPTER_SCALE * module.up.detach()
-            if module.start is not None:
-                matrix = module.frozen.weight.detach()
-                down, up = torch.eye(matrix.shape[1]), matrix - module.start
             arrays[f"{name}.down"] = down.cpu().half().numpy()
             arrays[f"{name}.up"] = up.cpu().half().numpy()
         return arrays

@@ -1,166 +1,103 @@
-"""Between the stages: statistics and a first projection for the readout, from training texts."""
+"""Between the stages: statistics and a first projection for the readout, in closed form."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from core.encoders.backbone import build_backbone
 from core.encoders.readout import Readout
 from core.encoders.spec import Attention, Pooling
-from core.training.contrastive import divergence, info_nce
-from core.training.pairs import tokenised
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-    from tokenizers import Tokenizer
-
-    from core.training.network import AdaptedNetwork
-    from core.training.pairs import TokenBatch
+from core.training.contrastive import pooled_states
+from core.training.data import TrainingPair, tokenised
+from core.training.network import AdaptedNetwork
 
 _TINY = 1e-6
-_TOKENS_AT_ONCE = 4096
+_TEXTS_AT_ONCE = 32
 
 
-def plain_readout(
-    *,
-    layers: Sequence[int],
-    hidden: int,
-    token_weights: NDArray[np.float32],
-    pooling: Pooling = Pooling.WEIGHTED_MEAN,
-) -> Readout:
-    """A readout without statistics and projection."""
-    width = len(layers) * hidden
+def plain_readout(*, layer: int, hidden: int, vocabulary: int) -> Readout:
+    """Readout of the last layer by plain mean, without statistics and projection."""
     return Readout(
-        layers=tuple(layers),
-        offset=torch.zeros(width),
-        scale=torch.ones(width),
+        layers=(layer,),
+        offset=torch.zeros(hidden),
+        scale=torch.ones(hidden),
         projection=None,
-        token_weights=torch.from_numpy(token_weights),
-        pooling=pooling,
+        token_weights=torch.ones(vocabulary),
+        pooling=Pooling.MEAN,
     )
 
 
 @torch.no_grad()
-def token_statistics(
+def fitted_readout(
     network: AdaptedNetwork,
-    readout: Readout,
-    sequences: NDArray[np.int64],
-) -> Readout:
-    """Standardise by the frozen causal base's states at single tokens (for dense targets)."""
-    network.switch_adapters(active=False)
-    try:
-        rows = []
-        for at in range(0, len(sequences), 16):
-            states, _ = network.states(
-                torch.from_numpy(sequences[at : at + 16]).to(network.device),
-                attention=Attention.CAUSAL,
-                layers=readout.layers,
-                depth=max(readout.layers),
-            )
-            rows.append(readout.normalised([state.cpu() for state in states]).flatten(0, 1))
-    finally:
-        network.switch_adapters(active=True)
-    return _standardised(readout, torch.cat(rows))
-
-
-@torch.no_grad()
-def pooled_states(
-    network: AdaptedNetwork,
-    readout: Readout,
-    texts: Sequence[str],
+    pairs: Sequence[TrainingPair],
     *,
-    prompt: str,
     attention: Attention,
     tokenizer: Tokenizer,
-    max_tokens: int,
-    precision: torch.dtype = torch.float32,
-) -> Tensor:
-    """The normalised states of each text, pooled: ``(n, width)`` float32.
+    prompts: tuple[str, str],
+    limits: tuple[int, int],
+    dimension: int,
+    shrinkage: float = 1.0,
+) -> Readout:
+    """Standardise by the pooled states of some pairs, and project by linear discriminants.
 
-    Everything that comes after it in the readout is affine, so a projection can be learned from
-    these alone, with batches of thousands and no further pass through the backbone.
+    Args:
+        network: After stage 1.
+        pairs: A few thousand.
+        attention: How the encoder attends.
+        tokenizer: The base's.
+        prompts: Of queries and of passages.
+        limits: Tokens of queries and of passages.
+        dimension: Of the embedding.
+        shrinkage: See `discriminant_projection`.
     """
-    padding_id = int(network.backbone.config.pad_token_id or 0)
-    whole = tokenised(
-        texts, prompt=prompt, tokenizer=tokenizer, max_tokens=max_tokens, padding_id=padding_id
-    )
-    lengths = whole.attention_mask.sum(dim=1)
-    rows = torch.zeros(len(texts), readout.matrix_shape[0])
-    if network.device.type == "cpu":
-        _fill_lean(rows, network, readout, whole, lengths.tolist(), attention=attention)
-        return rows
-    moved = readout.to(network.device)
-    for chosen in _by_length(lengths.tolist()):
-        length = int(lengths[chosen].max())
-        ids = whole.token_ids[chosen, :length].to(network.device)
-        mask = whole.attention_mask[chosen, :length].to(network.device)
-        with torch.autocast(
-            network.device.type, dtype=precision, enabled=precision is not torch.float32
-        ):
-            states, _ = network.states(
-                ids,
-                attention=attention,
-                layers=readout.layers,
-                attention_mask=mask,
-                depth=max(readout.layers),
+    readout = plain_readout(
+        layer=network.depth,
+        hidden=int(network.backbone.config.hidden_size),
+        vocabulary=int(network.backbone.config.vocab_size),
+    ).to(network.device)
+    sides = []
+    for column, prompt, limit in zip(("query", "positive"), prompts, limits, strict=True):
+        texts = [getattr(pair, column) for pair in pairs]
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        rows = torch.zeros(len(texts), readout.matrix_shape[0])
+        for at in range(0, len(order), _TEXTS_AT_ONCE):
+            places = order[at : at + _TEXTS_AT_ONCE]
+            batch = tokenised(
+                [texts[place] for place in places],
+                prompt=prompt,
+                tokenizer=tokenizer,
+                max_tokens=limit,
+                padding_id=int(network.backbone.config.pad_token_id or 0),
             )
-        shares = moved.shares(ids, whole.pooled[chosen, :length].to(network.device))
-        rows[chosen] = torch.einsum("bl,bld->bd", shares, moved.normalised(states)).cpu()
-    return rows
-
-
-def _fill_lean(
-    rows: Tensor,
-    network: AdaptedNetwork,
-    readout: Readout,
-    whole: TokenBatch,
-    lengths: Sequence[int],
-    *,
-    attention: Attention,
-) -> None:
-    """Embed with the product's own CPU path, which needs no padding."""
-    depth = max(readout.layers)
-    fields = {**network.backbone.config.to_dict(), "num_hidden_layers": depth}
-    backbone = build_backbone("llama", fields, network.merged(layers=depth), source="training")
-    for chosen in _by_length(lengths):
-        texts = [whole.token_ids[row, : lengths[row]].tolist() for row in chosen]
-        for block in backbone.run(texts, attention=attention, layers=readout.layers):
-            places = [chosen[row] for row in block.rows]
-            pooled = whole.pooled[places, : block.token_ids.shape[1]]
-            shares = readout.shares(block.token_ids, pooled)
-            rows[places] = torch.einsum("bl,bld->bd", shares, readout.normalised(block.states))
-
-
-def standardised_on(readout: Readout, pooled: Tensor) -> Readout:
-    """The readout with the mean and spread of some pooled states as its statistics."""
-    return _standardised(readout, pooled)
+            rows[places] = pooled_states(network, readout, batch, attention=attention).cpu()
+        sides.append(rows)
+    both = torch.cat(sides)
+    readout = replace(readout.to("cpu"), offset=both.mean(0), scale=1.0 / (both.std(0) + _TINY))
+    queries, passages = (readout.project(rows) for rows in sides)
+    projection = discriminant_projection(
+        queries, passages, dimension=dimension, shrinkage=shrinkage
+    )
+    return replace(readout, projection=projection)
 
 
 def discriminant_projection(
-    queries: Tensor,
-    passages: Tensor,
-    *,
-    dimension: int,
-    shrinkage: float,
+    queries: Tensor, passages: Tensor, *, dimension: int, shrinkage: float
 ) -> Tensor:
     """The directions in which texts differ most, measured by how little true pairs differ there.
 
     Linear discriminant analysis with every pair as a class (Fisher 1936): the generalised
-    eigenvectors of the covariance of all texts against that of the differences within pairs. In
-    closed form, so it costs one pass through the backbone and nothing else.
+    eigenvectors of the covariance of all texts against that of the differences within pairs.
 
     Args:
         queries: ``(n, width)`` standardised pooled states.
         passages: The same for the positives.
         dimension: Of the embedding.
-        shrinkage: How much of the mean variance is added to every direction of the within-pair
+        shrinkage: Share of the mean variance that is added to every direction of the within-pair
             covariance; the pairs are few against its size.
 
     Returns:
@@ -183,98 +120,3 @@ def discriminant_projection(
     axes = axes - side[:, None] * (side @ axes)[None]
     scaled: Tensor = axes * (dimension / axes.pow(2).sum()).sqrt()
     return scaled
-
-
-def learned_projection(
-    start: Tensor,
-    queries: Tensor,
-    passages: Tensor,
-    *,
-    sources: Sequence[str],
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    temperature: float,
-    teacher: tuple[Tensor, Tensor] | None,
-    teacher_weight: float,
-    pull: float,
-    seed: int,
-) -> Tensor:
-    """Learn a projection from standardised pooled states, from a given start.
-
-    Args:
-        start: ``(width, dim)``.
-        queries: ``(n, width)`` standardised pooled states.
-        passages: The same for the positives.
-        sources: Where each pair is from; pairs of other sources are easy negatives, so half of
-            the batches hold one source only.
-        steps: Of Adam.
-        batch: Pairs a step.
-        learning_rate: At the start, as a share of the start's mean absolute entry; falls to 0.
-        temperature: Of InfoNCE.
-        teacher: Teacher's rows for queries and passages, or None.
-        teacher_weight: Of the divergence from the teacher.
-        pull: Weight of the squared relative distance from the start: the pairs are few against the
-            matrix's entries.
-        seed: Of the batches.
-
-    Returns:
-        ``(width, dim)`` float32.
-    """
-    projection = nn.Parameter(start.clone())
-    rate = learning_rate * float(start.abs().mean())
-    optimiser = torch.optim.Adam([projection], lr=rate)
-    generator = np.random.default_rng(seed)
-    names = np.array(sources)
-    kinds = sorted(set(sources))
-    sizes = np.array([(names == kind).sum() for kind in kinds], dtype=float)
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = rate * (1 - step / steps)
-        candidates = np.arange(len(names))
-        if step % 2:
-            kind = kinds[generator.choice(len(kinds), p=sizes / sizes.sum())]
-            candidates = np.flatnonzero(names == kind)
-        chosen = torch.from_numpy(
-            generator.choice(candidates, size=min(batch, len(candidates)), replace=False)
-        )
-        left = nn.functional.normalize(queries[chosen] @ projection, dim=-1)
-        right = nn.functional.normalize(passages[chosen] @ projection, dim=-1)
-        similarities = left @ right.T
-        loss = info_nce(
-            similarities,
-            excluded=torch.zeros_like(similarities, dtype=torch.bool),
-            temperature=temperature,
-        )
-        if teacher is not None and teacher_weight > 0:
-            loss = loss + teacher_weight * divergence(
-                similarities,
-                teacher[0][chosen] @ teacher[1][chosen].T,
-                temperature=temperature,
-                teacher_temperature=temperature,
-            )
-        loss = loss + pull * (projection - start).pow(2).sum() / start.pow(2).sum()
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-    return projection.detach().clone()
-
-
-def with_projection(readout: Readout, projection: Tensor) -> Readout:
-    """The readout with another projection."""
-    return replace(readout, projection=projection)
-
-
-def _standardised(readout: Readout, rows: Tensor) -> Readout:
-    return replace(readout, offset=rows.mean(dim=0), scale=1.0 / (rows.std(dim=0) + _TINY))
-
-
-def _by_length(lengths: Sequence[int]) -> list[list[int]]:
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    batches: list[list[int]] = []
-    for row in order:
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= _TOKENS_AT_ONCE:
-            batches[-1].append(row)
-        else:
-            batches.append([row])
-    return batches

@@ -1,70 +1,67 @@
-"""A teacher's vectors, computed once per text; both arms learn from the very same numbers."""
+"""A teacher's vectors, computed once per text; both encoders learn from the very same numbers."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-_BATCH = 64
-_CHARS = 800  # the teacher reads 256 word pieces; more text would only be cut again
+_CHARS = 800  # the teacher reads 128 word pieces; more text would only be truncated again
+_BLOCK = 2048
 
 
-class CachingTeacher:
-    """A sentence-transformers model that remembers what it has embedded.
+def teacher_rows(model: Path, texts: Sequence[str], *, cache: Path, device: str = "cpu") -> None:
+    """Embed texts with a sentence-transformers model and keep the vectors.
+
+    What the cache holds already is not computed again; it is written after every block of texts.
 
     Args:
         model: Folder of the model.
-        cache: ``.npz`` file to keep vectors in; read when it exists.
+        texts: Queries and passages.
+        cache: ``.npz`` file.
         device: Where it runs.
-        max_tokens: Texts are cut after so many tokens.
     """
+    from sentence_transformers import SentenceTransformer  # Late: needed for training only.
 
-    def __init__(self, model: Path, cache: Path, *, device: str, max_tokens: int = 128) -> None:
-        from sentence_transformers import SentenceTransformer
-
-        self._model = SentenceTransformer(str(model), device=device)
-        self._model.max_seq_length = max_tokens
-        self._cache = cache
-        self._rows: dict[str, NDArray[np.float16]] = {}
-        if cache.exists():
-            with np.load(cache) as saved:
-                keys, rows = saved["keys"], saved["rows"]
-            self._rows = dict(zip(keys.tolist(), rows, strict=True))
-
-    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Embed texts: ``(n, dim)`` float32, unit rows."""
-        keys = [_key(text) for text in texts]
-        missing = {
-            key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows
-        }
-        if missing:
-            rows = self._model.encode(
-                [text[:_CHARS] for text in missing.values()],
-                batch_size=_BATCH,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
-            for key, row in zip(missing, rows, strict=True):
-                self._rows[key] = np.asarray(row, dtype=np.float16)
-        stacked = np.stack([self._rows[key] for key in keys]).astype(np.float32)
-        return torch.nn.functional.normalize(torch.from_numpy(stacked), dim=-1)
-
-    def save(self) -> None:
-        """Write what is remembered to the cache file."""
-        np.savez(
-            self._cache,
-            keys=np.array(list(self._rows)),
-            rows=np.stack(list(self._rows.values())),
+    kept = _read(cache)
+    missing = list({_key(text): text for text in texts if _key(text) not in kept}.items())
+    missing.sort(key=lambda entry: min(len(entry[1]), _CHARS))
+    encoder = SentenceTransformer(str(model), device=device)
+    encoder.max_seq_length = 128
+    for at in range(0, len(missing), _BLOCK):
+        block = missing[at : at + _BLOCK]
+        rows = encoder.encode(
+            [text[:_CHARS] for _, text in block],
+            batch_size=64,
+            normalize_embeddings=True,
+            show_progress_bar=False,
         )
+        kept |= {key: row.astype(np.float16) for (key, _), row in zip(block, rows, strict=True)}
+        beside = cache.with_suffix(".writing.npz")
+        np.savez(beside, keys=np.array(list(kept)), rows=np.stack(list(kept.values())))
+        beside.replace(cache)
+
+
+def read_teacher(cache: Path, texts: Sequence[str]) -> dict[str, Tensor]:
+    """Kept vectors of those texts that have one: unit rows, float32."""
+    kept = _read(cache)
+    keys = {text: _key(text) for text in texts}
+    return {
+        text: torch.nn.functional.normalize(torch.from_numpy(kept[key].astype(np.float32)), dim=-1)
+        for text, key in keys.items()
+        if key in kept
+    }
+
+
+def _read(cache: Path) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float16]]]:
+    if not cache.exists():
+        return {}
+    with np.load(cache) as saved:
+        return dict(zip(saved["keys"].tolist(), saved["rows"], strict=True))
 
 
 def _key(text: str) -> str:

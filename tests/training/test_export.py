@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from core.encoders.bundled import bundled_specs
 from core.encoders.registry import load_encoder
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import EncoderUnavailableError
 from core.records import Family
-from core.training.contrastive import embeddings
+from core.training.contrastive import pooled_states
+from core.training.data import tokenised
 from core.training.export import ATTENTION, read_converted, write_converted
-from core.training.pairs import tokenised
 from tests.training.tiny import CONFIG, base, exported_pair, tokenizer, weights
 
 if TYPE_CHECKING:
@@ -29,16 +30,17 @@ def test_the_exported_arm_embeds_as_the_trained_one(family: Family, tmp_path: Pa
     nets = exported_pair(folder)
     spec = bundled_specs(folder)[family]
     assert spec.dimension == 6
-    assert spec.pooling is Pooling.WEIGHTED_MEAN
+    assert spec.pooling is Pooling.MEAN
     assert spec.attention is ATTENTION[family]
-    # two layers of 7,680 weights less the norms' 64 each, 64 x 32 embeddings, the norm, 64 x 6
+    # two layers of 7,680 weights less the norms' 64 each, 64 x 32 embeddings, the norm, 32 x 6
     two_layers = 2 * (32 * 32 * 2 + 16 * 32 * 2 + 48 * 32 * 3 + 64)
-    assert spec.parameters == two_layers + 64 * 32 + 32 + 64 * 6
+    assert spec.parameters == two_layers + 64 * 32 + 32 + 32 * 6
     encoder = load_encoder(spec, assets=tmp_path, device="cpu")
     net, readout = nets[family]
     for kind, prompt in ((TextKind.QUERY, "w0 "), (TextKind.PASSAGE, "w1 ")):
         batch = tokenised(TEXTS, prompt=prompt, tokenizer=tokenizer(), max_tokens=32, padding_id=2)
-        wanted = embeddings(net, readout, batch, attention=ATTENTION[family], depth=2)
+        pooled = pooled_states(net, readout, batch, attention=ATTENTION[family])
+        wanted = torch.nn.functional.normalize(readout.project(pooled), dim=-1)
         cosines = (encoder.encode(TEXTS, kind=kind) * wanted.detach().numpy()).sum(axis=1)
         assert cosines.min() > 0.999  # adapters and projection are stored as float16
 

@@ -3,70 +3,62 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 
 from core.encoders.spec import Attention
 from core.errors import EncoderLoadError
 from core.records import Family
-from core.training import preparation
-from core.training.adaptation import AdaptationOptions, adapt
+from core.training import adaptation, preparation
 from core.training.contrastive import (
     ContrastiveOptions,
     backward_in_chunks,
-    contrast,
     divergence,
-    embeddings,
     info_nce,
+    pooled_states,
+    stage_two,
 )
-from core.training.corpus import TrainingPair
-from core.training.language_model import infill, masked_losses, next_token_losses, unigram_loss
-from core.training.network import ADAPTER_SCALE, AdaptedNetwork
-from core.training.pairs import tokenised
-from core.training.schedule import Schedule, read_checkpoint
+from core.training.data import TokenBatch, TrainingPair, tokenised
+from core.training.loop import Schedule, read_checkpoint, train
 from tests.monitors import Watcher
-from tests.training.tiny import VOCABULARY, network, sequences, tokenizer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import Tensor
-
-    from core.encoders.readout import Readout
-    from core.training.pairs import TokenBatch
-    from core.training.schedule import Log
-
+from tests.training.tiny import VOCABULARY, network, readout, stream, tokenizer
 
 SCHEDULE = Schedule(steps=6, learning_rate=1e-2, checkpoint_every=2)
-OPTIONS = AdaptationOptions(batch=4, micro_batch=4, token_loss_every=2)
+FAMILIES = [Family.DIFFUSION, Family.AUTOREGRESSIVE]
 
 
-def readout() -> Readout:
-    plain = preparation.plain_readout(
-        layers=(0, 1, 2), hidden=32, token_weights=np.ones(VOCABULARY, np.float32)
-    )
-    return preparation.token_statistics(network(), plain, sequences(8))
+@pytest.fixture(autouse=True)
+def _short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptation, "LENGTHS", (8, 16))
+    monkeypatch.setattr(adaptation, "TOKENS", 64)
+    monkeypatch.setattr(adaptation, "HELD_OUT", 128)
+
+
+def bridge() -> adaptation.Bridge:
+    batches = [adaptation.windows(stream(), step) for step in range(4)]
+    return adaptation.fit_bridge(network(layers=3), 2, batches)
 
 
 def adapted(
-    family: Family, checkpoint: Path | None, monitor: Watcher | None = None
-) -> tuple[dict[str, Tensor], Log]:
+    family: Family, checkpoint: Path, monitor: Watcher | None = None, **changes: Any
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     net = network()
-    log = adapt(
-        net,
-        family,
-        sequences(),
-        readout=readout(),
-        options=OPTIONS,
-        schedule=SCHEDULE,
+    dense = changes.pop("dense", 1.0)
+    parameters, step = adaptation.stage_one(net, family, stream(), bridge(), dense=dense)
+    log = train(
+        parameters,
+        step,
+        schedule=replace(SCHEDULE, **changes),
         checkpoint=checkpoint,
+        stage="adapting",
         monitor=monitor,
     )
-    return {name: value.detach().clone() for name, value in net.trained().items()}, log
+    return {name: value.detach().clone() for name, value in parameters.items()}, log
 
 
 def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
@@ -75,106 +67,78 @@ def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
         assert torch.equal(value, right[name]), name
 
 
-@pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_adaptation_repeats_and_resumes_exactly(family: Family, tmp_path: Path) -> None:
-    whole, log = adapted(family, None)
-    assert log.step == 6
+    whole, log = adapted(family, tmp_path / "whole.pt")
+    assert (log["step"], log["tokens"]) == (6, 6 * 64)
     stopped, early = adapted(family, tmp_path / "c.pt", Watcher(stop_after=3))
-    assert early.step == 3
+    assert early["step"] == 3
     assert any(not torch.equal(stopped[name], whole[name]) for name in whole)
     resumed, log = adapted(family, tmp_path / "c.pt")
-    assert log.step == 6
-    assert len(log.losses) == 6
+    assert len(log["losses"]) == 6
     assert_same(whole, resumed)
 
 
-def test_only_adapters_and_the_mask_vector_are_trained() -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens_become_likelier(family: Family, tmp_path: Path) -> None:
+    _, log = adapted(family, tmp_path / "c.pt", steps=60, learning_rate=3e-2)
+    losses = [parts["token"] for parts in log["losses"]]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.05
+
+
+def test_without_dense_targets_the_token_loss_is_left(tmp_path: Path) -> None:
+    _, log = adapted(Family.DIFFUSION, tmp_path / "c.pt", dense=0.0)
+    assert {parts["dense"] for parts in log["losses"]} == {0.0}
+    assert all(parts["token"] > 0 for parts in log["losses"])
+
+
+def test_windows_never_read_the_held_out_end() -> None:
+    numbers = np.arange(900, dtype=np.uint16)  # a token's id is its place
+    first, second = (adaptation.windows(numbers, step) for step in (0, 1))
+    assert first.shape == (8, 8)
+    assert second.shape == (4, 16)
+    assert max(int(first.max()), int(second.max())) < 900 - 128
+    assert torch.equal(first, adaptation.windows(numbers, 0))
+
+
+def test_token_loss_is_cross_entropy_with_its_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(VOCABULARY, 32, generator=generator)
+    ids = torch.randint(0, VOCABULARY, (700,), generator=generator)  # more than one block
+    inputs = torch.randn(700, 32, generator=generator, requires_grad=True)
+    value, loss = adaptation.token_loss(inputs, ids, embeddings)
+    (got,) = torch.autograd.grad(loss, inputs)
+    wanted = torch.nn.functional.cross_entropy(inputs @ embeddings.T, ids)
+    assert value == pytest.approx(float(wanted.detach()), rel=1e-5)
+    torch.testing.assert_close(got, torch.autograd.grad(wanted, inputs)[0])
+
+
+@torch.no_grad()
+def test_the_bridge_makes_a_cut_network_a_language_model() -> None:
+    fitted = bridge()
+    ids = adaptation.windows(stream(), 0)
+    states, _ = network().states(ids, attention=Attention.CAUSAL, layers=[2])
+    _, final = network(layers=3).states(ids, attention=Attention.CAUSAL, layers=[])
+    through = adaptation.unit(states[0]) @ fitted.weight + fitted.bias
+    gap = (through - final).pow(2).mean() / final.pow(2).mean()
+    assert float(gap) < 0.5
+    level = fitted.standardised(states[0], 2)
+    assert float(level.mean().abs()) < 0.1
+    assert float(level.std()) == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_losses_are_told_by_length(family: Family) -> None:
     net = network()
-    before = {n: p.detach().clone() for n, p in net.named_parameters()}
-    adapt(
-        net,
-        Family.DIFFUSION,
-        sequences(),
-        readout=readout(),
-        options=OPTIONS,
-        schedule=SCHEDULE,
-        checkpoint=None,
-    )
-    changed = {n for n, p in net.named_parameters() if not torch.equal(p, before[n])}
-    assert changed
-    assert all(n.endswith((".up", ".down", "mask_vector")) for n in changed)
-
-
-def test_denoising_learns_the_bases_states() -> None:
-    net, watcher = network(), Watcher()
-    log = adapt(
-        net,
-        Family.DIFFUSION,
-        sequences(),
-        readout=readout(),
-        options=replace(OPTIONS, token_loss_every=1000, dense_ratio=0.2),
-        schedule=Schedule(steps=40, learning_rate=2e-2),
-        checkpoint=None,
-        monitor=watcher,
-    )
-    losses = [parts["dense"] for parts in log.losses[1:]]
-    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
-    assert "tokens/s" in watcher.reports[-1].detail
-    assert "min left" in watcher.reports[-1].detail
-
-
-@pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
-def test_both_arms_read_the_same_tokens(family: Family) -> None:
-    _, log = adapted(family, None)
-    assert log.tokens == log.step * OPTIONS.batch * sequences().shape[1]
-    assert all(log.losses)
-
-
-def test_without_dense_targets_only_token_steps_teach() -> None:
-    log = adapt(
-        network(),
-        Family.DIFFUSION,
-        sequences(),
-        readout=readout(),
-        options=replace(OPTIONS, dense_weight=0.0),
-        schedule=SCHEDULE,
-        checkpoint=None,
-    )
-    assert [sorted(parts) for parts in log.losses] == [["masked token"], []] * 3
+    parameters, _ = adaptation.stage_one(net, family, stream(), bridge())
+    losses = adaptation.losses_by_length(net, family, stream(), parameters)
+    assert list(losses) == [8, 16]
+    assert all(0 < loss < 20 for loss in losses.values())
 
 
 def test_a_spent_budget_stops_with_a_checkpoint(tmp_path: Path) -> None:
-    path = tmp_path / "c.pt"
-    log = adapt(
-        network(),
-        Family.AUTOREGRESSIVE,
-        sequences(),
-        readout=readout(),
-        options=OPTIONS,
-        schedule=replace(SCHEDULE, budget_minutes=0.0),
-        checkpoint=path,
-    )
-    assert log.step == 0
-    assert read_checkpoint(path)["log"]["step"] == 0
-
-
-def test_a_plan_can_be_stopped_at_a_step_and_goes_on(tmp_path: Path) -> None:
-    whole, _ = adapted(Family.DIFFUSION, None)
-    found: dict[str, Tensor] = {}
-    for until, reached in ((4, 4), (4, 4), (None, SCHEDULE.steps)):
-        net = network()
-        log = adapt(
-            net,
-            Family.DIFFUSION,
-            sequences(),
-            readout=readout(),
-            options=OPTIONS,
-            schedule=replace(SCHEDULE, until=until),
-            checkpoint=tmp_path / "c.pt",
-        )
-        assert log.step == reached
-        found = {name: value.detach().clone() for name, value in net.trained().items()}
-    assert_same(whole, found)
+    _, log = adapted(Family.AUTOREGRESSIVE, tmp_path / "c.pt", minutes=0.0)
+    assert log["step"] == read_checkpoint(tmp_path / "c.pt")["log"]["step"] == 0
 
 
 def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
@@ -184,13 +148,13 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
-def test_learning_rate_rises_then_falls() -> None:
-    schedule = Schedule(steps=100, learning_rate=1.0, warmup=0.1)
-    rates = [schedule.rate(step) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == pytest.approx(1.0)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] == pytest.approx(0.1, abs=0.01)
+def test_learning_rate_rises_stays_and_falls() -> None:
+    schedule = Schedule(steps=200, learning_rate=1.0, falling=0.25)
+    rates = [schedule.rate(step) for step in range(200)]
+    assert rates[0] == pytest.approx(1 / 20)
+    assert rates[19:150] == [1.0] * 131
+    assert rates[175] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0.05)
 
 
 # --- attention and adapters ---------------------------------------------------------------------
@@ -211,7 +175,7 @@ def test_attention_goes_the_way_that_is_asked_for(
         ids, other = (torch.nn.functional.pad(rows, (0, 2), value=2) for rows in (ids, other))
         mask = torch.tensor([[1, 1, 1, 1, 0, 0]])
     one, two = [
-        net.states(rows, attention=attention, layers=[3], attention_mask=mask)[0][0][0, 0]
+        net.states(rows, attention=attention, layers=[2], attention_mask=mask)[0][0][0, 0]
         for rows in (ids, other)
     ]
     assert torch.allclose(one, two) is not changes
@@ -257,170 +221,161 @@ def test_excluded_pairs_do_not_push() -> None:
 
 def test_divergence_is_zero_for_the_teachers_own_similarities() -> None:
     wanted = torch.tensor([[0.9, 0.1], [0.2, 0.7]])
-    options = {"temperature": 0.05, "teacher_temperature": 0.05}
-    assert float(divergence(wanted, wanted, **options)) == pytest.approx(0.0, abs=1e-6)
-    assert float(divergence(wanted.flip(0), wanted, **options)) > 0.1
+    assert float(divergence(wanted, wanted, temperature=0.05)) == pytest.approx(0.0, abs=1e-6)
+    assert float(divergence(wanted.flip(0), wanted, temperature=0.05)) > 0.1
 
 
-def pairs_of(count: int) -> list[TrainingPair]:
+def pairs_of(count: int, source: str = "s") -> list[TrainingPair]:
     return [
-        TrainingPair(query=f"w{n} w{n + 1}", positive=f"w{n + 20} w{n} w{n + 30}", source="s")
+        TrainingPair(query=f"w{n} w{n + 1}", positive=f"w{n + 20} w{n} w{n + 30}", source=source)
         for n in range(count)
     ]
 
 
+def rows_of(pairs: list[TrainingPair]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    texts = [text for pair in pairs for text in (pair.query, pair.positive)]
+    rows = torch.nn.functional.normalize(torch.randn(len(texts), 4, generator=generator), dim=-1)
+    return dict(zip(texts, rows, strict=True))
+
+
 def contrasted(
-    checkpoint: Path | None = None, monitor: Watcher | None = None, **changes: Any
-) -> tuple[dict[str, Tensor], Log]:
+    checkpoint: Path,
+    monitor: Watcher | None = None,
+    *,
+    pairs: list[TrainingPair] | None = None,
+    teacher: dict[str, Tensor] | None = None,
+    **changes: Any,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     net = network()
-    start = preparation.with_projection(readout(), torch.eye(96)[:, :8])
-    done, log = contrast(
+    chosen = pairs or pairs_of(20)
+    half = len(chosen) // 2 or 1
+    parameters, step = stage_two(
         net,
-        start,
+        readout(),
         attention=Attention.BIDIRECTIONAL,
-        batches=[pairs_of(20)[:10], pairs_of(20)[10:]],
+        batches=lambda number: chosen[:half] if number % 2 else chosen[half:],
         tokenizer=tokenizer(),
-        options=ContrastiveOptions(query_prompt="w0 ", passage_prompt="w1 ", **changes),
+        options=ContrastiveOptions(**{"first_layer": 0, **changes}),
+        teacher=teacher,
+    )
+    log = train(
+        parameters,
+        step,
         schedule=SCHEDULE,
         checkpoint=checkpoint,
+        stage="contrasting",
         monitor=monitor,
-        teacher=lambda texts: torch.nn.functional.normalize(
-            torch.randn(len(texts), 4, generator=torch.Generator().manual_seed(len(texts))), dim=-1
-        ),
     )
-    values = {name: value.detach().clone() for name, value in net.trained(layers=2).items()}
-    assert done.projection is not None
-    return {**values, "projection": done.projection}, log
+    return {name: value.detach().clone() for name, value in parameters.items()}, log
 
 
 def test_contrastive_stage_learns_repeats_and_resumes_exactly(tmp_path: Path) -> None:
-    whole, log = contrasted()
-    assert log.losses[-1]["contrastive"] < log.losses[0]["contrastive"]
+    whole, log = contrasted(tmp_path / "whole.pt")
+    assert log["losses"][-1]["contrastive"] < log["losses"][1]["contrastive"]
     contrasted(tmp_path / "c.pt", Watcher(stop_after=2))
     resumed, _ = contrasted(tmp_path / "c.pt")
     assert_same(whole, resumed)
 
 
-def test_lower_layers_can_be_left_as_they_are() -> None:
-    before = network().trained(layers=2)
-    after, _ = contrasted(first_layer=1)
-    for name, value in before.items():
-        moved = not torch.equal(value, after[name])
-        assert moved is name.startswith("layers.1."), name
+def test_lower_layers_can_be_left_as_they_are(tmp_path: Path) -> None:
+    before = network().trained()
+    after, _ = contrasted(tmp_path / "c.pt", first_layer=1)
+    assert {name for name in after if name.startswith("layers.")} == {
+        name for name in before if name.startswith("layers.1.")
+    }
+    assert any(not torch.equal(before[name], after[name]) for name in after if name in before)
 
 
-def test_matrices_trained_in_full_are_exported_and_resumed(tmp_path: Path) -> None:
-    def run(checkpoint: Path | None, monitor: Watcher | None = None) -> AdaptedNetwork:
-        net = network()
-        with torch.no_grad():  # as stage 1 leaves them
-            for module in net.adapters().values():
-                module.up.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
-        contrast(
-            net,
-            preparation.with_projection(readout(), torch.eye(96)[:, :8]),
-            attention=Attention.CAUSAL,
-            batches=[pairs_of(10)],
-            tokenizer=tokenizer(),
-            options=ContrastiveOptions(query_prompt="", passage_prompt="", in_full=True),
-            schedule=replace(SCHEDULE, learning_rate=1e-2),
-            checkpoint=checkpoint,
-            monitor=monitor,
-        )
-        return net
-
-    net = run(None)
-    ids = torch.tensor([[5, 6, 7]])
-    wanted = net.states(ids, attention=Attention.CAUSAL, layers=[2])[0][0]
-    untouched = network()
-    for name, array in net.exported(layers=2).items():
-        stem, _, kind = name.rpartition(".")
-        scale = ADAPTER_SCALE if kind == "up" else 1.0
-        setattr(
-            untouched.adapters()[stem], kind, nn.Parameter(torch.from_numpy(array).float() / scale)
-        )
-    got = untouched.states(ids, attention=Attention.CAUSAL, layers=[2])[0][0]
-    torch.testing.assert_close(got, wanted, atol=1e-2, rtol=1e-2)
-    run(tmp_path / "c.pt", Watcher(stop_after=2))
-    again = run(tmp_path / "c.pt").exported(layers=2)
-    for name, array in net.exported(layers=2).items():
-        np.testing.assert_array_equal(array, again[name], err_msg=name)
+def test_a_teacher_has_a_say_and_its_near_mates_are_no_negatives(tmp_path: Path) -> None:
+    pairs = pairs_of(20)
+    alone, _ = contrasted(tmp_path / "a.pt")
+    taught, log = contrasted(tmp_path / "b.pt", teacher=rows_of(pairs))
+    assert log["losses"][0]["teacher similarities"] > 0
+    assert log["losses"][0]["teacher vectors"] > 0
+    assert not torch.equal(alone["projection"], taught["projection"])
+    # a margin of -3 makes every mate too near to be a negative: nothing is left to tell apart
+    _, log = contrasted(tmp_path / "c.pt", teacher=rows_of(pairs), margin=3.0)
+    assert log["losses"][0]["contrastive"] == pytest.approx(0.0)
 
 
-def test_a_teacher_has_a_say_when_it_has_weight() -> None:
-    without, log = contrasted()
-    taught, told = contrasted(teacher_weight=1.0)
-    assert "teacher" not in log.losses[0]
-    assert told.losses[0]["teacher"] > 0
-    assert not torch.equal(without["projection"], taught["projection"])
+def test_texts_without_a_teachers_vector_go_without_it(tmp_path: Path) -> None:
+    _, log = contrasted(tmp_path / "c.pt", teacher=rows_of(pairs_of(10)))
+    assert "teacher vectors" in log["losses"][1]
+    assert "teacher vectors" not in log["losses"][0]
 
 
 def test_gradient_caching_gives_the_gradients_of_the_whole_batch() -> None:
-    def gradients(*, cached: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradients(*, cached: bool) -> dict[str, Tensor]:
         net = network()
         batch = [
             tokenised([text], prompt="", tokenizer=tokenizer(), max_tokens=9, padding_id=2)
             for text in ("w1 w2 w3", "w4 w5", "w1 w3", "w9 w4 w5")
         ]
-        rows = preparation.with_projection(readout(), torch.eye(96)[:, :8])
 
         def embed(chunk: TokenBatch) -> Tensor:
-            return embeddings(net, rows, chunk, attention=Attention.CAUSAL, depth=2)
+            pooled = pooled_states(net, readout(), chunk, attention=Attention.CAUSAL)
+            return torch.nn.functional.normalize(readout().project(pooled), dim=-1)
 
-        def loss_of(found: Tensor) -> Tensor:
-            return info_nce(
-                found[:2] @ found[2:].T,
-                excluded=torch.zeros(2, 2, dtype=torch.bool),
-                temperature=0.1,
-            )
+        def loss_of(rows: Tensor) -> Tensor:
+            nothing = torch.zeros(2, 2, dtype=torch.bool)
+            return info_nce(rows[:2] @ rows[2:].T, excluded=nothing, temperature=0.1)
 
-        loss = backward_in_chunks(batch, embed, loss_of, cached=cached)
-        return loss, {n: p.grad for n, p in net.trained(layers=2).items() if p.grad is not None}
+        backward_in_chunks(batch, embed, loss_of, cached=cached)
+        return {n: p.grad for n, p in net.trained().items() if p.grad is not None}
 
-    plain_loss, plain = gradients(cached=False)
-    cached_loss, cached = gradients(cached=True)
-    torch.testing.assert_close(plain_loss, cached_loss)
+    plain, cached = gradients(cached=False), gradients(cached=True)
     assert plain.keys() == cached.keys()
     for name, gradient in plain.items():
         torch.testing.assert_close(gradient, cached[name], atol=1e-6, rtol=1e-4)
 
 
-def test_long_passages_are_cut_later_than_short_ones() -> None:
-    net = network()
-    start = preparation.with_projection(readout(), torch.eye(96)[:, :8])
+def test_long_passages_are_truncated_later_and_in_chunks(tmp_path: Path) -> None:
     text = " ".join(["w5"] * 30)
-    pairs = [
-        TrainingPair(query=f"w{n}", positive=f"w{n} {text}", source=source)
-        for source in ("long",)
-        for n in range(3)
-    ]
-    options = ContrastiveOptions(
-        query_prompt="", passage_prompt="", passage_tokens=5, long_tokens=20, query_tokens=4
+    pairs = [TrainingPair(f"w{n}", f"w{n} {text}", "long") for n in range(6)]
+    _, log = contrasted(
+        tmp_path / "c.pt",
+        pairs=pairs,
+        passage_tokens=5,
+        long_tokens=20,
+        query_tokens=4,
+        micro_tokens=40,  # two passages at once
     )
-    _, log = contrast(
-        net,
-        start,
-        attention=Attention.CAUSAL,
-        batches=[pairs],
-        tokenizer=tokenizer(),
-        options=options,
-        schedule=Schedule(steps=1, learning_rate=1e-3),
-        checkpoint=None,
-    )
-    assert log.tokens == 3 * (1 + 20)
+    assert log["tokens"] == 6 * 3 * (2 + 20)  # a query is its prompt and a word
+    assert "long" in log["losses"][0]
 
 
 # --- the readout's first projection --------------------------------------------------------------
 
 
-def test_pooled_states_are_those_of_the_training_path() -> None:
-    net, plain = network(), readout()
-    texts = ["w1 w2 w3", "w4", "w5 w6"]
-    options: dict[str, Any] = {"prompt": "w0 ", "tokenizer": tokenizer(), "max_tokens": 3}
-    got = preparation.pooled_states(net, plain, texts, attention=Attention.BIDIRECTIONAL, **options)
-    batch = tokenised(texts, padding_id=2, **options)
-    rows = embeddings(net, plain, batch, attention=Attention.BIDIRECTIONAL, depth=2)
-    normalised = torch.nn.functional.normalize(plain.project(got), dim=-1)
-    torch.testing.assert_close(normalised, rows, atol=1e-5, rtol=1e-4)
+def test_a_fitted_readout_standardises_and_brings_pairs_together() -> None:
+    pairs = pairs_of(28)
+    fitted = preparation.fitted_readout(
+        network(),
+        pairs,
+        attention=Attention.CAUSAL,
+        tokenizer=tokenizer(),
+        prompts=("w0 ", "w1 "),
+        limits=(8, 8),
+        dimension=6,
+    )
+    assert fitted.layers == (2,)
+    assert fitted.dimension == 6
+    sides = []
+    for texts, prompt in (
+        ([pair.query for pair in pairs], "w0 "),
+        ([pair.positive for pair in pairs], "w1 "),
+    ):
+        batch = tokenised(texts, prompt=prompt, tokenizer=tokenizer(), max_tokens=8, padding_id=2)
+        sides.append(pooled_states(network(), fitted, batch, attention=Attention.CAUSAL))
+    both = (torch.cat(sides) - fitted.offset) * fitted.scale
+    torch.testing.assert_close(both.mean(0), torch.zeros(32), atol=1e-4, rtol=0)
+    queries, passages = (
+        torch.nn.functional.normalize(fitted.project(rows), dim=-1) for rows in sides
+    )
+    similarities = queries @ passages.T
+    mates = similarities[~torch.eye(28, dtype=torch.bool)].mean()
+    assert float(similarities.diagonal().mean()) > float(mates) + 0.2
 
 
 def noisy_pairs() -> list[Tensor]:
@@ -453,54 +408,3 @@ def test_discriminant_is_blind_to_what_separates_the_sides() -> None:
     found = preparation.discriminant_projection(moved, passages, dimension=4, shrinkage=0.01)
     shift = torch.nn.functional.normalize(moved.mean(dim=0) - passages.mean(dim=0), dim=0)
     assert float((shift @ found).abs().max()) < 1e-4
-
-
-def test_learning_goes_on_from_the_start_it_is_given() -> None:
-    queries, passages = noisy_pairs()
-    start = torch.linalg.qr(torch.randn(10, 4, generator=torch.Generator().manual_seed(1)))[0]
-    options: dict[str, Any] = {
-        "sources": ["s"] * 256,
-        "batch": 64,
-        "learning_rate": 0.2,
-        "temperature": 0.05,
-        "teacher": None,
-        "teacher_weight": 0.0,
-        "pull": 0.0,
-        "seed": 0,
-    }
-    same = preparation.learned_projection(start, queries, passages, steps=0, **options)
-    assert torch.equal(same, start)
-    learned = preparation.learned_projection(start, queries, passages, steps=80, **options)
-    assert accuracy(learned, queries, passages) > accuracy(start, queries, passages) + 0.3
-
-
-# --- language model ------------------------------------------------------------------------------
-
-
-def test_unigram_loss_by_hand() -> None:
-    # counts + 1 over two entries: 3/4 and 1/4 from the stream 0 0
-    loss = unigram_loss(np.array([0, 0], np.uint16), np.array([[1, 0, 1]]), vocabulary=2)
-    assert loss == pytest.approx(-(np.log(0.75) + np.log(0.25)) / 2)
-
-
-def test_a_random_network_is_at_chance_and_adaptation_takes_it_below() -> None:
-    rows = np.tile(np.arange(4, 16), (8, 1))  # one sentence over and over
-    net = network()
-    before = masked_losses(net, rows, attention=Attention.BIDIRECTIONAL, ratios=(0.3,))[0.3]
-    next_before = next_token_losses(net, rows)
-    adapt(
-        net,
-        Family.DIFFUSION,
-        rows,
-        readout=readout(),
-        options=AdaptationOptions(batch=8, micro_batch=8, token_loss_every=1, dense_weight=0.0),
-        schedule=Schedule(steps=60, learning_rate=3e-2),
-        checkpoint=None,
-    )
-    after = masked_losses(net, rows, attention=Attention.BIDIRECTIONAL, ratios=(0.3,))[0.3]
-    assert after < 0.5 * before
-    assert np.isfinite(next_before)
-    words = " ".join(f"w{n}" for n in range(12))
-    filled = infill(net, tokenizer(), words, ratio=0.3)
-    assert "[MASK]" in filled.masked
-    assert filled.original == words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from core.training import preparation
-from core.training.conversion import ConvertedBase
+from core.training.conversion import ConvertedBase, first_layers
 from core.training.export import ATTENTION, TrainedArm, export
 from core.training.network import AdaptedNetwork
 
@@ -58,8 +59,9 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def network(seed: int = 0) -> AdaptedNetwork:
-    return AdaptedNetwork(CONFIG, weights(), rank=2, seed=seed)
+def network(seed: int = 0, layers: int = 2) -> AdaptedNetwork:
+    arrays = first_layers(weights(), layers)
+    return AdaptedNetwork({**CONFIG, "num_hidden_layers": layers}, arrays, rank=2, seed=seed)
 
 
 def tokenizer() -> Tokenizer:
@@ -71,12 +73,18 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def sequences(count: int = 24, length: int = 12) -> np.ndarray:
-    return np.random.default_rng(5).integers(4, VOCABULARY, (count, length))
+def stream(count: int = 900) -> np.ndarray:
+    return np.random.default_rng(5).integers(4, VOCABULARY, count).astype(np.uint16)
 
 
 def base() -> ConvertedBase:
     return ConvertedBase(config=CONFIG, tokenizer_json=str(tokenizer().to_str()), arrays=weights())
+
+
+def readout(seed: int = 0) -> Readout:
+    generator = torch.Generator().manual_seed(seed)
+    plain = preparation.plain_readout(layer=2, hidden=32, vocabulary=VOCABULARY)
+    return replace(plain, projection=torch.randn(32, 6, generator=generator))
 
 
 def trained(seed: int) -> tuple[AdaptedNetwork, Readout]:
@@ -85,12 +93,7 @@ def trained(seed: int) -> tuple[AdaptedNetwork, Readout]:
     with torch.no_grad():
         for module in net.adapters().values():
             module.up.normal_(std=0.2, generator=generator)
-    plain = preparation.plain_readout(
-        layers=(0, 2), hidden=32, token_weights=np.linspace(0.1, 1, VOCABULARY, dtype=np.float32)
-    )
-    readout = preparation.token_statistics(net, plain, sequences(8))
-    projection = torch.randn(64, 6, generator=generator)
-    return net, preparation.with_projection(readout, projection)
+    return net, readout(seed)
 
 
 def exported_pair(folder: Path) -> dict[Family, tuple[AdaptedNetwork, Readout]]:

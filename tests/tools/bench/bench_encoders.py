@@ -26,12 +26,50 @@ from core.encoders.spec import Attention, EncoderSpec, TextKind
 from core.encoders.spec import Pooling as PoolingKind
 from core.encoders.tokens import neutral_counter
 from core.records import Family
-from core.training.speed_mode import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ASSETS = Path(__file__).parents[3] / "assets"
+WORDS = [
+    "the",
+    "quick",
+    "report",
+    "describes",
+    "methods",
+    "results",
+    "and",
+    "limits",
+    "of",
+    "a",
+    "study",
+    "about",
+    "rivers",
+    "harbours",
+    "ships",
+    "letters",
+    "proofs",
+    "enzymes",
+    "receptors",
+    "financial",
+    "markets",
+    "contracts",
+    "courts",
+    "engines",
+    "signals",
+    "noise",
+    "however",
+    "evidence",
+    "suggests",
+    "that",
+    "earlier",
+    "measurements",
+    "were",
+    "taken",
+    "under",
+    "different",
+    "conditions",
+]
 LAYERS = 10
 HIDDEN = 576
 
