@@ -208,6 +208,7 @@ def main(arguments: Sequence[str]) -> int:
         services,
         host=options.host,
         port=options.port,
+        allow_hosts=options.allow_host,
         mcp=options.mcp,
         blocked_paths=[str(data_folder(options))],
     )

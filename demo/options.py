@@ -44,7 +44,11 @@ class Option:
         """For the README."""
         if self.kind is bool:
             return "off"
-        return str(self.default) if self.default not in (None, "") else "(see text)"
+        return str(self.default) if self.default not in (None, "", ()) else "(see text)"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _switch(name: str, text: str) -> Option:
@@ -53,6 +57,12 @@ def _switch(name: str, text: str) -> Option:
 
 OPTIONS: tuple[Option, ...] = (
     Option("host", str, "127.0.0.1", "Address to listen on; only this machine by default."),
+    Option(
+        "allow_host",
+        _names,
+        (),
+        "Names under which it may be reached besides --host, with commas; * for any.",
+    ),
     Option("port", int, 7860, "Port; 0 takes any free one."),
     Option("data", Path, None, "Folder for libraries; the user's data folder unless given."),
     Option("device", str, "auto", "Where encoders run: auto, cpu, cuda or mps."),
@@ -72,6 +82,7 @@ class AppOptions:
     """What `app.py` was told. Field by field as `OPTIONS` says."""
 
     host: str
+    allow_host: tuple[str, ...]
     port: int
     data: Path | None
     device: str
@@ -135,4 +146,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> AppOption
         values["hosted"] = True
         if given["host"] is None and "BIFOCAL_HOST" not in environment:
             values["host"] = "0.0.0.0"  # noqa: S104  a Space's proxy reaches it from outside
+        if not values["allow_host"]:  # behind that proxy, which knows the Space's names
+            values["allow_host"] = _names(environment.get("SPACE_HOST", "") + ",*")
     return AppOptions(**values)

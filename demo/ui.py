@@ -27,6 +27,8 @@ from demo.views import (
 from demo.views.wiring import PRIVATE, Shared, bridge, html_part
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from demo.services import Services
 
 VISITOR_KEY = "bifocal-visitor"
@@ -163,6 +165,7 @@ def launch_options(
     *,
     host: str = "127.0.0.1",
     port: int | None = 7860,
+    allow_hosts: Sequence[str] = (),
     mcp: bool = False,
     blocked_paths: list[str] | None = None,
 ) -> dict[str, Any]:
@@ -172,6 +175,7 @@ def launch_options(
         services: For its limits.
         host: Address to listen on.
         port: 0 or None picks a free one.
+        allow_hosts: Names under which the server may be reached, besides ``host``.
         mcp: Also serve the verbs as MCP tools.
         blocked_paths: Folders that must never be served, the user's data folder among them.
     """
@@ -195,6 +199,10 @@ def launch_options(
         "theme": style.theme(),
         "head": f"<style>{style.style_sheet()}</style>",
         "js": style.script(),
-        "app_kwargs": {"middleware": security.middleware()},
+        "app_kwargs": {
+            "lifespan": security.guarding(
+                host=host, allow_hosts=allow_hosts, framed=services.hosted
+            )
+        },
         "quiet": True,
     }

@@ -1,4 +1,4 @@
-"""Serve the page over a workbench in memory: ``python -m tests.demo.serve [hosted]``."""
+"""Serve the page over a workbench in memory: ``python -m tests.demo.serve [hosted] [mcp]``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if __name__ == "__main__":
         libraries.new_visitor()
     services = libraries.services()
     page = build_app(services)
-    _server, url, _share = page.launch(prevent_thread_lock=True, **launch_options(services, port=0))
+    options = launch_options(services, port=0, mcp="mcp" in sys.argv)
+    _server, url, _share = page.launch(prevent_thread_lock=True, **options)
     print(url, flush=True)  # noqa: T201  whoever started this reads it
     page.block_thread()

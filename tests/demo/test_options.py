@@ -37,6 +37,14 @@ def test_a_space_is_hosted_and_reachable() -> None:
     assert parse(["--host", "127.0.0.1"], {"SPACE_ID": "x/y"}).host == "127.0.0.1"
 
 
+def test_names_of_the_server_come_with_commas_and_a_space_knows_its_own() -> None:
+    assert parse([], {}).allow_host == ()
+    assert parse(["--allow-host", "a.org, b.org"], {}).allow_host == ("a.org", "b.org")
+    space = {"SPACE_ID": "x/y", "SPACE_HOST": "x-y.hf.space"}
+    assert parse([], space).allow_host == ("x-y.hf.space", "*")
+    assert parse([], {**space, "BIFOCAL_ALLOW_HOST": "a.org"}).allow_host == ("a.org",)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "named"),
     [

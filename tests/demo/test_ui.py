@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from demo import style
-from demo.security import CLOSED_PREFIXES, CONTENT_POLICY
+from demo.security import CLOSED_PREFIXES, CONTENT_POLICY, FRAMED_BY_NO_PAGE
 from demo.ui import launch_options
 from tests.demo.fakes import FakeLibraries
-from tests.demo.wire import ApiError, call, get, server, through_client
+from tests.demo.wire import ApiError, asked, call, get, server, through_client
 
 PUBLIC = {
     "start", "libraries", "create_library", "delete_library", "attention_switch", "growing_text",
@@ -76,7 +76,7 @@ def test_every_ink_can_be_read_on_every_ground(block: Any) -> None:
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[Any]:
-    with server() as url:
+    with server("mcp") as url:
         yield url
 
 
@@ -116,7 +116,7 @@ def test_every_public_verb_says_what_it_does(local: Any) -> None:
 def test_the_page_comes_with_its_policy_and_loads_nothing_from_elsewhere(local: Any) -> None:
     status, headers, text = get(local)
     assert status == 200
-    assert headers["content-security-policy"] == CONTENT_POLICY
+    assert headers["content-security-policy"] == f"{CONTENT_POLICY}; {FRAMED_BY_NO_PAGE}"
     assert headers["x-content-type-options"] == "nosniff"
     loaded = re.findall(r'(?:src|href)="(https?://[^"]+)"', text)
     assert [link for link in loaded if not link.startswith(local)] == []
@@ -125,6 +125,22 @@ def test_the_page_comes_with_its_policy_and_loads_nothing_from_elsewhere(local: 
 @pytest.mark.parametrize("path", CLOSED_PREFIXES)
 def test_routes_that_are_not_used_are_closed(local: Any, path: Any) -> None:
     assert get(f"{local}{path}x")[0] == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/config", "/gradio_api/upload", "/gradio_api/call/libraries", "/gradio_api/mcp/"],
+)
+def test_another_origin_is_refused_on_every_route(local: Any, path: Any, method: Any) -> None:
+    own = local.removeprefix("http://")
+    # The question that a browser sends ahead of one that carries JSON, and the one itself.
+    headers = {"Origin": "http://evil.localhost:1", "Access-Control-Request-Method": "POST"}
+    status, given = asked(local, method, path, {**headers, "Host": own})
+    assert (status, given.get("access-control-allow-origin")) == (403, None)
+    for name in ("x.localhost", "localhost.", "evil.example"):
+        status, given = asked(local, method, path, {**headers, "Host": name})
+        assert (status, given.get("access-control-allow-origin")) == (421, None)
 
 
 def test_every_verb_answers_through_the_toolkits_own_client(local: Any, tmp_path: Any) -> None:

@@ -6,6 +6,7 @@ such leaks as errors; so both server and client live in processes of their own.
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
@@ -54,6 +55,20 @@ def server(*arguments: Any, module: Any = "tests.demo.serve") -> Iterator[Any]:
         process.terminate()
         process.wait(10)
         out.close()
+
+
+def asked(url: str, method: str, path: str, headers: dict[str, str]) -> Any:
+    """Return status and headers of one request, whose headers are given to the last one."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    try:
+        connection.putrequest(method, path, skip_host=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()
 
 
 def get(url: Any) -> Any:
