@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from core.encoders.encoder import LoadedEncoder
     from core.encoders.spec import Pair
-    from core.workbench import Workbench
+    from core.library import Library
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CLOSE_SECONDS = 5.0
@@ -112,7 +112,7 @@ def make_shelves(
 def make_services(options: AppOptions, shelves: Shelves) -> Services:
     """Return what the page works on."""
 
-    def open_library(visitor_id: str, library_id: str) -> Workbench:
+    def open_library(visitor_id: str, library_id: str) -> Library:
         return shelves.shelf(visitor_id).open(library_id)
 
     def libraries(visitor_id: str) -> tuple[LibraryEntry, ...]:

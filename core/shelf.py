@@ -21,10 +21,10 @@ from core.errors import (
     StoreError,
     UnknownNameError,
 )
-from core.library import Allowance, VisitorLimits, WorkspaceRoot
-from core.sample import SAMPLE_FOLDER, seed_sample
+from core.library import Allowance, Library, VisitorLimits
+from core.library.shipped import SAMPLE_FOLDER, seed_sample
+from core.library.visitors import WorkspaceRoot
 from core.store import Workspace, remove_tree
-from core.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,8 +83,8 @@ class Shelf:
         self,
         folder: Path,
         *,
-        make: Callable[[Workspace], Workbench],
-        make_sample: Callable[[Workspace], Workbench],
+        make: Callable[[Workspace], Library],
+        make_sample: Callable[[Workspace], Library],
         most: int = LIBRARIES_EACH,
         template: Path | None = None,
     ) -> None:
@@ -94,11 +94,11 @@ class Shelf:
         self._most = most
         self._template = template
         self._lock = threading.RLock()
-        self._open: dict[str, Workbench] = {}
+        self._open: dict[str, Library] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def open(self, library_id: str) -> Workbench:
-        """Return a library's workbench, opening it when needed.
+    def open(self, library_id: str) -> Library:
+        """Return a library, opening it when needed.
 
         Raises:
             UnknownNameError: If there is no such library.
@@ -281,11 +281,10 @@ class Shelves:
         """
         if self._local is not None:
             bench = self._local.open(SAMPLE_ID)
-            bench.embed_missing()
-            bench.bench()  # so that the first question finds its indexes made
+            bench.warm()
             return
         with self._template_lock, Workspace.open(self._template) as workspace:
-            self._make_sample(workspace).embed_missing()
+            self._make_sample(workspace).index()
 
     def close(self) -> None:
         """Close every workspace."""
@@ -318,8 +317,8 @@ class Shelves:
                 done.touch()
         return self._template
 
-    def _make(self, workspace: Workspace, *, allowance: Allowance | None = None) -> Workbench:
-        return Workbench(
+    def _make(self, workspace: Workspace, *, allowance: Allowance | None = None) -> Library:
+        return Library(
             workspace,
             pool=self.pool,
             count_tokens=self._count_tokens,
@@ -327,11 +326,9 @@ class Shelves:
             allowance=allowance,
         )
 
-    def _make_sample(
-        self, workspace: Workspace, *, allowance: Allowance | None = None
-    ) -> Workbench:
+    def _make_sample(self, workspace: Workspace, *, allowance: Allowance | None = None) -> Library:
         folder = self._assets / SAMPLE_FOLDER
-        bench = Workbench(
+        bench = Library(
             workspace,
             pool=self.pool,
             count_tokens=self._count_tokens,

@@ -1,1 +1,1 @@
-"""The page: records become escaped HTML, clicks become calls of the workbench. No science here."""
+"""The page: records become escaped HTML, clicks become calls of a library. No science here."""

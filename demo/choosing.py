@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from core.encoders.spec import EncoderSpec
+    from core.library import Library
     from core.settings import WorkspaceSettings
-    from core.workbench import Workbench
     from demo.handlers import Handlers
 
 Choices = tuple[tuple[str, str], ...]  # (label, id)
@@ -231,7 +231,7 @@ class Choosing:
                 raise InvalidSettingError(msg)
         self.services.remove_encoder(encoder_id)
 
-    def _bench(self, visitor_id: object, library_id: str) -> Workbench:
+    def _bench(self, visitor_id: object, library_id: str) -> Library:
         visitor = self.handlers.sessions.require(visitor_id)
         return self.services.open_library(visitor, library_id)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
-from core.laboratory.report import html_report
+from core.laboratory.report import html_report, page_pictures
 from demo import hits, texts
 from demo.grades import grades_on
 from demo.presenters import columns, frame, library, measures, plots, summary
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from core.comparison.records import Comparison
+    from core.library import Library
     from core.monitor import Monitor
-    from core.workbench import Workbench
     from demo.jobs import Job
     from demo.services import Services
     from demo.session import Sessions
@@ -70,7 +70,7 @@ class Comparing:
             job = self.sessions.jobs.start(
                 (visitor, library_id, "compare"),
                 "compare",
-                lambda monitor: bench.compare(text, monitor=monitor),
+                lambda monitor: bench.ask(text, monitor=monitor),
             )
             yield from _waiting(job)
             comparison = job.outcome()
@@ -104,7 +104,7 @@ class Comparing:
 
             def work(monitor: Monitor) -> Comparison:
                 bench.change_settings(settings, monitor=monitor)
-                return bench.compare(text, monitor=monitor)
+                return bench.ask(text, monitor=monitor)
 
             job = self.sessions.jobs.start((visitor, library_id, "compare"), "compare", work)
             yield from _waiting(job)
@@ -183,7 +183,7 @@ class Comparing:
     # -- inside ----------------------------------------------------------------------------
 
     def _until_embedded(
-        self, visitor: str, library_id: str, bench: Workbench
+        self, visitor: str, library_id: str, bench: Library
     ) -> Iterator[CompareScreen]:
         """Wait, with progress on screen, until a library that is being prepared can be asked.
 
@@ -195,12 +195,12 @@ class Comparing:
         while True:
             missing = [
                 arm
-                for arm in bench.arms()
+                for arm in bench.encoder_status()
                 if not arm.problem and arm.passages_embedded < arm.passages
             ]
             if not missing:
                 return
-            now = sum(arm.passages_embedded for arm in bench.arms())
+            now = sum(arm.passages_embedded for arm in bench.encoder_status())
             job = self.sessions.jobs.get((visitor, library_id, "index"))
             if at_work is not None and at_work.stop_requested() and not at_work.running:
                 raise StoppedError(texts.STOPPED)  # what was stopped is not begun again unasked
@@ -224,7 +224,7 @@ class Comparing:
             yield CompareScreen("", columns.skeleton(texts.PREPARING, counts), "", "")
             time.sleep(POLL_SECONDS)
 
-    def _blank(self, library_id: str, bench: Workbench, notice: str = "") -> CompareScreen:
+    def _blank(self, library_id: str, bench: Library, notice: str = "") -> CompareScreen:
         html = frame.blank(
             empty=not bench.documents(),
             hosted=self.services.hosted,
@@ -270,7 +270,7 @@ def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
         yield CompareScreen("", columns.skeleton(texts.LOADING_COMPARE, detail), "", "")
 
 
-def exported(bench: Workbench, comparison: Comparison, kind: str) -> tuple[str, str, str]:
+def exported(bench: Library, comparison: Comparison, kind: str) -> tuple[str, str, str]:
     """Return name, media type and text of an export.
 
     Raises:
@@ -284,6 +284,6 @@ def exported(bench: Workbench, comparison: Comparison, kind: str) -> tuple[str, 
     if kind == "trec":
         return "comparison.run", "text/plain", "".join(trec_runs(comparison).values())
     if kind == "html":
-        html = html_report(comparison, pictures=bench.pictures(comparison))
+        html = html_report(comparison, pictures=page_pictures(bench, comparison))
         return "comparison.html", "text/html", html
     raise UnknownNameError(f"There is no export named {kind!r}; choose csv, json, trec or html.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from core.errors import CoreError, LaboratoryError, StoppedError
 from core.laboratory.attention_switch import AttentionSwitch, switch_attention
+from core.laboratory.bench import kept_result, open_bench
 from core.laboratory.disagreements import (
     DisagreementReport,
     FindingFilter,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from core.laboratory.arms import Bench
+    from core.library import Library
     from core.monitor import Monitor
-    from core.workbench import Workbench
     from demo.handlers import Handlers
     from demo.jobs import Job
 
@@ -76,8 +77,8 @@ class Experiments:
         self.services = handlers.services
         self._reports: dict[tuple[str, str], DisagreementReport] = {}
 
-    def bench(self, visitor_id: object, library_id: str) -> tuple[str, Workbench]:
-        """Return the visitor's checked id and the library's workbench."""
+    def bench(self, visitor_id: object, library_id: str) -> tuple[str, Library]:
+        """Return the visitor's checked id and the library."""
         visitor = self.sessions.require(visitor_id)
         return visitor, self.services.open_library(visitor, library_id)
 
@@ -95,7 +96,7 @@ class Experiments:
             return []
         return [
             (f"p. {item.page_first}: {shorten(item.text, LABEL_CHARS)}", item.passage_id)
-            for item in bench.library.passages()
+            for item in bench.passages()
             if item.doc_id == doc_id
         ]
 
@@ -127,7 +128,7 @@ class Experiments:
         self,
         visitor_id: object,
         library_id: str,
-        work: Callable[[Workbench, Monitor], R],
+        work: Callable[[Library, Monitor], R],
         show: Callable[[R], str],
         *,
         heavy: bool = False,
@@ -207,7 +208,7 @@ class Experiments:
     ) -> Iterator[tuple[str, bool]]:
         """Draft queries, run them through every system, list where the arms part most."""
 
-        def work(bench: Workbench, monitor: Monitor) -> DisagreementReport:
+        def work(bench: Library, monitor: Monitor) -> DisagreementReport:
             visitor = self.sessions.require(visitor_id)
             # What was found before must not stand beside a run that was stopped or failed.
             self._reports.pop((visitor, library_id), None)
@@ -241,7 +242,7 @@ class Experiments:
             lambda report: self._list(visitor, library_id, report, wanted),
         )
 
-    def find(self, bench: Workbench, count: int, monitor: Monitor) -> DisagreementReport:
+    def find(self, bench: Library, count: int, monitor: Monitor) -> DisagreementReport:
         """Draft queries from a library and run them through every system."""
         depth = bench.settings.k
         return kept(
@@ -261,7 +262,7 @@ class Experiments:
             ),
         )
 
-    def explain(self, bench: Workbench, query: str, passage_id: str, monitor: Monitor) -> Evidence:
+    def explain(self, bench: Library, query: str, passage_id: str, monitor: Monitor) -> Evidence:
         """Leave each sentence of a hit out."""
         return kept(
             bench,
@@ -271,7 +272,7 @@ class Experiments:
         )
 
     def edited(
-        self, bench: Workbench, passage_id: str, replacement: str, monitor: Monitor
+        self, bench: Library, passage_id: str, replacement: str, monitor: Monitor
     ) -> LastSentenceEdit:
         """Replace a passage's last sentence."""
         text = bench.passage(passage_id).text
@@ -285,7 +286,7 @@ class Experiments:
         )
 
     def account(
-        self, bench: Workbench, query: str, ids: tuple[str, ...], monitor: Monitor
+        self, bench: Library, query: str, ids: tuple[str, ...], monitor: Monitor
     ) -> FairnessReport:
         """Account for both arms."""
         return kept(
@@ -296,7 +297,7 @@ class Experiments:
         )
 
     def switched(
-        self, bench: Workbench, query: str, passage_id: str, monitor: Monitor
+        self, bench: Library, query: str, passage_id: str, monitor: Monitor
     ) -> AttentionSwitch:
         """Read query and passage with each attention mask."""
         return kept(
@@ -307,7 +308,7 @@ class Experiments:
         )
 
     def grown(
-        self, bench: Workbench, query: str, passage_id: str, growth: Growth, monitor: Monitor
+        self, bench: Library, query: str, passage_id: str, growth: Growth, monitor: Monitor
     ) -> GrowingText:
         """Pad a passage with the rest of its document."""
         return kept(
@@ -318,7 +319,7 @@ class Experiments:
         )
 
     def keyed(
-        self, bench: Workbench, doc_id: str, longest: int, copies: int, monitor: Monitor
+        self, bench: Library, doc_id: str, longest: int, copies: int, monitor: Monitor
     ) -> HiddenKeyMap:
         """Plant keys in copies of a document, up to a length in tokens."""
         document = bench.document(doc_id)
@@ -396,7 +397,7 @@ class Experiments:
                 evidence.context,
             ),
             (
-                lambda bench, _: _shares(bench.bench(), query, bench.passage(passage_id).text),
+                lambda bench, _: _shares(open_bench(bench), query, bench.passage(passage_id).text),
                 evidence.shares,
             ),
         )
@@ -460,7 +461,7 @@ class Experiments:
     ) -> Iterator[tuple[str, bool]]:
         """Read query and passage with each attention mask."""
 
-        def work(bench: Workbench, monitor: Monitor) -> tuple[AttentionSwitch, str]:
+        def work(bench: Library, monitor: Monitor) -> tuple[AttentionSwitch, str]:
             result = self.switched(bench, query, passage_id, monitor)
             return result, bench.passage(passage_id).text
 
@@ -497,7 +498,7 @@ class Experiments:
         )
 
 
-def kept(bench: Workbench, key: str, kind: type[R], run: Callable[[Bench], R]) -> R:
+def kept(bench: Library, key: str, kind: type[R], run: Callable[[Bench], R]) -> R:
     """Return an experiment's result from the workspace, or run it; half results are not kept."""
 
     def whole(arms: Bench) -> R:
@@ -507,7 +508,7 @@ def kept(bench: Workbench, key: str, kind: type[R], run: Callable[[Bench], R]) -
         return result
 
     try:
-        return bench.experiment(key, kind, whole)
+        return kept_result(bench, key, kind, whole)
     except _NotKept as partial:
         return partial.result  # type: ignore[no-any-return]  # of the kind asked for
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from core.encoders.fetch import PairPlan
     from core.encoders.spec import Pair
+    from core.library import Library
     from core.monitor import Monitor
-    from core.workbench import Workbench
     from demo.handlers import Handlers
     from demo.jobs import Job
 
@@ -158,7 +158,7 @@ class Fetching:
         finally:
             self._turn.release()
 
-    def _chosen(self, visitor_id: object, library_id: str, pair_id: str) -> tuple[Workbench, Pair]:
+    def _chosen(self, visitor_id: object, library_id: str, pair_id: str) -> tuple[Library, Pair]:
         visitor = self.handlers.sessions.require(visitor_id)
         self.handlers.indexing.with_pair(visitor, library_id, pair_id)  # is it on offer at all
         bench = self.handlers.services.open_library(visitor, library_id)

@@ -10,18 +10,18 @@ from core.evaluation.judging import project
 
 if TYPE_CHECKING:
     from core.comparison.records import Comparison
-    from core.workbench import Workbench
+    from core.library import Library
 
 
-def grades_of(bench: Workbench) -> dict[str, dict[str, int]]:
+def grades_of(bench: Library) -> dict[str, dict[str, int]]:
     """Return all judgments of a library, by query text and passage id of its chunking now."""
     judgments = bench.judgments()
     if not judgments:
         return {}
-    return project(judgments, bench.library.passages(), sha256_of=_sha256_of(bench))
+    return project(judgments, bench.passages(), sha256_of=_sha256_of(bench))
 
 
-def grades_on(bench: Workbench, comparison: Comparison) -> dict[str, int]:
+def grades_on(bench: Library, comparison: Comparison) -> dict[str, int]:
     """Return the grades that were given for a comparison's query, by passage id.
 
     Passages of another chunking (in a saved comparison) and documents that are gone have none.
@@ -37,6 +37,6 @@ def grades_on(bench: Workbench, comparison: Comparison) -> dict[str, int]:
     return grades.get(comparison.query.text, {})
 
 
-def _sha256_of(bench: Workbench) -> dict[str, str]:
+def _sha256_of(bench: Library) -> dict[str, str]:
     # from the lines about documents: reading each whole for this would take seconds
     return {stored.doc_id: stored.sha256 for stored in bench.workspace.documents()}

@@ -1,4 +1,4 @@
-"""Values from the page -> workbench -> presenters. Plain functions: no UI toolkit, no science.
+"""Values from the page -> library -> presenters. Plain functions: no UI toolkit, no science.
 
 Every handler takes the visitor's id first and has it checked. A `CoreError` becomes a sentence in
 the place where its result would have stood; anything else is a bug and is logged.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.encoders.spec import TextKind
 from core.errors import CoreError, UnknownNameError
 from demo import texts
 from demo.presenters import page
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.comparison.records import Comparison
-    from core.workbench import Workbench
+    from core.library import Library
+    from core.records import Document
     from demo.session import Shown
 
 PAGE_WIDTH_PIXELS = 1100
 
 
-def best_sentences(bench: Workbench, comparison: Comparison) -> Mapping[str, tuple[int, int]]:
+def best_sentences(bench: Library, comparison: Comparison) -> Mapping[str, tuple[int, int]]:
     """Return the nearest sentence of every hit in the columns; none where it cannot be had."""
     shown = dict.fromkeys(
         hit.passage_id
@@ -33,7 +35,7 @@ def best_sentences(bench: Workbench, comparison: Comparison) -> Mapping[str, tup
 
 
 def best_sentence(
-    bench: Workbench, comparison: Comparison, passage_id: str
+    bench: Library, comparison: Comparison, passage_id: str
 ) -> tuple[int, int] | None:
     """Return the nearest sentence of one passage, None where it cannot be had."""
     try:
@@ -42,7 +44,7 @@ def best_sentence(
         return None
 
 
-def pane(bench: Workbench, shown: Shown, passage_id: str, page_number: int | None) -> str:
+def pane(bench: Library, shown: Shown, passage_id: str, page_number: int | None) -> str:
     """Return the page pane of a hit.
 
     Raises:
@@ -58,7 +60,7 @@ def pane(bench: Workbench, shown: Shown, passage_id: str, page_number: int | Non
     else:
         best = best_sentence(bench, comparison, passage_id)
     try:
-        received = bench.received_passage(passage_id)
+        received = bench.received(passage.text, kind=TextKind.PASSAGE)
     except CoreError:
         received = {}
     picture, notice = "", ""
@@ -67,16 +69,14 @@ def pane(bench: Workbench, shown: Shown, passage_id: str, page_number: int | Non
     if document.media_type != "application/pdf":
         notice = texts.PAGE_TEXT_ONLY
     else:
-        sheet = document.pages[number - 1]
-        drawn = _drawn(bench, comparison, passage.doc_id, number, passage_id)
-        own_page = passage.page_first <= number <= passage.page_last
-        if own_page and not any(item.selected and item.boxes for item in drawn):
-            notice = texts.PAGE_NO_BOXES
         try:
-            image = bench.page_image(passage.doc_id, number, width_pixels=PAGE_WIDTH_PIXELS)
-            picture = page.page_image(image, sheet, drawn)
+            picture, drawn = _picture(bench, comparison, document, number, passage_id)
         except CoreError as error:
             notice = str(error)
+        else:
+            own_page = passage.page_first <= number <= passage.page_last
+            if own_page and not any(item.selected and item.boxes for item in drawn):
+                notice = texts.PAGE_NO_BOXES
     return page.pane(
         comparison,
         passage,
@@ -89,33 +89,19 @@ def pane(bench: Workbench, shown: Shown, passage_id: str, page_number: int | Non
     )
 
 
-def _drawn(
-    bench: Workbench, comparison: Comparison, doc_id: str, number: int, selected: str
-) -> list[page.DrawnPassage]:
-    """Return every passage of the comparison's top k that stands on a page."""
-    drawn = []
-    for passage in comparison.passages:
-        if passage.doc_id != doc_id or not passage.page_first <= number <= passage.page_last:
-            continue
-        ranks = page.drawn_ranks(comparison, passage)
-        if not ranks and passage.passage_id != selected:
-            continue
-        try:
-            boxes = bench.passage_boxes(passage.passage_id)
-        except CoreError:
-            continue
-        here = [
-            tuple(box)
-            for item in boxes
-            if item.page_number == number
-            for box in item.boxes.tolist()
-        ]
-        drawn.append(
-            page.DrawnPassage(
-                passage.passage_id,
-                here,
-                ranks,
-                passage.passage_id == selected,
-            )
-        )
-    return drawn
+def _picture(
+    bench: Library, comparison: Comparison, document: Document, number: int, selected: str
+) -> tuple[str, list[page.DrawnPassage]]:
+    """Return a page as HTML, and every passage of the comparison's top k that stands on it."""
+    ranks = {
+        passage.passage_id: page.drawn_ranks(comparison, passage)
+        for passage in comparison.passages
+        if passage.doc_id == document.doc_id and passage.page_first <= number <= passage.page_last
+    }
+    placed = [passage_id for passage_id in ranks if ranks[passage_id] or passage_id == selected]
+    view = bench.page_view(document.doc_id, number, placed, width_pixels=PAGE_WIDTH_PIXELS)
+    drawn = [
+        page.DrawnPassage(passage_id, boxes, ranks[passage_id], passage_id == selected)
+        for passage_id, boxes in view.boxes.items()
+    ]
+    return page.page_image(view.png, document.pages[number - 1], drawn), drawn

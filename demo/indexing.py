@@ -82,7 +82,7 @@ class Indexing:
         def work(monitor: Monitor) -> IngestionReport:
             sources = [_source_file(name, path, password) for name, path, password in files]
             try:
-                report = bench.add_files(sources, monitor=monitor)
+                report = bench.add(sources, monitor=monitor)
             except CoreError:
                 for _, path, _ in files:
                     discard(path)
@@ -149,7 +149,7 @@ class Indexing:
         return self.sessions.jobs.start(
             (visitor, library_id, "index"),
             "index",
-            lambda monitor: bench.embed_missing(monitor=monitor),
+            lambda monitor: bench.index(monitor=monitor),
             heavy=True,
         )
 
@@ -228,7 +228,7 @@ def _clean(name: str) -> str:
 
 
 def _source_file(name: str, path: Path, password: str | None) -> Any:  # noqa: ANN401  see below
-    """Return what `Workbench.add_files` takes."""
+    """Return what `Library.add_files` takes."""
     from core.library import SourceFile  # late: it brings the PDF libraries along
 
     return SourceFile(name=name, path=path, password=password)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.comparison.records import Comparison
+    from core.library import Library
     from core.monitor import Monitor
     from core.records import Ranking, SystemInfo
-    from core.workbench import Workbench
     from demo.handlers import Handlers
 
 ROUNDS_KEPT = 200
@@ -59,7 +59,7 @@ class Judging:
         self._rounds: OrderedDict[tuple[str, str], Round] = OrderedDict()
         self._lock = threading.Lock()
 
-    def _bench(self, visitor_id: object, library_id: str) -> tuple[str, Workbench]:
+    def _bench(self, visitor_id: object, library_id: str) -> tuple[str, Library]:
         visitor = self.sessions.require(visitor_id)
         return visitor, self.services.open_library(visitor, library_id)
 
@@ -79,7 +79,7 @@ class Judging:
             job = self.sessions.jobs.start(
                 (visitor, library_id, "compare"),
                 "compare",
-                lambda monitor: bench.compare(query, k=POOL_DEPTH, monitor=monitor),
+                lambda monitor: bench.ask(query, k=POOL_DEPTH, monitor=monitor),
             )
             if not job.wait(0.2):
                 for snapshot in job.watch():
@@ -124,7 +124,7 @@ class Judging:
         except CoreError as error:
             return library.trouble(str(error))
 
-    def keep(self, bench: Workbench, query: str, passage_id: str, grade: int) -> None:
+    def keep(self, bench: Library, query: str, passage_id: str, grade: int) -> None:
         """Keep a grade on the characters of the passage's file."""
         if not query.strip():
             raise InvalidQueryError("A judgment needs the query it is about.")
@@ -132,7 +132,7 @@ class Judging:
         sha256 = bench.document(passage.doc_id).sha256
         bench.judge([judge(query, passage, sha256=sha256, grade=grade)])
 
-    def _card(self, bench: Workbench, round_: Round) -> str:
+    def _card(self, bench: Library, round_: Round) -> str:
         if round_.done:
             return shown.finished(round_.query, [item.grade for item in round_.items])
         item = round_.items[round_.position]
@@ -182,7 +182,7 @@ def _download(name: str, mime: str, text: str) -> dict[str, Any]:
     return {"do": "download", "name": name, "mime": mime, "text": text}
 
 
-def measure(bench: Workbench, monitor: Monitor) -> JudgedReport:
+def measure(bench: Library, monitor: Monitor) -> JudgedReport:
     """Measure every system on the judged queries.
 
     Raises:
@@ -194,7 +194,7 @@ def measure(bench: Workbench, monitor: Monitor) -> JudgedReport:
     qrels: dict[str, dict[str, int]] = {}
     failures: dict[str, tuple[SystemInfo, str]] = {}
     for text, row in useful.items():
-        comparison: Comparison = bench.compare(text, monitor=monitor)
+        comparison: Comparison = bench.ask(text, monitor=monitor)
         qrels[comparison.query.query_id] = row
         for column in comparison.columns:
             if column.failure:

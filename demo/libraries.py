@@ -11,8 +11,8 @@ from demo.presenters import frame, library
 from demo.presenters.markup import plural
 
 if TYPE_CHECKING:
+    from core.library import Library
     from core.settings import WorkspaceSettings
-    from core.workbench import Workbench
     from demo.services import LibraryEntry, Services
     from demo.session import Sessions
     from demo.starters import Starters
@@ -121,7 +121,7 @@ class Libraries:
         bench = self.services.open_library(visitor, library_id)
         if any(e.is_sample for e in self.services.libraries(visitor) if e.library_id == library_id):
             raise UsageError(texts.SAMPLE_FIXED)
-        bench.remove_document(doc_id)
+        bench.remove(doc_id)
         return self.screen(visitor, library_id)
 
     def _first(self, visitor: str) -> str:
@@ -130,7 +130,7 @@ class Libraries:
         wanted = self.services.default_library_id
         return wanted if wanted in ids or not ids else ids[0]
 
-    def _pairs(self, bench: Workbench) -> tuple[tuple[str, str], ...]:
+    def _pairs(self, bench: Library) -> tuple[tuple[str, str], ...]:
         """Return the pairs on offer, and the one in use where it is of the user's own making."""
         offered = tuple((pair.label, pair.pair_id) for pair in self.services.pairs())
         used = bench.settings.pair_id
@@ -141,9 +141,9 @@ class Libraries:
         except CoreError:
             return (*offered, (texts.PAIR_GONE, used))
 
-    def _arms(self, bench: Workbench) -> str:
+    def _arms(self, bench: Library) -> str:
         try:
-            return library.arms(bench.arms())
+            return library.arms(bench.encoder_status())
         except UnknownNameError as error:  # an encoder of its pair was removed
             return library.trouble(str(error))
 

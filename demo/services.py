@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from core.encoders.catalogue import EncoderRequest
     from core.encoders.spec import EncoderSpec, Pair
-    from core.workbench import Workbench
+    from core.library import Library
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Services:
     """Everything the page needs from the rest of the program.
 
     Attributes:
-        open_library: ``(visitor_id, library_id) -> Workbench``. Raises `UnknownNameError` when
+        open_library: ``(visitor_id, library_id) -> Library``. Raises `UnknownNameError` when
             the visitor has no such library: this is where one visitor is kept from another.
         libraries: ``visitor_id ->`` their libraries, the sample first.
         create_library: ``(visitor_id, label) -> LibraryEntry``.
@@ -82,7 +82,7 @@ class Services:
         library_report: ``(visitor_id, library_id) -> str``; a problem to tell, "" when none.
     """
 
-    open_library: Callable[[str, str], Workbench]
+    open_library: Callable[[str, str], Library]
     libraries: Callable[[str], tuple[LibraryEntry, ...]]
     create_library: Callable[[str, str], LibraryEntry]
     pairs: Callable[[], tuple[Pair, ...]]

@@ -11,8 +11,8 @@ from demo import texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from core.library import ExampleQuery, Library
     from core.records import Passage
-    from core.workbench import ExampleQuery, Workbench
 
 STARTERS = 4  # questions offered on an empty screen
 STARTER_DRAFTS = 40
@@ -26,21 +26,21 @@ class Starters:
     def __init__(self) -> None:
         self._last: tuple[tuple[str, str, int], tuple[ExampleQuery, ...]] = (("", "", 0), ())
 
-    def of(self, library_id: str, bench: Workbench) -> tuple[ExampleQuery, ...]:
+    def of(self, library_id: str, bench: Library) -> tuple[ExampleQuery, ...]:
         """Return a library's own examples, or else what was drafted from it."""
         examples = bench.examples()
         if examples or not bench.documents():
             return examples
-        passages = bench.library.passages()
+        passages = bench.passages()
         key = (library_id, passages[0].passage_id if passages else "", len(passages))
         if self._last[0] != key:
             self._last = (key, drafted(bench, passages))
         return self._last[1]
 
 
-def drafted(bench: Workbench, passages: Sequence[Passage]) -> tuple[ExampleQuery, ...]:
+def drafted(bench: Library, passages: Sequence[Passage]) -> tuple[ExampleQuery, ...]:
     """Return a few questions drafted from a library's own passages; none where no rule fits."""
-    from core.workbench import ExampleQuery  # late: the page comes before the workbench's rooms
+    from core.library import ExampleQuery  # late: the page comes before the library's rooms
 
     # Spread over all documents: the first of them may be in a language the rules do not know.
     some = passages[:: max(1, -(-len(passages) // STARTER_PASSAGES))]

@@ -18,7 +18,7 @@ from core.errors import (
 from core.library import SourceFile, VisitorLimits
 from core.settings import MEBIBYTE
 from core.shelf import LIBRARIES_EACH_HOSTED, LOCAL_VISITOR, OWN_ID, SAMPLE_ID, Shelves
-from tests.workbenches import Loader, count_words, make_pool, sources
+from tests.libraries import Loader, count_words, make_pool, sources
 
 QUERY = (
     '{"query_id": "lookup-01", "group": "lookup", "text": "who hunts mice", '
@@ -83,7 +83,7 @@ def test_the_sample_has_examples_and_is_made_complete(local: Shelves) -> None:
     (example,) = bench.examples()
     assert (example.query_id, example.group, len(example.relevant)) == ("lookup-01", "lookup", 1)
     local.complete()
-    hits = bench.compare("who hunts mice").columns[0].ranking.hits
+    hits = bench.ask("who hunts mice").columns[0].ranking.hits
     assert hits[0].passage_id == example.relevant[0]
 
 
@@ -91,7 +91,7 @@ def test_libraries_are_made_named_listed_and_removed(local: Shelves) -> None:
     shelf = local.shelf(LOCAL_VISITOR)
     line = shelf.create("  Harbour \u202e reports\n")
     assert line.label == "Harbour reports"
-    shelf.open(line.library_id).add_files(sources())
+    shelf.open(line.library_id).add(sources())
     assert [found.label for found in shelf.lines()] == [
         "Sample library",
         "My documents",
@@ -106,7 +106,7 @@ def test_libraries_are_made_named_listed_and_removed(local: Shelves) -> None:
 
 def test_what_a_user_keeps_outlives_the_server(tmp_path: Path, assets: Path) -> None:
     first = make(tmp_path / "data", assets)
-    first.shelf(LOCAL_VISITOR).open(OWN_ID).add_files(sources())
+    first.shelf(LOCAL_VISITOR).open(OWN_ID).add(sources())
     named = first.shelf(LOCAL_VISITOR).create("Kept").library_id
     first.close()
     second = make(tmp_path / "data", assets)
@@ -171,7 +171,7 @@ def test_a_library_that_cannot_be_opened_does_not_hide_the_others(local: Shelves
 def test_two_visitors_never_see_each_other(hosted: Shelves) -> None:
     one, two = hosted.new_visitor(), hosted.new_visitor()
     assert one != two
-    hosted.shelf(one).open(OWN_ID).add_files(sources())
+    hosted.shelf(one).open(OWN_ID).add(sources())
     named = hosted.shelf(one).create("Mine").library_id
     assert hosted.shelf(one).open(OWN_ID).documents()
     assert hosted.shelf(two).open(OWN_ID).documents() == ()
@@ -211,7 +211,7 @@ def test_visitors_get_a_copy_of_the_sample_made_once(
 
 def test_a_visitor_is_removed_after_a_time(hosted: Shelves, tmp_path: Path) -> None:
     visitor = hosted.new_visitor()
-    hosted.shelf(visitor).open(OWN_ID).add_files(sources())
+    hosted.shelf(visitor).open(OWN_ID).add(sources())
     assert hosted._root is not None
     day = 24 * 3600.0
     hosted._root._clock = lambda: __import__("time").time() + day + 60
@@ -236,24 +236,24 @@ def test_a_visitors_share_goes_over_all_their_libraries(tmp_path: Path, assets: 
     shelves = make(tmp_path / "data", assets, hosted=True, visitor_limits=limits)
     one, two = shelves.new_visitor(), shelves.new_visitor()
     own = shelves.shelf(one).open(OWN_ID)
-    own.add_files(sources())
+    own.add(sources())
     other = shelves.shelf(one).open(shelves.shelf(one).create("Other").library_id)
-    other.add_files(sources())
-    own.compare("owl")
-    other.compare("owl")
+    other.add(sources())
+    own.ask("owl")
+    other.ask("owl")
     with pytest.raises(AllowanceExceededError, match="queries a minute"):
-        own.compare("owl")
-    shelves.shelf(two).open(OWN_ID).add_files(sources())
-    shelves.shelf(two).open(OWN_ID).compare("owl")  # another's share is another's
+        own.ask("owl")
+    shelves.shelf(two).open(OWN_ID).add(sources())
+    shelves.shelf(two).open(OWN_ID).ask("owl")  # another's share is another's
     with pytest.raises(AllowanceExceededError, match="MiB"):
-        own.add_files([SourceFile("large.txt", data=b"word " * 400_000)])
+        own.add([SourceFile("large.txt", data=b"word " * 400_000)])
     shelves.close()
 
 
 def test_visitors_of_an_earlier_run_are_known_to_the_next(tmp_path: Path, assets: Path) -> None:
     first = make(tmp_path / "data", assets, hosted=True)
     visitor = first.new_visitor()
-    first.shelf(visitor).open(OWN_ID).add_files(sources())
+    first.shelf(visitor).open(OWN_ID).add(sources())
     first.close()
     second = make(tmp_path / "data", assets, hosted=True)
     assert len(second.shelf(visitor).open(OWN_ID).documents()) == 3

@@ -153,7 +153,7 @@ def use(
         after = chosen(bench.settings, pair=pair, also=also, options=encoder_option)
         if after != bench.settings:
             bench.change_settings(after, monitor=monitor)
-        kept, arms = bench.settings, bench.arms()
+        kept, arms = bench.settings, bench.encoder_status()
     if json:
         print_json({"settings": kept, "columns": arms})
         return

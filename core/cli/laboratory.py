@@ -11,6 +11,7 @@ from core.cli.options import DeviceOption, JsonOption, WorkspaceOption
 from core.cli.output import ConsoleMonitor, excerpt, opened, plain, print_json, told
 from core.errors import LaboratoryError, UsageError
 from core.laboratory.attention_switch import switch_attention
+from core.laboratory.bench import open_bench
 from core.laboratory.disagreements import find_disagreements
 from core.laboratory.drafts import draft_queries
 from core.laboratory.evidence import late_context, leave_clauses_out, leave_sentences_out
@@ -53,7 +54,7 @@ def disagree(
 ) -> None:
     """Draft queries from the library: which encoder finds their passages better, where they part."""
     with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
-        both = bench.bench(monitor=monitor)
+        both = open_bench(bench, monitor=monitor)
         texts = [bench.document(line.doc_id) for line in bench.documents()]
         asked = draft_queries(both.corpus.passages, texts, count=drafts, seed=seed)
         report = find_disagreements(both, asked, k=k, monitor=monitor)
@@ -82,8 +83,8 @@ def explain(
     """Say which sentences of a hit, or parts of the query, each encoder needs."""
     found: list[object] = []
     with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
-        targets = [passage] if passage else _best_hits(bench.compare(query))
-        both = bench.bench(monitor=monitor)
+        targets = [passage] if passage else _best_hits(bench.ask(query))
+        both = open_bench(bench, monitor=monitor)
         if panel:
             found.append(fairness(both, query, targets, monitor=monitor))
         else:
@@ -119,7 +120,7 @@ def probe(
 ) -> None:
     """Run one of the paper's experiments, or Bifocal's own, on the user's text."""
     with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
-        both = bench.bench(monitor=monitor)
+        both = open_bench(bench, monitor=monitor)
         if experiment in {Probe.HIDDEN_KEY, Probe.LAST_SENTENCE}:
             doc_id = document or next(iter(both.corpus.texts))
             text = bench.document(doc_id).text
@@ -127,7 +128,7 @@ def probe(
         else:
             if not query:
                 raise UsageError(f"{experiment} needs --query, and --passage if not the best hit.")
-            target = passage or _best_hits(bench.compare(query))[0]
+            target = passage or _best_hits(bench.ask(query))[0]
             found = _on_hit(experiment, both, query, target, seed, monitor)
     _show([found], json=json)
 

@@ -33,8 +33,8 @@ from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
 from core.comparison.records import to_fields, to_json
 from core.errors import UnknownNameError, UsageError
-from core.laboratory.report import html_report
-from core.library import SourceFile
+from core.laboratory.report import html_report, page_pictures
+from core.library import Library, SourceFile
 from core.records import Unit
 from core.settings import ChunkingSettings
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.comparison.records import Comparison
-    from core.workbench import Workbench
 
 READABLE = (".pdf", ".txt", ".text", ".md", ".markdown")
 
@@ -131,7 +130,7 @@ def index(
             bench.pool.fetch(encoder_id, monitor=monitor)  # with its progress, before any reading
         if after != before:
             bench.change_settings(after, monitor=monitor)
-        report = bench.add_files(source_files(paths, password=password), monitor=monitor)
+        report = bench.add(source_files(paths, password=password), monitor=monitor)
     if json:
         print_json(report)
     else:
@@ -153,7 +152,7 @@ def index(
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def _arm_ids(bench: Workbench, pair_id: str) -> tuple[str, ...]:
+def _arm_ids(bench: Library, pair_id: str) -> tuple[str, ...]:
     return tuple(spec.encoder_id for spec in bench.pool.registry.arms(pair_id))
 
 
@@ -167,7 +166,7 @@ def search(
 ) -> None:
     """Print every system's ranking for a query."""
     with ConsoleMonitor() as monitor, opened(workspace) as bench:
-        comparison = bench.compare(query, k=k, monitor=monitor)
+        comparison = bench.ask(query, k=k, monitor=monitor)
     columns = [c for c in comparison.columns if system in {"", c.info.system_id}]
     if not columns:
         known = ", ".join(c.info.system_id for c in comparison.columns)
@@ -223,9 +222,9 @@ def compare(
     """Ask both encoders and BM25 and say where the rankings part."""
     more = [made for path in run or () for made in read_runs(path, queries=run_queries)]
     with ConsoleMonitor() as monitor, opened(workspace) as bench:
-        comparison = bench.compare(query, k=k, runs=more, monitor=monitor)
+        comparison = bench.ask(query, k=k, runs=more, monitor=monitor)
         saved = bench.save_comparison(comparison) if save else ""
-        report = html_report(comparison, pictures=bench.pictures(comparison)) if html else ""
+        report = html_report(comparison, pictures=page_pictures(bench, comparison)) if html else ""
     if html is not None:
         write(html, report)
     if json:
@@ -315,7 +314,7 @@ def remove(
     """Remove a document from a workspace; judgments on it stay."""
     with opened(workspace) as bench:
         name = bench.document(doc_id).name
-        bench.remove_document(doc_id)
+        bench.remove(doc_id)
         left, passages = len(bench.documents()), bench.passage_count()
     if json:
         print_json({"removed": doc_id, "name": name, "documents": left, "passages": passages})
@@ -339,7 +338,7 @@ def export(
             for kept in bench.saved_comparisons()
             if kept.comparison_id == comparison_id
         )
-        pictures = bench.pictures(comparison) if form is ExportFormat.HTML else {}
+        pictures = page_pictures(bench, comparison) if form is ExportFormat.HTML else {}
     if form is ExportFormat.TREC:
         files = {out / f"{name}.trec": run for name, run in trec_runs(comparison).items()}
     else:

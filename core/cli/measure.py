@@ -31,8 +31,9 @@ from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
 from core.evaluation.run import centring_texts, default_cache, number_list, run_evaluation
+from core.evaluation.sample import measure_sample
+from core.library.shipped import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.records import Unit
-from core.sample import SAMPLE_FOLDER, measure_sample, seed_sample, write_sample_vectors
 from core.settings import DEFAULT_PAIR
 from core.store import Workspace
 
@@ -320,12 +321,14 @@ def sample(
                 write(target, dumps(figures, indent=1) + "\n")
                 written.append(target)
             else:
-                bench.embed_missing(monitor=monitor)
+                bench.index(monitor=monitor)
             found = {
                 "workspace": None if workspace is None else str(workspace),
                 "documents": len(bench.documents()),
                 "passages": bench.passage_count(),
-                "embedded": {arm.system_id: arm.passages_embedded for arm in bench.arms()},
+                "embedded": {
+                    one.system_id: one.passages_embedded for one in bench.encoder_status()
+                },
                 "files": [{"file": str(p), "bytes": p.stat().st_size} for p in written],
             }
     if json:

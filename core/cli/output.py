@@ -1,4 +1,4 @@
-"""What commands share: opening a workbench, progress on stderr, errors as exit codes, writing."""
+"""What commands share: opening a library, progress on stderr, errors as exit codes, writing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from core.encoders.pool import EncoderPool
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
 from core.laboratory.results import to_jsonable
+from core.library import Library
 from core.settings import DEFAULT_PAIR
 from core.store import Workspace
-from core.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -159,9 +159,9 @@ def counter() -> Callable[[Sequence[str]], Sequence[int]]:
 @contextmanager
 def opened(
     workspace: Path, *, create: bool = False, device: str = "auto", offline: bool = False
-) -> Iterator[Workbench]:
-    """Lend the workbench of a workspace folder and close it after."""
-    bench = Workbench(
+) -> Iterator[Library]:
+    """Lend the library of a workspace folder and close it after."""
+    bench = Library(
         Workspace.open(workspace, create=create),
         pool=make_pool(device=device, offline=offline),
         count_tokens=counter(),

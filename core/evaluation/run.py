@@ -12,9 +12,9 @@ from core.errors import DatasetError, UsageError
 from core.evaluation.beir import DEFAULT_SPLIT, read_beir
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.render import to_json
-from core.library.centre import CENTRE_PASSAGES
 from core.records import Unit
 from core.store import Workspace
+from core.store.centre import CENTRE_PASSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

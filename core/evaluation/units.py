@@ -11,11 +11,11 @@ import numpy as np
 
 from core.documents.chunking import chunk_document
 from core.encoders.spec import TextKind
-from core.library.embedding import embed_in_context, embed_texts, stored_under
 from core.monitor import Progress, SilentMonitor, raise_if_stopped
 from core.records import Document, Page, Passage, TextSource, Unit, make_passage_id
 from core.settings import ChunkingSettings
 from core.store import in_context
+from core.store.embedding import embed_in_context, embed_texts, stored_under
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

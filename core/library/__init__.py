@@ -1,21 +1,19 @@
-"""Documents that can be searched: reading, cutting, embedding and searching joined together."""
+"""Documents that can be asked: reading, cutting, embedding and searching joined in one object."""
 
 from core.library.allowance import Allowance, VisitorLimits
-from core.library.embedding import EmbeddingCounts, embed_texts, encoder_facts, stored_under
-from core.library.files import SourceFile
-from core.library.library import Library
+from core.library.encoders import EncoderStatus
+from core.library.ingest import SourceFile
+from core.library.library import LEXICAL, ExampleQuery, Library, PageView
 from core.library.views import SearchView
-from core.library.visitors import WorkspaceRoot
 
 __all__ = [
+    "LEXICAL",
     "Allowance",
-    "EmbeddingCounts",
+    "EncoderStatus",
+    "ExampleQuery",
     "Library",
+    "PageView",
     "SearchView",
     "SourceFile",
     "VisitorLimits",
-    "WorkspaceRoot",
-    "embed_texts",
-    "encoder_facts",
-    "stored_under",
 ]

@@ -15,7 +15,7 @@ from core.settings import MEBIBYTE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from core.library.files import SourceFile
+    from core.library.ingest import SourceFile
 
 _MINUTE_SECONDS = 60.0
 _ELSEWHERE = "or run Bifocal on your own machine, where nothing is limited."

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from core.encoders.protocol import Encoder
-    from core.library.corpus import CurrentCorpus
-    from core.library.indexing import EncoderProvider
-    from core.library.vectors import PassageVectors
+    from core.library.holdings import Holdings
     from core.monitor import Monitor
     from core.records import Passage, SystemInfo
     from core.search import System
@@ -78,9 +76,8 @@ class Views:
 
     Args:
         workspace: Where score backgrounds are kept.
-        corpus: Gives the passages, and says when they or their vectors changed.
-        vectors: Gives the passages' vectors.
-        encoders: Gives an encoder by id, loading it when needed.
+        holdings: Passages and their vectors.
+        encoder: Gives an encoder by id, loading it when needed.
         indexing: Whether more is being indexed at this moment.
     """
 
@@ -88,28 +85,35 @@ class Views:
         self,
         workspace: Workspace,
         *,
-        corpus: CurrentCorpus,
-        vectors: PassageVectors,
-        encoders: EncoderProvider,
+        holdings: Holdings,
+        encoder: Callable[[str], Encoder],
         indexing: Callable[[], bool],
     ) -> None:
         self._workspace = workspace
-        self._corpus = corpus
-        self._vectors = vectors
-        self._encoders = encoders
+        self._holdings = holdings
+        self._encoder = encoder
         self._indexing = indexing
         self._building = threading.Lock()
         self._built: _BuiltView | None = None  # replaced in one step, and only while building
         self._query_embeddings = QueryEmbeddings()
 
     def get(self, systems: Sequence[SystemInfo]) -> SearchView:
-        """Return what can be searched now by these systems; as `Library.view` says."""
+        """Return the passages that these systems can search now, as one view.
+
+        Args:
+            systems: ``Family.LEXICAL`` is BM25, ``Family.FUSION`` fuses the encoders among them;
+                for all others the system id is an encoder id. An encoder that cannot be had
+                stands as a failure in its place.
+
+        Raises:
+            EmptyLibraryError: If no document is ready.
+        """
         encoders: dict[str, Encoder] = {}
         unavailable: dict[str, str] = {}
         for info in systems:
             if info.family not in (Family.LEXICAL, Family.FUSION):
                 try:
-                    encoders[info.system_id] = self._encoders(info.system_id)
+                    encoders[info.system_id] = self._encoder(info.system_id)
                 except EncoderError as exc:
                     unavailable[info.system_id] = str(exc)
         fingerprints = tuple(sorted((name, e.fingerprint) for name, e in encoders.items()))
@@ -120,7 +124,7 @@ class Views:
         with self._building:  # one thread builds, the others wait for what it makes
             view = self._ready(asked)
             if view is None:
-                version, epoch = self._corpus.state()  # before: what changes meanwhile is noticed
+                version, epoch = self._holdings.state()  # before: what changes meanwhile is noticed
                 started = time.monotonic()
                 view = self._build(systems, encoders, unavailable)
                 now = time.monotonic()
@@ -141,7 +145,10 @@ class Views:
             except WorkspaceDamagedError:
                 pass  # an older layout; computed again below
         background = score_background(
-            encoder, view.passages, self._vectors.of(encoder, view.passages), monitor=monitor
+            encoder,
+            view.passages,
+            self._holdings.embeddings(encoder, view.passages),
+            monitor=monitor,
         )
         if not self._workspace.read_only:
             self._workspace.cache_result(key, background.to_bytes())
@@ -149,7 +156,7 @@ class Views:
 
     def _ready(self, asked: object) -> SearchView | None:
         built = self._built
-        version, epoch = self._corpus.state()  # after: a change in between makes the view old
+        version, epoch = self._holdings.state()  # after: a change in between makes the view old
         if built is None or (built.asked, built.epoch) != (asked, epoch):
             return None
         if built.version == version:
@@ -166,10 +173,10 @@ class Views:
         encoders: Mapping[str, Encoder],
         unavailable: Mapping[str, str],
     ) -> SearchView:
-        corpus = self._corpus.get()
+        corpus = self._holdings.corpus()
         pending: set[str] = set()
         for encoder in encoders.values():
-            waiting = self._vectors.waiting(
+            waiting = self._holdings.waiting(
                 encoder.passage_fingerprint,
                 corpus.passages,
                 late_chunking=encoder.spec.late_chunking,
@@ -199,7 +206,7 @@ class Views:
                 built.append(FusedSystem(info, members))
             else:
                 encoder = encoders[info.system_id]
-                index = DenseIndex(ids, self._vectors.blocks(encoder, passages))
+                index = DenseIndex(ids, self._holdings.embedding_blocks(encoder, passages))
                 built.append(DenseSystem(info, encoder, index))
         return SearchView(
             searcher=Searcher(built, query_embeddings=self._query_embeddings),

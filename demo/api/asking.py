@@ -120,4 +120,4 @@ def add(door: Door) -> None:
 
 
 def _compared(door: Door, query: str, k: int, library: str, visitor: str) -> Comparison:
-    return door.bench(visitor, library).compare(query, k=int(k))
+    return door.bench(visitor, library).ask(query, k=int(k))

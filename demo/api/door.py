@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 
 from core.errors import CoreError
 from core.laboratory.results import to_jsonable
+from core.library import Library
 from core.monitor import Monitor
-from core.workbench import Workbench
 from demo.handlers import Handlers
 from demo.toolkit import gr
 
@@ -34,11 +34,11 @@ class Door:
         """Return a checked visitor id and a library id."""
         return self.visitor(visitor), library or self.handlers.services.default_library_id
 
-    def bench(self, visitor: str, library: str) -> Workbench:
-        """Return a library's workbench."""
+    def bench(self, visitor: str, library: str) -> Library:
+        """Return a library."""
         return self.handlers.services.open_library(*self.place(visitor, library))
 
-    def experiment(self, visitor: str, library: str, work: Callable[[Workbench, Monitor], R]) -> R:
+    def experiment(self, visitor: str, library: str, work: Callable[[Library, Monitor], R]) -> R:
         """Run work on a library as a job of it, so that it takes turns with the page's own."""
         place = self.place(visitor, library)
         bench = self.handlers.services.open_library(*place)

@@ -26,7 +26,7 @@ def add(door: Door, choosing: Choosing) -> None:
         """
         bench = door.bench(visitor, library)
         choosing.services.refresh_encoders()
-        used = {arm.system_id for arm in bench.arms()}
+        used = {arm.system_id for arm in bench.encoder_status()}
         choice = bench.settings.choice
         return [
             {

@@ -99,8 +99,8 @@ def add(door: Door) -> None:
             visitor: From `start`; empty when run locally.
         """
         bench = door.bench(visitor, library)
-        image = bench.page_image(doc_id, page, width_pixels=max(100, min(int(width), 2000)))
-        return {"media_type": "image/png", "base64": base64.b64encode(image).decode("ascii")}
+        view = bench.page_view(doc_id, page, width_pixels=max(100, min(int(width), 2000)))
+        return {"media_type": "image/png", "base64": base64.b64encode(view.png).decode("ascii")}
 
     _index(door)
 

@@ -10,7 +10,7 @@ from demo.presenters.markup import esc, join
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.workbench import ExampleQuery
+    from core.library import ExampleQuery
 
 # Two lenses that overlap: circle and square of the two families.
 _LENSES = (

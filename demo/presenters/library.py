@@ -10,8 +10,9 @@ from demo.presenters.markup import DOT, esc, join, plural
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from core.library import EncoderStatus
     from core.records import DocumentReport, IngestionReport
-    from core.workbench import ArmStatus, SavedComparison
+    from core.store import StoredComparison
     from demo.jobs import Snapshot
 
 
@@ -138,7 +139,7 @@ def ingestion(report: IngestionReport, waiting: Mapping[str, str]) -> str:
     """Return what an upload came to.
 
     Args:
-        report: From the workbench.
+        report: Of the library.
         waiting: Token to file name of the files that wait for a password.
     """
     parts = []
@@ -195,7 +196,7 @@ def notice(message: str) -> str:
     return f'<div class="bf"><p class="notice" role="status">{esc(message)}</p></div>'
 
 
-def arms(statuses: Sequence[ArmStatus]) -> str:
+def arms(statuses: Sequence[EncoderStatus]) -> str:
     """Return what is not ready about the two encoders; nothing when all is well."""
     lines = []
     for arm in statuses:
@@ -212,7 +213,7 @@ def arms(statuses: Sequence[ArmStatus]) -> str:
     return f'<div class="bf">{join(lines)}</div>' if lines else ""
 
 
-def saved(entries: Sequence[SavedComparison]) -> str:
+def saved(entries: Sequence[StoredComparison]) -> str:
     """Return the saved comparisons, newest first."""
     if not entries:
         return f'<div class="bf"><p class="meta">{esc(texts.SAVED_NONE)}</p></div>'

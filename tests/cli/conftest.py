@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from core.cli import cli, doctor, measure, output
 from core.encoders.pool import EncoderPool
-from tests.workbenches import TEXTS, Loader, count_words, make_pool
+from tests.libraries import TEXTS, Loader, count_words, make_pool
 
 Run = Callable[..., Result]
 

@@ -16,7 +16,7 @@ from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, local_task, read_mteb_results
 from demo.presenters.official import official
 from tests.evaluation.folders import write_folder
-from tests.workbenches import AUTOREGRESSIVE, DIFFUSION
+from tests.libraries import AUTOREGRESSIVE, DIFFUSION
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Terminal

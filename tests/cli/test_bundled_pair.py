@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from core.cli import cli
 from core.settings import DEFAULT_PAIR
+from tests.libraries import TEXTS
 from tests.tools.lock import ROOT
-from tests.workbenches import TEXTS
 
 MANIFEST = ROOT / "assets" / "encoders" / DEFAULT_PAIR / "manifest.json"
 

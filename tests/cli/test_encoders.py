@@ -16,7 +16,7 @@ from core.encoders.loading import load_folder
 from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
 from core.encoders.spec import TextKind
 from tests.evaluation.folders import write_folder
-from tests.workbenches import count_words
+from tests.libraries import count_words
 
 
 class Shell:

@@ -11,7 +11,7 @@ from core.errors import EncoderUnavailableError
 from core.evaluation.run import default_cache
 from tests.cli.conftest import Terminal
 from tests.evaluation.folders import write_folder
-from tests.workbenches import AUTOREGRESSIVE
+from tests.libraries import AUTOREGRESSIVE
 
 QUERY = "who hunts mice at night"
 

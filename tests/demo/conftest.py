@@ -49,7 +49,7 @@ def hosted() -> Any:
 
 @pytest.fixture
 def comparison(libraries: Any) -> Any:
-    return libraries.open_library("local", "sample").compare("sluice gate built of oak", k=5)
+    return libraries.open_library("local", "sample").ask("sluice gate built of oak", k=5)
 
 
 def counting(spec: Any, **_options: Any) -> Any:

@@ -11,7 +11,6 @@ import io
 import itertools
 import zlib
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,10 +32,11 @@ from core.comparison.records import (
     to_json,
 )
 from core.comparison.summary import summarise
-from core.documents import PageBoxes, boxes_for_range, chunk_document, sentence_spans
-from core.encoders.spec import Pair
+from core.documents import boxes_for_range, chunk_document, sentence_spans
+from core.encoders.pool import LoadState
+from core.encoders.spec import Pair, TextKind
 from core.errors import EmptyLibraryError, InvalidQueryError, UnknownNameError
-from core.laboratory.report import PagePicture
+from core.library import EncoderStatus, ExampleQuery, PageView
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import (
     Document,
@@ -55,7 +55,7 @@ from core.records import (
     Unit,
 )
 from core.settings import ChunkingSettings, WorkspaceSettings
-from core.workbench import ArmStatus, ExampleQuery, SavedComparison
+from core.store import StoredComparison
 from demo.services import LibraryEntry, PageLimits, Services
 
 PAIR = Pair(
@@ -178,7 +178,7 @@ class FakeWorkbench:
             for info in ARMS[:2]
         }
 
-    def add_files(self, files: Any, *, monitor: Monitor | None = None) -> IngestionReport:
+    def add(self, files: Any, *, monitor: Monitor | None = None) -> IngestionReport:
         monitor = monitor or SilentMonitor()
         skipped, documents = [], []
         for index, file in enumerate(files):
@@ -207,10 +207,10 @@ class FakeWorkbench:
             seconds=0.1,
         )
 
-    def embed_missing(self, *, monitor: Monitor | None = None) -> IngestionReport:
+    def index(self, *, monitor: Monitor | None = None) -> IngestionReport:
         return IngestionReport((), ())
 
-    def remove_document(self, doc_id: str) -> None:
+    def remove(self, doc_id: str) -> None:
         self.document(doc_id)
         self.held = [document for document in self.held if document.doc_id != doc_id]
         self._chunk()
@@ -233,18 +233,17 @@ class FakeWorkbench:
     def passage_count(self) -> int:
         return len(self.passages_)
 
-    @property
-    def library(self) -> Any:
-        return SimpleNamespace(passages=lambda: tuple(self.passages_))
+    def passages(self) -> tuple[Passage, ...]:
+        return tuple(self.passages_)
 
-    def arms(self) -> tuple[ArmStatus, ...]:
+    def encoder_status(self) -> tuple[EncoderStatus, ...]:
         count = len(self.passages_)
         return tuple(
-            ArmStatus(
+            EncoderStatus(
                 info.system_id,
                 info.family,
                 info.label,
-                "failed" if info.system_id == self.fail_arm else "ready",
+                LoadState.FAILED if info.system_id == self.fail_arm else LoadState.READY,
                 "The weights are damaged." if info.system_id == self.fail_arm else "",
                 count,
                 count,
@@ -269,7 +268,7 @@ class FakeWorkbench:
         vectors: np.ndarray = self._vectors[system_id] @ triples(text, late=system_id == "late")
         return vectors
 
-    def compare(  # noqa: C901  a comparison written out
+    def ask(  # noqa: C901  a comparison written out
         self, text: str, *, k: int | None = None, monitor: Monitor | None = None
     ) -> Any:
         if not text.strip():
@@ -419,18 +418,10 @@ class FakeWorkbench:
     def judgments(self, query_text: str | None = None) -> tuple[Any, ...]:
         return ()
 
-    def received(self, text: str) -> dict[str, ReceivedText]:
+    def received(self, text: str, *, kind: TextKind = TextKind.QUERY) -> dict[str, ReceivedText]:
         count = len(text.split()) + 4
         return {
-            info.system_id: ReceivedText(f"query: {text}", count, min(count, 512))
-            for info in ARMS[:2]
-        }
-
-    def received_passage(self, passage_id: str) -> dict[str, ReceivedText]:
-        text = self.passage(passage_id).text
-        count = len(text.split()) + 4
-        return {
-            info.system_id: ReceivedText(f"passage: {text}", count, min(count, 512))
+            info.system_id: ReceivedText(f"{kind.value}: {text}", count, min(count, 512))
             for info in ARMS[:2]
         }
 
@@ -451,12 +442,9 @@ class FakeWorkbench:
     def examples(self) -> tuple[ExampleQuery, ...]:
         return self.example_queries
 
-    def pictures(self, comparison: Any) -> dict[str, PagePicture]:
-        first = comparison.column(comparison.arm_a).ranking.hits[0].passage_id
-        page = self.page_image(comparison.passage(first).doc_id, 1)
-        return {first: PagePicture(page, 600.0, 800.0, ((10.0, 10.0, 90.0, 22.0),))}
-
-    def page_image(self, doc_id: str, page_number: int, *, width_pixels: int = 1000) -> bytes:
+    def page_view(
+        self, doc_id: str, page_number: int, passage_ids: Any = (), *, width_pixels: int = 1000
+    ) -> PageView:
         document = self.document(doc_id)
         if not 1 <= page_number <= len(document.pages):
             raise UnknownNameError(f"{document.name} has no page {page_number}.")
@@ -469,20 +457,27 @@ class FakeWorkbench:
                     draw.text((MARGIN + place * CHAR_WIDTH, MARGIN + row * LINE_HEIGHT), char, 0)
         out = io.BytesIO()
         image.save(out, "PNG")
-        return out.getvalue()
-
-    def passage_boxes(self, passage_id: str) -> tuple[PageBoxes, ...]:
-        passage = self.passage(passage_id)
-        return boxes_for_range(self.document(passage.doc_id), passage.start, passage.end)
+        boxes = {
+            name: tuple(
+                tuple(box)
+                for part in boxes_for_range(
+                    document, self.passage(name).start, self.passage(name).end
+                )
+                if part.page_number == page_number
+                for box in part.boxes.tolist()
+            )
+            for name in passage_ids
+        }
+        return PageView(out.getvalue(), page.width, page.height, boxes)
 
     def save_comparison(self, comparison: Comparison) -> str:
         name = f"c{len(self.saved) + 1}"
         self.saved[name] = (comparison.query.text, to_json(comparison))
         return name
 
-    def saved_comparisons(self) -> tuple[SavedComparison, ...]:
+    def saved_comparisons(self) -> tuple[StoredComparison, ...]:
         return tuple(
-            SavedComparison(name, query, "2026-11-22T16:00:00+00:00", "letters")
+            StoredComparison(name, "2026-11-22T16:00:00+00:00", query, "letters")
             for name, (query, _) in reversed(self.saved.items())
         )
 

@@ -112,7 +112,7 @@ class Visit:
         self.do = Experiments(self.handlers)
 
     def passage(self, words: str) -> str:
-        return next(item.passage_id for item in self.bench.library.passages() if words in item.text)
+        return next(item.passage_id for item in self.bench.passages() if words in item.text)
 
     def everything(self, query: str, passage_id: str) -> dict[str, str]:
         """Run what the page offers on one passage; returns the last HTML of each by name."""

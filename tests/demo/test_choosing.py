@@ -71,7 +71,7 @@ def test_any_two_encoders_and_further_columns_are_one_choice(choosing: Choosing)
     assert "<b>" not in screen.in_use
     assert "{0}" not in screen.in_use
     bench = choosing.services.open_library(VISITOR, LIBRARY)
-    found = bench.compare("the tide", k=5)
+    found = bench.ask("the tide", k=5)
     assert [c.info.system_id for c in found.columns] == ["extra", "count-aut", "count-dif", "bm25"]
 
 

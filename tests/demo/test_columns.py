@@ -58,7 +58,7 @@ def test_a_runs_score_is_called_nothing_more(comparison: Any) -> None:
 def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(libraries: Any) -> None:
     bench = libraries.open_library("local", "sample")
     bench.fail_arm = "late"
-    html = columns.columns(bench.compare("sluice gate", k=5), {})
+    html = columns.columns(bench.ask("sluice gate", k=5), {})
     assert "The weights are damaged." in html
     assert not cards(html, "aut")
     assert cards(html, "dif")
@@ -74,7 +74,7 @@ def test_hostile_documents_are_text() -> None:
             )
         ]
     )
-    html = columns.columns(bench.compare("sluice </textarea><script>", k=5), {})
+    html = columns.columns(bench.ask("sluice </textarea><script>", k=5), {})
     assert "<script" not in html
     assert "<img" not in html
     assert "{{" not in html
@@ -99,7 +99,7 @@ def test_fifty_long_hits_in_three_columns_stay_under_300_kilobytes() -> None:
     words = "Sluice gates were built of oak and iron, and their keepers were paid in barley. "
     documents = [synthetic_document(f"file-{i}.pdf", f"{i} " + words * 90) for i in range(12)]
     bench = FakeWorkbench(held=documents)
-    comparison = bench.compare("sluice gates of oak", k=50)
+    comparison = bench.ask("sluice gates of oak", k=50)
     best = bench.best_sentences("oak", [p.passage_id for p in comparison.passages])
     html = columns.columns(comparison, best)
     assert len(cards(html, "dif")) == 50

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from core.encoders.pool import LoadState
 from core.errors import UnknownNameError
+from core.library import EncoderStatus
 from core.monitor import Progress, raise_if_stopped
 from core.records import Family
-from core.workbench import ArmStatus
 from tests.demo.conftest import last
 
 
@@ -64,9 +65,9 @@ def test_a_question_to_a_half_embedded_library_shows_progress_and_a_stop_that_la
             raise_if_stopped(monitor)
             time.sleep(0.01)
 
-    arm = ArmStatus("a", Family.DIFFUSION, "A", "ready", "", 1, 5)
-    monkeypatch.setattr(type(bench), "arms", lambda _: (arm,))
-    monkeypatch.setattr(type(bench), "embed_missing", embed)
+    arm = EncoderStatus("a", Family.DIFFUSION, "A", LoadState.READY, "", 1, 5)
+    monkeypatch.setattr(type(bench), "encoder_status", lambda _: (arm,))
+    monkeypatch.setattr(type(bench), "index", embed)
     monkeypatch.setattr("demo.comparing.STALLED_SECONDS", 0.0)
     monkeypatch.setattr("demo.comparing.POLL_SECONDS", 0.02)
     screens = []

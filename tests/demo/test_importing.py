@@ -33,7 +33,7 @@ def upload(tmp_path: Path) -> Any:
 
 
 def compared(importing: Importing) -> Any:
-    return importing.handlers.services.open_library(*PLACE).compare(QUERY, k=5)
+    return importing.handlers.services.open_library(*PLACE).ask(QUERY, k=5)
 
 
 def test_a_run_is_kept_shown_asked_and_removed(importing: Importing, upload: Any) -> None:

@@ -36,7 +36,7 @@ def test_documents_are_listed_while_they_are_still_embedded(
 ) -> None:
     bench = libraries.open_library("local", "mine")
     begun, go = threading.Event(), threading.Event()
-    add_files = bench.add_files
+    add_files = bench.add
 
     def slowly(files: Any, *, monitor: Any) -> Any:
         report = add_files(files, monitor=monitor)
@@ -44,9 +44,9 @@ def test_documents_are_listed_while_they_are_still_embedded(
         go.wait(20)
         return report
 
-    unready = [replace(arm, passages=7, passages_embedded=0) for arm in bench.arms()]
-    monkeypatch.setattr(type(bench), "arms", lambda _: tuple(unready))
-    monkeypatch.setattr(bench, "add_files", slowly)
+    unready = [replace(arm, passages=7, passages_embedded=0) for arm in bench.encoder_status()]
+    monkeypatch.setattr(type(bench), "encoder_status", lambda _: tuple(unready))
+    monkeypatch.setattr(bench, "add", slowly)
     assert not handlers.indexing.files_read("local", "mine")
     _, job, _ = handlers.indexing.upload("local", "mine", [upload(tmp_path, "tide-tables.txt")])
     assert begun.wait(20)

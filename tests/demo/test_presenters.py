@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.encoders.pool import LoadState
+from core.library import EncoderStatus, ExampleQuery
 from core.monitor import Progress
 from core.records import DocumentReport, Family, IngestionReport, Page, SkippedFile, TextSource
-from core.workbench import ArmStatus, ExampleQuery, SavedComparison
+from core.store import StoredComparison
 from demo.jobs import Snapshot
 from demo.presenters import frame, library, measures, page, plots, summary
 from demo.presenters.page import DrawnPassage
@@ -37,7 +39,7 @@ def test_an_ingestion_line_names_scanned_pages_and_what_to_do() -> None:
 
 
 def test_a_saved_comparison_says_which_clock_its_time_is_of() -> None:
-    html = library.saved([SavedComparison("c1", "why?", "2026-11-23T01:50:07+00:00", "pair")])
+    html = library.saved([StoredComparison("c1", "2026-11-23T01:50:07+00:00", "why?", "pair")])
     assert "2026-11-23 01:50 UTC" in html
 
 
@@ -67,8 +69,10 @@ def test_what_an_upload_came_to() -> None:
     [
         library.documents([report(name=HOSTILE, warnings=(HOSTILE,))], removable=True),
         library.ingestion(IngestionReport((), (SkippedFile(HOSTILE, HOSTILE),)), {"t": HOSTILE}),
-        library.saved([SavedComparison(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]),
-        library.arms([ArmStatus("a", Family.DIFFUSION, HOSTILE, "failed", HOSTILE, 0, 1)]),
+        library.saved([StoredComparison(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]),
+        library.arms(
+            [EncoderStatus("a", Family.DIFFUSION, HOSTILE, LoadState.FAILED, HOSTILE, 0, 1)]
+        ),
         library.trouble(HOSTILE),
         frame.examples([ExampleQuery("q", HOSTILE, HOSTILE, ())]),
         frame.failure(HOSTILE, HOSTILE),
@@ -190,7 +194,7 @@ def test_a_point_says_bm25_only_for_what_bm25_has_in_its_top_k(comparison: Any) 
 def test_a_comparison_without_calibration_says_why_there_is_no_plot(libraries: Any) -> None:
     bench = libraries.open_library("local", "sample")
     bench.fail_arm = "late"
-    html = plots.score_plot(bench.compare("sluice", k=5))
+    html = plots.score_plot(bench.ask("sluice", k=5))
     assert "<svg" not in html
     assert "needs calibrated scores" in html
 

@@ -16,7 +16,7 @@ from core.encoders.pool import LOADED_AT_ONCE, EncoderPool, LoadState
 from core.encoders.registry import Registry
 from core.encoders.spec import EncoderSpec, TextKind
 from core.errors import EncoderLoadError, EncoderUnavailableError, UnknownNameError
-from tests.workbenches import AUTOREGRESSIVE, DIFFUSION, Loader, make_pool
+from tests.libraries import AUTOREGRESSIVE, DIFFUSION, Loader, make_pool
 
 A, B = DIFFUSION.encoder_id, AUTOREGRESSIVE.encoder_id
 

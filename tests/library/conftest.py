@@ -14,7 +14,7 @@ from core.monitor import Progress
 from core.records import Family
 from core.settings import ChunkingSettings, WorkspaceSettings
 from core.store import Workspace
-from tests.library.tiny import TinyEncoder, count_words
+from tests.library.tiny import TinyEncoder, make_library
 
 CHUNKING = ChunkingSettings(chunk_tokens=32, overlap_tokens=0)
 
@@ -50,19 +50,13 @@ class Tiny:
     d: TinyEncoder
     a: TinyEncoder
 
-    @property
-    def ids(self) -> list[str]:
-        return [self.d.encoder_id, self.a.encoder_id]
-
 
 def open_tiny(folder: Path) -> Tiny:
     workspace = Workspace.open(folder)
     if workspace.fact("settings") is None:
         workspace.put_settings(WorkspaceSettings(chunking=CHUNKING))
     d, a = TinyEncoder("tiny-d"), TinyEncoder("tiny-a", Family.AUTOREGRESSIVE)
-    encoders = {encoder.encoder_id: encoder for encoder in (d, a)}
-    library = Library(workspace, encoders=encoders.__getitem__, count_tokens=count_words)
-    return Tiny(workspace, library, d, a)
+    return Tiny(workspace, make_library(workspace, d, a), d, a)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 
 from core.encoders.spec import TextKind
 from core.errors import EncodingError, StoppedError
-from core.library import EmbeddingCounts, embed_texts, embedding
 from core.monitor import Progress
+from core.store import embedding
+from core.store.embedding import EmbeddingCounts, embed_texts
 from tests.library.conftest import StoppingMonitor, Tiny
 
 TEXTS = [f"{'abcdefghij'[i % 10]} text {i}" for i in range(100)]

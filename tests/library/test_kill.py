@@ -18,8 +18,8 @@ import pytest
 
 from core.documents import document_from_bytes
 from core.encoders.spec import TextKind
-from core.library import Library, embedding
-from core.store import Workspace
+from core.library import Library
+from core.store import Workspace, embedding
 from tests.library import victim
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and forkserver")
@@ -75,7 +75,7 @@ def contents(folder: Path) -> dict[str, object]:
             "passages": library.passages(),
             "settings": library.settings,
             "embedded": {
-                name: library.embedded_count(encoder.passage_fingerprint)
+                name: workspace.vector_count(encoder.passage_fingerprint)
                 for name, encoder in victim.encoders().items()
             },
         }

@@ -18,12 +18,12 @@ from core.encoders.rehearsal import WORDS, tiny_model, write_tiny_checkpoint
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import StoppedError
 from core.library import Library, SourceFile
-from core.library.embedding import embed_in_context
 from core.monitor import Progress
 from core.records import Family, Passage, SystemInfo
 from core.settings import ChunkingSettings, WorkspaceSettings
 from core.store import Workspace
-from tests.library.tiny import BM25, count_words
+from core.store.embedding import embed_in_context
+from tests.library.tiny import BM25, make_library
 
 LIMIT = 48  # tokens of the tiny encoder; one word of `WORDS` is one token
 CHUNKING = ChunkingSettings(chunk_tokens=32, overlap_tokens=0)
@@ -57,14 +57,13 @@ def encoder(checkpoint: Path) -> LoadedEncoder:
 def library_of(folder: Path, *encoders: LoadedEncoder) -> Library:
     workspace = Workspace.open(folder)
     workspace.put_settings(WorkspaceSettings(chunking=CHUNKING))
-    known = {encoder.spec.encoder_id: encoder for encoder in encoders}
-    return Library(workspace, encoders=known.__getitem__, count_tokens=count_words)
+    return make_library(workspace, *encoders)
 
 
 def filled(folder: Path, encoder: LoadedEncoder, **texts: str) -> Library:
     library = library_of(folder, encoder)
     files = [SourceFile(f"{name}.txt", data=text.encode()) for name, text in texts.items()]
-    report = library.add_files(files, encoder_ids=[encoder.spec.encoder_id])
+    report = library.add(files)
     assert not report.skipped
     return library
 
@@ -169,7 +168,7 @@ def test_stop_keeps_finished_windows_and_goes_on_with_the_same_vectors(
 ) -> None:
     whole = filled(tmp_path / "whole", encoder, long=LONG)
     library = library_of(tmp_path / "stopped", encoder)
-    library.add_files([SourceFile("long.txt", data=LONG.encode())])
+    library.add([SourceFile("long.txt", data=LONG.encode())], embed=False)
     passages: tuple[Passage, ...] = library.passages()
     with pytest.raises(StoppedError):
         embed_in_context(
@@ -180,13 +179,13 @@ def test_stop_keeps_finished_windows_and_goes_on_with_the_same_vectors(
             chunking=CHUNKING.key,
             monitor=StopAfterAWindow(),
         )
-    kept = library.embedded_count(encoder.passage_fingerprint, late_chunking=True)
+    kept = library.workspace.vector_count(encoder.passage_fingerprint)
     assert 0 < kept < len(passages)
-    report = library.embed_missing(["late"])
+    report = library.index()
     assert report.passages_embedded["late"] == len(passages) - kept
     assert report.passages_reused["late"] == kept
     np.testing.assert_allclose(vectors(library, encoder), vectors(whole, encoder), atol=1e-6)
-    assert library.embed_missing(["late"]).passages_embedded["late"] == 0
+    assert library.index().passages_embedded["late"] == 0
 
 
 def test_late_chunking_is_part_of_the_fingerprint(checkpoint: Path, encoder: LoadedEncoder) -> None:

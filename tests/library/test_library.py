@@ -12,7 +12,6 @@ import pypdf
 import pytest
 
 from core.documents import read_document
-from core.encoders.protocol import Encoder
 from core.errors import (
     DiskFullError,
     EmptyLibraryError,
@@ -21,14 +20,14 @@ from core.errors import (
     UnknownNameError,
     WorkspaceDamagedError,
 )
-from core.library import Library, SourceFile, adding, embedding, indexing, views
-from core.monitor import Progress
+from core.library import SourceFile, ingest, views
+from core.monitor import Monitor, Progress
 from core.records import Document, Judgment, Query, Unit
 from core.search import SearchResults, SystemFailure
 from core.settings import ChunkingSettings, ExtractionLimits
-from core.store import Workspace, files
+from core.store import Workspace, embedding, files
 from tests.library.conftest import CHUNKING, StoppingMonitor, Tiny, open_tiny
-from tests.library.tiny import BM25, RRF, count_words, no_encoder
+from tests.library.tiny import BM25, RRF, TinyEncoder, make_library
 
 FRUIT = SourceFile("fruit.txt", b"Bananas are yellow. Pears are green and sweet.")
 ZEBRAS = SourceFile("zebras.md", b"# Zebras\n\nZebras live in Africa. They have stripes.")
@@ -42,8 +41,17 @@ def search(tiny: Tiny, text: str, *, k: int = 5) -> SearchResults:
     return tiny.library.view(systems).searcher.search(Query("q1", text), k=k)
 
 
+def rechunk(tiny: Tiny, chunking: ChunkingSettings, monitor: Monitor | None = None) -> None:
+    settings = replace(tiny.library.settings, chunking=chunking)
+    tiny.library.change_settings(settings, monitor=monitor)
+
+
+def embedded(tiny: Tiny) -> list[int]:
+    return [line.passages_embedded for line in tiny.library.encoder_status()]
+
+
 def test_files_are_added_and_found(tiny: Tiny) -> None:
-    report = tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
+    report = tiny.library.add([FRUIT, ZEBRAS])
     assert [(d.name, d.pages, d.passages) for d in report.documents] == [
         ("fruit.txt", 1, 1),
         ("zebras.md", 1, 1),
@@ -61,11 +69,11 @@ def test_files_are_added_and_found(tiny: Tiny) -> None:
 
 
 def test_nothing_is_embedded_a_second_time(tiny: Tiny, tmp_path: Path) -> None:
-    tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT, ZEBRAS])
     tiny.workspace.close()
     again = open_tiny(tmp_path / "w")
     with again.workspace:
-        report = again.library.embed_missing(again.ids)
+        report = again.library.index()
         assert report.passages_embedded == {"tiny-d": 0, "tiny-a": 0}
         assert report.passages_reused == {"tiny-d": 2, "tiny-a": 2}
         assert again.d.encoded == []
@@ -81,7 +89,7 @@ def test_a_bad_file_is_skipped_and_the_others_go_on(tiny: Tiny) -> None:
         SourceFile("gone.txt", path=Path("/nowhere/gone.txt")),
         SourceFile("cut.pdf", b"%PDF-1.7\n%%EOF"),
     ]
-    report = tiny.library.add_files([*bad, FRUIT], encoder_ids=tiny.ids)
+    report = tiny.library.add([*bad, FRUIT])
     assert [d.name for d in report.documents] == ["fruit.txt"]
     assert len(report.skipped) == len(bad)
     for skipped in report.skipped:
@@ -98,8 +106,8 @@ def test_a_crash_of_the_reader_costs_one_file(tiny: Tiny, monkeypatch: pytest.Mo
             raise RuntimeError("inside")
         return read(data, name, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(adding, "read_document", crashing)
-    report = tiny.library.add_files([FRUIT, ZEBRAS])
+    monkeypatch.setattr(ingest, "read_document", crashing)
+    report = tiny.library.add([FRUIT, ZEBRAS])
     assert [skipped.name for skipped in report.skipped] == ["fruit.txt"]
     assert "RuntimeError" in report.skipped[0].reason
     assert [d.name for d in report.documents] == ["zebras.md"]
@@ -133,15 +141,13 @@ def encrypted_pdf() -> bytes:
 
 def test_an_encrypted_pdf_asks_for_its_password(tiny: Tiny, tmp_path: Path) -> None:
     data = encrypted_pdf()
-    report = tiny.library.add_files(
-        [SourceFile("a.pdf", data), SourceFile("b.pdf", data, password="no")]
-    )
+    report = tiny.library.add([SourceFile("a.pdf", data), SourceFile("b.pdf", data, password="no")])
     assert [skipped.needs_password for skipped in report.skipped] == [True, True]
-    report = tiny.library.add_files([SourceFile("a.pdf", data, password="open sesame")])
+    report = tiny.library.add([SourceFile("a.pdf", data, password="open sesame")])
     assert report.skipped == ()
     doc_id = report.documents[0].doc_id
     assert "walnut" in tiny.library.document(doc_id).text
-    assert tiny.library.password(doc_id) == "open sesame"  # for showing its pages
+    assert tiny.library._holdings.passwords[doc_id] == "open sesame"  # for showing its pages
     tiny.workspace.close()
     everything = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
     assert b"open sesame" not in everything  # never on the disk
@@ -149,9 +155,9 @@ def test_an_encrypted_pdf_asks_for_its_password(tiny: Tiny, tmp_path: Path) -> N
 
 def test_the_same_bytes_are_one_document(tiny: Tiny) -> None:
     again = replace(FRUIT, name="copy.txt")
-    report = tiny.library.add_files([FRUIT, again], encoder_ids=tiny.ids)
+    report = tiny.library.add([FRUIT, again])
     assert [d.duplicate_of for d in report.documents] == [None, "fruit.txt"]
-    report = tiny.library.add_files([again], encoder_ids=tiny.ids)
+    report = tiny.library.add([again])
     assert report.documents[0].duplicate_of == "fruit.txt"
     assert [d.name for d in tiny.library.documents()] == ["fruit.txt"]
     assert len(tiny.library.passages()) == 1
@@ -159,7 +165,7 @@ def test_the_same_bytes_are_one_document(tiny: Tiny) -> None:
 
 
 def test_a_removed_document_is_gone_at_once(tiny: Tiny) -> None:
-    tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT, ZEBRAS])
     search(tiny, "zebras")
     fruit = next(d for d in tiny.library.documents() if d.name == "fruit.txt")
     tiny.library.remove(fruit.doc_id)
@@ -169,7 +175,7 @@ def test_a_removed_document_is_gone_at_once(tiny: Tiny) -> None:
     assert tiny.workspace.vector_count(tiny.d.passage_fingerprint) == 1
     with pytest.raises(UnknownNameError):
         tiny.library.document(fruit.doc_id)
-    tiny.library.add_files([FRUIT], encoder_ids=tiny.ids)  # and may come back
+    tiny.library.add([FRUIT])  # and may come back
     assert len(tiny.library.documents()) == 2
 
 
@@ -177,7 +183,7 @@ def test_a_document_removed_while_others_are_indexed_is_gone_at_once(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(views, "VIEW_AGE_FACTOR", 1e9)  # the last view serves on
-    tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT, ZEBRAS])
     search(tiny, "zebras")
     fruit = next(d for d in tiny.library.documents() if d.name == "fruit.txt")
     with tiny.library._ingesting:
@@ -186,7 +192,7 @@ def test_a_document_removed_while_others_are_indexed_is_gone_at_once(
 
 
 def test_removing_the_last_document_leaves_an_empty_library(tiny: Tiny) -> None:
-    tiny.library.add_files([FRUIT], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT])
     tiny.library.remove(tiny.library.documents()[0].doc_id)
     with pytest.raises(EmptyLibraryError, match="Add documents first"):
         search(tiny, "bananas")
@@ -198,7 +204,7 @@ def test_the_order_of_the_upload_changes_nothing(tmp_path: Path) -> None:
         tiny = open_tiny(tmp_path / str(number))
         with tiny.workspace:
             for file in order:
-                tiny.library.add_files([file], encoder_ids=tiny.ids)
+                tiny.library.add([file])
             ids = [passage.passage_id for passage in tiny.library.passages()]
             assert ids == sorted(ids)
             results = search(tiny, "a thing with stripes", k=50)
@@ -207,51 +213,50 @@ def test_the_order_of_the_upload_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_rechunking_keeps_documents_and_judgments_and_going_back_is_free(tiny: Tiny) -> None:
-    tiny.library.add_files([LONG, FRUIT], encoder_ids=tiny.ids)
+    tiny.library.add([LONG, FRUIT])
     documents = tiny.workspace.documents()
     before = tiny.library.passages()
     judged = before[3]
     judgment = Judgment("q", documents[1].sha256, 1, judged.start, judged.end, 3)
     tiny.workspace.put_judgments([judgment])
     finer = ChunkingSettings(chunk_tokens=40, overlap_tokens=8)
-    report = tiny.library.rechunk(finer, encoder_ids=tiny.ids)
+    encoded = len(tiny.d.encoded)
+    rechunk(tiny, finer)
     after = tiny.library.passages()
-    assert report.passages_embedded["tiny-d"] > 0
+    assert len(tiny.d.encoded) > encoded
     assert tiny.library.settings.chunking == finer
     assert {p.passage_id for p in after} != {p.passage_id for p in before}
     assert tiny.workspace.documents() == documents
     assert tiny.workspace.judgments() == (judgment,)
     assert search(tiny, "number 7").passage_ids == tuple(p.passage_id for p in after)
     encoded = len(tiny.d.encoded)
-    report = tiny.library.rechunk(CHUNKING, encoder_ids=tiny.ids)
+    rechunk(tiny, CHUNKING)
     assert tiny.library.passages() == before
     assert len(tiny.d.encoded) == encoded
-    assert report.passages_embedded["tiny-d"] == 0
 
 
 def test_whole_documents_can_be_the_unit(tiny: Tiny) -> None:
-    tiny.library.add_files([LONG, FRUIT], encoder_ids=tiny.ids)
-    tiny.library.rechunk(ChunkingSettings(unit=Unit.DOCUMENT), encoder_ids=tiny.ids)
+    tiny.library.add([LONG, FRUIT])
+    rechunk(tiny, ChunkingSettings(unit=Unit.DOCUMENT))
     passages = tiny.library.passages()
     assert [p.unit for p in passages] == [Unit.DOCUMENT, Unit.DOCUMENT]
     assert len(search(tiny, "bananas").passage_ids) == 2
 
 
 def test_stop_while_rechunking_leaves_the_old_chunking(tiny: Tiny) -> None:
-    tiny.library.add_files([LONG, FRUIT], encoder_ids=tiny.ids)
+    tiny.library.add([LONG, FRUIT])
     stop = StoppingMonitor(lambda progress: progress.stage == "chunking")
-    report = tiny.library.rechunk(ChunkingSettings(chunk_tokens=64, overlap_tokens=0), monitor=stop)
-    assert report.stopped
+    rechunk(tiny, ChunkingSettings(chunk_tokens=64, overlap_tokens=0), monitor=stop)
     assert tiny.library.settings.chunking == CHUNKING
     assert search(tiny, "bananas").answers["tiny-d"].ranking.hits
 
 
 def test_stop_between_files_keeps_what_was_finished_and_goes_on_later(tiny: Tiny) -> None:
     stop = StoppingMonitor(lambda p: p.stage == "reading" and p.detail.startswith("zebras"))
-    report = tiny.library.add_files([FRUIT, ZEBRAS, LONG], encoder_ids=tiny.ids, monitor=stop)
+    report = tiny.library.add([FRUIT, ZEBRAS, LONG], monitor=stop)
     assert report.stopped
     assert [d.name for d in report.documents] == ["fruit.txt"]
-    report = tiny.library.add_files([FRUIT, ZEBRAS, LONG], encoder_ids=tiny.ids)
+    report = tiny.library.add([FRUIT, ZEBRAS, LONG])
     assert [d.duplicate_of for d in report.documents] == ["fruit.txt", None, None]
     assert not report.stopped
     assert len(tiny.library.documents()) == 3
@@ -262,21 +267,21 @@ def test_a_closed_tab_while_embedding_loses_nothing_that_was_done(
 ) -> None:
     monkeypatch.setattr(embedding, "FIRST_BLOCK_TEXTS", 4)
     monkeypatch.setattr(embedding, "MAX_BLOCK_TEXTS", 4)
-    monkeypatch.setattr(indexing, "GROUP_PASSAGES", 1)
+    monkeypatch.setattr(ingest, "GROUP_PASSAGES", 1)
     stop = StoppingMonitor(lambda p: "Tiny-A" in p.stage and p.done >= 8)
-    report = tiny.library.add_files([FRUIT, LONG], encoder_ids=tiny.ids, monitor=stop)
+    report = tiny.library.add([FRUIT, LONG], monitor=stop)
     assert report.stopped
     done = len(tiny.d.encoded)
     assert done > 4
     # one group may be whole already; what is not in both arms is in neither column
-    if tiny.library.embedded_count(tiny.a.passage_fingerprint) < len(tiny.library.passages()):
+    if embedded(tiny)[1] < len(tiny.library.passages()):
         view = tiny.library.view([tiny.d.info, tiny.a.info, BM25])
         assert view.pending_documents
         assert {p.doc_id for p in view.passages}.isdisjoint(view.pending_documents)
         assert len(view.searcher.search(Query("q", "thing"), k=50).passage_ids) == len(
             view.passages
         )
-    report = tiny.library.embed_missing(tiny.ids)
+    report = tiny.library.index()
     assert not report.stopped
     assert len(tiny.d.encoded) == len(set(tiny.d.encoded)), "nothing was embedded twice"
     assert tiny.library.view([tiny.d.info, tiny.a.info]).pending_documents == ()
@@ -284,7 +289,7 @@ def test_a_closed_tab_while_embedding_loses_nothing_that_was_done(
 
 def test_progress_names_stage_file_and_count(tiny: Tiny) -> None:
     monitor = StoppingMonitor()
-    tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids, monitor=monitor)
+    tiny.library.add([FRUIT, ZEBRAS], monitor=monitor)
     stages = list(dict.fromkeys(progress.stage for progress in monitor.seen))
     assert stages == ["reading", "chunking", "embedding (Tiny-D)", "embedding (Tiny-A)"]
     assert any("zebras.md (file 2 of 2)" in progress.detail for progress in monitor.seen)
@@ -299,42 +304,38 @@ def test_progress_names_stage_file_and_count(tiny: Tiny) -> None:
 def test_searching_before_embedding_says_what_to_do(tiny: Tiny) -> None:
     with pytest.raises(EmptyLibraryError, match="Add documents first"):
         search(tiny, "x")
-    tiny.library.add_files([FRUIT])
+    tiny.library.add([FRUIT], embed=False)
     with pytest.raises(EmptyLibraryError, match="not embedded yet"):
         search(tiny, "x")
 
 
 def test_an_encoder_that_cannot_be_had_stands_in_its_place(tiny: Tiny) -> None:
-    tiny.library.add_files([FRUIT], encoder_ids=["tiny-d"])
-
-    def provide(encoder_id: str) -> Encoder:
-        if encoder_id == "tiny-a":
-            raise EncoderUnavailableError("Its weights are not on this machine.")
-        return tiny.d
-
-    library = Library(tiny.workspace, encoders=provide, count_tokens=count_words)
-    results = library.searcher([tiny.d.info, tiny.a.info, BM25]).search(Query("q", "pears"), k=1)
+    tiny.library.add([FRUIT])
+    tiny.a.unavailable = "Its weights are not on this machine."
+    library = make_library(tiny.workspace, tiny.d, tiny.a)
+    searcher = library.view([tiny.d.info, tiny.a.info, BM25]).searcher
+    results = searcher.search(Query("q", "pears"), k=1)
     assert results.outcomes["tiny-a"] == SystemFailure(
         tiny.a.info, "Its weights are not on this machine."
     )
     assert results.answers["tiny-d"].ranking.hits
     with pytest.raises(EncoderUnavailableError):  # after the other encoder has finished
-        library.add_files([ZEBRAS], encoder_ids=["tiny-a", "tiny-d"])
-    assert len(library.searcher([tiny.d.info]).passage_ids) == 2
+        library.add([ZEBRAS])
+    assert len(library.view([tiny.d.info]).passages) == 2
 
 
 def test_an_encoder_that_fails_half_way_does_not_stop_the_other(tiny: Tiny) -> None:
     tiny.a.fails_on = "Zebras"
     with pytest.raises(EncodingError):
-        tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
-    assert tiny.library.embedded_count(tiny.d.passage_fingerprint) == 2
+        tiny.library.add([FRUIT, ZEBRAS])
+    assert embedded(tiny)[0] == 2
     assert len(tiny.library.documents()) == 2
 
 
 def test_a_disk_that_fills_up_keeps_what_was_finished(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny.library.add_files([FRUIT], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT])
     write, room = files.write_bytes, [3000]
 
     def full(descriptor: int, block: memoryview) -> None:
@@ -346,36 +347,36 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(
     with monkeypatch.context() as patched:
         patched.setattr(files, "write_bytes", full)
         with pytest.raises(DiskFullError, match="Free some space"):
-            tiny.library.add_files([ZEBRAS, LONG], encoder_ids=tiny.ids)
+            tiny.library.add([ZEBRAS, LONG])
     assert search(tiny, "bananas").answers["tiny-d"].ranking.hits
-    tiny.library.add_files([ZEBRAS, LONG], encoder_ids=tiny.ids)
+    tiny.library.add([ZEBRAS, LONG])
     assert len(tiny.library.documents()) == 3
     assert tiny.library.view([tiny.d.info, tiny.a.info]).pending_documents == ()
     assert tiny.workspace.damage() == ()
 
 
 def test_a_damaged_record_is_read_again_from_the_file(tiny: Tiny, tmp_path: Path) -> None:
-    tiny.library.add_files([FRUIT], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT])
     doc_id = tiny.library.documents()[0].doc_id
     (tmp_path / "w" / "documents" / doc_id / "record").write_bytes(b"damaged")
     assert "Bananas" in tiny.library.document(doc_id).text
     assert "read again" in tiny.workspace.damage()[0].message
-    fresh = Library(tiny.workspace, encoders=no_encoder, count_tokens=count_words)
+    fresh = make_library(tiny.workspace, TinyEncoder(unavailable="Gone."))
     assert "Bananas" in fresh.document(doc_id).text
     assert len(tiny.workspace.damage()) == 1
     for name in ("record", "source"):
         (tmp_path / "w" / "documents" / doc_id / name).write_bytes(b"damaged")
-    last = Library(tiny.workspace, encoders=no_encoder, count_tokens=count_words)
+    last = make_library(tiny.workspace, TinyEncoder(unavailable="Gone."))
     with pytest.raises(WorkspaceDamagedError, match="Upload the document again"):
         last.document(doc_id)
-    tiny.library.add_files([FRUIT])  # uploading it again heals it
+    tiny.library.add([FRUIT])  # uploading it again heals it
     assert "Bananas" in last.document(doc_id).text
 
 
 def test_a_lost_database_costs_a_new_cut_and_no_embedding(tmp_path: Path) -> None:
     tiny = open_tiny(tmp_path / "w")
     with tiny.workspace:
-        tiny.library.add_files([LONG, FRUIT], encoder_ids=tiny.ids)
+        tiny.library.add([LONG, FRUIT])
         expected = tiny.library.passages()
     (tmp_path / "w" / "workspace.sqlite").unlink()
     again = open_tiny(tmp_path / "w")
@@ -386,7 +387,7 @@ def test_a_lost_database_costs_a_new_cut_and_no_embedding(tmp_path: Path) -> Non
 
 
 def test_the_background_is_computed_once(tiny: Tiny, tmp_path: Path) -> None:
-    tiny.library.add_files([FRUIT, ZEBRAS, LONG], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT, ZEBRAS, LONG])
     view = tiny.library.view([tiny.d.info, tiny.a.info])
     background = tiny.library.background(tiny.d, view)
     assert len(background.query_passage) > 10
@@ -397,13 +398,13 @@ def test_the_background_is_computed_once(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_searching_goes_on_while_more_is_indexed(tiny: Tiny) -> None:
-    tiny.library.add_files([FRUIT, ZEBRAS], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT, ZEBRAS])
     tiny.d.seconds_per_text = tiny.a.seconds_per_text = 0.01
     failures: list[BaseException] = []
 
     def index() -> None:
         try:
-            tiny.library.add_files([LONG], encoder_ids=tiny.ids)
+            tiny.library.add([LONG])
         except BaseException as exc:  # noqa: BLE001 - shown below
             failures.append(exc)
 
@@ -430,7 +431,7 @@ def test_several_handlers_at_once(tiny: Tiny) -> None:
     def handle(number: int) -> None:
         try:
             file = SourceFile(f"{number}.txt", f"Handler {number} adds this text.".encode())
-            tiny.library.add_files([file], encoder_ids=tiny.ids)
+            tiny.library.add([file])
             results = search(tiny, f"handler {number}")
             assert results.answers["bm25"].ranking.hits
             tiny.library.documents()
@@ -447,7 +448,7 @@ def test_several_handlers_at_once(tiny: Tiny) -> None:
 
 
 def test_a_view_over_the_same_corpus_is_made_once(tiny: Tiny) -> None:
-    tiny.library.add_files([FRUIT], encoder_ids=tiny.ids)
+    tiny.library.add([FRUIT])
     systems = [tiny.d.info, BM25]
     assert tiny.library.view(systems) is tiny.library.view(systems)
     assert tiny.library.view(systems) is not tiny.library.view([tiny.a.info, BM25])
@@ -455,13 +456,8 @@ def test_a_view_over_the_same_corpus_is_made_once(tiny: Tiny) -> None:
 
 def test_limits_reach_the_reader(tmp_path: Path) -> None:
     with Workspace.open(tmp_path / "w") as workspace:
-        library = Library(
-            workspace,
-            encoders=no_encoder,
-            count_tokens=count_words,
-            limits=ExtractionLimits(file_bytes=10),
-        )
-        report = library.add_files([FRUIT])
+        library = make_library(workspace, TinyEncoder(), limits=ExtractionLimits(file_bytes=10))
+        report = library.add([FRUIT])
         assert "too large" in report.skipped[0].reason
 
 

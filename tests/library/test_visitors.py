@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import LimitExceededError, StoreError, UnknownNameError
-from core.library import Library, SourceFile, WorkspaceRoot
+from core.library import Library, SourceFile
+from core.library.visitors import WorkspaceRoot
 from core.store import Workspace
-from tests.library.tiny import count_words, no_encoder
+from tests.library.tiny import TinyEncoder, make_library
 
 HOUR = 3600.0
 
@@ -25,7 +26,7 @@ class Clock:
 
 
 def build(workspace: Workspace) -> Library:
-    return Library(workspace, encoders=no_encoder, count_tokens=count_words)
+    return make_library(workspace, TinyEncoder())
 
 
 def make(folder: Path, **options: object) -> tuple[WorkspaceRoot[Library], Clock]:
@@ -43,7 +44,7 @@ def test_two_visitors_at_once_see_only_their_own(tmp_path: Path) -> None:
             for step in range(3):
                 with root.use(ids[number]) as library:
                     text = f"Secret {step} of visitor {number}."
-                    library.add_files([SourceFile(f"{step}.txt", text.encode())])
+                    library.add([SourceFile(f"{step}.txt", text.encode())])
                     texts = [passage.text for passage in library.passages()]
                     assert len(texts) == step + 1
                     assert all(f"visitor {number}" in text for text in texts)
@@ -93,7 +94,7 @@ def test_a_visitor_unused_for_long_is_removed(tmp_path: Path) -> None:
     root, clock = make(tmp_path, time_to_live_seconds=HOUR)
     old, young = root.create(), root.create()
     with root.use(old) as library:
-        library.add_files([SourceFile("a.txt", b"Secret text.")])
+        library.add([SourceFile("a.txt", b"Secret text.")])
     clock.now += 0.7 * HOUR
     with root.use(young):
         pass
@@ -116,7 +117,7 @@ def test_a_visitor_in_use_is_never_removed(tmp_path: Path) -> None:
         assert root.expire() == 0
         with pytest.raises(StoreError, match="in use"):
             root.remove(visitor_id)
-        library.add_files([SourceFile("a.txt", b"Still here.")])
+        library.add([SourceFile("a.txt", b"Still here.")])
     assert root.expire() == 0  # its time counts from the end of its use
 
 
@@ -142,7 +143,7 @@ def test_a_visitor_keeps_so_much_and_no_more(tmp_path: Path) -> None:
     visitor_id = root.create()
     root.require_room(visitor_id, 900_000)
     with root.use(visitor_id) as library:
-        library.add_files([SourceFile("a.txt", b"x " * 200_000)])
+        library.add([SourceFile("a.txt", b"x " * 200_000)])
     with pytest.raises(LimitExceededError, match="your own machine"):
         root.require_room(visitor_id, 900_000)
 
@@ -151,7 +152,7 @@ def test_visitors_survive_a_restart_of_the_server_until_their_time_is_over(tmp_p
     root, clock = make(tmp_path, time_to_live_seconds=HOUR)
     visitor_id = root.create()
     with root.use(visitor_id) as library:
-        library.add_files([SourceFile("a.txt", b"Secret text.")])
+        library.add([SourceFile("a.txt", b"Secret text.")])
     root.close()
     again: WorkspaceRoot[Library] = WorkspaceRoot(
         tmp_path / "visitors", build=build, clock=clock, time_to_live_seconds=HOUR

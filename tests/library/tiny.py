@@ -6,15 +6,22 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.encoders.protocol import Encoder, TokenTrace
-from core.encoders.spec import Attention, EncoderSpec, Pooling, TextKind
+from core.encoders.pool import EncoderPool
+from core.encoders.protocol import TokenTrace
+from core.encoders.registry import Registry
+from core.encoders.spec import Attention, EncoderSpec, Pair, Pooling, TextKind
 from core.errors import EncoderUnavailableError, EncodingError
+from core.library import Library
 from core.monitor import Monitor, Progress, raise_if_stopped
 from core.records import Family, ReceivedText, SystemInfo
+from core.settings import DEFAULT_PAIR
+from core.store import Workspace
 
 DIMENSION = 27
 
@@ -27,7 +34,14 @@ class TinyEncoder:
     family: Family = Family.DIFFUSION
     seconds_per_text: float = 0.0
     fails_on: str = ""
+    unavailable: str = ""
     encoded: list[str] = field(default_factory=list)
+
+    def loaded(self) -> TinyEncoder:
+        """What the pool gets."""
+        if self.unavailable:
+            raise EncoderUnavailableError(self.unavailable)
+        return self
 
     @property
     def spec(self) -> EncoderSpec:
@@ -84,6 +98,9 @@ class TinyEncoder:
         unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         return unit
 
+    def with_options(self, options: object) -> TinyEncoder:
+        return self
+
     def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
         return tuple(ReceivedText(t, len(t.split()), len(t.split())) for t in texts)
 
@@ -98,9 +115,25 @@ def count_words(texts: Sequence[str]) -> list[int]:
     return [len(text.split()) for text in texts]
 
 
-def no_encoder(encoder_id: str) -> Encoder:
-    """For libraries that only read."""
-    raise EncoderUnavailableError(f"There is no encoder {encoder_id} here.")
+def make_library(workspace: Workspace, *encoders: Any, **more: Any) -> Library:
+    """A library whose pair is the first two encoders; an exception stands for one that fails."""
+    first, second = encoders if len(encoders) == 2 else (*encoders, TinyEncoder("tiny-second"))
+    loaded = {encoder.spec.encoder_id: encoder for encoder in (first, second)}
+    first_id, second_id = loaded
+    pair = Pair(DEFAULT_PAIR, "Tiny", first_id, second_id, matched="", unmatched="")
+    pool = EncoderPool(
+        assets=Path("nowhere"),
+        registry=Registry(
+            {name: encoder.spec for name, encoder in loaded.items()}, {DEFAULT_PAIR: pair}
+        ),
+        load=lambda spec, **_options: (
+            loaded[spec.encoder_id].loaded()
+            if isinstance(loaded[spec.encoder_id], TinyEncoder)
+            else loaded[spec.encoder_id]
+        ),
+    )
+    pool._set_threads = lambda: None  # type: ignore[method-assign]  # other tests share torch
+    return Library(workspace, pool=pool, count_tokens=count_words, **more)
 
 
 BM25 = SystemInfo("bm25", Family.LEXICAL, "BM25")

@@ -6,14 +6,15 @@ import itertools
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.library import Library, SourceFile, embedding
+from core.library import Library, SourceFile
 from core.records import Family
 from core.settings import ChunkingSettings, WorkspaceSettings
-from core.store import Workspace, files
-from tests.library.tiny import TinyEncoder, count_words
+from core.store import Workspace, embedding, files
+from tests.library.tiny import TinyEncoder, make_library
 
 FIRST_CHUNKING = ChunkingSettings(chunk_tokens=32, overlap_tokens=8)
 SECOND_CHUNKING = ChunkingSettings(chunk_tokens=40, overlap_tokens=0)
@@ -42,25 +43,24 @@ def source_files() -> list[SourceFile]:
 
 def open_library(workspace: Workspace) -> Library:
     """A library with the tiny encoders."""
-    return Library(workspace, encoders=encoders().__getitem__, count_tokens=count_words)
+    return make_library(workspace, *encoders().values())
 
 
 def work(folder: Path, finished: Callable[[str], None]) -> None:
     """Add, embed, remove, re-chunk; every step that is over is told."""
     sources = source_files()
-    names = list(encoders())
     with Workspace.open(folder) as workspace:
         if workspace.fact("settings") is None:
             workspace.put_settings(WorkspaceSettings(chunking=FIRST_CHUNKING))
         library = open_library(workspace)
         for number in range(0, len(sources), 2):
-            library.add_files(sources[number : number + 2], encoder_ids=names)
+            library.add(sources[number : number + 2])
             finished(f"added {min(number + 2, len(sources))}")
         for stored in library.documents():
             if stored.name == REMOVED:
                 library.remove(stored.doc_id)
         finished("removed")
-        library.rechunk(SECOND_CHUNKING, encoder_ids=names)
+        library.change_settings(replace(library.settings, chunking=SECOND_CHUNKING))
         finished("rechunked")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.documents import read_document
-from core.evaluation.sample import SampleQuery, load_sample_queries
+from core.library.sample import SampleQuery, load_sample_queries
 from core.records import Document
 
 SAMPLE_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "sample"

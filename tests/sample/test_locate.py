@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import DatasetError
-from core.evaluation.sample import SampleGroup, SampleQuery, locate, sample_qrels
+from core.library.sample import SampleGroup, SampleQuery, locate, sample_qrels
 from core.records import Document, Passage, make_passage_id
 
 

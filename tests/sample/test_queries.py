@@ -11,7 +11,7 @@ import pytest
 
 from core.documents import chunk_document
 from core.errors import DatasetError
-from core.evaluation.sample import SampleGroup, SampleQuery, load_sample_queries, sample_qrels
+from core.library.sample import SampleGroup, SampleQuery, load_sample_queries, sample_qrels
 from core.records import Document
 from core.settings import ChunkingSettings
 from tests.sample.words import content_stems

@@ -5,7 +5,6 @@ compared with what they were. The one exception, a token's additive share, is ex
 arithmetic of pooling and is labelled as such.
 """
 
-from core.laboratory.evidence.best_sentence import best_sentences, shared_best_sentence
 from core.laboratory.evidence.context import (
     ArmContext,
     LateContext,
@@ -32,7 +31,6 @@ __all__ = [
     "Part",
     "TokenShare",
     "TokenShares",
-    "best_sentences",
     "context_window",
     "contrast",
     "late_context",
@@ -40,7 +38,6 @@ __all__ = [
     "leave_sentences_out",
     "nested_windows",
     "query_parts",
-    "shared_best_sentence",
     "token_shares",
     "without",
 ]

@@ -7,6 +7,7 @@ drawn as SVG inside. Every text from a document, a query or a file name is escap
 from core.laboratory.report.markup import escape
 from core.laboratory.report.page import html_report
 from core.laboratory.report.passages import PagePicture
+from core.laboratory.report.pictures import page_pictures
 from core.laboratory.report.plots import rank_picture, score_plot
 
-__all__ = ["PagePicture", "escape", "html_report", "rank_picture", "score_plot"]
+__all__ = ["PagePicture", "escape", "html_report", "page_pictures", "rank_picture", "score_plot"]

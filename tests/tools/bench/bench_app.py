@@ -21,9 +21,10 @@ import numpy as np
 import psutil
 
 from core.encoders.fake import FakeEncoder
-from core.library import Library, SourceFile
+from core.library import SourceFile
 from core.store import Workspace
 from tests.data import ROOT
+from tests.library.tiny import make_library
 
 MANUALS = ("r-exts_texinfo_long.pdf", "debian-policy_long.pdf")
 _MEBIBYTE = 1024 * 1024
@@ -129,11 +130,7 @@ def growth_cost(*, steps: int = 8, documents_each: int = 40, words: int = 1500) 
     encoder = FakeEncoder()
     costs, sizes = [], []
     with tempfile.TemporaryDirectory() as folder, Workspace.open(Path(folder) / "w") as workspace:
-        library = Library(
-            workspace,
-            encoders=lambda _encoder_id: encoder,
-            count_tokens=lambda texts: [len(text.split()) for text in texts],
-        )
+        library = make_library(workspace, encoder)
         for step in range(steps):
             files = [
                 SourceFile(
@@ -146,7 +143,7 @@ def growth_cost(*, steps: int = 8, documents_each: int = 40, words: int = 1500) 
             ]
             before = len(library.passages())
             started = time.perf_counter()
-            library.add_files(files, encoder_ids=[encoder.spec.encoder_id])
+            library.add(files)
             seconds = time.perf_counter() - started
             sizes.append(len(library.passages()))
             costs.append(1000 * seconds / (sizes[-1] - before))

@@ -15,13 +15,13 @@ from core.encoders.registry import Registry
 from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
 from core.encoders.spec import Pair, TextKind
 from core.errors import InvalidSettingError, UnknownNameError
+from core.laboratory.bench import open_bench
 from core.laboratory.fairness import fairness
-from core.library import SourceFile
-from core.library.centre import CENTRE_PASSAGES, Centre, kept_centre, needs_measuring
+from core.library import Library, SourceFile
 from core.settings import ChunkingSettings, EncoderChoice, OutputType, WorkspaceSettings
 from core.store import Workspace
-from core.workbench import Workbench
-from tests.workbenches import count_words
+from core.store.centre import CENTRE_PASSAGES, Centre, kept_centre, needs_measuring
+from tests.libraries import count_words
 
 QUERY = "the old harbour"
 SETTINGS = WorkspaceSettings(
@@ -45,10 +45,10 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, registry: Registry) -> Iterator[Workbench]:
+def bench(tmp_path: Path, registry: Registry) -> Iterator[Library]:
     pool = EncoderPool(assets=tmp_path, registry=registry, device="cpu")
     pool._set_threads = lambda: None  # type: ignore[method-assign]  # other tests share torch
-    made = Workbench(Workspace.open(tmp_path / "w"), pool=pool, count_tokens=count_words)
+    made = Library(Workspace.open(tmp_path / "w"), pool=pool, count_tokens=count_words)
     made.workspace.put_settings(SETTINGS)
     yield made
     made.close()
@@ -60,29 +60,29 @@ def files(count: int, *, seed: int = 0) -> list[SourceFile]:
     return [SourceFile(f"{seed}-{n}.txt", data=text.encode()) for n, text in enumerate(texts)]
 
 
-def centred(bench: Workbench) -> Any:
+def centred(bench: Library) -> Any:
     raw, _ = bench.pool.registry.arms("tiny")
     bench.change_settings(bench.settings.with_choice(EncoderChoice(raw.encoder_id, centred=True)))
     return raw
 
 
-def test_the_mean_of_the_library_is_subtracted_from_passages_and_queries(bench: Workbench) -> None:
-    bench.add_files(files(20))
+def test_the_mean_of_the_library_is_subtracted_from_passages_and_queries(bench: Library) -> None:
+    bench.add(files(20))
     raw = centred(bench)
-    texts = [passage.text for passage in bench.library.passages()]
-    plain = bench.pool.get(raw.encoder_id, max_tokens=bench.token_limit())
+    texts = [passage.text for passage in bench.passages()]
+    plain = bench.pool.get(raw.encoder_id, max_tokens=bench.encoders.token_limit())
     states = plain.raw_embeddings(texts, kind=TextKind.PASSAGE)  # type: ignore[attr-defined]
     mean = states.mean(axis=0)
     wanted = states - mean
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
-    comparison = bench.compare(QUERY, k=5)
+    comparison = bench.ask(QUERY, k=5)
     column = comparison.column(raw.encoder_id)
     assert column.info.label == "Raw (mean-centred)"  # and so in every export
-    assert comparison.column(bench.arms()[1].system_id).info.label == "Trained"
+    assert comparison.column(bench.encoder_status()[1].system_id).info.label == "Trained"
     query = plain.raw_embeddings([QUERY], kind=TextKind.QUERY)[0] - mean  # type: ignore[attr-defined]
     scores = wanted @ (query / np.linalg.norm(query))
     order = np.argsort(-scores)[:5]
-    passages = bench.library.passages()
+    passages = bench.passages()
     assert list(column.ranking.passage_ids[:5]) == [passages[i].passage_id for i in order]
     np.testing.assert_allclose(
         [hit.score for hit in column.ranking.hits[:5]], scores[order], atol=1e-4
@@ -92,30 +92,30 @@ def test_the_mean_of_the_library_is_subtracted_from_passages_and_queries(bench: 
     assert (wanted @ wanted.T).mean() < (unit @ unit.T).mean()
 
 
-def test_adding_documents_moves_nothing_until_the_library_has_doubled(bench: Workbench) -> None:
-    bench.add_files(files(20))
+def test_adding_documents_moves_nothing_until_the_library_has_doubled(bench: Library) -> None:
+    bench.add(files(20))
     raw = centred(bench)
-    before = bench.chosen.get(raw.encoder_id).passage_fingerprint
-    report = bench.add_files(files(5, seed=1))
+    before = bench.encoders.get(raw.encoder_id).passage_fingerprint
+    report = bench.add(files(5, seed=1))
     assert report.passages_embedded[raw.encoder_id] == 5
-    assert bench.chosen.get(raw.encoder_id).passage_fingerprint == before
-    report = bench.add_files(files(15, seed=2))  # 40: the mean of 20 stood on few passages
+    assert bench.encoders.get(raw.encoder_id).passage_fingerprint == before
+    report = bench.add(files(15, seed=2))  # 40: the mean of 20 stood on few passages
     assert report.passages_embedded[raw.encoder_id] == 40
-    assert bench.chosen.get(raw.encoder_id).passage_fingerprint != before
+    assert bench.encoders.get(raw.encoder_id).passage_fingerprint != before
     bench.change_settings(bench.settings.with_choice(EncoderChoice(raw.encoder_id)))
-    assert bench.compare(QUERY, k=5).column(raw.encoder_id).info.label == "Raw"
+    assert bench.ask(QUERY, k=5).column(raw.encoder_id).info.label == "Raw"
 
 
-def test_a_library_too_small_for_a_mean_says_so_in_the_column(bench: Workbench) -> None:
+def test_a_library_too_small_for_a_mean_says_so_in_the_column(bench: Library) -> None:
     raw = centred(bench)
     with pytest.raises(Exception, match="at least 8 passages"):
-        bench.add_files(files(3))
-    comparison = bench.compare(QUERY, k=5)
+        bench.add(files(3))
+    comparison = bench.ask(QUERY, k=5)
     assert "not measured yet" in comparison.column(raw.encoder_id).failure
-    assert comparison.column(bench.arms()[1].system_id).ranking.hits
-    assert "at least 8" in bench.arms()[0].problem
-    bench.add_files(files(10, seed=4))
-    assert not bench.compare(QUERY, k=5).column(raw.encoder_id).failure
+    assert comparison.column(bench.encoder_status()[1].system_id).ranking.hits
+    assert "at least 8" in bench.encoder_status()[0].problem
+    bench.add(files(10, seed=4))
+    assert not bench.ask(QUERY, k=5).column(raw.encoder_id).failure
 
 
 def test_when_a_mean_is_measured() -> None:
@@ -134,29 +134,29 @@ def test_a_mean_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
             assert kept_centre(workspace, "f") is None
 
 
-def test_choices_reach_the_vectors_the_name_and_the_fairness_panel(bench: Workbench) -> None:
-    bench.add_files(files(20))
+def test_choices_reach_the_vectors_the_name_and_the_fairness_panel(bench: Library) -> None:
+    bench.add(files(20))
     _, trained = bench.pool.registry.arms("tiny")
-    whole = bench.chosen.get(trained.encoder_id).passage_fingerprint
+    whole = bench.encoders.get(trained.encoder_id).passage_fingerprint
     choice = EncoderChoice(trained.encoder_id, output=OutputType.INT8, dimension=8)
     bench.change_settings(bench.settings.with_choice(choice))
-    encoder = bench.chosen.get(trained.encoder_id)
+    encoder = bench.encoders.get(trained.encoder_id)
     assert encoder.passage_fingerprint != whole
-    assert bench.library.embeddings(encoder, bench.library.passages()).shape == (20, 8)
-    comparison = bench.compare(QUERY, k=5)
+    assert bench.embeddings(encoder, bench.passages()).shape == (20, 8)
+    comparison = bench.ask(QUERY, k=5)
     assert comparison.column(trained.encoder_id).info.label == "Trained (8 dimensions, int8)"
-    made = bench.bench()
-    report = fairness(made, QUERY, [bench.library.passages()[0].passage_id])
+    made = open_bench(bench)
+    report = fairness(made, QUERY, [bench.passages()[0].passage_id])
     assert (report.a.options, report.b.options) == ("", "8 dimensions, int8")
     assert (report.a.dimension, report.b.dimension) == (32, 8)
     assert "Raw is as it is and Trained is 8 dimensions, int8" in report.flags[0]
     assert report.b.checkpoint == "local:trained"
     # back again: the old vectors are still there
     bench.change_settings(bench.settings.with_choice(EncoderChoice(trained.encoder_id)))
-    assert bench.embed_missing().passages_embedded[trained.encoder_id] == 0
+    assert bench.index().passages_embedded[trained.encoder_id] == 0
 
 
-def test_what_an_encoder_does_not_offer_is_refused_and_not_kept(bench: Workbench) -> None:
+def test_what_an_encoder_does_not_offer_is_refused_and_not_kept(bench: Library) -> None:
     raw, trained = bench.pool.registry.arms("tiny")
     before = bench.settings
     for choice, says in (
@@ -171,16 +171,16 @@ def test_what_an_encoder_does_not_offer_is_refused_and_not_kept(bench: Workbench
     assert bench.settings == before
 
 
-def test_an_encoder_that_was_removed_leaves_the_library_usable(bench: Workbench) -> None:
-    bench.add_files(files(20))
+def test_an_encoder_that_was_removed_leaves_the_library_usable(bench: Library) -> None:
+    bench.add(files(20))
     raw, _ = bench.pool.registry.arms("tiny")
     extra = replace(raw, encoder_id="extra", label="Extra")
     bench.pool.learn(extra)
     chosen = replace(bench.settings, also=("extra",))
     bench.change_settings(chosen.with_choice(EncoderChoice("extra", centred=True)))
-    assert bench.compare(QUERY, k=5).column("extra").info.label == "Extra (mean-centred)"
+    assert bench.ask(QUERY, k=5).column("extra").info.label == "Extra (mean-centred)"
     bench.pool.forget("extra")
-    assert "was removed" in bench.arms()[-1].problem
-    assert bench.compare(QUERY, k=5).columns
+    assert "was removed" in bench.encoder_status()[-1].problem
+    assert bench.ask(QUERY, k=5).columns
     bench.change_settings(replace(bench.settings, k=7))
     assert (bench.settings.also, bench.settings.choices) == ((), ())

@@ -12,11 +12,10 @@ from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, EncoderSpec, Pair
-from core.library import SourceFile
+from core.library import Library, SourceFile
 from core.records import Family
 from core.settings import DEFAULT_PAIR
 from core.store import Workspace
-from core.workbench import Workbench
 
 DIFFUSION = fake_spec(encoder_id="hash-diffusion", query_prompt="{instruction}")
 AUTOREGRESSIVE = fake_spec(
@@ -94,10 +93,10 @@ def make_pool(load: Callable[..., LoadedEncoder] | None = None) -> EncoderPool:
     return pool
 
 
-def make_bench(
+def make_library(
     folder: Path, load: Callable[..., LoadedEncoder] | None = None, **more: Any
-) -> Workbench:
-    return Workbench(Workspace.open(folder), pool=make_pool(load), count_tokens=count_words, **more)
+) -> Library:
+    return Library(Workspace.open(folder), pool=make_pool(load), count_tokens=count_words, **more)
 
 
 def sources(texts: Mapping[str, str] = TEXTS) -> list[SourceFile]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.encoders.choices import labelled, require_offered
 from core.encoders.pool import LoadState
 from core.errors import EncoderError, EncodingError, InvalidSettingError
-from core.library.centre import (
+from core.records import Family, SystemInfo
+from core.store.centre import (
     LEAST_PASSAGES,
     Centre,
     centre_sample,
@@ -16,7 +17,6 @@ from core.library.centre import (
     kept_centre,
     needs_measuring,
 )
-from core.records import SystemInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +24,37 @@ if TYPE_CHECKING:
     from core.encoders.pool import EncoderPool
     from core.encoders.protocol import Encoder
     from core.encoders.spec import EncoderSpec
+    from core.library.holdings import Holdings
     from core.monitor import Monitor
     from core.records import Passage
     from core.settings import EncoderChoice, WorkspaceSettings
     from core.store import Workspace
 
 
-class ChosenEncoders:
+@dataclass(frozen=True, slots=True)
+class EncoderStatus:
+    """How ready an encoder of a library is.
+
+    Attributes:
+        system_id: Its id.
+        family: Its colour.
+        label: Its name, with what is done to its vectors.
+        state: Where it is on its way into memory.
+        problem: Why it failed, in a sentence; "" otherwise.
+        passages_embedded: Of the current corpus, under the current settings.
+        passages: In the current corpus.
+    """
+
+    system_id: str
+    family: Family
+    label: str
+    state: LoadState
+    problem: str
+    passages_embedded: int
+    passages: int
+
+
+class EncodersInUse:
     """Reads the settings anew at every call; safe to call from several threads.
 
     Args:
@@ -42,70 +66,60 @@ class ChosenEncoders:
         self._workspace = workspace
         self._pool = pool
 
-    @property
-    def _settings(self) -> WorkspaceSettings:
-        return self._workspace.settings()
-
     # -- which -----------------------------------------------------------------------------
 
-    def arms(self) -> tuple[EncoderSpec, EncoderSpec]:
-        """Return both arms of the pair."""
-        return self._pool.registry.arms(self._settings.pair_id)
+    def pair(self) -> tuple[EncoderSpec, EncoderSpec]:
+        """Return both encoders of the pair."""
+        return self._pool.registry.arms(self._workspace.settings().pair_id)
 
     def columns(self) -> tuple[EncoderSpec, ...]:
-        """Return the arms, and the further encoders the settings name after them."""
-        arms = self.arms()
-        taken = {spec.encoder_id for spec in arms}
-        known = self._pool.registry.encoders
-        also = (known[name] for name in self._settings.also if name in known)
-        return (*arms, *(spec for spec in also if spec.encoder_id not in taken))
+        """Return the pair, and the further encoders the settings name after it."""
+        registry = self._pool.registry.encoders
+        also = [registry[name] for name in self._workspace.settings().also if name in registry]
+        return tuple({spec.encoder_id: spec for spec in (*self.pair(), *also)}.values())
 
-    def column_ids(self) -> tuple[str, ...]:
-        """Return the ids of all of them, the arms first."""
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids of all of them, the pair first."""
         return tuple(spec.encoder_id for spec in self.columns())
 
     def info(self, spec: EncoderSpec) -> SystemInfo:
-        """Return how a comparison names an encoder: what was done to its vectors is in the name."""
-        choice = self._settings.choice(spec.encoder_id)
+        """Return how a comparison names an encoder: what is done to its vectors is in the name."""
+        choice = self._workspace.settings().choice(spec.encoder_id)
         return SystemInfo(spec.encoder_id, spec.family, labelled(spec, choice))
 
     def token_limit(self, encoder_id: str = "") -> int:
-        """Return the limit both arms run at: the user's, or the smaller of their own.
+        """Return the limit both encoders run at: the user's, or the smaller of their own.
 
         Args:
             encoder_id: Whose limit, where the user lets each encoder read to its own.
         """
-        if encoder_id and self._settings.own_limits:
+        settings = self._workspace.settings()
+        if encoder_id and settings.own_limits:
             return self._pool.registry.encoder(encoder_id).max_tokens
-        own = [spec.max_tokens for spec in self.arms()]
-        return min([self._settings.max_tokens or min(own), *own])
+        own = [spec.max_tokens for spec in self.pair()]
+        return min([settings.max_tokens or min(own), *own])
 
     def checked(self, settings: WorkspaceSettings, before: WorkspaceSettings) -> WorkspaceSettings:
         """Return new settings without what they still want of encoders that were removed.
 
         Raises:
-            UnknownNameError: If nobody knows the pair, or an encoder.
+            UnknownNameError: If a pair or an encoder is not known.
             InvalidSettingError: If an encoder does not offer what is chosen for it.
         """
-        settings = self._without_forgotten(settings, before)
-        self._pool.registry.arms(settings.pair_id)
-        for encoder_id in settings.also:
-            self._pool.registry.encoder(encoder_id)
-        for choice in settings.choices:
-            require_offered(self._pool.registry.encoder(choice.encoder_id), choice)
-        return settings
-
-    def _without_forgotten(
-        self, settings: WorkspaceSettings, before: WorkspaceSettings
-    ) -> WorkspaceSettings:
-        """Leave out what the library wanted of encoders that were removed since."""
-        gone = {*before.also, *(kept.encoder_id for kept in before.choices)}
-        gone -= self._pool.registry.encoders.keys()
-        return replace(
+        registry = self._pool.registry
+        gone = {*before.also, *(choice.encoder_id for choice in before.choices)}
+        gone -= registry.encoders.keys()
+        settings = replace(
             settings,
             also=tuple(name for name in settings.also if name not in gone),
-            choices=tuple(kept for kept in settings.choices if kept.encoder_id not in gone),
+            choices=tuple(c for c in settings.choices if c.encoder_id not in gone),
         )
+        registry.arms(settings.pair_id)
+        for encoder_id in settings.also:
+            registry.encoder(encoder_id)
+        for choice in settings.choices:
+            require_offered(registry.encoder(choice.encoder_id), choice)
+        return settings
 
     # -- made ------------------------------------------------------------------------------
 
@@ -115,13 +129,13 @@ class ChosenEncoders:
         Raises:
             EncoderError: If it cannot be had so.
         """
-        settings = self._settings
+        settings = self._workspace.settings()
         choice = settings.choice(encoder_id)
         limit = self.token_limit(encoder_id)
         centre = None
         if choice.centred:
-            kept = kept_centre(self._workspace, self._uncentred(encoder_id, limit))
-            if kept is None:
+            measured = kept_centre(self._workspace, self._uncentred(encoder_id, limit))
+            if measured is None:
                 label = self._pool.registry.encoder(encoder_id).label
                 msg = (
                     f"{label} is to be mean-centred, and this library's mean is not measured yet: "
@@ -129,7 +143,7 @@ class ChosenEncoders:
                     "is here, or switch centring off."
                 )
                 raise EncodingError(msg)
-            centre = kept.mean
+            centre = measured.mean
         try:
             return self._pool.get(
                 encoder_id,
@@ -141,23 +155,46 @@ class ChosenEncoders:
         except InvalidSettingError as exc:  # its spec changed since the choice was made
             raise EncodingError(str(exc)) from exc
 
-    def working_arms(self) -> list[Encoder]:
-        """Return the arms that can be had; one that fails is told elsewhere."""
-        found = []
-        for spec in self.arms():
+    def working_pair(self) -> list[Encoder]:
+        """Return the encoders of the pair that can be had; `status` says why one cannot."""
+        working = []
+        for spec in self.pair():
             try:
-                found.append(self.get(spec.encoder_id))
+                working.append(self.get(spec.encoder_id))
             except EncoderError:
                 continue
-        return found
+        return working
 
-    def state(self, spec: EncoderSpec) -> tuple[LoadState, str, str | None]:
+    def status(self, holdings: Holdings) -> tuple[EncoderStatus, ...]:
+        """Return how ready every encoder in use is, without loading anything."""
+        passages = holdings.corpus().passages
+        lines = []
+        for spec in self.columns():
+            state, problem, fingerprint = self._state(spec)
+            embedded = 0
+            if fingerprint:
+                waiting = holdings.waiting(fingerprint, passages, late_chunking=spec.late_chunking)
+                embedded = len(passages) - len(waiting)
+            label = self.info(spec).label
+            lines.append(
+                EncoderStatus(
+                    spec.encoder_id, spec.family, label, state, problem, embedded, len(passages)
+                )
+            )
+        for name in self._workspace.settings().also:
+            if name not in self._pool.registry.encoders:
+                family, gone = Family.REFERENCE, LoadState.FAILED
+                problem = f"{name} was removed from the encoders; take it out of the columns."
+                lines.append(EncoderStatus(name, family, name, gone, problem, 0, len(passages)))
+        return tuple(lines)
+
+    def _state(self, spec: EncoderSpec) -> tuple[LoadState, str, str | None]:
         """Return how far an encoder is, its problem, and its passage fingerprint; loads nothing.
 
         The fingerprint is the one kept when it was last loaded so; None where it never was.
         """
         state, problem = self._pool.state(spec.encoder_id)
-        choice = self._settings.choice(spec.encoder_id)
+        choice = self._workspace.settings().choice(spec.encoder_id)
         fact = fingerprint_fact(spec.encoder_id, self.token_limit(spec.encoder_id), choice)
         fingerprint = self._workspace.fact(fact)
         if state is LoadState.READY:
@@ -166,36 +203,35 @@ class ChosenEncoders:
             except EncoderError as exc:
                 problem = str(exc)
             else:
-                if proved != fingerprint:
-                    fingerprint = proved
+                if proved != fingerprint and not self._workspace.read_only:
                     self._workspace.put_fact(fact, proved)
+                fingerprint = proved
         return state, problem, fingerprint
 
     def measure_centres(self, passages: Sequence[Passage], monitor: Monitor) -> None:
         """Measure the mean of every encoder that is to be centred and has none that serves."""
-        for encoder_id in self.column_ids():
-            if not self._settings.choice(encoder_id).centred:
+        for encoder_id in self.ids():
+            if not self._workspace.settings().choice(encoder_id).centred:
                 continue
             limit = self.token_limit(encoder_id)
             try:
                 under = self._uncentred(encoder_id, limit)
-                kept = kept_centre(self._workspace, under)
-                if not needs_measuring(kept, len(passages)):
+                if not needs_measuring(kept_centre(self._workspace, under), len(passages)):
                     continue
                 sample = centre_sample(passages)
                 mean = self._pool.measure_centre(
                     encoder_id, sample, max_tokens=limit, monitor=monitor
                 )
             except EncoderError:
-                continue  # whoever asks for the encoder is told why
+                continue  # `get` says why
             keep_centre(self._workspace, under, Centre(mean, len(sample), len(passages)))
 
     def _uncentred(self, encoder_id: str, limit: int) -> str:
-        """Return the passage fingerprint of an encoder that nothing was chosen for."""
+        """Return the passage fingerprint of an encoder without any choice."""
         return self._pool.get(encoder_id, max_tokens=limit).passage_fingerprint
 
 
 def fingerprint_fact(encoder_id: str, max_tokens: int, choice: EncoderChoice | None = None) -> str:
-    """Name of the workspace fact that tells an arm's passage fingerprint before it is loaded."""
+    """Return the name under which a workspace keeps an encoder's passage fingerprint."""
     chosen = f":{choice.words}" if choice is not None and choice.words else ""
     return f"fingerprint:{encoder_id}:{max_tokens}{chosen}"

@@ -10,10 +10,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from core.errors import DatasetError
-from core.sample import seed_sample, write_sample_vectors
-from core.workbench import Workbench
+from core.library import Library
+from core.library.shipped import seed_sample, write_sample_vectors
+from tests.libraries import AUTOREGRESSIVE, DIFFUSION, Loader, make_library
 from tests.pdfs import plain_pdf, truncated_pdf
-from tests.workbenches import AUTOREGRESSIVE, DIFFUSION, Loader, make_bench
 
 PAGES = {
     "owls.pdf": "The barn owl hunts mice at night. It hears them under the snow.",
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     (sample / "pdf").mkdir(parents=True)
     for name, text in PAGES.items():
         (sample / "pdf" / name).write_bytes(plain_pdf([text]))
-    maker = make_bench(tmp_path / "maker")
+    maker = make_library(tmp_path / "maker")
     seed_sample(maker, sample)
     written = write_sample_vectors(maker, sample)
     maker.close()
@@ -39,8 +39,8 @@ def folder(tmp_path: Path) -> Path:
     return sample
 
 
-def seeded(tmp_path: Path, folder: Path, load: Loader) -> Workbench:
-    bench = make_bench(tmp_path / "w", load, sample=folder)
+def seeded(tmp_path: Path, folder: Path, load: Loader) -> Library:
+    bench = make_library(tmp_path / "w", load, sample=folder)
     seed_sample(bench, folder)
     return bench
 
@@ -50,7 +50,7 @@ def test_seeding_loads_no_encoder_and_leaves_nothing_to_embed(tmp_path: Path, fo
     bench = seeded(tmp_path, folder, load)
     assert load.loaded == []
     assert len(bench.documents()) == 2
-    report = bench.embed_missing()
+    report = bench.index()
     assert report.passages_embedded == {DIFFUSION.encoder_id: 0, AUTOREGRESSIVE.encoder_id: 0}
     assert [encoder.total_encoded for encoder in load.encoders.values()] == [0, 0]
     bench.close()
@@ -58,12 +58,12 @@ def test_seeding_loads_no_encoder_and_leaves_nothing_to_embed(tmp_path: Path, fo
 
 def test_what_ships_answers_as_what_is_embedded_here(tmp_path: Path, folder: Path) -> None:
     bench = seeded(tmp_path, folder, Loader())
-    fresh = make_bench(tmp_path / "fresh")
+    fresh = make_library(tmp_path / "fresh")
     (tmp_path / "bare").mkdir()
     (folder / "pdf").rename(tmp_path / "bare" / "pdf")
     seed_sample(fresh, tmp_path / "bare")
-    fresh.embed_missing()
-    one, other = bench.compare("who hunts mice"), fresh.compare("who hunts mice")
+    fresh.index()
+    one, other = bench.ask("who hunts mice"), fresh.ask("who hunts mice")
     assert [c.ranking.hits for c in one.columns] == [c.ranking.hits for c in other.columns]
     assert [c.background for c in one.columns] == [c.background for c in other.columns]
     bench.close()
@@ -73,7 +73,7 @@ def test_what_ships_answers_as_what_is_embedded_here(tmp_path: Path, folder: Pat
 def test_shipped_backgrounds_spare_the_sampling(tmp_path: Path, folder: Path) -> None:
     load = Loader()
     bench = seeded(tmp_path, folder, load)
-    bench.compare("who hunts mice")
+    bench.ask("who hunts mice")
     # The query itself and nothing else: no random queries for a background.
     assert [encoder.total_encoded for encoder in load.encoders.values()] == [1, 1]
     bench.close()
@@ -92,7 +92,7 @@ def test_vectors_of_another_encoder_are_not_used(tmp_path: Path, folder: Path) -
     change(stale, {"fingerprint": "f" * 64, "passage_fingerprint": "0" * 64})
     load = Loader()
     bench = seeded(tmp_path, folder, load)
-    report = bench.embed_missing()
+    report = bench.index()
     assert report.passages_embedded == {DIFFUSION.encoder_id: 2, AUTOREGRESSIVE.encoder_id: 0}
     bench.close()
 
@@ -103,7 +103,7 @@ def test_passages_that_were_cut_otherwise_are_embedded_anew(tmp_path: Path, fold
     keys[0] ^= 0xFF  # one passage reads differently now
     change(path, keys=keys)
     bench = seeded(tmp_path, folder, Loader())
-    assert bench.embed_missing().passages_embedded[DIFFUSION.encoder_id] == 1
+    assert bench.index().passages_embedded[DIFFUSION.encoder_id] == 1
     bench.close()
 
 
@@ -121,11 +121,11 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, folder: Path, damage)
     path = folder / "vectors" / f"{DIFFUSION.encoder_id}.safetensors"
     path.write_bytes(damage(path.read_bytes()))
     bench = seeded(tmp_path, folder, Loader())
-    assert bench.embed_missing().passages_embedded == {
+    assert bench.index().passages_embedded == {
         DIFFUSION.encoder_id: 2,
         AUTOREGRESSIVE.encoder_id: 0,
     }
-    assert bench.compare("who hunts mice").columns[0].ranking.hits
+    assert bench.ask("who hunts mice").columns[0].ranking.hits
     bench.close()
 
 
@@ -143,8 +143,8 @@ def test_arrays_that_do_not_belong_together_are_not_used(
 ) -> None:
     change(folder / "vectors" / f"{DIFFUSION.encoder_id}.safetensors", None, **arrays)
     bench = seeded(tmp_path, folder, Loader())
-    bench.embed_missing()
-    assert bench.compare("who hunts mice").columns[0].ranking.hits
+    bench.index()
+    assert bench.ask("who hunts mice").columns[0].ranking.hits
     bench.close()
 
 

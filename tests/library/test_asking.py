@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.encoders.pool import LoadState
+from core.encoders.spec import TextKind
 from core.errors import (
     AllowanceExceededError,
     EmptyLibraryError,
@@ -20,12 +21,12 @@ from core.errors import (
     WorkspaceDamagedError,
 )
 from core.laboratory.arms import Bench
-from core.library import Allowance, SourceFile, VisitorLimits
+from core.laboratory.bench import kept_result, open_bench
+from core.library import Allowance, Library, SourceFile, VisitorLimits
 from core.records import Family, Judgment, Unit
 from core.settings import ChunkingSettings
-from core.workbench import Workbench
+from tests.libraries import AUTOREGRESSIVE, DIFFUSION, TEXTS, Loader, make_library, sources
 from tests.pdfs import PROSE, plain_pdf
-from tests.workbenches import AUTOREGRESSIVE, DIFFUSION, TEXTS, Loader, make_bench, sources
 
 A, B = DIFFUSION.encoder_id, AUTOREGRESSIVE.encoder_id
 
@@ -36,29 +37,29 @@ def load() -> Loader:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, load: Loader) -> Iterator[Workbench]:
-    made = make_bench(tmp_path / "w", load)
+def bench(tmp_path: Path, load: Loader) -> Iterator[Library]:
+    made = make_library(tmp_path / "w", load)
     yield made
     made.close()
 
 
 @pytest.fixture
-def filled(bench: Workbench) -> Workbench:
-    bench.add_files(sources())
+def filled(bench: Library) -> Library:
+    bench.add(sources())
     return bench
 
 
-def test_adding_embeds_with_both_arms_once(bench: Workbench, load: Loader) -> None:
-    report = bench.add_files(sources())
+def test_adding_embeds_with_both_arms_once(bench: Library, load: Loader) -> None:
+    report = bench.add(sources())
     assert {line.name for line in report.documents} == set(TEXTS)
     assert report.passages_embedded == {A: 3, B: 3}
-    again = bench.add_files(sources())
+    again = bench.add(sources())
     assert all(line.duplicate_of for line in again.documents)
     assert [load.encoders[name].total_encoded for name in (A, B)] == [3, 3]
 
 
-def test_comparing_fills_three_columns_and_finds_the_passage(filled: Workbench) -> None:
-    comparison = filled.compare("who hunts mice at night", k=5)
+def test_comparing_fills_three_columns_and_finds_the_passage(filled: Library) -> None:
+    comparison = filled.ask("who hunts mice at night", k=5)
     assert [column.info.system_id for column in comparison.columns] == [A, B, "bm25"]
     assert [column.info.family for column in comparison.columns] == [
         Family.DIFFUSION,
@@ -72,83 +73,84 @@ def test_comparing_fills_three_columns_and_finds_the_passage(filled: Workbench) 
     assert comparison.summary
 
 
-def test_both_arms_run_at_the_smaller_limit(filled: Workbench) -> None:
-    assert filled.token_limit() == 256  # 512 and 256
-    comparison = filled.compare("tides")
+def test_both_arms_run_at_the_smaller_limit(filled: Library) -> None:
+    assert filled.encoders.token_limit() == 256  # 512 and 256
+    comparison = filled.ask("tides")
     assert [column.max_tokens for column in comparison.columns] == [256, 256, 0]
     assert comparison.equal_limits
     filled.change_settings(replace(filled.settings, max_tokens=16))
-    assert filled.token_limit() == 16
+    assert filled.encoders.token_limit() == 16
     filled.change_settings(replace(filled.settings, max_tokens=400))
-    assert filled.token_limit() == 256  # more than an arm has is not to be had
+    assert filled.encoders.token_limit() == 256  # more than an arm has is not to be had
 
 
-def test_each_arm_reads_to_its_own_limit_only_where_the_user_says_so(filled: Workbench) -> None:
+def test_each_arm_reads_to_its_own_limit_only_where_the_user_says_so(filled: Library) -> None:
     filled.change_settings(replace(filled.settings, own_limits=True))
-    assert [filled.token_limit(name) for name in (A, B)] == [512, 256]
-    unequal = filled.compare("tides")
+    assert [filled.encoders.token_limit(name) for name in (A, B)] == [512, 256]
+    unequal = filled.ask("tides")
     assert [column.max_tokens for column in unequal.columns] == [512, 256, 0]
     assert unequal.equal_limits is False  # the comparison records which
     filled.change_settings(replace(filled.settings, own_limits=False))
-    assert filled.compare("tides").equal_limits is True
+    assert filled.ask("tides").equal_limits is True
 
 
 def test_a_failed_arm_is_told_in_its_column_and_the_others_answer(tmp_path: Path) -> None:
     load = Loader()
-    bench = make_bench(tmp_path / "w", load)
-    bench.add_files(sources())
+    bench = make_library(tmp_path / "w", load)
+    bench.add(sources())
     bench.close()
     broken = Loader({B: EncoderUnavailableError("The hub cannot be reached; try later.")})
-    bench = make_bench(tmp_path / "w", broken)
-    comparison = bench.compare("who hunts mice at night")
+    bench = make_library(tmp_path / "w", broken)
+    comparison = bench.ask("who hunts mice at night")
     good, bad, lexical = comparison.columns
     assert "hub cannot be reached" in bad.failure
     assert not bad.ranking.hits
     assert good.ranking.hits
     assert lexical.ranking.hits
-    arms = {arm.system_id: arm for arm in bench.arms()}
+    arms = {arm.system_id: arm for arm in bench.encoder_status()}
     assert (arms[A].state, arms[B].state) == (LoadState.READY, LoadState.FAILED)
     assert "hub cannot be reached" in arms[B].problem
     with pytest.raises(EncoderUnavailableError):
-        bench.bench()  # an experiment needs both
+        open_bench(bench)  # an experiment needs both
     bench.close()
 
 
 def test_a_failed_arm_keeps_documents_when_adding(tmp_path: Path) -> None:
-    bench = make_bench(tmp_path / "w", Loader({A: EncoderUnavailableError("No hub.")}))
+    bench = make_library(tmp_path / "w", Loader({A: EncoderUnavailableError("No hub.")}))
     with pytest.raises(EncoderUnavailableError, match="No hub"):
-        bench.add_files(sources())
+        bench.add(sources())
     assert len(bench.documents()) == 3
-    column = bench.compare("owl").column(B)  # the other arm was embedded all the same
+    column = bench.ask("owl").column(B)  # the other arm was embedded all the same
     assert column.ranking.hits
     bench.close()
 
 
-def test_arms_tell_their_state_without_loading(bench: Workbench, load: Loader) -> None:
-    assert [arm.state for arm in bench.arms()] == ["not loaded", "not loaded"]
+def test_arms_tell_their_state_without_loading(bench: Library, load: Loader) -> None:
+    assert [arm.state for arm in bench.encoder_status()] == ["not loaded", "not loaded"]
     assert load.loaded == []
-    bench.add_files(sources())
-    assert [(arm.passages_embedded, arm.passages) for arm in bench.arms()] == [(3, 3), (3, 3)]
+    bench.add(sources())
+    assert [(arm.passages_embedded, arm.passages) for arm in bench.encoder_status()] == [
+        (3, 3),
+        (3, 3),
+    ]
 
 
-def test_other_chunking_cuts_anew_and_uses_vectors_that_fit(
-    filled: Workbench, load: Loader
-) -> None:
+def test_other_chunking_cuts_anew_and_uses_vectors_that_fit(filled: Library, load: Loader) -> None:
     before = filled.settings
     whole = replace(before, chunking=ChunkingSettings(unit=Unit.DOCUMENT))
     filled.change_settings(whole)
     assert filled.passage_count() == 3
-    assert filled.compare("owl").unit is Unit.DOCUMENT
+    assert filled.ask("owl").unit is Unit.DOCUMENT
     counted = load.encoders[A].total_encoded
     filled.change_settings(before)
-    report = filled.embed_missing()
+    report = filled.index()
     assert report.passages_embedded.get(A, 0) == 0
     assert load.encoders[A].total_encoded == counted
 
 
-def test_another_instruction_embeds_no_passage_again(filled: Workbench) -> None:
+def test_another_instruction_embeds_no_passage_again(filled: Library) -> None:
     filled.change_settings(replace(filled.settings, query_instruction="find the passage "))
-    assert filled.embed_missing().passages_embedded in ({}, {A: 0, B: 0})
+    assert filled.index().passages_embedded in ({}, {A: 0, B: 0})
     received = filled.received("owl")
     assert {name: text.text for name, text in received.items()} == {
         A: "find the passage owl",
@@ -156,7 +158,7 @@ def test_another_instruction_embeds_no_passage_again(filled: Workbench) -> None:
     }
 
 
-def test_an_unknown_pair_changes_nothing(filled: Workbench) -> None:
+def test_an_unknown_pair_changes_nothing(filled: Library) -> None:
     before = filled.settings
     with pytest.raises(UnknownNameError, match="no pair"):
         filled.change_settings(replace(before, pair_id="nobody"))
@@ -164,67 +166,65 @@ def test_an_unknown_pair_changes_nothing(filled: Workbench) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "x" * 100_001], ids=["empty", "blank", "too long"])
-def test_queries_that_cannot_be_asked(filled: Workbench, text: str) -> None:
+def test_queries_that_cannot_be_asked(filled: Library, text: str) -> None:
     with pytest.raises(InvalidQueryError):
-        filled.compare(text)
+        filled.ask(text)
 
 
-def test_a_query_of_100_000_characters_emoji_and_cjk_are_answered(filled: Workbench) -> None:
+def test_a_query_of_100_000_characters_emoji_and_cjk_are_answered(filled: Library) -> None:
     for text in ("owl " * 25_000, "🦉🦉", "夜にネズミを狩る", "\udc80 owl"):
-        comparison = filled.compare(text)
+        comparison = filled.ask(text)
         assert len(comparison.columns) == 3
         assert " " not in comparison.query.query_id
 
 
 @pytest.mark.parametrize("k", [0, 4, 51, -1])
-def test_depths_outside_the_range_are_refused(filled: Workbench, k: int) -> None:
+def test_depths_outside_the_range_are_refused(filled: Library, k: int) -> None:
     with pytest.raises(InvalidDepthError, match="from 5 to 50"):
-        filled.compare("owl", k=k)
+        filled.ask("owl", k=k)
 
 
-def test_an_empty_library_says_so(bench: Workbench) -> None:
+def test_an_empty_library_says_so(bench: Library) -> None:
     with pytest.raises(EmptyLibraryError):
-        bench.compare("owl")
+        bench.ask("owl")
     with pytest.raises(EmptyLibraryError):
-        bench.bench()
+        open_bench(bench)
     assert bench.examples() == ()
 
 
-def test_the_best_sentence_is_a_range_of_the_passage(filled: Workbench) -> None:
-    hit = filled.compare("mice at night").column(A).ranking.hits[0].passage_id
+def test_the_best_sentence_is_a_range_of_the_passage(filled: Library) -> None:
+    hit = filled.ask("mice at night").column(A).ranking.hits[0].passage_id
     start, end = filled.best_sentences("mice at night", [hit])[hit]
     assert filled.passage(hit).text[start:end].strip() == "The barn owl hunts mice at night."
 
 
-def test_what_a_passage_was_received_as(filled: Workbench) -> None:
-    passage = filled.library.passages()[0]
-    received = filled.received_passage(passage.passage_id)
-    assert {name: found.text for name, found in received.items()} == {
-        A: passage.text,
-        B: passage.text,
-    }
+def test_what_a_passage_was_received_as(filled: Library) -> None:
+    text = filled.passages()[0].text
+    received = filled.received(text, kind=TextKind.PASSAGE)
+    assert {name: one.text for name, one in received.items()} == {A: text, B: text}
 
 
-def test_pages_and_boxes_of_a_pdf(bench: Workbench) -> None:
-    bench.add_files([SourceFile("locks.pdf", data=plain_pdf([PROSE, "Second page. " * 20]))])
+def test_pages_and_boxes_of_a_pdf(bench: Library) -> None:
+    bench.add([SourceFile("locks.pdf", data=plain_pdf([PROSE, "Second page. " * 20]))])
     (document,) = bench.documents()
-    image = bench.page_image(document.doc_id, 1, width_pixels=300)
-    assert image.startswith(b"\x89PNG")
-    hit = bench.compare("upper gate at dawn").column(A).ranking.hits[0].passage_id
-    boxes = bench.passage_boxes(hit)
-    assert boxes[0].page_number == 1
+    hit = bench.ask("upper gate at dawn").column(A).ranking.hits[0].passage_id
+    view = bench.page_view(document.doc_id, 1, [hit, "d0:0-1"], width_pixels=300)
+    assert view.png.startswith(b"\x89PNG")
+    assert list(view.boxes) == [hit]  # a passage that is not here has none
+    assert view.boxes[hit]
+    assert all(0 <= left < right <= view.width for left, _, right, _ in view.boxes[hit])
     with pytest.raises(UnknownNameError, match="pages 1 to 2, not 3"):
-        bench.page_image(document.doc_id, 3)
+        bench.page_view(document.doc_id, 3)
 
 
-def test_plain_text_has_no_page_images(filled: Workbench) -> None:
+def test_plain_text_has_no_page_images(filled: Library) -> None:
     doc_id = next(line.doc_id for line in filled.documents() if line.name == "tides.txt")
     with pytest.raises(UnknownNameError, match="no page images"):
-        filled.page_image(doc_id, 1)
+        filled.page_view(doc_id, 1)
 
 
-def test_a_saved_comparison_comes_back_as_it_was(filled: Workbench) -> None:
-    comparison = filled.compare("who hunts mice at night")
+def test_a_saved_comparison_comes_back_as_it_was(filled: Library) -> None:
+    comparison = filled.ask("who hunts mice at night")
     kept = filled.save_comparison(comparison)
     assert filled.load_comparison(kept) == comparison
     (line,) = filled.saved_comparisons()
@@ -233,14 +233,14 @@ def test_a_saved_comparison_comes_back_as_it_was(filled: Workbench) -> None:
         filled.load_comparison("../../etc/passwd")
 
 
-def test_a_damaged_saved_comparison_is_damaged_not_empty(filled: Workbench) -> None:
+def test_a_damaged_saved_comparison_is_damaged_not_empty(filled: Library) -> None:
     kept = filled.workspace.save_comparison(b'{"query": 3}', query="owl", pair_id="p")
     with pytest.raises(WorkspaceDamagedError, match="ask the query again"):
         filled.load_comparison(kept)
 
 
-def test_judgments_are_kept_and_replaced(filled: Workbench) -> None:
-    passage = filled.library.passages()[0]
+def test_judgments_are_kept_and_replaced(filled: Library) -> None:
+    passage = filled.passages()[0]
     document = filled.document(passage.doc_id)
     judged = Judgment("owl", document.doc_id, 1, passage.start, passage.end, 2)
     filled.judge([judged])
@@ -249,10 +249,10 @@ def test_judgments_are_kept_and_replaced(filled: Workbench) -> None:
     assert filled.judgments("other") == ()
 
 
-def test_removing_a_document_removes_its_passages(filled: Workbench) -> None:
+def test_removing_a_document_removes_its_passages(filled: Library) -> None:
     doc_id = next(line.doc_id for line in filled.documents() if line.name == "owls.md")
-    filled.remove_document(doc_id)
-    comparison = filled.compare("who hunts mice at night")
+    filled.remove(doc_id)
+    comparison = filled.ask("who hunts mice at night")
     assert all(passage.document != "owls.md" for passage in comparison.passages)
     assert filled.passage_count() == 2
 
@@ -263,43 +263,43 @@ class Counted:
     label: str
 
 
-def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Workbench) -> None:
+def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Library) -> None:
     runs = []
 
     def run(bench: Bench) -> Counted:
         runs.append(len(bench.corpus.passages))
         return Counted(len(bench.corpus.passages), "x")
 
-    assert filled.experiment("count", Counted, run) == Counted(3, "x")
-    assert filled.experiment("count", Counted, run) == Counted(3, "x")
+    assert kept_result(filled, "count", Counted, run) == Counted(3, "x")
+    assert kept_result(filled, "count", Counted, run) == Counted(3, "x")
     assert runs == [3]
-    filled.add_files(sources({"new.txt": "Peat burns slowly in the old stove."}))
-    assert filled.experiment("count", Counted, run).passages == 4
+    filled.add(sources({"new.txt": "Peat burns slowly in the old stove."}))
+    assert kept_result(filled, "count", Counted, run).passages == 4
     assert runs == [3, 4]
 
 
-def test_the_bench_is_made_once_per_corpus(filled: Workbench) -> None:
-    first = filled.bench()
-    assert filled.bench() is first
+def test_the_bench_is_made_once_per_corpus(filled: Library) -> None:
+    first = open_bench(filled)
+    assert open_bench(filled) is first
     assert [arm.system_id for arm in first.arms] == [A, B]
-    filled.add_files(sources({"new.txt": "Peat burns slowly in the old stove."}))
-    assert filled.bench() is not first
+    filled.add(sources({"new.txt": "Peat burns slowly in the old stove."}))
+    assert open_bench(filled) is not first
 
 
-def test_two_threads_may_ask_while_a_third_adds(filled: Workbench) -> None:
+def test_two_threads_may_ask_while_a_third_adds(filled: Library) -> None:
     problems: list[BaseException] = []
 
     def ask() -> None:
         try:
             for _ in range(3):
-                filled.compare("who hunts mice at night")
+                filled.ask("who hunts mice at night")
         except BaseException as error:  # noqa: BLE001  told to the test
             problems.append(error)
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
-    filled.add_files(sources({"new.txt": "Peat burns slowly in the old stove."}))
+    filled.add(sources({"new.txt": "Peat burns slowly in the old stove."}))
     for thread in threads:
         thread.join()
     assert problems == []
@@ -322,15 +322,15 @@ def test_queries_a_minute_are_counted_in_a_sliding_window() -> None:
 
 
 def test_a_visitor_who_asks_too_much_is_told_to_wait(tmp_path: Path) -> None:
-    bench = make_bench(
+    bench = make_library(
         tmp_path / "w", allowance=Allowance(VisitorLimits(queries_per_minute=1, documents=3))
     )
-    bench.add_files(sources())
-    bench.compare("owl")
+    bench.add(sources())
+    bench.ask("owl")
     with pytest.raises(AllowanceExceededError, match="1 queries a minute"):
-        bench.compare("owl")
+        bench.ask("owl")
     with pytest.raises(AllowanceExceededError, match="up to 3 documents; this one has 3"):
-        bench.add_files(sources({"d.txt": "One more."}))
+        bench.add(sources({"d.txt": "One more."}))
     assert len(bench.documents()) == 3
     bench.close()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.encoders.spec import TextKind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
-from core.store import in_context
+from core.store.vectors import in_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
