@@ -35,7 +35,7 @@ from core.encoders.registry import load_encoder
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError
 from core.evaluation.mteb_adapter import RESULTS_FOLDER
-from core.settings import DEFAULT_PAIR, MEBIBYTE, ExtractionLimits
+from core.settings import ASSETS, DEFAULT_PAIR, MEBIBYTE, ExtractionLimits
 from core.shelf import OWN_ID, SAMPLE_ID, Shelves
 from demo.options import AppOptions, parse
 from demo.services import LibraryEntry, PageLimits, Services
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from core.encoders.spec import Pair
     from core.library import Library
 
-ASSETS = Path(__file__).resolve().parent / "assets"
 CLOSE_SECONDS = 5.0
 logger = logging.getLogger("bifocal")
 

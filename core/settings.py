@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib import resources
+from pathlib import Path
 
 from core.errors import InvalidSettingError
 from core.records import Unit
 
+# Weights, sample library and style: beside the code in a checkout, and in the wheel.
+ASSETS = Path(str(resources.files("assets")))
 DEFAULT_PAIR = "smollm2-135m-pair"
 DEFAULT_K = 10
 K_RANGE = (5, 50)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from core.settings import ASSETS
 from demo.toolkit import gr
 
-STYLE_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "style"
+STYLE_FOLDER = ASSETS / "style"
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Liberation Sans", "Arial")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 

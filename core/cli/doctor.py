@@ -14,13 +14,13 @@ import numpy as np
 import typer
 
 from core.cli.options import JsonOption
-from core.cli.output import ASSETS, EXIT_ERROR, make_pool, print_json, told
+from core.cli.output import EXIT_ERROR, make_pool, print_json, told
 from core.documents import read_document
 from core.encoders.spec import TextKind
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError
 from core.search import choose_backend
-from core.settings import DEFAULT_PAIR
+from core.settings import ASSETS, DEFAULT_PAIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable

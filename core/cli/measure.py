@@ -12,7 +12,6 @@ import typer
 from core.cli.encoders import choices_of
 from core.cli.options import DeviceOption, EncoderOption, JsonOption, OfflineOption, PairOption
 from core.cli.output import (
-    ASSETS,
     EXIT_PARTIAL,
     ConsoleMonitor,
     counter,
@@ -34,7 +33,7 @@ from core.evaluation.run import centring_texts, default_cache, number_list, run_
 from core.evaluation.sample import measure_sample
 from core.library.shipped import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.records import Unit
-from core.settings import DEFAULT_PAIR
+from core.settings import ASSETS, DEFAULT_PAIR
 from core.store import Workspace
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
 from core.laboratory.results import to_jsonable
 from core.library import Library
-from core.settings import DEFAULT_PAIR
+from core.settings import ASSETS, DEFAULT_PAIR
 from core.store import Workspace
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_PARTIAL = 3

@@ -1,0 +1,1 @@
+"""Weights, sample library, measured results and style: files that the program reads."""
