@@ -10,29 +10,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from core.errors import CoreError, LaboratoryError, StoppedError
-from core.laboratory.attention_switch import AttentionSwitch, switch_attention
-from core.laboratory.bench import kept_result, open_bench
-from core.laboratory.disagreements import (
+from core.experiments.attention import AttentionSwitch, switch_attention
+from core.experiments.disagree import (
     DisagreementReport,
     FindingFilter,
     find_disagreements,
     select,
 )
-from core.laboratory.drafts import DRAFTING_RULES, DraftKind, draft_queries
-from core.laboratory.evidence import (
-    Evidence,
-    LateContext,
-    TokenShares,
-    late_context,
-    leave_clauses_out,
-    leave_sentences_out,
-    token_shares,
-)
-from core.laboratory.fairness import FairnessReport, fairness
-from core.laboratory.growing import GrowingText, Growth, grow
-from core.laboratory.hidden_key import HiddenKeyMap, hidden_key
-from core.laboratory.last_sentence import LastSentenceEdit, edit_last_sentence
-from core.laboratory.results import result_key
+from core.experiments.drafts import DRAFTING_RULES, DraftKind, draft_queries
+from core.experiments.evidence import Evidence
+from core.experiments.fairness import FairnessReport, fairness
+from core.experiments.growing import GrowingText, Growth, grow
+from core.experiments.hidden_key import HiddenKeyMap, hidden_key
+from core.experiments.last_sentence import LastSentenceEdit, edit_last_sentence
+from core.experiments.late_context import LateContext, late_context
+from core.experiments.leave_out import leave_clauses_out, leave_sentences_out
+from core.experiments.results import result_key
+from core.experiments.run import kept_result, open_context
+from core.experiments.token_shares import TokenShares, token_shares
 from demo import texts
 from demo.presenters import disagree, evidence, laboratory, library
 from demo.presenters.markup import shorten
@@ -40,7 +35,7 @@ from demo.presenters.markup import shorten
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from core.laboratory.arms import Bench
+    from core.experiments.context import Context
     from core.library import Library
     from core.monitor import Monitor
     from demo.handlers import Handlers
@@ -206,7 +201,7 @@ class Experiments:
     def disagree(
         self, visitor_id: object, library_id: str, count: int, wanted: FindingFilter
     ) -> Iterator[tuple[str, bool]]:
-        """Draft queries, run them through every system, list where the arms part most."""
+        """Draft queries, run them through every system, list where the encoders part most."""
 
         def work(bench: Library, monitor: Monitor) -> DisagreementReport:
             visitor = self.sessions.require(visitor_id)
@@ -249,11 +244,11 @@ class Experiments:
             bench,
             result_key("disagreements", count=count, k=depth, seed=0, rules=DRAFTING_RULES),
             DisagreementReport,
-            lambda arms: find_disagreements(
-                arms,
+            lambda context: find_disagreements(
+                context,
                 draft_queries(
-                    arms.corpus.passages,
-                    [bench.document(doc_id) for doc_id in arms.corpus.texts],
+                    context.corpus.passages,
+                    [bench.document(doc_id) for doc_id in context.corpus.texts],
                     count=count,
                     seed=0,
                 ),
@@ -268,7 +263,7 @@ class Experiments:
             bench,
             result_key("sentences", query=query, passage=passage_id),
             Evidence,
-            lambda arms: leave_sentences_out(arms, query, passage_id, monitor=monitor),
+            lambda context: leave_sentences_out(context, query, passage_id, monitor=monitor),
         )
 
     def edited(
@@ -280,20 +275,20 @@ class Experiments:
             bench,
             result_key("last sentence", text=text, replacement=replacement),
             LastSentenceEdit,
-            lambda arms: edit_last_sentence(
-                arms.arms, text, replacement=replacement, monitor=monitor
+            lambda context: edit_last_sentence(
+                context.encoders, text, replacement=replacement, monitor=monitor
             ),
         )
 
     def account(
         self, bench: Library, query: str, ids: tuple[str, ...], monitor: Monitor
     ) -> FairnessReport:
-        """Account for both arms."""
+        """Account for both encoders."""
         return kept(
             bench,
             result_key("fairness", query=query, passages=ids),
             FairnessReport,
-            lambda arms: fairness(arms, query, ids, measure_seconds=True, monitor=monitor),
+            lambda context: fairness(context, query, ids, measure_seconds=True, monitor=monitor),
         )
 
     def switched(
@@ -304,7 +299,7 @@ class Experiments:
             bench,
             result_key("attention switch", query=query, passage=passage_id),
             AttentionSwitch,
-            lambda arms: switch_attention(arms, query, passage_id, monitor=monitor),
+            lambda context: switch_attention(context, query, passage_id, monitor=monitor),
         )
 
     def grown(
@@ -315,7 +310,7 @@ class Experiments:
             bench,
             result_key("growing", query=query, passage=passage_id, growth=growth),
             GrowingText,
-            lambda arms: grow(arms, query, passage_id, growth=growth, monitor=monitor),
+            lambda context: grow(context, query, passage_id, growth=growth, monitor=monitor),
         )
 
     def keyed(
@@ -328,13 +323,13 @@ class Experiments:
             bench,
             result_key("hidden key", doc=document.sha256, lengths=lengths, copies=copies),
             HiddenKeyMap,
-            lambda arms: hidden_key(
-                arms, document.text, lengths=lengths, copies=copies, monitor=monitor
+            lambda context: hidden_key(
+                context, document.text, lengths=lengths, copies=copies, monitor=monitor
             ),
         )
 
     def verdict(self, visitor_id: object, library_id: str) -> str:
-        """Return which arm the last disagreements speak for; "" before any."""
+        """Return which encoder the last disagreements speak for; "" before any."""
         visitor, _ = self.bench(visitor_id, library_id)
         report = self._reports.get((visitor, library_id))
         return "" if report is None else disagree.verdict(report)
@@ -383,7 +378,7 @@ class Experiments:
                     bench,
                     result_key("clauses", query=query, passage=passage_id),
                     Evidence,
-                    lambda arms: leave_clauses_out(arms, query, passage_id, monitor=monitor),
+                    lambda context: leave_clauses_out(context, query, passage_id, monitor=monitor),
                 ),
                 evidence.evidence,
             ),
@@ -392,12 +387,14 @@ class Experiments:
                     bench,
                     result_key("late context", query=query, passage=passage_id),
                     LateContext,
-                    lambda arms: late_context(arms, query, passage_id, monitor=monitor),
+                    lambda context: late_context(context, query, passage_id, monitor=monitor),
                 ),
                 evidence.context,
             ),
             (
-                lambda bench, _: _shares(open_bench(bench), query, bench.passage(passage_id).text),
+                lambda bench, _: _shares(
+                    open_context(bench), query, bench.passage(passage_id).text
+                ),
                 evidence.shares,
             ),
         )
@@ -422,7 +419,7 @@ class Experiments:
     def fairness(
         self, visitor_id: object, library_id: str, token: object, asked: str = ""
     ) -> Iterator[tuple[str, bool]]:
-        """Account for both arms, with the query and first hits on screen when there are any.
+        """Account for both encoders, with the query and first hits on screen when there are any.
 
         Args:
             visitor_id: Whose.
@@ -498,11 +495,11 @@ class Experiments:
         )
 
 
-def kept(bench: Library, key: str, kind: type[R], run: Callable[[Bench], R]) -> R:
+def kept(bench: Library, key: str, kind: type[R], run: Callable[[Context], R]) -> R:
     """Return an experiment's result from the workspace, or run it; half results are not kept."""
 
-    def whole(arms: Bench) -> R:
-        result = run(arms)
+    def whole(context: Context) -> R:
+        result = run(context)
         if _is_partial(result):
             raise _NotKept(result)
         return result
@@ -514,16 +511,16 @@ def kept(bench: Library, key: str, kind: type[R], run: Callable[[Bench], R]) -> 
 
 
 def _is_partial(result: object) -> bool:
-    """Whether a result was stopped, or an encoder failed in it or in one arm's part of it."""
+    """Whether a result was stopped, or an encoder failed in it or in one encoder's part of it."""
     parts = (result, getattr(result, "a", None), getattr(result, "b", None))
     return any(getattr(one, "stopped", False) or getattr(one, "problem", "") for one in parts)
 
 
-def _shares(arms: Bench, query: str, text: str) -> tuple[str, list[TokenShares]]:
+def _shares(context: Context, query: str, text: str) -> tuple[str, list[TokenShares]]:
     found = []
-    for arm in arms.arms:
+    for indexed in context.encoders:
         try:
-            found.append(token_shares(arm, query, text))
+            found.append(token_shares(indexed, query, text))
         except LaboratoryError:
             continue  # not linear: no heat map where exactness is not given
     return text, found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError
-from core.laboratory.drafts import DraftKind, draft_queries
+from core.experiments.drafts import DraftKind, draft_queries
 from demo import texts
 
 if TYPE_CHECKING:

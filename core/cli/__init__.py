@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from core.cli import doctor, encoders, laboratory, library, measure
+from core.cli import doctor, encoders, experiments, library, measure
 from core.cli.output import keep_data_folder
 
 cli = typer.Typer(
@@ -39,7 +39,7 @@ def common(
 library.register(cli)
 encoders.register(cli)
 measure.register(cli)
-laboratory.register(cli)
+experiments.register(cli)
 doctor.register(cli)
 
 __all__ = ["cli"]

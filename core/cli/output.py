@@ -20,7 +20,7 @@ from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
-from core.laboratory.results import to_jsonable
+from core.experiments.results import to_jsonable
 from core.library import Library
 from core.settings import ASSETS, DEFAULT_PAIR
 from core.store import Workspace

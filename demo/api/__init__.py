@@ -7,7 +7,7 @@ once and pass the id it returns, it is the key to your libraries. ``library`` is
 
 from __future__ import annotations
 
-from demo.api import asking, elsewhere, encoders, judging, laboratory, libraries
+from demo.api import asking, elsewhere, encoders, experiments, judging, libraries
 from demo.api.door import Door
 from demo.choosing import Choosing
 from demo.experiments import Experiments
@@ -15,14 +15,12 @@ from demo.handlers import Handlers
 from demo.judging import Judging
 
 
-def add(
-    handlers: Handlers, experiments: Experiments, judgments: Judging, choosing: Choosing
-) -> None:
+def add(handlers: Handlers, lab: Experiments, judgments: Judging, choosing: Choosing) -> None:
     """Add every endpoint to the page under construction."""
     door = Door(handlers)
     libraries.add(door)
     encoders.add(door, choosing)
     elsewhere.add(door)
     asking.add(door)
-    laboratory.add(door, experiments)
+    experiments.add(door, lab)
     judging.add(door, judgments)

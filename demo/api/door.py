@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from core.errors import CoreError
-from core.laboratory.results import to_jsonable
+from core.experiments.results import to_jsonable
 from core.library import Library
 from core.monitor import Monitor
 from demo.handlers import Handlers

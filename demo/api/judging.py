@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.laboratory.results import to_jsonable
+from core.experiments.results import to_jsonable
 from demo.api.door import Door, verb
 from demo.grades import grades_of
 from demo.judging import Judging, measure

@@ -13,14 +13,14 @@ from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, senten
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from core.laboratory.arms import SystemName
-    from core.laboratory.disagreements import (
+    from core.experiments.context import SystemName
+    from core.experiments.disagree import (
         AgreementBin,
         DisagreementReport,
         Finding,
         Hubness,
     )
-    from core.laboratory.verdict import Contrast, Verdict
+    from core.experiments.verdict import Contrast, Verdict
     from core.records import Passage
 
 QUERY_CHARS = 220
@@ -39,7 +39,7 @@ def verdict(found: DisagreementReport) -> str:
     head = join(f'<p class="lead">{sentence(words)}</p>' for words in said[:1])
     rest = join(f"<p>{sentence(words)}</p>" for words in said[1:])
     more = join(f"<p>{sentence(words)}</p>" for words in found.summary)
-    picture = _forest(decided, found) if decided and decided.arms.queries else ""
+    picture = _forest(decided, found) if decided and decided.encoders.queries else ""
     notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
     return (
         f'<div class="bf lab verdict">{warn}<div class="split"><div><div class="summary">{head}</div>'
@@ -70,7 +70,7 @@ def _next(found: DisagreementReport) -> str:
 
 def _forest(decided: Verdict, found: DisagreementReport) -> str:
     """Return every contrast as a point with its interval, in the colour of the arm it favours."""
-    rows = [(ALL_DRAFTS, decided.arms), *sorted(decided.by_kind.items())]
+    rows = [(ALL_DRAFTS, decided.encoders), *sorted(decided.by_kind.items())]
     reach = max(0.05, *(abs(end) for _, one in rows for end in (one.low, one.high)))
     ticks = plots.nice_ticks(-reach, reach, 5)
     # names above their lines: legible on a phone too

@@ -12,16 +12,11 @@ from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.laboratory.arms import SystemName
-    from core.laboratory.attention_switch import TokenChange
-    from core.laboratory.evidence import (
-        ArmContext,
-        ArmEvidence,
-        Effect,
-        Evidence,
-        LateContext,
-        TokenShares,
-    )
+    from core.experiments.attention import TokenChange
+    from core.experiments.context import SystemName
+    from core.experiments.evidence import Effect, EncoderEvidence, Evidence
+    from core.experiments.late_context import EncoderInContext, LateContext
+    from core.experiments.token_shares import TokenShares
 
 BAR_MOST = 1.5  # z; longer bars are cut there
 PART_TITLES = {
@@ -68,7 +63,7 @@ def evidence(found: Evidence) -> str:
     )
 
 
-def _effect(side: ArmEvidence, effect: Effect) -> str:
+def _effect(side: EncoderEvidence, effect: Effect) -> str:
     before = effect.rank - effect.rank_change
     moved = (
         f"{ordinal(before)} \u2192 {ordinal(effect.rank)}"
@@ -87,7 +82,7 @@ def _effect(side: ArmEvidence, effect: Effect) -> str:
     )
 
 
-def _faithful(side: ArmEvidence) -> str:
+def _faithful(side: EncoderEvidence) -> str:
     check = side.faithfulness
     if check is None:
         return ""
@@ -124,7 +119,7 @@ def context(found: LateContext) -> str:
     )
 
 
-def _context_row(side: ArmContext) -> str:
+def _context_row(side: EncoderInContext) -> str:
     def place(rank: int, z: float | None = None) -> str:
         words = ordinal(rank)
         return words if z is None or math.isnan(z) else f"{words}{DOT}z {number(z)}"

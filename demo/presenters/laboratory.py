@@ -22,18 +22,18 @@ from demo.presenters.markup import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.laboratory.arms import SystemName
-    from core.laboratory.attention_switch import ArmSwitch, AttentionSwitch, ModeOutcome
-    from core.laboratory.fairness import (
-        ArmAccount,
+    from core.experiments.attention import AttentionSwitch, EncoderSwitch, ModeOutcome
+    from core.experiments.context import SystemName
+    from core.experiments.fairness import (
         Calibration,
+        EncoderAccount,
         FairnessReport,
         TextAccount,
         TokenStats,
     )
-    from core.laboratory.growing import GrowingText, GrowthPoint
-    from core.laboratory.hidden_key import HiddenKeyMap, KeyCell
-    from core.laboratory.last_sentence import ArmEdit, LastSentenceEdit
+    from core.experiments.growing import GrowingText, GrowthPoint
+    from core.experiments.hidden_key import HiddenKeyMap, KeyCell
+    from core.experiments.last_sentence import EncoderEdit, LastSentenceEdit
 
 FULL_SHARE = 0.96  # of changed tokens lie below the full height
 MODE_NAMES = {
@@ -137,7 +137,7 @@ def _accounts(report: FairnessReport) -> str:
     )
 
 
-def _account_name(account: ArmAccount) -> str:
+def _account_name(account: EncoderAccount) -> str:
     kind = {"diffusion": "dif", "autoregressive": "aut"}.get(account.family, "lex")
     return f'<span class="{kind}"><i class="sym"></i>{esc(account.label)}</span>'
 
@@ -179,7 +179,7 @@ def _stat_cells(stats: TokenStats) -> str:
     return join(f'<td class="r">{value}</td>' for value in values)
 
 
-def _calibration(item: Calibration, account: ArmAccount) -> str:
+def _calibration(item: Calibration, account: EncoderAccount) -> str:
     kind = {"diffusion": "dif", "autoregressive": "aut"}.get(account.family, "lex")
     if not item.edges:
         return (
@@ -301,7 +301,7 @@ def _ripple(found: LastSentenceEdit, most: float) -> str:
     )
 
 
-def _wave(found: LastSentenceEdit, side: ArmEdit, most: float, place: str) -> str:
+def _wave(found: LastSentenceEdit, side: EncoderEdit, most: float, place: str) -> str:
     starts = {sentence.start for sentence in side.sentences}
     kind = kind_of(side.system)
     tokens = [token for token in side.strip if token.start >= 0]
@@ -325,7 +325,7 @@ def _wave(found: LastSentenceEdit, side: ArmEdit, most: float, place: str) -> st
     )
 
 
-def _edited(found: LastSentenceEdit, side: ArmEdit, most: float) -> str:
+def _edited(found: LastSentenceEdit, side: EncoderEdit, most: float) -> str:
     head = f"<h3>{system_name(side.system)}</h3>"
     if side.problem:
         return f"<div>{head}{_problem(side.problem)}</div>"
@@ -381,7 +381,7 @@ def _mode(outcome: ModeOutcome) -> str:
     return name + (f' <span class="meta">({esc(", ".join(marks))})</span>' if marks else "")
 
 
-def _switch_rows(side: ArmSwitch) -> str:
+def _switch_rows(side: EncoderSwitch) -> str:
     rows = join(
         f"<tr><td>{system_name(side.system)}</td><td>{_mode(outcome)}</td>"
         f'<td class="r"><b>{outcome.rank}</b></td><td class="r">{number(outcome.score, 3)}</td>'
@@ -395,7 +395,7 @@ def _switch_rows(side: ArmSwitch) -> str:
     return rows
 
 
-def _switch_strips(side: ArmSwitch, text: str) -> str:
+def _switch_strips(side: EncoderSwitch, text: str) -> str:
     shown = [outcome for outcome in side.outcomes if not outcome.is_native]
     if not shown:
         return ""

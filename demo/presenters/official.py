@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.laboratory import paper
+from core.experiments import paper
 from demo import texts
 from demo.presenters.families import named
 from demo.presenters.markup import DASH, esc, join, number, with_code
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from core.evaluation.mteb_adapter import BenchmarkResult
-    from core.laboratory.paper import PaperPlace
+    from core.experiments.paper import PaperPlace
     from core.records import Family
 
 _POINTS = 100.0  # mteb writes shares, the paper prints points

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from core.laboratory import paper
+from core.experiments import paper
 from demo.presenters import benchmarks, plots
 from demo.presenters.markup import esc, join, number, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from core.laboratory.paper import PaperColumn, PaperRow, PaperTable
+    from core.experiments.paper import PaperColumn, PaperRow, PaperTable
 
 MARK = "\u2020"
 KIND_CLASSES = {"diffusion": "dif", "autoregressive": "aut", "reference": "lex"}

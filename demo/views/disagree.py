@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import CoreError
-from core.laboratory.drafts import DraftKind
+from core.experiments.drafts import DraftKind
 from demo import texts
 from demo.experiments import Experiments, wanted_findings
 from demo.presenters import frame

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import CoreError, UsageError
 from core.evaluation.mteb_adapter import add_mteb_results, find_mteb_results
-from core.laboratory import paper as data
+from core.experiments import paper as data
 from demo import texts
 from demo.presenters import benchmarks, library, official, paper
 from demo.presenters.markup import plural

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import CoreError
-from core.laboratory.growing import Growth
-from core.laboratory.last_sentence import DEFAULT_EDIT
+from core.experiments.growing import Growth
+from core.experiments.last_sentence import DEFAULT_EDIT
 from demo import texts
 from demo.experiments import Experiments
 from demo.presenters import frame

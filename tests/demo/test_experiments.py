@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import StoppedError
-from core.laboratory.drafts import DraftKind
+from core.experiments.drafts import DraftKind
 from demo.experiments import Experiments, wanted_findings
 from demo.grades import grades_of
 from demo.judging import Judging

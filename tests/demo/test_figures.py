@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.laboratory import paper as data
-from core.laboratory.arms import SystemName
-from core.laboratory.growing import GrowingText, Growth, GrowthPoint
-from core.laboratory.hidden_key import HiddenKeyMap, KeyCell
+from core.experiments import paper as data
+from core.experiments.context import SystemName
+from core.experiments.growing import GrowingText, Growth, GrowthPoint
+from core.experiments.hidden_key import HiddenKeyMap, KeyCell
 from demo.presenters import benchmarks, laboratory, paper
 
 if TYPE_CHECKING:

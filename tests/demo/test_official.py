@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.evaluation.mteb_adapter import BenchmarkResult
-from core.laboratory import paper
+from core.experiments import paper
 from core.records import Family
 from demo.presenters.official import official
 

@@ -7,20 +7,20 @@ import re
 import pytest
 
 from core.encoders.spec import Attention
-from core.laboratory.arms import SystemName
-from core.laboratory.attention_switch import ArmSwitch, AttentionSwitch, TokenChange
-from core.laboratory.disagreements import (
+from core.experiments.attention import AttentionSwitch, EncoderSwitch, TokenChange
+from core.experiments.context import SystemName
+from core.experiments.disagree import (
     Aggregates,
     DisagreementReport,
     Finding,
     Hubness,
 )
-from core.laboratory.drafts import Draft, DraftKind
-from core.laboratory.evidence import ArmContext, LateContext
-from core.laboratory.growing import GrowingText, Growth, GrowthPoint
-from core.laboratory.hidden_key import HiddenKeyMap, KeyCell
-from core.laboratory.last_sentence import ArmEdit, LastSentenceEdit
-from core.laboratory.verdict import Outcome, verdict
+from core.experiments.drafts import Draft, DraftKind
+from core.experiments.growing import GrowingText, Growth, GrowthPoint
+from core.experiments.hidden_key import HiddenKeyMap, KeyCell
+from core.experiments.last_sentence import EncoderEdit, LastSentenceEdit
+from core.experiments.late_context import EncoderInContext, LateContext
+from core.experiments.verdict import Outcome, verdict
 from demo.presenters import disagree, evidence, laboratory, paper
 
 A = SystemName("dif", "Blue <arm>", "diffusion")
@@ -86,9 +86,9 @@ def test_a_record_without_a_verdict_still_shows_what_it_has() -> None:
 def summaries() -> dict[str, str]:
     point = GrowthPoint(0, 10, 100, 100, True, 0.5, 2.0, 1)
     cell = KeyCell(0.0, 256, 200, 200, 1.0, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0)
-    side = ArmContext(A, 0.1, 0.2, 1.0, 2.0, 3, 1, 1, 0.9, 0, 10, 10, 1)
+    side = EncoderInContext(A, 0.1, 0.2, 1.0, 2.0, 3, 1, 1, 0.9, 0, 10, 10, 1)
     switch = AttentionSwitch(
-        "q", "p", ("p",), ArmSwitch(A, (), ""), ArmSwitch(B, (), ""), (), False, SAID
+        "q", "p", ("p",), EncoderSwitch(A, (), ""), EncoderSwitch(B, (), ""), (), False, SAID
     )
     return {
         "attention": laboratory.attention_switch(switch, "text"),
@@ -119,12 +119,12 @@ def test_every_view_says_in_words_what_its_figures_show_before_them(view: str) -
 def edited() -> LastSentenceEdit:
     before = "Alpha beta. Gamma ran."
 
-    def side(system: SystemName, changes: tuple[float, ...], *, still: bool) -> ArmEdit:
+    def side(system: SystemName, changes: tuple[float, ...], *, still: bool) -> EncoderEdit:
         strip = tuple(
             TokenChange(before[start:end], start, end, change)
             for (start, end), change in zip(((0, 5), (5, 10), (10, 11)), changes, strict=True)
         )
-        return ArmEdit(
+        return EncoderEdit(
             system, Attention.CAUSAL, strip, (), max(changes), sum(changes) / 3,
             unmoved=still, cosine=0.9, dropped=0, problem="",
         )  # fmt: skip

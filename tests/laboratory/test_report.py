@@ -13,13 +13,13 @@ from core.comparison.calibration import Background
 from core.comparison.compare import CorpusScores, SystemResult, compare
 from core.comparison.records import Comparison
 from core.encoders.spec import TextKind
-from core.laboratory.arms import Bench
-from core.laboratory.evidence import leave_sentences_out
-from core.laboratory.fairness import fairness
+from core.experiments.context import Context
+from core.experiments.fairness import fairness
+from core.experiments.leave_out import leave_sentences_out
 from core.laboratory.report import PagePicture, escape, html_report, rank_picture, score_plot
 from core.records import Family, Query, Ranking, ReceivedText, SystemInfo
 from core.search.order import best_positions, make_ranking
-from tests.laboratory.stand_in import KITCHEN, RIVER, WordEncoder, arm_b, bench_of, document
+from tests.experiments.stand_in import KITCHEN, RIVER, WordEncoder, context_of, document, spec_b
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"not much of a picture"
 HOSTILE = (
@@ -63,11 +63,11 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def _comparison(bench: Bench, query: str, *, k: int = 3) -> Comparison:
+def _comparison(bench: Context, query: str, *, k: int = 3) -> Comparison:
     ids = [passage.passage_id for passage in bench.corpus.passages]
     systems = []
     backgrounds = {}
-    for arm in bench.arms:
+    for arm in bench.encoders:
         scores = arm.vectors @ arm.encoder.encode([query], kind=TextKind.QUERY)[0]
         positions = best_positions(scores, k=50)
         (received,) = arm.encoder.received([query], kind=TextKind.QUERY)
@@ -97,14 +97,14 @@ def _comparison(bench: Bench, query: str, *, k: int = 3) -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return bench_of(
-        [RIVER, KITCHEN], (WordEncoder(), WordEncoder(arm_b(), deaf_to=frozenset({"flood"})))
+def bench() -> Context:
+    return context_of(
+        [RIVER, KITCHEN], (WordEncoder(), WordEncoder(spec_b(), deaf_to=frozenset({"flood"})))
     )
 
 
 @pytest.fixture(scope="module")
-def comparison(bench: Bench) -> Comparison:
+def comparison(bench: Context) -> Comparison:
     return _comparison(bench, "When did the flood reach the gates?")
 
 
@@ -151,8 +151,8 @@ def test_nothing_leaves_the_file(comparison: Comparison) -> None:
 def _hostile() -> Comparison:
     doc = document("evil", f"{HOSTILE} gate.\n\n{HOSTILE} flood.\n\nQuiet river.")
     doc = replace(doc, name=HOSTILE)
-    spec = arm_b(label=HOSTILE, query_prompt=HOSTILE)
-    bench = bench_of([doc], (WordEncoder(), WordEncoder(spec)))
+    spec = spec_b(label=HOSTILE, query_prompt=HOSTILE)
+    bench = context_of([doc], (WordEncoder(), WordEncoder(spec)))
     return _comparison(bench, f"flood {HOSTILE}")
 
 
@@ -180,8 +180,8 @@ def test_hostile_evidence_and_panel_stay_text() -> None:
     doc = replace(
         document("evil", f"{HOSTILE}. The flood came.\n\nQuiet river. Gate."), name=HOSTILE
     )
-    spec = arm_b(label=HOSTILE, trained_on=HOSTILE, checkpoint=HOSTILE, query_prompt=HOSTILE)
-    bench = bench_of([doc], (WordEncoder(), WordEncoder(spec)))
+    spec = spec_b(label=HOSTILE, trained_on=HOSTILE, checkpoint=HOSTILE, query_prompt=HOSTILE)
+    bench = context_of([doc], (WordEncoder(), WordEncoder(spec)))
     passage_id = bench.corpus.passages[0].passage_id
     evidence = leave_sentences_out(bench, "flood", passage_id)
     panel = fairness(bench, "flood", [passage_id])
@@ -279,8 +279,10 @@ def test_a_query_that_was_cut_is_a_flag(comparison: Comparison) -> None:
     assert "ran at different token limits" in page.text
 
 
-def test_arms_of_one_family_still_have_two_colours(bench: Bench) -> None:
-    twin = bench_of([RIVER, KITCHEN], (WordEncoder(), WordEncoder(arm_b(family=Family.DIFFUSION))))
+def test_arms_of_one_family_still_have_two_colours(bench: Context) -> None:
+    twin = context_of(
+        [RIVER, KITCHEN], (WordEncoder(), WordEncoder(spec_b(family=Family.DIFFUSION)))
+    )
     text = html_report(_comparison(twin, "flood"))
     assert '<span class="a"><span class="dot a"></span>Words A' in text
     assert '<span class="b"><span class="dot b"></span>Words B' in text
@@ -302,7 +304,7 @@ def test_unplaced_scores_leave_the_plot_out(comparison: Comparison) -> None:
     assert Reader(html_report(bare)).open == []
 
 
-def test_a_long_query_is_shown_whole_and_small(bench: Bench) -> None:
+def test_a_long_query_is_shown_whole_and_small(bench: Context) -> None:
     query = "When did the flood reach the gates? " * 30
     text = html_report(_comparison(bench, query))
     assert 'class="query long"' in text
@@ -334,8 +336,8 @@ def test_only_bm25_is_said_to_have_met_no_word(comparison: Comparison) -> None:
 def test_every_hit_of_a_deep_report_leads_to_its_passage() -> None:
     stories = ["Flood came."] * 60 + ["Cake came."] * 60  # one arm hears of floods, one does not
     text = "\n\n".join(f"{story} Number {number}." for number, story in enumerate(stories))
-    words = (WordEncoder(), WordEncoder(arm_b(), deaf_to=frozenset({"flood"})))
-    deep = bench_of([document("long.pdf", text)], words)
+    words = (WordEncoder(), WordEncoder(spec_b(), deaf_to=frozenset({"flood"})))
+    deep = context_of([document("long.pdf", text)], words)
     html = html_report(_comparison(deep, "flood cake", k=50))
     wanted = set(re.findall(r'href="#(p\d+)"', html))
     assert len(wanted) > 50

@@ -20,8 +20,8 @@ from core.errors import (
     UnknownNameError,
     WorkspaceDamagedError,
 )
-from core.laboratory.arms import Bench
-from core.laboratory.bench import kept_result, open_bench
+from core.experiments.context import Context
+from core.experiments.run import kept_result, open_context
 from core.library import Allowance, Library, SourceFile, VisitorLimits
 from core.records import Family, Judgment, Unit
 from core.settings import ChunkingSettings
@@ -111,7 +111,7 @@ def test_a_failed_arm_is_told_in_its_column_and_the_others_answer(tmp_path: Path
     assert (arms[A].state, arms[B].state) == (LoadState.READY, LoadState.FAILED)
     assert "hub cannot be reached" in arms[B].problem
     with pytest.raises(EncoderUnavailableError):
-        open_bench(bench)  # an experiment needs both
+        open_context(bench)  # an experiment needs both
     bench.close()
 
 
@@ -188,7 +188,7 @@ def test_an_empty_library_says_so(bench: Library) -> None:
     with pytest.raises(EmptyLibraryError):
         bench.ask("owl")
     with pytest.raises(EmptyLibraryError):
-        open_bench(bench)
+        open_context(bench)
     assert bench.examples() == ()
 
 
@@ -266,7 +266,7 @@ class Counted:
 def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Library) -> None:
     runs = []
 
-    def run(bench: Bench) -> Counted:
+    def run(bench: Context) -> Counted:
         runs.append(len(bench.corpus.passages))
         return Counted(len(bench.corpus.passages), "x")
 
@@ -279,11 +279,11 @@ def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Library) -> 
 
 
 def test_the_bench_is_made_once_per_corpus(filled: Library) -> None:
-    first = open_bench(filled)
-    assert open_bench(filled) is first
-    assert [arm.system_id for arm in first.arms] == [A, B]
+    first = open_context(filled)
+    assert open_context(filled) is first
+    assert [arm.system_id for arm in first.encoders] == [A, B]
     filled.add(sources({"new.txt": "Peat burns slowly in the old stove."}))
-    assert open_bench(filled) is not first
+    assert open_context(filled) is not first
 
 
 def test_two_threads_may_ask_while_a_third_adds(filled: Library) -> None:

@@ -15,8 +15,8 @@ from core.encoders.registry import Registry
 from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
 from core.encoders.spec import Pair, TextKind
 from core.errors import InvalidSettingError, UnknownNameError
-from core.laboratory.bench import open_bench
-from core.laboratory.fairness import fairness
+from core.experiments.fairness import fairness
+from core.experiments.run import open_context
 from core.library import Library, SourceFile
 from core.settings import ChunkingSettings, EncoderChoice, OutputType, WorkspaceSettings
 from core.store import Workspace
@@ -145,7 +145,7 @@ def test_choices_reach_the_vectors_the_name_and_the_fairness_panel(bench: Librar
     assert bench.embeddings(encoder, bench.passages()).shape == (20, 8)
     comparison = bench.ask(QUERY, k=5)
     assert comparison.column(trained.encoder_id).info.label == "Trained (8 dimensions, int8)"
-    made = open_bench(bench)
+    made = open_context(bench)
     report = fairness(made, QUERY, [bench.passages()[0].passage_id])
     assert (report.a.options, report.b.options) == ("", "8 dimensions, int8")
     assert (report.a.dimension, report.b.dimension) == (32, 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.comparison.calibration import is_weak_match
 from core.comparison.records import Column, ComparedPassage, Comparison, MoveKind, Standing
+from core.experiments.words import ordinal, shortened
 from core.laboratory.report.markup import (
     anchor_of,
     arms_of,
@@ -12,7 +13,6 @@ from core.laboratory.report.markup import (
     one_decimal,
     pages_of,
 )
-from core.laboratory.words import ordinal, shortened
 from core.records import Family
 
 

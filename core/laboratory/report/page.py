@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.comparison.records import Comparison
-from core.laboratory.evidence import Evidence
-from core.laboratory.fairness import FairnessReport
+from core.experiments.evidence import Evidence
+from core.experiments.fairness import FairnessReport
+from core.experiments.words import shortened
 from core.laboratory.report.hits import columns
 from core.laboratory.report.markup import arms_of, escape, label_of, unit_of
 from core.laboratory.report.passages import PagePicture, agreements, passages
 from core.laboratory.report.plots import where_they_part
 from core.laboratory.report.style import POLICY, STYLE
 from core.laboratory.report.why import explanations, received
-from core.laboratory.words import shortened
 from core.records import Family
 
 _WHAT = {

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 
 from core.comparison.records import Comparison
-from core.laboratory.evidence import ArmEvidence, Effect, Evidence
-from core.laboratory.fairness import FairnessReport
+from core.experiments.evidence import Effect, EncoderEvidence, Evidence
+from core.experiments.fairness import FairnessReport
+from core.experiments.words import shortened
 from core.laboratory.report.markup import anchor_of, escape, label_of, pages_of
-from core.laboratory.words import shortened
 
 
 def explanations(found: Iterable[Evidence], comparison: Comparison) -> str:
@@ -56,7 +56,7 @@ def _effect(effect: Effect) -> str:
     return f'<td class="n">{z}</td><td class="n">{rank}</td>'
 
 
-def _faithful(side: ArmEvidence) -> str:
+def _faithful(side: EncoderEvidence) -> str:
     check = side.faithfulness
     if check is None:
         return ""

@@ -14,7 +14,7 @@ from core.encoders.pins import Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.errors import EncoderUnavailableError, InvalidSettingError
-from core.laboratory.fairness import account_of
+from core.experiments.fairness import account_of
 from tests.encoders.fetch.conftest import REPOSITORY, stopped_halfway
 from tests.encoders.hub import COMMIT, LocalHub
 

@@ -1,0 +1,633 @@
+"""Where the encoders part, without a query from anyone: drafts through every system, most apart first."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from core.comparison.overlap import overlap_at_k
+from core.comparison.rbo import rank_biased_overlap
+from core.encoders.spec import TextKind
+from core.errors import EncoderError, LaboratoryError, StoppedError
+from core.experiments.context import (
+    LEXICAL_ID,
+    Context,
+    Corpus,
+    Floats,
+    Hushed,
+    SystemName,
+    encode,
+    limit_of,
+    name_of,
+    rank_of,
+    word_count,
+)
+from core.experiments.drafts import Draft, DraftKind
+from core.experiments.verdict import Outcome, Verdict, verdict
+from core.experiments.words import percent
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.search.order import best_positions
+
+RBO_P = 0.9  # the first ten ranks carry 86 % of the weight
+_BLOCK = 32
+_BINS = 6
+_HUBS = 5
+_FEW = 20
+_KIND_WORDS = {
+    str(DraftKind.HEADING): "headings",
+    str(DraftKind.DEFINITION): "questions for a definition",
+    str(DraftKind.QUESTION): "questions made of sentences",
+    str(DraftKind.KEYWORDS): "keywords",
+    str(DraftKind.PARAGRAPH): "whole paragraphs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one draft.
+
+    Attributes:
+        draft: The query and where it came from.
+        disagreement: ``1 - RBO_ext`` of the two top k (p = 0.9): 0 when they are the same, 1 when
+            they share nothing; a difference at rank 1 weighs ten times one at rank 10 and more.
+        overlap: Passages in both top k, over k.
+        top_a: Passage ids of A's top k, best first.
+        top_b: Of B's.
+        source_rank_a: Where A puts the passage the query was drafted from.
+        source_rank_b: Where B puts it.
+        source_rank_lexical: Where BM25 puts it; None where no word matches, or without BM25.
+        query_words: Length of the query.
+        passage_chars: Length of the source passage.
+        depth: Where the source passage begins in its document: 0 at its start, below 1 at its end.
+    """
+
+    draft: Draft
+    disagreement: float
+    overlap: float
+    top_a: tuple[str, ...]
+    top_b: tuple[str, ...]
+    source_rank_a: int
+    source_rank_b: int
+    source_rank_lexical: int | None
+    query_words: int
+    passage_chars: int
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementBin:
+    """Mean agreement over findings whose value lies in a range.
+
+    Attributes:
+        low: Smallest value in the bin.
+        high: Largest.
+        count: Findings in it.
+        overlap: Mean overlap@k.
+        rbo: Mean RBO.
+        margin: Half width of the 95 % interval of the mean RBO (normal approximation); 0 with one.
+    """
+
+    low: float
+    high: float
+    count: int
+    overlap: float
+    rbo: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentShare:
+    """How much of both encoders' top k one document takes.
+
+    Attributes:
+        doc_id: The document.
+        name: Its name. Hostile text: escape it.
+        passages: Share of the corpus that is this document's, 0 to 1.
+        share_a: Share of A's hits, over all drafts.
+        share_b: Share of B's.
+    """
+
+    doc_id: str
+    name: str
+    passages: float
+    share_a: float
+    share_b: float
+
+    @property
+    def leaning(self) -> float:
+        """``share_a - share_b``: above 0 where A favours the document."""
+        return self.share_a - self.share_b
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A passage that comes up for many queries, and in how many top k it stands."""
+
+    passage_id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hubness:
+    """Whether a few passages come up for everything (Radovanović et al., JMLR 2010).
+
+    Attributes:
+        system_id: Whose ranking.
+        skewness: Of the k-occurrence over passages: 0 when even; above about 1.5 a few passages
+            crowd out others.
+        never: Share of passages that no draft brought up.
+        expected: Times a passage would come up if all were alike.
+        hubs: The passages that come up most.
+    """
+
+    system_id: str
+    skewness: float
+    never: float
+    expected: float
+    hubs: tuple[Hub, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFound:
+    """How often a system brings back the passage a query was drafted from.
+
+    Attributes:
+        system_id: The system.
+        first: Share of drafts with it at rank 1.
+        within_k: Share with it in the top k.
+        reciprocal_rank: Mean of 1/rank over all drafts, 0 below the top k.
+    """
+
+    system_id: str
+    first: float
+    within_k: float
+    reciprocal_rank: float
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregates:
+    """What the findings say together.
+
+    Attributes:
+        count: Findings they are made of.
+        rbo: Mean RBO; 1 is full agreement.
+        overlap: Mean overlap@k.
+        same_first: Share of drafts with the same first hit.
+        by_query_words: Agreement against the length of the query.
+        by_passage_chars: Against the length of the source passage.
+        by_depth: Against its place in the document.
+        by_kind: Mean RBO by kind of draft.
+        documents: Every document's share in both encoders' hits, largest leaning first.
+        found: Source passages found, by system.
+    """
+
+    count: int
+    rbo: float
+    overlap: float
+    same_first: float
+    by_query_words: tuple[AgreementBin, ...]
+    by_passage_chars: tuple[AgreementBin, ...]
+    by_depth: tuple[AgreementBin, ...]
+    by_kind: dict[str, AgreementBin]
+    documents: tuple[DocumentShare, ...]
+    found: tuple[SourceFound, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DisagreementReport:
+    """Every draft's outcome, most apart first, and what they say together.
+
+    Attributes:
+        a: System A.
+        b: System B.
+        k: Depth.
+        passages: Passages in the corpus.
+        drafts: Drafts that were asked for.
+        findings: By disagreement, largest first, ties by query id.
+        aggregates: Over all findings.
+        hubness: Of A, of B.
+        notes: What the reader should know, each a sentence.
+        seconds: Wall clock.
+        stopped: Whether the user stopped it; findings are those done by then.
+        problem: Why it ended early, in a sentence; "" when it did not.
+        summary: Where the encoders part, in sentences.
+        verdict: Which encoder the drafts speak for; None in records without one.
+    """
+
+    a: SystemName
+    b: SystemName
+    k: int
+    passages: int
+    drafts: int
+    findings: tuple[Finding, ...]
+    aggregates: Aggregates
+    hubness: tuple[Hubness, Hubness]
+    notes: tuple[str, ...]
+    seconds: float
+    stopped: bool
+    problem: str
+    summary: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingFilter:
+    """Which findings to show; every part is optional. Ranges include both ends.
+
+    Attributes:
+        doc_ids: Only drafts from these documents; empty for all.
+        kinds: Only these kinds; empty for all.
+        query_words: Shortest and longest query.
+        passage_chars: Shortest and longest source passage.
+        depth: Place of the source passage in its document, 0 to 1.
+        only_different: Leave out drafts on which the encoders agree fully.
+    """
+
+    doc_ids: tuple[str, ...] = ()
+    kinds: tuple[DraftKind, ...] = ()
+    query_words: tuple[int, int] | None = None
+    passage_chars: tuple[int, int] | None = None
+    depth: tuple[float, float] | None = None
+    only_different: bool = False
+
+    def admits(self, finding: Finding) -> bool:
+        """Whether a finding passes."""
+        return (
+            (not self.doc_ids or finding.draft.doc_id in self.doc_ids)
+            and (not self.kinds or finding.draft.kind in self.kinds)
+            and _within(finding.query_words, self.query_words)
+            and _within(finding.passage_chars, self.passage_chars)
+            and _within(finding.depth, self.depth)
+            and not (self.only_different and finding.disagreement <= 0)
+        )
+
+
+def _within(value: float, limits: tuple[float, float] | None) -> bool:
+    return limits is None or limits[0] <= value <= limits[1]
+
+
+def select(findings: Sequence[Finding], wanted: FindingFilter) -> tuple[Finding, ...]:
+    """Return the findings that pass, in the order given."""
+    return tuple(finding for finding in findings if wanted.admits(finding))
+
+
+def find_disagreements(
+    context: Context,
+    drafts: Sequence[Draft],
+    *,
+    k: int = 10,
+    monitor: Monitor | None = None,
+) -> DisagreementReport:
+    """Run drafts through both encoders and BM25 and order them by how far the encoders part.
+
+    Args:
+        context: The encoders and the corpus.
+        drafts: Queries; each block of 32 goes through every system before the next, so that what
+            is there when the user stops is complete.
+        k: Depth of the rankings compared.
+        monitor: Hears progress; may stop.
+
+    Returns:
+        The report; with what was finished when stopped or when an encoder failed half-way.
+
+    Raises:
+        LaboratoryError: If there is one passage only, no draft, or k is below 1.
+        EncodingError: If an encoder failed before anything was finished.
+        StoppedError: If stopped before anything was finished.
+    """
+    _check(context, drafts, k)
+    watch = monitor or SilentMonitor()
+    started = time.monotonic()
+    rows = {passage.passage_id: row for row, passage in enumerate(context.corpus.passages)}
+    occurrences = np.zeros((2, len(rows)), dtype=np.int64)
+    findings: list[Finding] = []
+    stopped, problem = False, ""
+    for start in range(0, len(drafts), _BLOCK):
+        watch.report(Progress("asking every system", start, len(drafts)))
+        block = drafts[start : start + _BLOCK]
+        try:
+            raise_if_stopped(watch)
+            found = _ask_block(context, block, rows, k, occurrences, watch)
+        except StoppedError:
+            if not findings:
+                raise
+            stopped = True
+            break
+        except EncoderError as exc:
+            if not findings:
+                raise
+            problem = f"{exc} The {len(findings)} queries finished before are kept."
+            break
+        findings.extend(found)
+    watch.report(Progress("asking every system", len(findings), len(drafts)))
+    findings.sort(key=lambda finding: (-finding.disagreement, finding.draft.query_id))
+    aggregates = aggregate(findings, context.corpus, k=k, system_ids=_ids(context))
+    hubness = (
+        _hubness(context.a.system_id, occurrences[0], context.corpus, len(findings), k),
+        _hubness(context.b.system_id, occurrences[1], context.corpus, len(findings), k),
+    )
+    return DisagreementReport(
+        a=name_of(context.a),
+        b=name_of(context.b),
+        k=k,
+        passages=len(rows),
+        drafts=len(drafts),
+        findings=tuple(findings),
+        aggregates=aggregates,
+        hubness=hubness,
+        notes=_notes(context, aggregates, k),
+        seconds=time.monotonic() - started,
+        stopped=stopped,
+        problem=problem,
+        summary=_summary(context, aggregates, k),
+        verdict=_verdict(context, findings, k),
+    )
+
+
+def _ids(context: Context) -> tuple[str, str, str]:
+    return (context.a.system_id, context.b.system_id, LEXICAL_ID)
+
+
+def _check(context: Context, drafts: Sequence[Draft], k: int) -> None:
+    if k < 1:
+        msg = f"The depth is {k}; choose 1 or more."
+        raise LaboratoryError(msg)
+    if len(context.corpus.passages) < 2:
+        msg = (
+            "The library holds one passage, which every system ranks first; "
+            "add more documents or choose smaller passages."
+        )
+        raise LaboratoryError(msg)
+    if not drafts:
+        msg = "There are no queries to run; draft some first."
+        raise LaboratoryError(msg)
+
+
+def _ask_block(
+    context: Context,
+    block: Sequence[Draft],
+    rows: dict[str, int],
+    k: int,
+    occurrences: np.ndarray,
+    watch: Monitor,
+) -> list[Finding]:
+    texts = [draft.text for draft in block]
+    scores = [
+        encode(indexed.encoder, texts, kind=TextKind.QUERY, monitor=Hushed(watch))
+        @ indexed.vectors.T
+        for indexed in context.encoders
+    ]
+    passages = context.corpus.passages
+    findings = []
+    for place, draft in enumerate(block):
+        source = rows.get(draft.passage_id)
+        if source is None:
+            msg = "A draft comes from a passage that is gone; draft anew for this chunking."
+            raise LaboratoryError(msg)
+        tops = [best_positions(scores[side][place], k=k) for side in (0, 1)]
+        for side in (0, 1):
+            occurrences[side, tops[side]] += 1
+        top_a, top_b = (tuple(passages[row].passage_id for row in top) for top in tops)
+        text = context.corpus.texts.get(draft.doc_id, "")
+        findings.append(
+            Finding(
+                draft=draft,
+                disagreement=_disagreement(top_a, top_b),
+                overlap=overlap_at_k(top_a, top_b, k=k),
+                top_a=top_a,
+                top_b=top_b,
+                source_rank_a=rank_of(scores[0][place], source),
+                source_rank_b=rank_of(scores[1][place], source),
+                source_rank_lexical=_lexical_rank(context, draft.text, source),
+                query_words=word_count(draft.text),
+                passage_chars=len(passages[source].text),
+                depth=passages[source].start / len(text) if text else 0.0,
+            )
+        )
+    return findings
+
+
+def _disagreement(top_a: Sequence[str], top_b: Sequence[str]) -> float:
+    # rounded: equal rankings must give 0 and not 1e-16
+    return round(1.0 - rank_biased_overlap(top_a, top_b, p=RBO_P).ext, 12)
+
+
+def _lexical_rank(context: Context, query: str, source: int) -> int | None:
+    if context.lexical is None:
+        return None
+    rank = int(context.lexical.ranks(context.lexical.scores(query))[source])
+    return rank or None
+
+
+def aggregate(
+    findings: Sequence[Finding],
+    corpus: Corpus,
+    *,
+    k: int,
+    system_ids: tuple[str, str, str],
+) -> Aggregates:
+    """Say what findings say together; also for a filtered selection of them.
+
+    Args:
+        findings: Any of a report's.
+        corpus: What they were found in.
+        k: The report's depth.
+        system_ids: Of A, of B, of BM25.
+    """
+    count = len(findings)
+    rbo = [1.0 - finding.disagreement for finding in findings]
+    overlap = [finding.overlap for finding in findings]
+    kinds = {
+        str(kind): _bin(
+            [finding for finding in findings if finding.draft.kind is kind], lambda _: 0.0
+        )
+        for kind in DraftKind
+        if any(finding.draft.kind is kind for finding in findings)
+    }
+    return Aggregates(
+        count=count,
+        rbo=float(np.mean(rbo)) if count else 0.0,
+        overlap=float(np.mean(overlap)) if count else 0.0,
+        same_first=_share(finding.top_a[:1] == finding.top_b[:1] for finding in findings),
+        by_query_words=_bins(findings, lambda finding: float(finding.query_words)),
+        by_passage_chars=_bins(findings, lambda finding: float(finding.passage_chars)),
+        by_depth=_bins(findings, lambda finding: finding.depth),
+        by_kind=kinds,
+        documents=_document_shares(findings, corpus),
+        found=_found(findings, k, system_ids),
+    )
+
+
+def _share(flags: Iterable[bool]) -> float:
+    values = list(flags)
+    return sum(values) / len(values) if values else 0.0
+
+
+def _bins(
+    findings: Sequence[Finding], value: Callable[[Finding], float]
+) -> tuple[AgreementBin, ...]:
+    """Cut findings into up to six bins of about equal count; equal values stay together."""
+    if not findings:
+        return ()
+    ordered = sorted(findings, key=lambda finding: (value(finding), finding.draft.query_id))
+    values = np.array([value(finding) for finding in ordered])
+    cuts = {0, len(ordered)}
+    for part in range(1, _BINS):
+        cuts.add(int(np.searchsorted(values, values[len(ordered) * part // _BINS], side="left")))
+    edges = sorted(cuts)
+    return tuple(_bin(ordered[low:high], value) for low, high in pairwise(edges))
+
+
+def _bin(findings: Sequence[Finding], value: Callable[[Finding], float]) -> AgreementBin:
+    values = [value(finding) for finding in findings]
+    rbo = np.array([1.0 - finding.disagreement for finding in findings])
+    count = len(findings)
+    margin = 1.96 * float(rbo.std(ddof=1)) / count**0.5 if count > 1 else 0.0
+    return AgreementBin(
+        low=min(values),
+        high=max(values),
+        count=count,
+        overlap=float(np.mean([finding.overlap for finding in findings])),
+        rbo=float(rbo.mean()),
+        margin=margin,
+    )
+
+
+def _document_shares(findings: Sequence[Finding], corpus: Corpus) -> tuple[DocumentShare, ...]:
+    home = {passage.passage_id: passage.doc_id for passage in corpus.passages}
+    sizes = dict.fromkeys(corpus.names, 0)
+    for passage in corpus.passages:
+        sizes[passage.doc_id] = sizes.get(passage.doc_id, 0) + 1
+    slots = {doc_id: [0, 0] for doc_id in sizes}
+    for finding in findings:
+        for side, top in enumerate((finding.top_a, finding.top_b)):
+            for passage_id in top:
+                slots[home[passage_id]][side] += 1
+    totals = [sum(counts[side] for counts in slots.values()) or 1 for side in (0, 1)]
+    shares = [
+        DocumentShare(
+            doc_id=doc_id,
+            name=corpus.names.get(doc_id, doc_id),
+            passages=size / len(corpus.passages),
+            share_a=slots[doc_id][0] / totals[0],
+            share_b=slots[doc_id][1] / totals[1],
+        )
+        for doc_id, size in sizes.items()
+        if size
+    ]
+    return tuple(sorted(shares, key=lambda share: (-abs(share.leaning), share.doc_id)))
+
+
+def _found(
+    findings: Sequence[Finding], k: int, system_ids: tuple[str, str, str]
+) -> tuple[SourceFound, ...]:
+    columns: tuple[Sequence[int | None], ...] = (
+        [finding.source_rank_a for finding in findings],
+        [finding.source_rank_b for finding in findings],
+        [finding.source_rank_lexical for finding in findings],
+    )
+    found = []
+    for system_id, column in zip(system_ids, columns, strict=True):
+        # not ranked at all counts as not found; a column without any rank is no system
+        ranks = [rank if rank is not None else math.inf for rank in column]
+        if any(rank is not None for rank in column):
+            found.append(
+                SourceFound(
+                    system_id=system_id,
+                    first=_share(rank == 1 for rank in ranks),
+                    within_k=_share(rank <= k for rank in ranks),
+                    reciprocal_rank=sum(1 / rank for rank in ranks if rank <= k) / len(ranks),
+                )
+            )
+    return tuple(found)
+
+
+def _hubness(system_id: str, counts: np.ndarray, corpus: Corpus, queries: int, k: int) -> Hubness:
+    best = sorted(range(len(counts)), key=lambda row: (-int(counts[row]), row))[:_HUBS]
+    return Hubness(
+        system_id=system_id,
+        skewness=skewness(counts),
+        never=float(np.mean(counts == 0)),
+        expected=queries * min(k, len(counts)) / len(counts),
+        hubs=tuple(
+            Hub(corpus.passages[row].passage_id, int(counts[row])) for row in best if counts[row]
+        ),
+    )
+
+
+def skewness(counts: np.ndarray | Floats) -> float:
+    """Return the population skewness (third standardised moment); 0.0 when all are equal.
+
+    >>> round(skewness(np.array([0, 0, 0, 4])), 4)
+    1.1547
+    """
+    centred = np.asarray(counts, dtype=np.float64)
+    centred = centred - centred.mean()
+    variance = float(np.mean(centred**2))
+    return float(np.mean(centred**3) / variance**1.5) if variance > 0 else 0.0
+
+
+def _summary(context: Context, found: Aggregates, k: int) -> tuple[str, ...]:
+    labels = {context.a.system_id: context.a.label, context.b.system_id: context.b.label}
+    sentences = [
+        f"Over {found.count:,} drafted queries both encoders put the same passage first on "
+        f"{percent(found.same_first)} and share {found.overlap * k:.1f} of {k} passages on average "
+        f"(RBO {found.rbo:.2f})."
+    ]
+    if found.found:
+        shares = ", ".join(
+            f"{labels.get(one.system_id, 'BM25')} on {percent(one.within_k)}" for one in found.found
+        )
+        sentences.append(f"The passage a query was drafted from is in the top {k}: {shares}.")
+    # a kind with a handful of queries says nothing
+    kinds = {name: one for name, one in found.by_kind.items() if one.count >= _FEW}
+    if len(kinds) > 1:
+        least = min(kinds, key=lambda name: (kinds[name].rbo, name))
+        most = max(kinds, key=lambda name: (kinds[name].rbo, name))
+        if kinds[most].rbo - kinds[most].margin > kinds[least].rbo + kinds[least].margin:
+            sentences.append(
+                f"They part most on {_KIND_WORDS[least]} (RBO {kinds[least].rbo:.2f}) and least on "
+                f"{_KIND_WORDS[most]} ({kinds[most].rbo:.2f})."
+            )
+    return tuple(sentences)
+
+
+def _verdict(context: Context, findings: Sequence[Finding], k: int) -> Verdict:
+    outcomes = [
+        Outcome(
+            finding.draft.passage_id,
+            _KIND_WORDS[str(finding.draft.kind)],
+            finding.source_rank_a,
+            finding.source_rank_b,
+            finding.source_rank_lexical,
+        )
+        for finding in sorted(findings, key=lambda finding: finding.draft.query_id)
+    ]
+    return verdict(outcomes, label_a=context.a.label, label_b=context.b.label, k=k, few=_FEW)
+
+
+def _notes(context: Context, aggregates: Aggregates, k: int) -> tuple[str, ...]:
+    limits = [limit_of(indexed.encoder) for indexed in context.encoders]
+    notes = [
+        "Every query was drafted by rules from a passage of the library, so that passage is a "
+        "right answer, and other passages may be right too. Finding it is easier than answering a "
+        "person: read the differences, not the levels."
+    ]
+    if len(context.corpus.passages) <= 2 * k:
+        notes.append(
+            f"The library has {len(context.corpus.passages)} passages, so two rankings of depth {k} "
+            "must overlap; disagreement is understated. Lower k or add documents."
+        )
+    if limits[0] != limits[1]:
+        notes.append(
+            f"The encoders ran at different token limits ({limits[0]:,} and {limits[1]:,}): run both at "
+            "equal limits under Fairness before you believe a difference."
+        )
+    if aggregates.count and aggregates.count < 100:
+        notes.append(f"{aggregates.count} queries are few: read the intervals before the averages.")
+    return tuple(notes)

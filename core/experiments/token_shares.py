@@ -1,0 +1,87 @@
+"""A score taken apart into its tokens: exact by the arithmetic of pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.encoders.spec import TextKind
+from core.errors import LaboratoryError
+from core.experiments.context import IndexedEncoder, SystemName, encode, name_of, readable, trace
+
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShare:
+    """One token's exact part of the score.
+
+    Attributes:
+        token: Readable piece. Hostile text: escape it.
+        start: First character in the passage text; -1 for prompt and special tokens.
+        end: One past the last.
+        share: What it adds to the score; all shares add up to it.
+    """
+
+    token: str
+    start: int
+    end: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShares:
+    """A score taken apart into its tokens.
+
+    Exact as arithmetic: the embedding is a weighted mean of token states, so the score is a sum
+    over tokens. It does not say what would happen without a token, since every state depends on
+    the other tokens: deletion above says that.
+
+    Attributes:
+        system: The encoder.
+        score: Of query and passage.
+        shares: One per token, in order.
+        residual: ``score - sum of shares``: rounding only.
+    """
+
+    system: SystemName
+    score: float
+    shares: tuple[TokenShare, ...]
+    residual: float
+
+
+def token_shares(indexed: IndexedEncoder, query: str, text: str) -> TokenShares:
+    """Split the score of a passage exactly over its tokens.
+
+    Raises:
+        LaboratoryError: If the shares do not add up to the score: the pooling is not linear then,
+            and no heat map is shown.
+        EncodingError: If the encoder fails.
+    """
+    readable(query, what="query")
+    readable(text)
+    vector = encode(indexed.encoder, [query], kind=TextKind.QUERY)[0].astype(np.float64)
+    score = float(
+        encode(indexed.encoder, [text], kind=TextKind.PASSAGE)[0].astype(np.float64) @ vector
+    )
+    (found,) = trace(indexed.encoder, [text])
+    weights, states = found.weights.astype(np.float64), found.states.astype(np.float64)
+    length = float(np.linalg.norm(weights @ states))
+    shares = weights * (states @ vector) / length if length > 0 else np.zeros(len(weights))
+    residual = score - float(shares.sum())
+    if abs(residual) > _TOLERANCE:
+        msg = (
+            f"{indexed.label} does not pool its tokens linearly, so a token has no exact share of the "
+            "score. Look at the sentences instead."
+        )
+        raise LaboratoryError(msg)
+    return TokenShares(
+        system=name_of(indexed),
+        score=score,
+        shares=tuple(
+            TokenShare(token, int(start), int(end), float(share))
+            for token, (start, end), share in zip(found.tokens, found.offsets, shares, strict=True)
+        ),
+        residual=residual,
+    )
