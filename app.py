@@ -24,8 +24,10 @@ os.environ.update(
     DO_NOT_TRACK="1",
     TOKENIZERS_PARALLELISM="false",  # its threads and the PDF workers' forks do not mix
 )
-if "GRADIO_TEMP_DIR" not in os.environ:
-    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-uploads-")
+if "GRADIO_TEMP_DIR" in os.environ:
+    UPLOADS = None
+else:
+    UPLOADS = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-uploads-")
 
 import core
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
@@ -240,9 +242,8 @@ def leave(code: int) -> NoReturn:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             child.kill()
-    uploads = Path(os.environ["GRADIO_TEMP_DIR"])
-    if uploads.name.startswith("bifocal-uploads-"):  # made above, not the user's own choice
-        shutil.rmtree(uploads, ignore_errors=True)
+    if UPLOADS is not None:  # made above, not the user's own choice
+        shutil.rmtree(UPLOADS, ignore_errors=True)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

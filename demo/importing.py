@@ -9,7 +9,6 @@ from core.comparison.imported import read_runs
 from core.errors import UsageError
 from core.settings import MEBIBYTE
 from demo.presenters import runs
-from demo.session import discard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,36 +31,30 @@ class Importing:
     ) -> tuple[KeptRun, ...]:
         """Keep the runs of uploaded files; one file may hold the texts of their queries.
 
-        The uploads are deleted, whatever comes of them.
-
         Raises:
             DatasetError: If a file is not what it should be; names file and line.
             UsageError: If there is no run among them, or more than a library keeps.
         """
         paths = [Path(file) for file in files]
-        try:
-            visitor = self.handlers.sessions.require(visitor_id)
-            bench = self.handlers.services.open_library(visitor, library_id)
-            texts = [path for path in paths if path.suffix.lower() in QUERY_FILES]
-            given = [path for path in paths if path not in texts]
-            if not given:
-                raise UsageError(
-                    "There is no run among the files: a TREC file, a CSV, mteb's predictions or an "
-                    "export of Bifocal's. Texts of queries come along with one."
-                )
-            if len(texts) > 1:
-                raise UsageError("Give one file of queries' texts (.tsv or .jsonl) with a run.")
-            made = [
-                run
-                for path in given
-                for run in read_runs(
-                    path, queries=texts[0] if texts else None, most_bytes=MAX_FILE_BYTES
-                )
-            ]
-            return bench.add_runs(made)
-        finally:
-            for path in paths:
-                discard(path)
+        visitor = self.handlers.sessions.require(visitor_id)
+        bench = self.handlers.services.open_library(visitor, library_id)
+        texts = [path for path in paths if path.suffix.lower() in QUERY_FILES]
+        given = [path for path in paths if path not in texts]
+        if not given:
+            raise UsageError(
+                "There is no run among the files: a TREC file, a CSV, mteb's predictions or an "
+                "export of Bifocal's. Texts of queries come along with one."
+            )
+        if len(texts) > 1:
+            raise UsageError("Give one file of queries' texts (.tsv or .jsonl) with a run.")
+        made = [
+            run
+            for path in given
+            for run in read_runs(
+                path, queries=texts[0] if texts else None, most_bytes=MAX_FILE_BYTES
+            )
+        ]
+        return bench.add_runs(made)
 
     def remove(self, visitor_id: object, library_id: str, run_id: str) -> None:
         """Forget a run.

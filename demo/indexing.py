@@ -11,7 +11,7 @@ from core.records import Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
 from demo import texts
 from demo.presenters import library
-from demo.session import discard
+from demo.session import discard, take_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,14 +49,11 @@ class Indexing:
         paths = [Path(file) for file in files]
         limit = self.services.limits.files_per_upload
         if len(paths) > limit:
-            for path in paths[limit:]:
-                discard(path)
             remark = f"Only the first {limit} files were taken; add the others afterwards."
             paths = paths[:limit]
         if not paths:
             return library_id, None, remark
-        job = self._index(visitor, library_id, [(path.name, path, None) for path in paths])
-        return library_id, job, remark
+        return library_id, self._take_in(visitor, library_id, paths, None), remark
 
     def index_files(
         self, visitor_id: object, library_id: str, paths: Sequence[Path], password: str | None
@@ -72,7 +69,19 @@ class Indexing:
             raise UsageError(texts.SAMPLE_FIXED)
         if not paths:
             raise UsageError("There are no files to read; upload at least one.")
-        return self._index(visitor, library_id, [(path.name, path, password) for path in paths])
+        return self._take_in(visitor, library_id, paths, password)
+
+    def _take_in(
+        self, visitor: str, library_id: str, paths: Sequence[Path], password: str | None
+    ) -> Job[IngestionReport]:
+        files: list[tuple[str, Path, str | None]] = []
+        try:
+            files.extend((path.name, take_in(path), password) for path in paths)
+            return self._index(visitor, library_id, files)
+        except CoreError:
+            for _, own, _ in files:
+                discard(own)
+            raise
 
     def _index(
         self, visitor: str, library_id: str, files: Sequence[tuple[str, Path, str | None]]
@@ -81,34 +90,36 @@ class Indexing:
 
         def work(monitor: Monitor) -> IngestionReport:
             sources = [_source_file(name, path, password) for name, path, password in files]
-            try:
-                report = bench.add(sources, monitor=monitor)
-            except CoreError:
-                for _, path, _ in files:
-                    discard(path)
-                raise
+            report = bench.add(sources, monitor=monitor)
             locked = {skipped.name for skipped in report.skipped if skipped.needs_password}
             for name, path, _ in files:
                 if _clean(name) in locked or name in locked:
                     self.sessions.hold(visitor, library_id, _clean(name), path)
-                else:
-                    discard(path)
+                    held.add(path)
             return report
 
-        return self.sessions.jobs.start((visitor, library_id, "index"), "index", work, heavy=True)
+        def tidy() -> None:
+            for _, path, _ in files:
+                if path not in held:
+                    discard(path)
+
+        held: set[Path] = set()
+        key = (visitor, library_id, "index")
+        return self.sessions.jobs.start(key, "index", work, heavy=True, after=tidy)
 
     def password(self, visitor_id: object, token: str, password: str) -> tuple[str, Job[Any]]:
         """Try a password on a file that waits for it."""
         visitor = self.sessions.require(visitor_id)
-        file = self.sessions.release(visitor, token)
-        return file.library_id, self._index(
-            visitor, file.library_id, [(file.name, file.path, password)]
-        )
+        file = self.sessions.waiting(visitor, token)
+        job = self._index(visitor, file.library_id, [(file.name, file.path, password)])
+        self.sessions.release(token)  # not before: the library may have been busy
+        return file.library_id, job
 
     def forget_file(self, visitor_id: object, token: str) -> str:
         """Drop a file that waits for a password."""
         visitor = self.sessions.require(visitor_id)
-        file = self.sessions.release(visitor, token)
+        file = self.sessions.waiting(visitor, token)
+        self.sessions.release(token)
         discard(file.path)
         waiting = self.sessions.held(visitor, file.library_id)
         return "".join(library.password_form(key, item.name) for key, item in waiting.items())

@@ -88,7 +88,12 @@ class Job(Generic[T]):
     """One piece of work in a thread of its own. It is its own monitor."""
 
     def __init__(
-        self, kind: str, work: Callable[[Monitor], T], *, turn: threading.Semaphore | None = None
+        self,
+        kind: str,
+        work: Callable[[Monitor], T],
+        *,
+        turn: threading.Semaphore | None = None,
+        after: Callable[[], None] | None = None,
     ) -> None:
         self.kind = kind
         self.result: T | None = None
@@ -96,6 +101,7 @@ class Job(Generic[T]):
         self.detail: dict[str, object] = {}
         self._work = work
         self._turn = turn
+        self._after = after
         self._stages: dict[str, Progress] = {}
         self._paces: dict[str, _Pace] = {}
         self._latest = ("", 0.0)  # the stage last heard of, and when
@@ -135,6 +141,8 @@ class Job(Generic[T]):
             logger.exception("%s failed", self.kind)
             self.error = CoreError(UNEXPECTED.format(kind=type(error).__name__))
         finally:
+            if self._after is not None:
+                self._after()
             self._ended = time.monotonic()
             self._done.set()
             self._changed.set()
@@ -228,14 +236,20 @@ class Jobs:
         self._turn = threading.Semaphore(self.heavy_at_once)
 
     def start(
-        self, key: tuple[str, ...], kind: str, work: Callable[[Monitor], T], *, heavy: bool = False
+        self,
+        key: tuple[str, ...],
+        kind: str,
+        work: Callable[[Monitor], T],
+        *,
+        heavy: bool = False,
+        after: Callable[[], None] | None = None,
     ) -> Job[T]:
-        """Start work under a key.
+        """Start work under a key; ``after`` is called when it ends, even if it never began.
 
         Raises:
             CoreError: Something runs under this key already.
         """
-        job: Job[T] = Job(kind, work, turn=self._turn if heavy else None)
+        job: Job[T] = Job(kind, work, turn=self._turn if heavy else None, after=after)
         with self._lock:
             current = self._jobs.get(key)
             if current is not None and current.running:

@@ -7,8 +7,11 @@ handler passes the id through `Sessions.require`.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import shutil
+import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -16,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import UnknownNameError
+from core.errors import UnknownNameError, UsageError
 from demo.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ VISITOR_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COMPARISONS_KEPT = 200
 PENDING_FILES_KEPT = 50
 PENDING_SECONDS = 3600.0
+OWN_PREFIX = "own-"
 GONE = (
     "This page's session is not known to the server (any more). Reload the page to start a new "
     "one; a library that was kept only for a time may have been removed."
@@ -143,7 +147,7 @@ class Sessions:
     # -- files that wait for a password ----------------------------------------------------
 
     def hold(self, visitor_id: str, library_id: str, name: str, path: Path) -> str:
-        """Keep an uploaded file until its password comes; returns a token."""
+        """Keep a file that was taken in until its password comes; returns a token."""
         token = new_token()
         with self._lock:
             self._pending[token] = PendingFile(visitor_id, library_id, name, path, time.monotonic())
@@ -168,23 +172,43 @@ class Sessions:
                 if (file.visitor_id, file.library_id) == (visitor_id, library_id)
             }
 
-    def release(self, visitor_id: str, token: str) -> PendingFile:
-        """Take a waiting file out.
+    def waiting(self, visitor_id: str, token: str) -> PendingFile:
+        """Return a file that waits for its password.
 
         Raises:
             UnknownNameError: Not waiting (any more), or somebody else's.
         """
         with self._lock:
             file = self._pending.get(token)
-            if file is None or file.visitor_id != visitor_id:
-                raise UnknownNameError("That file is no longer waiting; upload it again.")
-            return self._pending.pop(token)
+        if file is None or file.visitor_id != visitor_id:
+            raise UnknownNameError("That file is no longer waiting; upload it again.")
+        return file
+
+    def release(self, token: str) -> None:
+        """Let a waiting file go; gone already is fine."""
+        with self._lock:
+            self._pending.pop(token, None)
 
 
-def discard(path: Path) -> None:
-    """Delete an uploaded file and its folder if that is empty; gone already is fine."""
-    path.unlink(missing_ok=True)
+def take_in(path: Path) -> Path:
+    """Give an uploaded file a second name in a folder of its own; returns that.
+
+    The toolkit puts uploads of the same bytes at one path, so the upload itself stays: another
+    visitor may be about to read it. What nobody reads any more is swept.
+
+    Raises:
+        UsageError: If the upload is gone.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path.name} is no longer on the server; upload it again.")
+    own = Path(tempfile.mkdtemp(prefix=OWN_PREFIX, dir=path.parent), path.name)
     try:
-        path.parent.rmdir()
-    except OSError:
-        return  # other uploads are in it
+        os.link(path, own)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, own)
+    return own
+
+
+def discard(own: Path) -> None:
+    """Delete what `take_in` made; gone already is fine."""
+    shutil.rmtree(own.parent, ignore_errors=True)

@@ -35,7 +35,7 @@ VISITOR_KEY = "bifocal-visitor"
 LIBRARY_KEY = "bifocal-library"  # the last one opened: a reload comes back to it
 # Only hides the id from a glance: it is the id itself, 144 random bits, that keeps others out.
 VISITOR_SECRET = "bifocal"  # noqa: S105  not a secret
-CACHE_SECONDS = 3600
+SWEEP_SECONDS, UPLOAD_SECONDS = 300, 1800  # how often, and what is left of uploads that are older
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -52,7 +52,7 @@ def build_app(services: Services) -> gr.Blocks:
     with gr.Blocks(
         title=texts.NAME,
         analytics_enabled=False,
-        delete_cache=(CACHE_SECONDS, CACHE_SECONDS),
+        delete_cache=(SWEEP_SECONDS, UPLOAD_SECONDS),
         fill_width=True,
     ) as app:
         # First, so that the public names are theirs and not those of the page's own events.

@@ -12,7 +12,6 @@ from core.experiments import paper as data
 from demo import texts
 from demo.presenters import benchmarks, library, official, paper
 from demo.presenters.markup import plural
-from demo.session import discard
 from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, html_part
 
@@ -85,9 +84,6 @@ def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, services: Services) -> No
             )
         except CoreError as error:
             return None, library.trouble(str(error)), gr.skip()
-        finally:
-            for path in paths:
-                discard(path)
         words = texts.OFFICIAL_ADDED.format(count=plural(count, "figure"), model=model.strip())
         return None, library.notice(words), _official(services)
 

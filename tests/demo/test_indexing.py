@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from core.errors import InvalidSettingError, UnknownNameError
+from core.errors import CoreError, InvalidSettingError, UnknownNameError, UsageError
 from core.settings import WorkspaceSettings
 from demo.handlers import Handlers
 from demo.indexing import settings_from
 from tests.demo.conftest import last, upload
+from tests.demo.fakes import FakeLibraries
 
 
 def test_uploads_never_change_the_sample(handlers: Any, tmp_path: Any) -> None:
@@ -25,10 +26,50 @@ def test_uploads_never_change_the_sample(handlers: Any, tmp_path: Any) -> None:
     assert "a.txt" not in handlers.libraries.screen("local", "sample").documents
 
 
-def test_an_uploaded_file_is_deleted_when_it_was_read(handlers: Any, tmp_path: Any) -> None:
+def test_four_visitors_who_upload_the_same_file_at_once_all_keep_it(tmp_path: Any) -> None:
+    handlers: Any = Handlers(FakeLibraries(hosted=True).services())
+    handout = upload(tmp_path, "handout.txt")  # the same bytes are at the same path
+    jobs = {}
+    for _ in range(4):
+        visitor = handlers.sessions.start("")
+        jobs[visitor] = handlers.indexing.upload(visitor, "mine", [handout])[1]
+    for visitor, job in jobs.items():
+        assert job.outcome().skipped == ()
+        assert "handout.txt" in handlers.libraries.screen(visitor, "mine").documents
+
+
+def test_a_job_deletes_what_it_took_in_and_nothing_else(handlers: Any, tmp_path: Any) -> None:
     path = upload(tmp_path, "a.txt")
     handlers.indexing.upload("local", "mine", [path])[1].outcome()
-    assert not path.exists()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_job_that_is_stopped_before_its_turn_leaves_nothing(handlers: Any, tmp_path: Any) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def held_up(_: Any) -> None:
+        begun.set()
+        go.wait(20)
+
+    first = handlers.sessions.jobs.start(("x",), "index", held_up, heavy=True)
+    assert begun.wait(20)
+    path = upload(tmp_path, "a.txt")
+    _, job, _ = handlers.indexing.upload("local", "mine", [path])
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(CoreError, match="busy"):
+        handlers.indexing.upload("local", "mine", [path])
+    assert len(list(tmp_path.iterdir())) == 2
+    job.stop()
+    assert job.wait(20)
+    assert list(tmp_path.iterdir()) == [path]
+    go.set()
+    first.outcome()
+
+
+def test_an_upload_that_was_swept_is_named(handlers: Any, tmp_path: Any) -> None:
+    with pytest.raises(UsageError, match=r"gone\.txt is no longer on the server; upload it again"):
+        handlers.indexing.upload("local", "mine", [tmp_path / "gone.txt"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_documents_are_listed_while_they_are_still_embedded(
@@ -80,8 +121,24 @@ def test_an_encrypted_file_waits_for_its_password_and_is_read_then(
     job.outcome()
     assert library == "mine"
     assert "locked.txt" in handlers.libraries.screen("local", "mine").documents
-    assert not path.exists()
     assert handlers.sessions.held("local", "mine") == {}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_password_typed_while_the_library_is_busy_loses_no_file(
+    handlers: Any, tmp_path: Any
+) -> None:
+    path = upload(tmp_path, "locked.txt", b"LOCKED secret tide tables")
+    handlers.indexing.upload("local", "mine", [path])[1].outcome()
+    (token,) = handlers.sessions.held("local", "mine")
+    go = threading.Event()
+    other = handlers.sessions.jobs.start(("local", "mine", "index"), "index", lambda _: go.wait(20))
+    with pytest.raises(CoreError, match="busy"):
+        handlers.indexing.password("local", token, "open sesame")
+    go.set()
+    other.outcome()
+    handlers.indexing.password("local", token, "open sesame")[1].outcome()
+    assert "locked.txt" in handlers.libraries.screen("local", "mine").documents
 
 
 def test_skipping_an_encrypted_file_deletes_it(handlers: Any, tmp_path: Any) -> None:
@@ -89,7 +146,7 @@ def test_skipping_an_encrypted_file_deletes_it(handlers: Any, tmp_path: Any) -> 
     handlers.indexing.upload("local", "mine", [path])[1].outcome()
     (token,) = handlers.sessions.held("local", "mine")
     handlers.indexing.forget_file("local", token)
-    assert not path.exists()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_only_so_many_files_are_taken_at_once(libraries: Any, tmp_path: Any) -> None:
@@ -103,7 +160,9 @@ def test_only_so_many_files_are_taken_at_once(libraries: Any, tmp_path: Any) -> 
     assert job is not None
     job.outcome()
     assert "first 1 files" in remark
-    assert not files[1].exists()
+    documents = handlers.libraries.screen("local", "mine").documents
+    assert "a.txt" in documents
+    assert "b.txt" not in documents
 
 
 def test_settings_are_kept_and_bad_ones_refused(handlers: Any) -> None:
