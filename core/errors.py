@@ -1,4 +1,4 @@
-"""Every error Bifocal raises on purpose. Each message says what happened and what the user can do.
+"""Every error Bifocal raises on purpose. Each message names the fault and the remedy.
 
 CoreError
 ├── UsageError (also ValueError)       the caller asked for something impossible
@@ -48,7 +48,7 @@ class UsageError(CoreError, ValueError):
 
 
 class InvalidDepthError(UsageError):
-    """A depth k outside what is offered."""
+    """A depth k outside the range."""
 
 
 class InvalidSettingError(UsageError):
@@ -60,7 +60,7 @@ class InvalidQueryError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """A pair, encoder, document, passage or comparison that nobody knows."""
+    """An unknown pair, encoder, document, passage or comparison."""
 
 
 class DocumentError(CoreError):
@@ -100,7 +100,7 @@ class EncoderLoadError(EncoderError):
 
 
 class WeightsMismatchError(EncoderLoadError):
-    """A hash, a tensor name or a shape differs from what the spec says."""
+    """A hash, a tensor name or a shape differs from the spec."""
 
 
 class AttentionProbeError(EncoderLoadError):
@@ -144,7 +144,7 @@ class WorkspaceDamagedError(StoreError):
 
 
 class DiskFullError(StoreError):
-    """The disk filled up while writing; what was there before is intact."""
+    """The disk filled up while writing; everything before is intact."""
 
 
 class SearchError(CoreError):
@@ -168,8 +168,8 @@ class LaboratoryError(CoreError):
 
 
 class AllowanceExceededError(CoreError):
-    """A visitor of a shared server has had what is allowed for now: queries, documents, bytes."""
+    """A visitor of a shared server has used up an allowance: queries, documents, bytes."""
 
 
 class StoppedError(CoreError):
-    """The user pressed Stop; what was finished is kept."""
+    """The user pressed Stop; finished work is kept."""

@@ -1,4 +1,4 @@
-"""Progress out, Stop in: how long work talks to whoever started it."""
+"""Progress out, Stop in: how long work talks to its caller."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Progress:
 
 
 class Monitor(Protocol):
-    """What long work calls at every step."""
+    """Interface that long work calls at every step."""
 
     def report(self, progress: Progress) -> None:
         """Tell how far the work is."""
@@ -38,7 +38,7 @@ class Monitor(Protocol):
 
 
 class SilentMonitor:
-    """Nobody watches and nobody stops."""
+    """Monitor without an observer; it never stops."""
 
     def report(self, progress: Progress) -> None:
         """Do nothing."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Family(StrEnum):
-    """What kind of system produced a ranking."""
+    """Kind of system that produced a ranking."""
 
     DIFFUSION = "diffusion"
     AUTOREGRESSIVE = "autoregressive"
@@ -30,7 +30,7 @@ class Family(StrEnum):
 
 
 class Unit(StrEnum):
-    """What is retrieved."""
+    """Retrieval unit."""
 
     PASSAGE = "passage"
     DOCUMENT = "document"
@@ -128,7 +128,7 @@ def make_passage_id(doc_id: str, start: int, end: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the user asks."""
+    """Question of the user."""
 
     query_id: str
     text: str
@@ -174,7 +174,7 @@ class SystemInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedText:
-    """What an encoder really got for one text.
+    """Tokens of one text that an encoder really read.
 
     Attributes:
         text: The exact string, with its prompt, before tokenising.
@@ -216,7 +216,7 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that was not indexed, and why, in a sentence that says what to do."""
+    """A file that was not indexed, with the reason and the remedy in a sentence."""
 
     name: str
     reason: str
@@ -240,7 +240,7 @@ class DocumentReport:
 
 @dataclass(frozen=True, slots=True)
 class IngestionReport:
-    """What an upload came to: what was indexed, what was skipped and why."""
+    """Outcome of an upload: files indexed, files skipped and the reasons."""
 
     documents: tuple[DocumentReport, ...]
     skipped: tuple[SkippedFile, ...]

@@ -31,7 +31,7 @@ def _require(name: str, value: int, low: int, high: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExtractionLimits:
-    """What one file may cost. Overrun kills the worker and skips the file with the reason.
+    """Limits for one file. Overrun kills the worker and skips the file with the reason.
 
     Attributes:
         file_bytes: Largest file that is read at all.
@@ -87,7 +87,7 @@ class ChunkingSettings:
 
 
 class OutputType(StrEnum):
-    """What becomes of the pooled state before it is brought to unit length."""
+    """Form of the pooled state before it is brought to unit length."""
 
     FLOAT = "float"
     INT8 = "int8"  # round(127 * tanh(x)), pplx-embed's own
@@ -123,7 +123,7 @@ class EncoderChoice:
 
     @property
     def words(self) -> str:
-        """What it changes: ``mean-centred, 256 dimensions, int8``; "" when nothing."""
+        """Changes in words: ``mean-centred, 256 dimensions, int8``; "" without any."""
         return ", ".join(
             part
             for part in (
@@ -137,7 +137,7 @@ class EncoderChoice:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSettings:
-    """What a workspace remembers about how its user compares.
+    """Settings of a workspace: encoders, chunking, depth.
 
     Attributes:
         pair_id: Which two encoders.

@@ -1,4 +1,4 @@
-"""`python -m core doctor`: is everything here, is it what it should be, does it work?"""
+"""`python -m core doctor`: is everything here, is it unchanged, does it work?"""
 
 from __future__ import annotations
 

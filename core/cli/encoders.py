@@ -1,4 +1,4 @@
-"""Commands about encoders: list what is known, add your own, remove it, choose for a workspace."""
+"""Commands about encoders: list all, add your own, remove it, choose for a workspace."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def register(cli: typer.Typer) -> None:
 
 
 def list_encoders(*, json: JsonOption = False) -> None:
-    """List every encoder: family, checkpoint, what it offers, and which ones you added."""
+    """List every encoder: family, checkpoint, options, and the ones you added."""
     pool = make_pool()
     added = {spec.encoder_id for spec in catalogue_of(pool).added()}
     specs = tuple(pool.registry.encoders.values())
@@ -148,7 +148,7 @@ def use(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Choose a workspace's encoders and their options, and embed what that makes necessary."""
+    """Choose a workspace's encoders and their options, and embed the passages that they lack."""
     with ConsoleMonitor() as monitor, opened(workspace, device=device, offline=offline) as bench:
         after = chosen(bench.settings, pair=pair, also=also, options=encoder_option)
         if after != bench.settings:
@@ -172,7 +172,7 @@ def chosen(
     also: list[str] | None = None,
     options: list[str] | None = None,
 ) -> WorkspaceSettings:
-    """Return settings with what the command line asks for; "" and None leave a part as it is.
+    """Settings with the command line's choices; "" and None leave a part as it is.
 
     Raises:
         InvalidSettingError: If it cannot be understood.
@@ -186,7 +186,7 @@ def chosen(
 
 
 def choices_of(options: list[str] | None, specs: Sequence[EncoderSpec]) -> dict[str, EncoderChoice]:
-    """Return what the options of a run without a workspace choose, by encoder id.
+    """Choices by encoder id for a run without a workspace.
 
     Raises:
         InvalidSettingError: If it cannot be understood, or an encoder does not offer it.

@@ -47,7 +47,7 @@ READABLE = (".pdf", ".txt", ".text", ".md", ".markdown")
 
 
 class ExportFormat(StrEnum):
-    """What a saved comparison can be exported as."""
+    """Formats of an exported comparison."""
 
     CSV = "csv"
     JSON = "json"
@@ -275,7 +275,7 @@ def runs(
     remove_id: Annotated[str, typer.Option("--remove", help="Forget the run of this id.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """Keep runs from elsewhere as columns of a workspace, list them, or forget one."""
+    """Keep imported runs as columns of a workspace, list them, or forget one."""
     made = [run for path in files or () for run in read_runs(path, queries=run_queries)]
     with opened(workspace) as bench:
         if remove_id:

@@ -214,7 +214,7 @@ def pairs(
     markdown: Annotated[Path | None, typer.Option(help="Write the docs' table here.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List every pair: what is matched, what is not, size, licence, how it is loaded."""
+    """List every pair: matched and unmatched properties, size, licence, how it is loaded."""
     if markdown is not None:
         write(markdown, pairs_markdown(ASSETS))
         return
@@ -248,7 +248,7 @@ def fetch(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Say what a real pair costs (size, licence, memory, time here) and fetch it from the hub."""
+    """Show the cost of a real pair (size, licence, memory, time here) and fetch it from the hub."""
     pool = make_pool(device=device, offline=offline)
     specs = [spec for spec in pool.registry.arms(pair) if from_hub(spec)]
     if not specs:

@@ -1,4 +1,4 @@
-"""What commands share: opening a library, progress on stderr, errors as exit codes, writing."""
+"""Shared by all commands: opening a library, progress on stderr, errors as exit codes, writing."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def data_folder() -> Path:
 
 
 def keep_data_folder(folder: Path | None) -> None:
-    """Note what ``--data`` said for the command that follows; None for nothing."""
+    """Note the folder of ``--data`` for the command that follows; None for the default."""
     _data.set(None if folder is None else folder.expanduser().resolve())
 
 

@@ -69,7 +69,7 @@ def build(go: gr.Button) -> CompareView:
 def wire(  # noqa: C901  closures over the components, wired at the end
     view: CompareView, shared: Shared, pane: Pane, saved: gr.HTML, experiments: Experiments
 ) -> Callable[..., Any]:
-    """Connect the view to its handlers; returns what marks the sentences of what is on screen."""
+    """Connect the view to its handlers; returns the event that marks sentences."""
     handlers = shared.handlers
     screen = [view.summary, view.columns, view.lower, shared.token]
 
@@ -187,5 +187,5 @@ def parts(shown: CompareScreen) -> tuple[str, str, str, str]:
 
 
 def empty(blank: str) -> tuple[str, str, str, str, str]:
-    """Return what clears the screen and invites to a first question."""
+    """Values that clear the screen and invite to a first question."""
     return "", "", "", "", blank

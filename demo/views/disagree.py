@@ -132,7 +132,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             return ""
 
     def kept(visitor: Any, library: str) -> tuple[Any, ...]:  # noqa: ANN401
-        """Another library was opened: what was found in it before, or nothing."""
+        """Another library was opened: show its last result, or nothing."""
         html = verdict(visitor, library)
         listed = experiments.filtered(visitor, library, wanted_findings()) if html else None
         return html, listed or frame.hint(texts.DISAGREE_BLANK), gr.update(visible=bool(html))

@@ -69,7 +69,7 @@ def build_benchmarks(services: Services) -> BenchmarksView:
 
 
 def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, services: Services) -> None:
-    """Read the figures anew whenever the view is opened, and take results made elsewhere."""
+    """Read the figures anew whenever the view is opened, and take imported results."""
 
     def opened() -> tuple[str, str]:
         return _measured(services), _official(services)
@@ -104,7 +104,7 @@ def _official(services: Services) -> str:
 
 
 def build_paper(services: Services) -> PaperView:
-    """Place the paper's figures, and apart from them what was measured here."""
+    """Place the paper's figures, and apart from them the figures measured here."""
     html_part("bf-claims", paper.claims())
     first = data.TABLES[0]
     with gr.Row(elem_classes="controls"):

@@ -1,4 +1,4 @@
-"""The Judge view: grade blind, by mouse or by keys, and see what the grades say."""
+"""The Judge view: grade blind, by mouse or by keys, and see the measures."""
 
 from __future__ import annotations
 

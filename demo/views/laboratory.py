@@ -109,7 +109,7 @@ def _experiment(words: str, elem_id: str) -> Experiment:
 def wire(  # noqa: C901  closures over the components, wired at the end
     view: LaboratoryView, shared: Shared, experiments: Experiments
 ) -> Callable[..., Any]:
-    """Connect the experiments; returns what fills the fields when the view is opened."""
+    """Connect the experiments; returns the event that fills the fields."""
     place = [shared.visitor, shared.library]
 
     def enter(visitor: Any, library: str, token: str, chosen: str, query: str) -> tuple[Any, ...]:  # noqa: ANN401

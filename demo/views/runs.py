@@ -1,4 +1,4 @@
-"""The sidebar's part for runs from elsewhere."""
+"""The sidebar's part for imported runs."""
 
 from __future__ import annotations
 

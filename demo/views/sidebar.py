@@ -117,7 +117,7 @@ def screen_outputs(side: Sidebar, shared: Shared, examples: gr.HTML) -> list[Any
 
 
 def screen_values(shown: LibraryScreen) -> list[Any]:
-    """Return what those components show."""
+    """Values of those components."""
     kept = shown.settings
     chunking = kept.chunking
     return [
@@ -130,7 +130,7 @@ def screen_values(shown: LibraryScreen) -> list[Any]:
 
 
 def listed_values(shown: LibraryScreen) -> list[Any]:
-    """Return what those components show while a job runs: how much is here, and which documents."""
+    """Values of those components while a job runs: counts and documents."""
     values = [gr.skip() for _ in screen_values(shown)]
     values[0] = gr.update(choices=[tuple(c) for c in shown.choices], value=shown.library_id)
     values[2], values[3] = shown.documents, shown.notice

@@ -1,4 +1,4 @@
-"""What every view needs to wire itself: the shared components and how script talks to handlers."""
+"""Shared wiring of the views: common components and the script's way to the handlers."""
 
 from __future__ import annotations
 
