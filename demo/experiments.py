@@ -28,9 +28,9 @@ from core.experiments.leave_out import leave_clauses_out, leave_sentences_out
 from core.experiments.results import result_key
 from core.experiments.run import kept_result, open_context
 from core.experiments.token_shares import TokenShares, token_shares
+from core.words import shortened
 from demo import texts
 from demo.presenters import disagree, evidence, laboratory, library
-from demo.presenters.markup import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,7 +82,7 @@ class Experiments:
     def documents(self, visitor_id: object, library_id: str) -> list[tuple[str, str]]:
         """Return ``(name, doc_id)`` of every document."""
         _, bench = self.bench(visitor_id, library_id)
-        return [(shorten(report.name, 80), report.doc_id) for report in bench.documents()]
+        return [(shortened(report.name, 80), report.doc_id) for report in bench.documents()]
 
     def passages(self, visitor_id: object, library_id: str, doc_id: str) -> list[tuple[str, str]]:
         """Return ``(label, passage_id)`` of a document's passages, in reading order."""
@@ -90,7 +90,7 @@ class Experiments:
         if not doc_id:
             return []
         return [
-            (f"p. {item.page_first}: {shorten(item.text, LABEL_CHARS)}", item.passage_id)
+            (f"p. {item.page_first}: {shortened(item.text, LABEL_CHARS)}", item.passage_id)
             for item in bench.passages()
             if item.doc_id == doc_id
         ]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError, UnknownNameError, UsageError
+from core.words import plural
 from demo import texts
 from demo.presenters import frame, library
-from demo.presenters.markup import plural
 
 if TYPE_CHECKING:
     from core.library import Library

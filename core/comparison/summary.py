@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from core.comparison.calibration import expected_by_chance, is_weak_match
 from core.records import Family, Unit
+from core.words import ordinal
 
 if TYPE_CHECKING:
     from core.comparison.records import (
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     )
 
 _NAME_CHARS = 60
-_TEENS = (11, 12, 13)
 
 
 def summarise(comparison: Comparison) -> tuple[str, ...]:
@@ -45,13 +45,6 @@ def summarise(comparison: Comparison) -> tuple[str, ...]:
         _top_sentence(comparison, column_a, column_b),
     ]
     return tuple(sentence for sentence in sentences if sentence)
-
-
-def ordinal(number: int) -> str:
-    """Return 1st, 2nd, 3rd, 4th ... 11th ... 21st."""
-    if number % 100 in _TEENS:
-        return f"{number}th"
-    return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
 
 
 def arm_names(comparison: Comparison) -> tuple[str, str]:

@@ -32,9 +32,9 @@ from core.experiments.context import (
     received,
     trace,
 )
-from core.experiments.words import ordinal
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
+from core.words import ordinal
 
 DEFAULT_CANDIDATES = 12
 

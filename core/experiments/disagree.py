@@ -29,9 +29,9 @@ from core.experiments.context import (
 )
 from core.experiments.drafts import Draft, DraftKind
 from core.experiments.verdict import Outcome, Verdict, verdict
-from core.experiments.words import percent
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
+from core.words import percent
 
 RBO_P = 0.9  # the first ten ranks carry 86 % of the weight
 _BLOCK = 32

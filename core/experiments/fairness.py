@@ -19,8 +19,8 @@ from core.encoders.choices import choice_of
 from core.encoders.protocol import Encoder
 from core.encoders.spec import EncoderSpec, Pooling, TextKind
 from core.experiments.context import Context, encode, guarded, limit_of
-from core.experiments.words import percent
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.words import percent
 
 _BLOCK = 256
 _NOTICEABLE_CUT = 0.005  # half a percent of passages
@@ -113,7 +113,7 @@ class TokenStats:
 
     Attributes:
         system_id: The encoder.
-        passages: How many were counted.
+        passages: How many were plural.
         cut: Passages that lost their end.
         tokens: Tokens of all passages together, before cutting.
         dropped: Tokens cut off, all passages together.

@@ -25,8 +25,8 @@ from core.experiments.context import (
     readable,
 )
 from core.experiments.late_context import nested_windows
-from core.experiments.words import way
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.words import way
 
 DEFAULT_LARGEST = 2048
 _STEP = 1.6  # each text is about this many times longer than the last
@@ -113,7 +113,7 @@ def grow(
         query: What was asked.
         passage_id: The passage.
         growth: On which side text is added.
-        largest_tokens: The longest text, counted by the encoder that needs more tokens.
+        largest_tokens: The longest text, plural by the encoder that needs more tokens.
         monitor: Hears progress; may stop.
 
     Raises:

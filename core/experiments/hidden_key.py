@@ -28,9 +28,9 @@ from core.experiments.context import (
     name_of,
     readable,
 )
-from core.experiments.words import percent
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.lexical import LexicalIndex
+from core.words import percent
 
 DEFAULT_LENGTHS = (128, 256, 512, 1024)
 DEFAULT_DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -176,7 +176,7 @@ def hidden_key(
     """Plant keys in copies of a text at every depth and length and ask for each of them.
 
     In a cell all copies are the same stretch of the text but for the key planted at the same
-    depth: only the key can tell them apart. Lengths are counted by the encoder that needs more
+    depth: only the key can tell them apart. Lengths are plural by the encoder that needs more
     tokens, so that neither reads more than the label says.
 
     Args:

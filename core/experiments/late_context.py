@@ -24,8 +24,8 @@ from core.experiments.context import (
     trace,
     unit,
 )
-from core.experiments.words import ordinal, way
 from core.monitor import Monitor, SilentMonitor
+from core.words import ordinal, way
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from core.experiments.context import (
 from core.experiments.evidence import Effect, EncoderEvidence, Evidence, Part
 from core.experiments.faithfulness import check_faithfulness, draw_copies
 from core.experiments.parts import each_left_out, numbered, query_parts
-from core.experiments.words import ordinal, quoted
 from core.monitor import Monitor, SilentMonitor
+from core.words import ordinal, quoted
 
 NEEDS_Z = 0.5  # losing a sentence "matters" from half a background standard deviation on
 SPARES_Z = 0.2  # and "does not matter" below a fifth of one

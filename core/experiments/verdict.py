@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.evaluation.significance import bootstrap_means, query_clusters
-from core.experiments.words import counted, percent, signed
+from core.words import percent, plural, signed
 
 RESAMPLES = 2_000
 SMALL = 0.05  # a mean reciprocal rank closer than this is the same to a reader
@@ -226,7 +226,7 @@ def _encoders_words(found: Contrast, label_a: str, label_b: str, k: int) -> list
     counts = (
         f"Within the top {k} the passage a query came from stands higher for {label_a} on "
         f"{found.first_higher:,} and for {label_b} on {found.second_higher:,} of "
-        f"{counted(found.queries, 'drafted query', 'drafted queries')}, level on {found.level:,}; "
+        f"{plural(found.queries, 'drafted query', 'drafted queries')}, level on {found.level:,}; "
         f"mean reciprocal rank@{k} {first:.{digits}f} against {second:.{digits}f}, difference "
         f"{signed(gap, digits)}, 95 % interval {signed(found.low, digits)} to "
         f"{signed(found.high, digits)}."

@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from core.records import Family
+from core.render import escape, join, with_code
+from core.words import DASH, DOT, number, signed
 from demo import texts
 from demo.presenters.families import family_class
-from demo.presenters.markup import DASH, DOT, esc, join, number, signed, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     )
     # What is no evaluation (speed, losses) stands below, folded: it is read by few.
     blocks += join(
-        f"<details><summary>{esc(_words(name))}</summary>{_plain(name, content)}</details>"
+        f"<details><summary>{escape(_words(name))}</summary>{_plain(name, content)}</details>"
         for name, content in others
     )
     return (
@@ -119,8 +120,8 @@ def _overview_row(name: str, content: Mapping[str, Any]) -> str:
     )
     queries = whole.get("queries")
     return (
-        f'<tr><th scope="row">{esc(title(name, content))}</th>'
-        f'<td class="r">{esc(f"{queries:,}" if isinstance(queries, int) else DASH)}</td>{cells}'
+        f'<tr><th scope="row">{escape(title(name, content))}</th>'
+        f'<td class="r">{escape(f"{queries:,}" if isinstance(queries, int) else DASH)}</td>{cells}'
         f'<td class="r">{_gap(gap)}</td></tr>'
     )
 
@@ -143,26 +144,26 @@ def _gap(value: Any) -> str:  # noqa: ANN401  parsed JSON
 
 def _evaluation(name: str, content: Mapping[str, Any], *, is_open: bool) -> str:
     whole = _whole(content)
-    notes = join(f'<p class="how">{esc(note)}</p>' for note in content.get("notes", ()))
+    notes = join(f'<p class="how">{escape(note)}</p>' for note in content.get("notes", ()))
     facts = DOT.join(
         f"{value:,} {word}"
         for word in ("queries", "clusters", "passages")
         if isinstance(value := whole.get(word), int)
     )
     groups = join(
-        f"<h4>{esc(part.get('group'))}{DOT}{esc(part.get('queries'))} queries</h4>{_table(part)}"
+        f"<h4>{escape(part.get('group'))}{DOT}{escape(part.get('queries'))} queries</h4>{_table(part)}"
         for part in content.get("groups", ())
         if isinstance(part, dict)
     )
     lengths = join(
-        f"<h4>{esc(part.get('length'))} tokens</h4>{_table(part)}"
+        f"<h4>{escape(part.get('length'))} tokens</h4>{_table(part)}"
         for part in content.get("lengths", ())
         if isinstance(part, dict)
     )
     folded = f"<details><summary>by length</summary>{lengths}</details>" if lengths else ""
     return (
         f'<details class="collection"{" open" if is_open else ""}><summary>'
-        f'<b>{esc(title(name, content))}</b> <span class="num">{esc(facts)}</span></summary>'
+        f'<b>{escape(title(name, content))}</b> <span class="num">{escape(facts)}</span></summary>'
         f"{_table(whole)}{groups}{folded}{notes}</details>"
     )
 
@@ -172,7 +173,7 @@ def _table(part: Mapping[str, Any]) -> str:
     names: dict[str, None] = {}
     for system in systems:
         names.update(dict.fromkeys(_measures(system)))
-    heads = join(f'<th class="r">{esc(name)}</th>' for name in names)
+    heads = join(f'<th class="r">{escape(name)}</th>' for name in names)
     rows = join(_system(system, list(names)) for system in systems)
     gap = part.get("difference") or {}
     if isinstance(gap, dict) and gap:
@@ -197,7 +198,7 @@ def _system(system: Mapping[str, Any], names: Sequence[str]) -> str:
     cells = join(f'<td class="r">{_interval(_measures(system).get(name))}</td>' for name in names)
     system_id = system.get("id") or system.get("system_id") or system.get("system", "")
     label = system.get("label") or texts.SYSTEM_NAMES.get(str(system_id), system_id)
-    return f'<tr><th scope="row" class="{kind}"><i class="sym"></i>{esc(label)}</th>{cells}</tr>'
+    return f'<tr><th scope="row" class="{kind}"><i class="sym"></i>{escape(label)}</th>{cells}</tr>'
 
 
 def _interval(value: Any, *, sign: bool = False) -> str:  # noqa: ANN401  parsed JSON
@@ -235,23 +236,25 @@ def _plain(name: str, content: Mapping[str, Any], depth: int = 0) -> str:
                 rows.append(f'<tr><td colspan="2">{_plain(words, value, depth + 1)}</td></tr>')
         elif isinstance(value, list):
             if value and all(isinstance(item, dict) for item in value):
-                rows.append(f'<tr><td colspan="2"><h4>{esc(words)}</h4>{_records(value)}</td></tr>')
+                rows.append(
+                    f'<tr><td colspan="2"><h4>{escape(words)}</h4>{_records(value)}</td></tr>'
+                )
             else:
                 shown = ", ".join(_scalar(item) for item in value[:20])
-                rows.append(f"<tr><th scope=row>{esc(words)}</th><td>{esc(shown)}</td></tr>")
+                rows.append(f"<tr><th scope=row>{escape(words)}</th><td>{escape(shown)}</td></tr>")
         else:
             rows.append(
-                f'<tr><th scope="row">{esc(words)}</th><td class="num">{esc(_scalar(value))}</td></tr>'
+                f'<tr><th scope="row">{escape(words)}</th><td class="num">{escape(_scalar(value))}</td></tr>'
             )
-    heading = f"<h4>{esc(name)}</h4>" if depth else ""
+    heading = f"<h4>{escape(name)}</h4>" if depth else ""
     return f'<section>{heading}<table class="plain">{join(rows)}</table></section>'
 
 
 def _records(items: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(key for item in items[:50] for key in item))[:10]
-    heads = join(f"<th>{esc(str(name).replace('_', ' '))}</th>" for name in names)
+    heads = join(f"<th>{escape(str(name).replace('_', ' '))}</th>" for name in names)
     rows = join(
-        "<tr>" + join(f"<td>{esc(_scalar(item.get(name, '')))}</td>" for name in names) + "</tr>"
+        "<tr>" + join(f"<td>{escape(_scalar(item.get(name, '')))}</td>" for name in names) + "</tr>"
         for item in items[:50]
     )
     return f'<div class="scroll-x"><table class="plain"><tr>{heads}</tr>{rows}</table></div>'

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from core.comparison.calibration import is_weak_match
 from core.records import Family
+from core.render import attrs, escape, join
+from core.words import ELLIPSIS, number, ordinal, percentile, plural
 from demo import texts
 from demo.presenters.families import SCORED_BY_COSINE, family_class, short_name
-from demo.presenters.markup import ELLIPSIS, attrs, esc, join, number, ordinal, percentile, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ def _tab(comparison: Comparison, column: Column, index: int) -> str:
     return (
         f'<button class="{kind}" role="tab" data-act="tab" data-index="{index}"'
         f' aria-selected="{"true" if index == 0 else "false"}"><i class="sym"></i>'
-        f"{esc(short_name(comparison, column.info.system_id))}</button>"
+        f"{escape(short_name(comparison, column.info.system_id))}</button>"
     )
 
 
@@ -67,16 +68,16 @@ def _column(
     name = short_name(comparison, info.system_id)
     note = texts.LEXICAL_NOTE if info.family is Family.LEXICAL else info.label
     head = (
-        f'<header><h3 class="{kind}"><i class="sym"></i>{esc(name)}</h3>'
-        f'<span class="meta" title="{esc(note)}">{esc("" if note == name else note)}</span></header>'
+        f'<header><h3 class="{kind}"><i class="sym"></i>{escape(name)}</h3>'
+        f'<span class="meta" title="{escape(note)}">{escape("" if note == name else note)}</span></header>'
     )
     if column.failure:
         body = (
-            f'<div class="fail" role="alert"><h3>{esc(_empty(info.family))}</h3>'
-            f"<p>{esc(column.failure)}</p></div>"
+            f'<div class="fail" role="alert"><h3>{escape(_empty(info.family))}</h3>'
+            f"<p>{escape(column.failure)}</p></div>"
         )
     elif not column.ranking.hits:
-        body = f'<p class="col-empty">{esc(texts.NO_HITS)}</p>'
+        body = f'<p class="col-empty">{escape(texts.NO_HITS)}</p>'
     else:
         top = column.ranking.hits[: comparison.k]
         items = join(
@@ -89,12 +90,12 @@ def _column(
             )
             for hit in top
         )
-        said = f'<p class="meta run-note">{esc(column.note)}</p>' if column.note else ""
+        said = f'<p class="meta run-note">{escape(column.note)}</p>' if column.note else ""
         body = f"{said}<ol>{items}</ol>"
     shown = " shown" if index == 0 else ""
     return (
-        f'<section class="col {kind}{shown}" data-col="{index}" data-system="{esc(info.system_id)}"'
-        f' aria-label="{esc(name)}">{head}{body}</section>'
+        f'<section class="col {kind}{shown}" data-col="{index}" data-system="{escape(info.system_id)}"'
+        f' aria-label="{escape(name)}">{head}{body}</section>'
     )
 
 
@@ -127,8 +128,8 @@ def card(
             aria_label=f"Rank {standing.rank}, {passage.document}, {where}",
         )
         + f'><span class="rank num">{standing.rank}</span><div class="body">'
-        f'<div class="head"><bdi class="doc" title="{esc(passage.document)}">'
-        f'{esc(passage.document)}</bdi><span class="pg">{esc(where)}</span>'
+        f'<div class="head"><bdi class="doc" title="{escape(passage.document)}">'
+        f'{escape(passage.document)}</bdi><span class="pg">{escape(where)}</span>'
         f"{_score(standing, family)}</div>"
         f'<p class="text">{marked_text(passage.text, best)}</p>'
         f"{_tags(comparison, passage, system_id, grade)}{_raw(standing, family)}"
@@ -159,7 +160,7 @@ def _score(standing: Standing, family: Family) -> str:
         parts += f" \u00b7 {percentile(standing.percentile)}"
     return (
         f'<span class="z" title="cosine {number(standing.score, 3)}; z-score and percentile '
-        f'against random pairs of this library">{esc(parts)}</span>'
+        f'against random pairs of this library">{escape(parts)}</span>'
     )
 
 
@@ -184,7 +185,7 @@ def _tags(
         and standing.percentile is not None
         and is_weak_match(standing.percentile, corpus_size=comparison.corpus_size)
     ):
-        tags.append(f'<span class="tag weak">{esc(texts.WEAK)} even as the first hit</span>')
+        tags.append(f'<span class="tag weak">{escape(texts.WEAK)} even as the first hit</span>')
     if grade is not None:
         scale = "your grade for this question, from 0 (not relevant) to 3 (answers it)"
         tags.append(f'<span class="tag judged" title="{scale}">judged {grade}</span>')
@@ -201,19 +202,19 @@ def _move_tag(
     here, there = passage.standing(system_id), passage.standing(other_id)
     name = short_name(comparison, other_id).lower()
     if there.rank is None:
-        return f'<span class="tag only">{esc(texts.ONLY_HERE)}</span>'
+        return f'<span class="tag only">{escape(texts.ONLY_HERE)}</span>'
     if there.rank > comparison.k:
         return (
-            f'<span class="tag only">{esc(texts.ONLY_HERE)}</span>'
-            f'<span class="tag">{esc(ordinal(there.rank))} for {esc(name)}</span>'
+            f'<span class="tag only">{escape(texts.ONLY_HERE)}</span>'
+            f'<span class="tag">{escape(ordinal(there.rank))} for {escape(name)}</span>'
         )
     if here.rank is None or here.rank == there.rank:
         return ""
     places = there.rank - here.rank
     arrow = "+" if places > 0 else "\u2212"
     return (
-        f'<span class="tag" title="{esc(name)} has it {ordinal(there.rank)}">'
-        f"<b>{arrow}{abs(places)}</b> against {esc(name)}</span>"
+        f'<span class="tag" title="{escape(name)} has it {ordinal(there.rank)}">'
+        f"<b>{arrow}{abs(places)}</b> against {escape(name)}</span>"
     )
 
 
@@ -247,12 +248,12 @@ def marked_text(text: str, best: tuple[int, int] | None) -> str:
     if lead:
         parts.append(f'<span class="dots">{ELLIPSIS} </span>')
         parts.append(
-            f'<span class="far-text">{ELLIPSIS if first else ""}{esc(text[first:lead])}</span>'
+            f'<span class="far-text">{ELLIPSIS if first else ""}{escape(text[first:lead])}</span>'
         )
-    parts.append(esc(text[lead:start]))
+    parts.append(escape(text[lead:start]))
     if end > start:
-        parts.append(f"<mark>{esc(text[start:end])}</mark>")
-    parts.append(esc(text[end:last]))
+        parts.append(f"<mark>{escape(text[start:end])}</mark>")
+    parts.append(escape(text[end:last]))
     if last < len(text):
         parts.append(ELLIPSIS)
     return join(parts)
@@ -273,14 +274,14 @@ def skeleton(message: str, detail: str = "", *, progress: str = "") -> str:
     )
     cols = join(
         f'<section class="col {kind}{" shown" if not index else ""}"><header><h3 class="{kind}">'
-        f'<i class="sym"></i>{esc(name)}</h3></header><ol>{ghost * 4}</ol></section>'
+        f'<i class="sym"></i>{escape(name)}</h3></header><ol>{ghost * 4}</ol></section>'
         for index, (kind, name) in enumerate(
             (("dif", "Diffusion"), ("aut", "Autoregressive"), ("lex", "BM25"))
         )
     )
     return (
-        f'<div class="bf results" aria-busy="true"><p class="summary" role="status">{esc(message)}'
-        f'</p><p class="under">{esc(detail)}</p>{progress}'
+        f'<div class="bf results" aria-busy="true"><p class="summary" role="status">{escape(message)}'
+        f'</p><p class="under">{escape(detail)}</p>{progress}'
         f'<div class="lenses-grid skeleton" data-arms="3">{cols}</div></div>'
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from core.render import escape, join, sentence
+from core.words import DASH, DOT, number, ordinal, shortened
 from demo.presenters import plots
 from demo.presenters.columns import page_range
 from demo.presenters.evidence import kind_of, system_name
-from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, sentence, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,14 +34,14 @@ def verdict(found: DisagreementReport) -> str:
     if found.stopped:
         warn = '<p class="notice warn">Stopped early; the figures are of what was finished.</p>'
     if found.problem:
-        warn += f'<p class="notice warn">{esc(found.problem)}</p>'
+        warn += f'<p class="notice warn">{escape(found.problem)}</p>'
     decided = found.verdict
     said = decided.sentences if decided else ()
     head = join(f'<p class="lead">{sentence(words)}</p>' for words in said[:1])
     rest = join(f"<p>{sentence(words)}</p>" for words in said[1:])
     more = join(f"<p>{sentence(words)}</p>" for words in found.summary)
     picture = _forest(decided, found) if decided and decided.encoders.queries else ""
-    notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
+    notes = join(f'<p class="how">{escape(note)}</p>' for note in found.notes)
     return (
         f'<div class="bf lab verdict">{warn}<div class="split"><div><div class="summary">{head}</div>'
         f'<div class="words">{rest}</div><div class="more">{more}</div>{_next(found)}</div>'
@@ -52,7 +53,7 @@ def _next(found: DisagreementReport) -> str:
     """Return where to go from the verdict: the widest gap, blind judging, fairness."""
     links = []
     if found.findings and found.findings[0].disagreement > 0:
-        text = esc(found.findings[0].draft.text)
+        text = escape(found.findings[0].draft.text)
         links.append(
             f'<button class="button" data-act="ask" data-text="{text}">See the query they part on '
             "most</button>"
@@ -92,8 +93,8 @@ def _forest(decided: Verdict, found: DisagreementReport) -> str:
         f'<svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
         'role="img" aria-label="Difference of the arms with its interval, by kind of query">'
         f'<text class="title {kinds[1]}" x="{zero - 8}" y="14" text-anchor="end">\u2190 '
-        f"{esc(shorten(found.b.label, 22))} ahead</text>"
-        f'<text class="title {kinds[0]}" x="{zero + 8}" y="14">{esc(shorten(found.a.label, 22))} ahead \u2192</text>'
+        f"{escape(shortened(found.b.label, 22))} ahead</text>"
+        f'<text class="title {kinds[0]}" x="{zero + 8}" y="14">{escape(shortened(found.a.label, 22))} ahead \u2192</text>'
         f'{grid}<line class="axis" x1="{zero}" x2="{zero}" y1="{top}" y2="{bottom}"/>{lines}'
         f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">difference '
         "in mean reciprocal rank</text></svg>"
@@ -122,8 +123,8 @@ def _interval(
         else f'<circle class="{kind}-mark" cx="{across(one.difference)}" cy="{y:.1f}" r="5"/>'
     )
     return (
-        f'<g class="pt" data-tip="{esc(tip)}"><text x="{across.start}" y="{y - 10:.1f}"'
-        f'{strong}>{esc(name)} ({one.queries:,})</text><line class="line-{kind}" '
+        f'<g class="pt" data-tip="{escape(tip)}"><text x="{across.start}" y="{y - 10:.1f}"'
+        f'{strong}>{escape(name)} ({one.queries:,})</text><line class="line-{kind}" '
         f'x1="{across(one.low)}" x2="{across(one.high)}" y1="{y:.1f}" y2="{y:.1f}"/>{mark}'
         f'<rect class="hitbox" x="0" y="{y - 24:.1f}" width="{across.end}" height="36"/></g>'
     )
@@ -171,16 +172,16 @@ def _finding(
     passage: Passage | None,
 ) -> str:
     draft = finding.draft
-    where = esc(shorten(names.get(draft.doc_id, draft.doc_id), 60))
+    where = escape(shortened(names.get(draft.doc_id, draft.doc_id), 60))
     page = f", {page_range(passage.page_first, passage.page_last)}" if passage else ""
     lexical = (
         f"{DOT}BM25 {ordinal(finding.source_rank_lexical)}" if finding.source_rank_lexical else ""
     )
     return (
-        f'<li tabindex="0" role="button" data-act="ask" data-text="{esc(draft.text)}">'
+        f'<li tabindex="0" role="button" data-act="ask" data-text="{escape(draft.text)}">'
         f'<span class="gap num">{number(finding.disagreement, 2)}</span>'
-        f'<div><p class="q" dir="auto">{esc(shorten(draft.text, QUERY_CHARS))}</p>'
-        f'<p class="meta">{esc(draft.kind.value)} from <bdi>{where}</bdi>{page}{DOT}overlap '
+        f'<div><p class="q" dir="auto">{escape(shortened(draft.text, QUERY_CHARS))}</p>'
+        f'<p class="meta">{escape(draft.kind.value)} from <bdi>{where}</bdi>{page}{DOT}overlap '
         f"{finding.overlap:.0%}{DOT}the passage it came from: "
         f'<span class="{kind_of(found.a)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_a)}</span> '
         f'<span class="{kind_of(found.b)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_b)}</span>'
@@ -238,7 +239,7 @@ def _agreement_chart(title: str, unit: str, bins: Sequence[AgreementBin], scale:
             for (x, _), item in zip(points, bins, strict=True)
         ],
     )
-    return f"<h4>{esc(title)}</h4>{chart}"
+    return f"<h4>{escape(title)}</h4>{chart}"
 
 
 def _documents(found: DisagreementReport) -> str:
@@ -247,7 +248,7 @@ def _documents(found: DisagreementReport) -> str:
         return ""
     most = max(max(row.share_a, row.share_b, row.passages) for row in rows) or 1.0
     items = join(
-        f'<tr><th scope="row"><bdi>{esc(shorten(row.name, 48))}</bdi></th>'
+        f'<tr><th scope="row"><bdi>{escape(shortened(row.name, 48))}</bdi></th>'
         f'<td class="r">{row.passages:.0%}</td>'
         f'<td class="r {kind_of(found.a)}">{_bar(row.share_a / most, kind_of(found.a))}{row.share_a:.0%}</td>'
         f'<td class="r {kind_of(found.b)}">{_bar(row.share_b / most, kind_of(found.b))}{row.share_b:.0%}</td>'
@@ -263,7 +264,7 @@ def _documents(found: DisagreementReport) -> str:
 
 
 def _short(system: SystemName) -> str:
-    return f'<span class="{kind_of(system)}"><i class="sym"></i>{esc(system.family)}</span>'
+    return f'<span class="{kind_of(system)}"><i class="sym"></i>{escape(system.family)}</span>'
 
 
 def _bar(share: float, kind: str) -> str:

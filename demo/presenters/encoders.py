@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.encoders.catalogue import shown_checkpoint
+from core.render import escape, join
+from core.words import DOT, shortened
 from demo import texts
 from demo.presenters.families import symbol
-from demo.presenters.markup import DOT, esc, join, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +26,10 @@ def in_use(columns: Sequence[EncoderSpec], settings: WorkspaceSettings) -> str:
 
 
 def _column(spec: EncoderSpec, words: str) -> str:
-    chosen = f'<span class="meta">{esc(words)}</span>' if words else ""
+    chosen = f'<span class="meta">{escape(words)}</span>' if words else ""
     return (
-        f'<li>{symbol(spec.family)}<bdi title="{esc(spec.label)}">'
-        f"{esc(shorten(spec.label, _LABEL_CHARS))}</bdi>{chosen}</li>"
+        f'<li>{symbol(spec.family)}<bdi title="{escape(spec.label)}">'
+        f"{escape(shortened(spec.label, _LABEL_CHARS))}</bdi>{chosen}</li>"
     )
 
 
@@ -36,18 +37,18 @@ def described(spec: EncoderSpec) -> str:
     """Return what became of an encoder that was added."""
     facts = DOT.join(
         (
-            esc(shown_checkpoint(spec)),
-            esc(spec.architecture),
-            esc(spec.attention),
-            esc(spec.pooling),
+            escape(shown_checkpoint(spec)),
+            escape(spec.architecture),
+            escape(spec.attention),
+            escape(spec.pooling),
             f"{spec.max_tokens:,} tokens",
             f"{spec.dimension:,} numbers",
-            f"licence {esc(spec.licence)}",
+            f"licence {escape(spec.licence)}",
         )
     )
     return (
-        f'<div class="bf"><p class="notice" role="status"><bdi>{esc(spec.label)}</bdi> '
-        f'{esc(texts.ENCODER_ADDED)}</p><p class="meta">{facts}</p></div>'
+        f'<div class="bf"><p class="notice" role="status"><bdi>{escape(spec.label)}</bdi> '
+        f'{escape(texts.ENCODER_ADDED)}</p><p class="meta">{facts}</p></div>'
     )
 
 
@@ -61,4 +62,4 @@ def offered(spec: EncoderSpec) -> str:
     if not spec.raw:
         missing.append(texts.NO_CENTRING)
     words = " ".join(missing)
-    return f'<div class="bf"><p class="how">{esc(words)}</p></div>' if words else ""
+    return f'<div class="bf"><p class="how">{escape(words)}</p></div>' if words else ""

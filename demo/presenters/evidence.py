@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from core.records import Family
+from core.render import escape, join
+from core.words import DASH, DOT, number, ordinal, plural, signed
 from demo.presenters.families import family_class
-from demo.presenters.markup import DASH, DOT, esc, join, number, ordinal, plural, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,25 +37,25 @@ def kind_of(system: SystemName) -> str:
 
 def system_name(system: SystemName) -> str:
     """Return a system's label in its colour and shape."""
-    return f'<span class="{kind_of(system)}"><i class="sym"></i>{esc(system.label)}</span>'
+    return f'<span class="{kind_of(system)}"><i class="sym"></i>{escape(system.label)}</span>'
 
 
 def evidence(found: Evidence) -> str:
     """Return leave-one-out over one text, both arms in the same rows."""
     sides = (found.a, found.b)
-    words = join(f"<p>{esc(sentence)}</p>" for sentence in found.contrast)
+    words = join(f"<p>{escape(sentence)}</p>" for sentence in found.contrast)
     if not words:
         words = f"<p>Neither encoder needs a {found.unit} that the other does without.</p>"
     rows = join(
         f'<li><p class="part" dir="auto"><span class="meta num">{part.number}</span> '
-        f"{esc(part.text)}</p>{join(_effect(side, side.effects[index]) for side in sides)}</li>"
+        f"{escape(part.text)}</p>{join(_effect(side, side.effects[index]) for side in sides)}</li>"
         for index, part in enumerate(found.parts)
     )
     checks = join(_faithful(side) for side in sides)
-    notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
+    notes = join(f'<p class="how">{escape(note)}</p>' for note in found.notes)
     open_ = " open" if found.side == "passage" else ""
     return (
-        f'<section class="bf"><details{open_}><summary><b>{esc(PART_TITLES[found.unit])}</b>'
+        f'<section class="bf"><details{open_}><summary><b>{escape(PART_TITLES[found.unit])}</b>'
         f'</summary><div class="words">{words}</div><ol class="parts">{rows}</ol>{checks}'
         '<p class="how">Each part is deleted in turn; the other '
         f"{plural(max(0, found.corpus_size - 1), 'passage')} stay as they are. Bars show the change "
@@ -78,7 +79,7 @@ def _effect(side: EncoderEvidence, effect: Effect) -> str:
     return (
         f'<div class="effect {kind_of(side.system)}{top}"><i class="sym"></i>'
         f'<span class="bar2"><i style="left:{left:.1f}%;width:{width:.1f}%"></i></span>'
-        f'<span class="num">{shown} z</span><span class="num">{esc(moved)}</span></div>'
+        f'<span class="num">{shown} z</span><span class="num">{escape(moved)}</span></div>'
     )
 
 
@@ -98,14 +99,14 @@ def _faithful(side: EncoderEvidence) -> str:
             f"{number(check.others_drop, 4)} on average"
         )
     verdict = "The explanation holds." if check.holds else "Do not rely on this explanation."
-    return f'<p class="meta check">{system_name(side.system)} {esc(words)}. <b>{verdict}</b></p>'
+    return f'<p class="meta check">{system_name(side.system)} {escape(words)}. <b>{verdict}</b></p>'
 
 
 def context(found: LateContext) -> str:
     """Return the passage alone against the passage read inside its document."""
     rows = join(_context_row(side) for side in (found.a, found.b))
-    notes = join(f'<p class="how">{esc(note)}</p>' for note in found.notes)
-    words = join(f"<p>{esc(sentence)}</p>" for sentence in found.summary)
+    notes = join(f'<p class="how">{escape(note)}</p>' for note in found.notes)
+    words = join(f"<p>{escape(sentence)}</p>" for sentence in found.summary)
     return (
         '<section class="bf"><details open><summary><b>Alone, and inside its document</b></summary>'
         f'<div class="words">{words}</div>'
@@ -187,20 +188,21 @@ def strip(
     """
     values = [abs(value) for start, _, _, value in entries if start >= 0 and math.isfinite(value)]
     top = most or max(values, default=0.0) or 1.0
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for start, end, _, value in sorted(entries, key=lambda entry: (entry[0], entry[1])):
         if start < at or end <= start:
             continue
-        parts.append(esc(text[at:start]))
-        piece = esc(text[start:end])
+        parts.append(escape(text[at:start]))
+        piece = escape(text[start:end])
         if not math.isfinite(value):
             parts.append(f'<span class="tok none">{piece}</span>')
         else:
             sign = " neg" if value < 0 else ""
             parts.append(
                 f'<span class="tok{sign}" style="--c:{min(1.0, math.sqrt(abs(value) / top)):.3f}" '
-                f'data-tip="{number(value, 4)} {esc(unit)}">{piece}</span>'
+                f'data-tip="{number(value, 4)} {escape(unit)}">{piece}</span>'
             )
         at = end
-    parts.append(esc(text[at:]))
+    parts.append(escape(text[at:]))
     return f'<div class="strip {kind}" dir="auto">{join(parts)}{tail}</div>'

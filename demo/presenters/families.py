@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.records import Family
+from core.render import escape
 from demo import texts
-from demo.presenters.markup import esc
 
 if TYPE_CHECKING:
     from core.comparison.records import Comparison
@@ -28,7 +28,7 @@ def symbol(family: Family) -> str:
 def named(family: Family, text: str) -> str:
     """Return text in the family's colour, with its shape before it."""
     kind = family_class(family)
-    return f'<span class="{kind}"><i class="sym" aria-hidden="true"></i>{esc(text)}</span>'
+    return f'<span class="{kind}"><i class="sym" aria-hidden="true"></i>{escape(text)}</span>'
 
 
 def family_of(comparison: Comparison, system_id: str) -> Family:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.render import escape, join
 from demo import texts
-from demo.presenters.markup import esc, join
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,20 +24,22 @@ def brand() -> str:
     """Return the name."""
     return (
         f'<div class="bf brand">{_LENSES}<b>{texts.NAME}</b>'
-        f'<span class="meta">{esc(texts.TAGLINE)}</span></div>'
+        f'<span class="meta">{escape(texts.TAGLINE)}</span></div>'
     )
 
 
 def tools() -> str:
     """Return help and theme buttons, and the help dialog."""
-    keys = join(f"<dt><kbd>{esc(key)}</kbd></dt><dd>{esc(what)}</dd>" for key, what in texts.KEYS)
-    words = join(f"<p>{esc(text)}</p>" for text in texts.HELP_TEXT)
+    keys = join(
+        f"<dt><kbd>{escape(key)}</kbd></dt><dd>{escape(what)}</dd>" for key, what in texts.KEYS
+    )
+    words = join(f"<p>{escape(text)}</p>" for text in texts.HELP_TEXT)
     return (
         '<div class="bf"><div class="tools">'
         '<button data-act="help" aria-label="help" title="help and keys">?</button>'
         '<button data-act="theme" aria-label="light or dark" title="light or dark">'
         '<span class="when-light">dark</span><span class="when-dark">light</span></button></div>'
-        f'<dialog class="help" id="bf-help-dialog"><h2>{esc(texts.HELP_TITLE)}</h2>{words}'
+        f'<dialog class="help" id="bf-help-dialog"><h2>{escape(texts.HELP_TITLE)}</h2>{words}'
         f'<dl class="keys">{keys}</dl><button class="button" data-act="close-help">Close</button>'
         "</dialog></div>"
     )
@@ -48,7 +50,7 @@ def navigation(current: str = "compare") -> str:
     items = join(
         f'<button data-act="view" data-view="{key}"'
         + (' aria-current="page"' if key == current else "")
-        + f">{esc(name)}</button>"
+        + f">{escape(name)}</button>"
         for key, name in texts.VIEWS
     )
     return f'<nav class="bf" aria-label="Views"><div class="nav">{items}</div></nav>'
@@ -75,13 +77,13 @@ def _group(name: str, queries: Sequence[ExampleQuery]) -> str:
     hint = texts.GROUP_HINTS.get(name, "")
     items = join(_question(query.text) for query in queries)
     return (
-        f"<details><summary>{esc(texts.GROUP_TITLES.get(name, name))} ({len(queries)})</summary>"
-        f'<div class="sheet"><p class="meta">{esc(hint)}</p>{items}</div></details>'
+        f"<details><summary>{escape(texts.GROUP_TITLES.get(name, name))} ({len(queries)})</summary>"
+        f'<div class="sheet"><p class="meta">{escape(hint)}</p>{items}</div></details>'
     )
 
 
 def _question(text: str) -> str:
-    return f'<button data-act="ask" data-text="{esc(text)}" dir="auto">{esc(text)}</button>'
+    return f'<button data-act="ask" data-text="{escape(text)}" dir="auto">{escape(text)}</button>'
 
 
 def blank(
@@ -106,27 +108,27 @@ def blank(
         title, words = texts.BLANK_OWN if own else texts.BLANK_COMPARE
         actions = (
             '<button class="button" data-act="view" data-view="disagree">'
-            f"{esc(texts.ASK_MANY)}</button>"
+            f"{escape(texts.ASK_MANY)}</button>"
         )
     picks = [query for query in examples if query.group == texts.DRAFTED]
     for group in texts.GROUP_TITLES:
         picks += [query for query in examples if query.group == group][:1]
     rows = join(
-        f'<li><span class="meta">{esc(texts.GROUP_TITLES.get(query.group, query.group))}</span>'
+        f'<li><span class="meta">{escape(texts.GROUP_TITLES.get(query.group, query.group))}</span>'
         f"{_question(query.text)}</li>"
         for query in picks
     )
     listed = f'<ul class="starters">{rows}</ul>' if rows and not empty else ""
-    said = f'<p class="notice" role="alert">{esc(notice)}</p>' if notice else ""
+    said = f'<p class="notice" role="alert">{escape(notice)}</p>' if notice else ""
     return (
-        f'<div class="bf blank">{said}<h2>{esc(title)}</h2><p>{esc(words)}</p>{listed}'
+        f'<div class="bf blank">{said}<h2>{escape(title)}</h2><p>{escape(words)}</p>{listed}'
         f'<div class="go">{actions}</div></div>'
     )
 
 
 def failure(title: str, words: str) -> str:
     """Return a failing state: what happened and what to do."""
-    return f'<div class="bf fail" role="alert"><h3>{esc(title)}</h3><p>{esc(words)}</p></div>'
+    return f'<div class="bf fail" role="alert"><h3>{escape(title)}</h3><p>{escape(words)}</p></div>'
 
 
 def pane_problem(words: str) -> str:
@@ -134,15 +136,15 @@ def pane_problem(words: str) -> str:
     return (
         '<div class="bf pane"><header><h3>Page</h3>'
         '<button class="close" data-act="close" aria-label="close">\u00d7</button></header>'
-        f'<div class="fail" role="alert"><p>{esc(words)}</p></div></div>'
+        f'<div class="fail" role="alert"><p>{escape(words)}</p></div></div>'
     )
 
 
 def section(title: str, words: str) -> str:
     """Return a view's heading."""
-    return f'<div class="bf lab"><h2>{esc(title)}</h2><p class="how">{esc(words)}</p></div>'
+    return f'<div class="bf lab"><h2>{escape(title)}</h2><p class="how">{escape(words)}</p></div>'
 
 
 def hint(words: str) -> str:
     """Return a remark beside a button."""
-    return f'<div class="bf"><p class="how">{esc(words)}</p></div>'
+    return f'<div class="bf"><p class="how">{escape(words)}</p></div>'

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.render import escape, join
+from core.words import DASH, flowing, number, plural, signed
 from demo.presenters.columns import page_range
 from demo.presenters.families import family_class
-from demo.presenters.markup import DASH, esc, flowing, join, number, plural, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,16 +38,16 @@ def card(
     """Return one passage to grade; nothing on it tells which system found it."""
     buttons = join(
         f'<button class="button{" strong" if grade == int(key) else ""}" data-act="grade" '
-        f'data-key="{key}"><kbd>{key}</kbd> {esc(words)}</button>'
+        f'data-key="{key}"><kbd>{key}</kbd> {escape(words)}</button>'
         for key, words in GRADES
     )
     return (
         f'<div class="bf lab judge" id="bf-judge-card"><p class="meta num">{number} of {count}, '
         "in random order</p>"
-        f'<p class="asked" dir="auto">{esc(query)}</p>'
-        f'<p class="meta"><bdi>{esc(document)}</bdi>, '
+        f'<p class="asked" dir="auto">{escape(query)}</p>'
+        f'<p class="meta"><bdi>{escape(document)}</bdi>, '
         f"{page_range(passage.page_first, passage.page_last)}</p>"
-        f'<div class="page-text" dir="auto">{esc(flowing(passage.text))}</div>'
+        f'<div class="page-text" dir="auto">{escape(flowing(passage.text))}</div>'
         f'<div class="grades">{buttons}</div>'
         '<p class="meta"><button class="link" data-act="grade" data-key="b"><kbd>b</kbd> back'
         '</button> <button class="link" data-act="grade" data-key="s"><kbd>s</kbd> skip</button>'
@@ -60,24 +61,24 @@ def finished(query: str, grades: Sequence[int | None]) -> str:
     relevant = sum(grade > 0 for grade in judged)
     return (
         '<div class="bf lab judge"><h3>Done with this query</h3>'
-        f'<p class="asked" dir="auto">{esc(query)}</p>'
+        f'<p class="asked" dir="auto">{escape(query)}</p>'
         f"<p>{plural(len(judged), 'passage')} judged, {relevant} of them relevant, "
         f"{len(grades) - len(judged)} skipped. Judge another query, or see what the judgments "
         "say below.</p>"
-        f'<p><button class="button" data-act="ask" data-text="{esc(query)}">Show who found what'
+        f'<p><button class="button" data-act="ask" data-text="{escape(query)}">Show who found what'
         '</button> <button class="link" data-act="grade" data-key="b">back</button></p></div>'
     )
 
 
 def report(found: JudgedReport) -> str:
     """Return the measures of every system on the judged queries, and what can be said."""
-    words = join(f"<p>{esc(sentence)}</p>" for sentence in found.words)
+    words = join(f"<p>{escape(sentence)}</p>" for sentence in found.words)
     measured = found.measured
     names = list(measured.systems[0].measures) if measured.systems else []
-    heads = join(f'<th class="r">{esc(name)}</th>' for name in names)
+    heads = join(f'<th class="r">{escape(name)}</th>' for name in names)
     rows = join(
         f'<tr><th scope="row" class="{family_class(system.family)}"><i class="sym"></i>'
-        f"{esc(system.label)}</th>"
+        f"{escape(system.label)}</th>"
         + join(
             f'<td class="r">{number(system.measures[name].value, 3)}'
             + _below(
@@ -104,7 +105,7 @@ def report(found: JudgedReport) -> str:
         f'<div class="bf lab"><div class="summary">{words}</div><div class="scroll-x">'
         f'<table class="plain figures"><thead><tr><th></th>{heads}<th class="r">unjudged</th></tr>'
         f"</thead><tbody>{rows}{gap}</tbody></table></div>"
-        f'<p class="how">{esc(HOW_ONE if measured.queries == 1 else HOW_MANY)}</p></div>'
+        f'<p class="how">{escape(HOW_ONE if measured.queries == 1 else HOW_MANY)}</p></div>'
     )
 
 

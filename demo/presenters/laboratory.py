@@ -5,19 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from core.render import escape, join, sentence
+from core.words import DASH, DOT, number, ordinal, percentile, plural
 from demo.presenters import plots
 from demo.presenters.evidence import changes, kind_of, strip, system_name
-from demo.presenters.markup import (
-    DASH,
-    DOT,
-    esc,
-    join,
-    number,
-    ordinal,
-    percentile,
-    plural,
-    sentence,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +36,7 @@ MODE_NAMES = {
 
 
 def _notes(notes: Sequence[str]) -> str:
-    return join(f'<p class="how">{esc(note)}</p>' for note in notes)
+    return join(f'<p class="how">{escape(note)}</p>' for note in notes)
 
 
 def _said(summary: Sequence[str]) -> str:
@@ -55,7 +46,7 @@ def _said(summary: Sequence[str]) -> str:
 
 
 def _problem(words: str) -> str:
-    return f'<p class="notice warn">{esc(words)}</p>' if words else ""
+    return f'<p class="notice warn">{escape(words)}</p>' if words else ""
 
 
 # -- fairness ------------------------------------------------------------------------------
@@ -69,7 +60,7 @@ def fairness(report: FairnessReport, query: str = "") -> str:
         query: What is asked again when the reader runs both at equal limits; "" when nothing is.
     """
     if report.flags:
-        flags = join(f'<p class="notice warn">{esc(flag)}</p>' for flag in report.flags)
+        flags = join(f'<p class="notice warn">{escape(flag)}</p>' for flag in report.flags)
     else:
         flags = (
             '<p class="notice">The arms differ in nothing but themselves: same limits, prompts, '
@@ -77,7 +68,7 @@ def fairness(report: FairnessReport, query: str = "") -> str:
         )
     equal = (
         '<p><button class="button strong" data-act="equal" '
-        f'data-text="{esc(query)}">Run both at {report.equal_limit:,} tokens</button> '
+        f'data-text="{escape(query)}">Run both at {report.equal_limit:,} tokens</button> '
         '<span class="meta">Embeds the library again where it was cut differently, asks the query '
         "again, and records the limit in the comparison.</span></p>"
         if report.equal_limit
@@ -139,7 +130,7 @@ def _accounts(report: FairnessReport) -> str:
 
 def _account_name(account: EncoderAccount) -> str:
     kind = {"diffusion": "dif", "autoregressive": "aut"}.get(account.family, "lex")
-    return f'<span class="{kind}"><i class="sym"></i>{esc(account.label)}</span>'
+    return f'<span class="{kind}"><i class="sym"></i>{escape(account.label)}</span>'
 
 
 def _fact(value: object) -> str:
@@ -148,7 +139,7 @@ def _fact(value: object) -> str:
     text = str(value)
     if not text:
         return '<span class="meta">none</span>'
-    return f"<code>{esc(text)}</code>" if len(text) > 24 and " " not in text else esc(text)
+    return f"<code>{escape(text)}</code>" if len(text) > 24 and " " not in text else escape(text)
 
 
 def _token_table(report: FairnessReport) -> str:
@@ -201,7 +192,7 @@ def _calibration(item: Calibration, account: EncoderAccount) -> str:
         for left, right, count in zip(item.edges, item.edges[1:], item.counts, strict=False)
     )
     marks = join(
-        f'<g class="pt" data-tip="{esc(f"cosine {number(hit.score, 3)}, z {number(hit.z)}, {percentile(hit.percentile)} percentile")}">'
+        f'<g class="pt" data-tip="{escape(f"cosine {number(hit.score, 3)}, z {number(hit.z)}, {percentile(hit.percentile)} percentile")}">'
         + (
             f'<rect class="aut-mark" x="{across(hit.score) - 4:.1f}" y="{base - 4}" width="8" height="8"/>'
             if kind == "aut"
@@ -225,7 +216,7 @@ def _calibration(item: Calibration, account: EncoderAccount) -> str:
         f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="Scores by chance">'
         f"{bars}{chance}{marks}{axis}"
         f'<text x="{width / 2}" y="{base + 38}" text-anchor="middle">cosine of this encoder</text>'
-        f'</svg><p class="meta num">{item.samples:,} {esc(item.pairs)} pairs, mean '
+        f'</svg><p class="meta num">{item.samples:,} {escape(item.pairs)} pairs, mean '
         f"{number(item.mean, 3)}, deviation {number(item.deviation, 3)}</p></div>"
     )
 
@@ -241,12 +232,12 @@ def _texts(report: FairnessReport) -> str:
         report.b.system_id: _account_name(report.b),
     }
     blocks = join(
-        f"<h4>{esc(kind if kind == 'query' else item_id)}</h4><div class=twin>"
+        f"<h4>{escape(kind if kind == 'query' else item_id)}</h4><div class=twin>"
         + join(
             f"<div><p class=meta>{kinds.get(item.system_id, '')} {plural(item.tokens_total, 'token')}"
             f"{DOT}{item.tokens_kept:,} kept{DOT}{item.tokens_dropped:,} dropped"
             + ("" if math.isnan(item.seconds) else f"{DOT}{item.seconds * 1000:,.0f} ms")
-            + f'</p><pre class="exact">{esc(item.text)}</pre></div>'
+            + f'</p><pre class="exact">{escape(item.text)}</pre></div>'
             for item in items
         )
         + "</div>"
@@ -310,7 +301,7 @@ def _wave(found: LastSentenceEdit, side: EncoderEdit, most: float, place: str) -
         f'style="--w:{token.end - token.start};'
         f"--h:{min(1.0, math.sqrt(token.change / most)):.3f};"
         f'--d:{1 - token.end / max(1, found.edit_start):.2f}" '
-        f'data-tip="{esc(f"{token.token.strip()}: {token.change:.2g}")}"></i>'
+        f'data-tip="{escape(f"{token.token.strip()}: {token.change:.2g}")}"></i>'
         for token in tokens
         if math.isfinite(token.change)
     )
@@ -341,11 +332,11 @@ def _edited(found: LastSentenceEdit, side: EncoderEdit, most: float) -> str:
         unit="change",
         most=most,
         tail=(
-            f'<span class="swap"><del>{esc(found.removed)}</del> <ins>{esc(found.added)}</ins></span>'
+            f'<span class="swap"><del>{escape(found.removed)}</del> <ins>{escape(found.added)}</ins></span>'
         ),
     )
     return (
-        f'<div>{head}<p class="meta num">attention {esc(side.attention)}{DOT}whole text: cosine '
+        f'<div>{head}<p class="meta num">attention {escape(side.attention)}{DOT}whole text: cosine '
         f"{number(side.cosine, 4)} to what it was{dropped}</p>{painted}</div>"
     )
 
@@ -377,8 +368,8 @@ def _mode(outcome: ModeOutcome) -> str:
         marks.append("as trained")
     if outcome.is_own:
         marks.append("Bifocal\u2019s own, not in the paper")
-    name = esc(MODE_NAMES.get(outcome.mode.value, outcome.mode.value))
-    return name + (f' <span class="meta">({esc(", ".join(marks))})</span>' if marks else "")
+    name = escape(MODE_NAMES.get(outcome.mode.value, outcome.mode.value))
+    return f"{name}" + (f' <span class="meta">({escape(", ".join(marks))})</span>' if marks else "")
 
 
 def _switch_rows(side: EncoderSwitch) -> str:
@@ -389,9 +380,7 @@ def _switch_rows(side: EncoderSwitch) -> str:
         for outcome in side.outcomes
     )
     if side.problem:
-        rows += (
-            f'<tr><td>{system_name(side.system)}</td><td colspan="4">{esc(side.problem)}</td></tr>'
-        )
+        rows += f'<tr><td>{system_name(side.system)}</td><td colspan="4">{escape(side.problem)}</td></tr>'
     return rows
 
 
@@ -602,8 +591,8 @@ def _averages(found: HiddenKeyMap) -> str:
         )
     return (
         '<details><summary>means over depth</summary><div class="scroll-x"><table class="plain">'
-        f'<thead><tr><th>tokens</th><th class="r">{esc(found.a.label)}</th>'
-        f'<th class="r">{esc(found.b.label)}</th><th class="r">BM25</th>'
+        f'<thead><tr><th>tokens</th><th class="r">{escape(found.a.label)}</th>'
+        f'<th class="r">{escape(found.b.label)}</th><th class="r">BM25</th>'
         '<th class="r">ceiling A</th><th class="r">ceiling B</th></tr></thead>'
         f"<tbody>{join(rows)}</tbody></table></div></details>"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.render import escape, join
+from core.words import DOT, plural
 from demo import texts
-from demo.presenters.markup import DOT, esc, join, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,15 +37,15 @@ def documents(reports: Sequence[DocumentReport], *, removable: bool) -> str:
 
 def _document(report: DocumentReport, *, removable: bool) -> str:
     remove = (
-        f'<button class="x" data-act="remove" data-doc="{esc(report.doc_id)}" '
-        f'data-name="{esc(report.name)}" aria-label="remove {esc(report.name)}" '
+        f'<button class="x" data-act="remove" data-doc="{escape(report.doc_id)}" '
+        f'data-name="{escape(report.name)}" aria-label="remove {escape(report.name)}" '
         'title="remove from this library">\u00d7</button>'
         if removable
         else "<span></span>"
     )
-    notes = join(f'<span class="note">{esc(note)}</span>' for note in _notes(report))
+    notes = join(f'<span class="note">{escape(note)}</span>' for note in _notes(report))
     return (
-        f'<li><bdi class="name" title="{esc(report.name)}">{esc(report.name)}</bdi>{remove}'
+        f'<li><bdi class="name" title="{escape(report.name)}">{escape(report.name)}</bdi>{remove}'
         f'<span class="meta num">{report.pages:,} p{DOT}{plural(report.passages, "passage")}{DOT}'
         f"{plural(report.tokens, 'token')}</span>{notes}</li>"
     )
@@ -93,9 +94,9 @@ def progress(snapshot: Snapshot, *, stop: str = "") -> str:
     )
     if not rows and not lead:
         lead = "Starting\u2026"
-    lead = f'<p class="meta">{esc(lead)}</p>' if lead else ""
+    lead = f'<p class="meta">{escape(lead)}</p>' if lead else ""
     button = (
-        f'<button class="button" data-act="{esc(stop)}">{esc(texts.STOP)}</button>'
+        f'<button class="button" data-act="{escape(stop)}">{escape(texts.STOP)}</button>'
         if stop and not snapshot.stopping
         else ""
     )
@@ -115,10 +116,12 @@ def _stage(name: str, done: int, total: int, detail: str, left: float | None = N
     if left is not None and name.startswith(_EVEN):
         detail = DOT.join(part for part in (texts.LEFT.format(time=_about(left)), detail) if part)
     what = (
-        f'<bdi class="what">{esc(detail)}</bdi>' if detail and (not total or done < total) else ""
+        f'<bdi class="what">{escape(detail)}</bdi>'
+        if detail and (not total or done < total)
+        else ""
     )
     return (
-        f'<div class="step {kind}"><span>{esc(name)}</span><span class="num">{share}</span>'
+        f'<div class="step {kind}"><span>{escape(name)}</span><span class="num">{share}</span>'
         f'<span class="bar{unknown}"><i style="width:{width:.0f}%"></i></span>{what}</div>'
     )
 
@@ -144,7 +147,7 @@ def ingestion(report: IngestionReport, waiting: Mapping[str, str]) -> str:
     """
     parts = []
     if report.stopped:
-        parts.append(f'<p class="notice warn">{esc(texts.STOPPED)}</p>')
+        parts.append(f'<p class="notice warn">{escape(texts.STOPPED)}</p>')
     fresh = [item for item in report.documents if item.duplicate_of is None]
     again = [item for item in report.documents if item.duplicate_of is not None]
     if fresh:
@@ -155,14 +158,14 @@ def ingestion(report: IngestionReport, waiting: Mapping[str, str]) -> str:
             f"with text, {plural(sum(item.passages for item in fresh), 'passage')} "
             f"in {_clock(report.seconds)}."
         )
-        parts.append(f'<p class="notice">{esc(words)}</p>')
+        parts.append(f'<p class="notice">{escape(words)}</p>')
     parts += [
-        f'<p class="notice">{esc(f"{item.name} is here already ({item.duplicate_of}).")}</p>'
+        f'<p class="notice">{escape(f"{item.name} is here already ({item.duplicate_of}).")}</p>'
         for item in again
     ]
     waiting_names = set(waiting.values())
     parts += [
-        f'<p class="notice warn">{esc(skipped.reason)}</p>'
+        f'<p class="notice warn">{escape(skipped.reason)}</p>'
         for skipped in report.skipped
         if not (skipped.needs_password and skipped.name in waiting_names)
     ]
@@ -176,24 +179,24 @@ def password_form(token: str, name: str, problem: str = "") -> str:
     """Return the question for one encrypted file's password."""
     words = problem or f"{name} is encrypted. Type its password to read it."
     return (
-        f'<form class="notice warn ask-password" data-token="{esc(token)}" autocomplete="off">'
-        f"<p>{esc(words)}</p>"
+        f'<form class="notice warn ask-password" data-token="{escape(token)}" autocomplete="off">'
+        f"<p>{escape(words)}</p>"
         f'<p class="row"><input type="password" name="password" aria-label="{texts.PASSWORD_LABEL} for '
-        f'{esc(name)}" placeholder="{texts.PASSWORD_LABEL}" autocomplete="off">'
+        f'{escape(name)}" placeholder="{texts.PASSWORD_LABEL}" autocomplete="off">'
         '<button class="button" type="submit">Open</button>'
-        f'<button class="link" type="button" data-act="forget" data-token="{esc(token)}">skip'
+        f'<button class="link" type="button" data-act="forget" data-token="{escape(token)}">skip'
         "</button></p></form>"
     )
 
 
 def trouble(message: str) -> str:
     """Return an error as a sentence in its place."""
-    return f'<div class="bf"><p class="notice bad" role="alert">{esc(message)}</p></div>'
+    return f'<div class="bf"><p class="notice bad" role="alert">{escape(message)}</p></div>'
 
 
 def notice(message: str) -> str:
     """Return a remark in its place."""
-    return f'<div class="bf"><p class="notice" role="status">{esc(message)}</p></div>'
+    return f'<div class="bf"><p class="notice" role="status">{escape(message)}</p></div>'
 
 
 def arms(statuses: Sequence[EncoderStatus]) -> str:
@@ -201,9 +204,9 @@ def arms(statuses: Sequence[EncoderStatus]) -> str:
     lines = []
     for arm in statuses:
         kind = texts.FAMILY_CLASSES.get(arm.family, "lex")
-        name = f'<span class="{kind}"><i class="sym"></i>{esc(arm.label)}</span>'
+        name = f'<span class="{kind}"><i class="sym"></i>{escape(arm.label)}</span>'
         if arm.problem:
-            lines.append(f'<p class="notice bad">{name}: {esc(arm.problem)}</p>')
+            lines.append(f'<p class="notice bad">{name}: {escape(arm.problem)}</p>')
         elif arm.passages_embedded < arm.passages:
             lines.append(
                 f'<p class="notice warn">{name} has embedded {arm.passages_embedded:,} of '
@@ -216,12 +219,12 @@ def arms(statuses: Sequence[EncoderStatus]) -> str:
 def saved(entries: Sequence[StoredComparison]) -> str:
     """Return the saved comparisons, newest first."""
     if not entries:
-        return f'<div class="bf"><p class="meta">{esc(texts.SAVED_NONE)}</p></div>'
+        return f'<div class="bf"><p class="meta">{escape(texts.SAVED_NONE)}</p></div>'
     items = join(
-        f'<li><button data-act="open-saved" data-id="{esc(entry.comparison_id)}" '
-        f'title="{esc(entry.query)}"><bdi class="name">{esc(entry.query[:200])}</bdi>'
-        f'</button><span></span><span class="meta">{esc(entry.created[:16].replace("T", " "))} UTC'
-        f"{DOT}{esc(entry.pair_id)}</span></li>"
+        f'<li><button data-act="open-saved" data-id="{escape(entry.comparison_id)}" '
+        f'title="{escape(entry.query)}"><bdi class="name">{escape(entry.query[:200])}</bdi>'
+        f'</button><span></span><span class="meta">{escape(entry.created[:16].replace("T", " "))} UTC'
+        f"{DOT}{escape(entry.pair_id)}</span></li>"
         for entry in entries[:200]
     )
     return f'<div class="bf"><ul class="docs">{items}</ul></div>'

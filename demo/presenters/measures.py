@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.render import escape, join
+from core.words import DASH, number
 from demo import texts
 from demo.presenters.families import short_name
-from demo.presenters.markup import DASH, esc, join, number
 
 if TYPE_CHECKING:
     from core.comparison.records import Agreement, Comparison
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 def measures(comparison: Comparison) -> str:
     """Return the agreement of the arms, and below it how either agrees with BM25."""
     agreement = comparison.arms_agreement
-    title = f"<h3>{esc(texts.MEASURES_TITLE)}</h3>"
+    title = f"<h3>{escape(texts.MEASURES_TITLE)}</h3>"
     if agreement is None:
-        return f'<div>{title}<p class="meta">{esc(texts.MEASURES_NONE)}</p></div>'
+        return f'<div>{title}<p class="meta">{escape(texts.MEASURES_NONE)}</p></div>'
     rows = join(
         _row(key, value, agreement)
         for key, value in (
@@ -51,8 +52,8 @@ def _row(key: str, value: str, agreement: Agreement) -> str:
     if key == "tau" and agreement.tau_b is None:
         meaning = f"{meaning} Here it {texts.TAU_NONE}."
     return (
-        f'<div><dt class="num">{value}</dt><dd><b>{esc(name)}</b> {esc(meaning)} '
-        f"<details><summary>how is this computed</summary><p>{esc(how)}</p></details></dd></div>"
+        f'<div><dt class="num">{value}</dt><dd><b>{escape(name)}</b> {escape(meaning)} '
+        f"<details><summary>how is this computed</summary><p>{escape(how)}</p></details></dd></div>"
     )
 
 
@@ -61,8 +62,8 @@ def _others(comparison: Comparison) -> str:
     if len(comparison.agreements) < 2:
         return ""
     rows = join(
-        f'<tr><th scope="row">{esc(short_name(comparison, item.system_a))} and '
-        f"{esc(short_name(comparison, item.system_b))}</th>"
+        f'<tr><th scope="row">{escape(short_name(comparison, item.system_a))} and '
+        f"{escape(short_name(comparison, item.system_b))}</th>"
         f'<td class="r">{item.shared}</td><td class="r">{number(item.overlap, 2)}</td>'
         f'<td class="r">{number(item.rbo, 2)}</td>'
         f'<td class="r">{DASH if item.tau_b is None else number(item.tau_b, 2)}</td></tr>'

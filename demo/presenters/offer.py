@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.records import Family
+from core.render import escape, join
+from core.words import DOT, plural
 from demo import texts
 from demo.presenters.families import named
-from demo.presenters.markup import DOT, esc, join, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def offer(pair: Pair, plan: PairPlan, *, seconds: Sequence[float], passages: int
     )
     if plan.refusal:
         end = (
-            f'<p class="notice bad" role="alert">{esc(plan.refusal)}</p>'
+            f'<p class="notice bad" role="alert">{escape(plan.refusal)}</p>'
             f'<p class="row">{_keep(now)}</p>'
         )
     else:
@@ -82,7 +83,8 @@ def offer(pair: Pair, plan: PairPlan, *, seconds: Sequence[float], passages: int
         end = f'<p class="row">{_take(pair.pair_id, verb)}{_keep(now)}</p>'
     how = texts.FETCH_HOW if plan.download_bytes else texts.FETCH_HOW_HERE
     return _frame(
-        pair.label, f'<p class="how">{esc(matched)}</p>{table}<p class="how">{esc(how)}</p>{end}'
+        pair.label,
+        f'<p class="how">{escape(matched)}</p>{table}<p class="how">{escape(how)}</p>{end}',
     )
 
 
@@ -93,19 +95,19 @@ def underway(label: str, progress: str) -> str:
         label: Of the pair.
         progress: Safe HTML.
     """
-    stop = f'<button class="button" data-act="stop-fetch">{esc(texts.STOP)}</button>'
+    stop = f'<button class="button" data-act="stop-fetch">{escape(texts.STOP)}</button>'
     return _frame(texts.FETCHING.format(pair=label), f'{progress}<p class="row">{stop}</p>')
 
 
 def interrupted(pair_id: str, label: str, words: str) -> str:
     """Return why a pair is not here, with a button to ask again."""
     again = (
-        f'<button class="button strong" data-act="look-pair" data-pair="{esc(pair_id)}">'
-        f"{esc(texts.FETCH_AGAIN)}</button>"
+        f'<button class="button strong" data-act="look-pair" data-pair="{escape(pair_id)}">'
+        f"{escape(texts.FETCH_AGAIN)}</button>"
     )
     return _frame(
         label,
-        f'<p class="notice bad" role="alert">{esc(words)}</p><p class="row">{again}{_keep("")}</p>',
+        f'<p class="notice bad" role="alert">{escape(words)}</p><p class="row">{again}{_keep("")}</p>',
     )
 
 
@@ -113,14 +115,14 @@ def stopped(pair_id: str, label: str) -> str:
     """Return a download that its user stopped, with a button to go on."""
     return _frame(
         label,
-        f'<p class="notice" role="status">{esc(texts.FETCH_STOPPED)}</p>'
+        f'<p class="notice" role="status">{escape(texts.FETCH_STOPPED)}</p>'
         f'<p class="row">{_take(pair_id, texts.FETCH_ON)}{_keep("")}</p>',
     )
 
 
 def asking(label: str) -> str:
     """Return the waiting state while the hub is asked and the machine measured."""
-    return _frame(label, f'<p class="how" role="status">{esc(texts.FETCH_ASKING)}</p>')
+    return _frame(label, f'<p class="how" role="status">{escape(texts.FETCH_ASKING)}</p>')
 
 
 def _arm(plan: FetchPlan, seconds: float) -> str:
@@ -138,8 +140,8 @@ def _arm(plan: FetchPlan, seconds: float) -> str:
     memory = size(plan.memory_needed_bytes) if plan.memory_needed_bytes else "loaded"
     return (
         f'<tr><th scope="row">{named(family, plan.label or plan.encoder_id)}</th>'
-        f'<td><bdi>{esc(plan.checkpoint)}</bdi><br><span class="meta">{esc(commit)}</span></td>'
-        f'<td data-label="licence">{esc(plan.licence)}{gated}</td>'
+        f'<td><bdi>{escape(plan.checkpoint)}</bdi><br><span class="meta">{escape(commit)}</span></td>'
+        f'<td data-label="licence">{escape(plan.licence)}{gated}</td>'
         f'<td class="r" data-label="to download">{download}{kept}</td>'
         f'<td class="r" data-label="memory">{memory}</td>'
         f'<td class="r" data-label="embedding here">{duration(seconds)}</td></tr>'
@@ -148,15 +150,15 @@ def _arm(plan: FetchPlan, seconds: float) -> str:
 
 def _take(pair_id: str, verb: str) -> str:
     return (
-        f'<button class="button strong" data-act="take-pair" data-pair="{esc(pair_id)}">'
-        f"{esc(verb)}</button>"
+        f'<button class="button strong" data-act="take-pair" data-pair="{escape(pair_id)}">'
+        f"{escape(verb)}</button>"
     )
 
 
 def _keep(now: str) -> str:
     words = texts.FETCH_KEEP.format(pair=now) if now else texts.FETCH_CLOSE
-    return f'<button class="button" data-act="keep-pair">{esc(words)}</button>'
+    return f'<button class="button" data-act="keep-pair">{escape(words)}</button>'
 
 
 def _frame(title: str, body: str) -> str:
-    return f'<section class="bf offer" aria-live="polite"><h3>{esc(title)}</h3>{body}</section>'
+    return f'<section class="bf offer" aria-live="polite"><h3>{escape(title)}</h3>{body}</section>'

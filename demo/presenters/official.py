@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.experiments import paper
+from core.render import escape, join, with_code
+from core.words import DASH, number
 from demo import texts
 from demo.presenters.families import named
-from demo.presenters.markup import DASH, esc, join, number, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,8 +48,8 @@ def official(
         encoders: Label and family of those that Bifocal knows, by id.
         problem: Why some could not be read; "" when all could.
     """
-    trouble = f'<p class="notice bad" role="alert">{esc(problem)}</p>' if problem else ""
-    head = f'<div class="bf lab"><h2>{esc(texts.OFFICIAL_TITLE)}</h2>{trouble}'
+    trouble = f'<p class="notice bad" role="alert">{escape(problem)}</p>' if problem else ""
+    head = f'<div class="bf lab"><h2>{escape(texts.OFFICIAL_TITLE)}</h2>{trouble}'
     if not results:
         return f'{head}<p class="how">{with_code(texts.OFFICIAL_NONE)}</p></div>'
     systems = sorted({(one.encoder_id, one.revision) for one in results}, key=_order(encoders))
@@ -64,10 +65,10 @@ def official(
     )
     rows = join(_line(row, cells[row], systems) for row in sorted(cells, key=_row_order))
     return (
-        f'{head}<p class="how">{esc(texts.OFFICIAL_HOW)}</p><div class="scroll-x">'
+        f'{head}<p class="how">{escape(texts.OFFICIAL_HOW)}</p><div class="scroll-x">'
         f'<table class="plain figures official"><thead><tr><th></th>'
-        f'<th colspan="{len(systems)}">{esc(texts.OFFICIAL_HERE)}</th>'
-        f'<th colspan="3" class="apart">{esc(texts.OFFICIAL_THERE)}</th></tr>'
+        f'<th colspan="{len(systems)}">{escape(texts.OFFICIAL_HERE)}</th>'
+        f'<th colspan="3" class="apart">{escape(texts.OFFICIAL_THERE)}</th></tr>'
         f'<tr><th>task</th>{heads}<th class="r apart">DiffEmbed</th>'
         '<th class="r">best autoregressive</th><th>its name, measure, source</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></div>"
@@ -96,10 +97,10 @@ def _line(
     cells: Mapping[tuple[str, str], Mapping[str, float]],
     systems: Sequence[tuple[str, str]],
 ) -> str:
-    label = esc(row.task)
+    label = f"{escape(row.task)}"
     what = row.part if row.place is None or row.place.lengths == 1 else row.place.column
     if what:
-        label += f'<br><span class="meta">{esc(what)}</span>'
+        label += f'<br><span class="meta">{escape(what)}</span>'
     values = join(f'<td class="r">{_cell(row, cells.get(system))}</td>' for system in systems)
     return f'<tr><th scope="row">{label}</th>{values}{_printed(row.place)}</tr>'
 
@@ -124,7 +125,7 @@ def _printed(place: PaperPlace | None) -> str:
     return (
         f'<td class="r apart">{number(table.value("DiffEmbed", place.column), 1)}</td>'
         f'<td class="r">{number(table.value(best, place.column), 1)}</td>'
-        f'<td class="meta">{esc(f"{best}; {column.measure}; {table.source}{ceiling}")}</td>'
+        f'<td class="meta">{escape(f"{best}; {column.measure}; {table.source}{ceiling}")}</td>'
     )
 
 
@@ -145,9 +146,9 @@ def _name(
 ) -> str:
     known = encoders.get(encoder_id)
     shown = (
-        f'<span class="lex"><i class="sym"></i>{esc(encoder_id.replace("__", "/"))}</span>'
+        f'<span class="lex"><i class="sym"></i>{escape(encoder_id.replace("__", "/"))}</span>'
         if known is None
         else named(known[1], known[0])
     )
-    tail = f'<br><span class="meta">{esc(revision[:_REVISION_CHARS])}</span>' if full else ""
+    tail = f'<br><span class="meta">{escape(revision[:_REVISION_CHARS])}</span>' if full else ""
     return f"{shown}{tail}"

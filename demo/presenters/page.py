@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.records import Family
+from core.render import attrs, escape, join
+from core.words import DASH, DOT, flowing, number, percentile, plural
 from demo import texts
 from demo.presenters.columns import page_range
 from demo.presenters.families import SCORED_BY_COSINE, family_class, named, short_name
-from demo.presenters.markup import DASH, DOT, attrs, esc, flowing, join, number, percentile, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,15 +146,15 @@ def pane(
     standings = join(
         _standing(comparison, passage, column.info.system_id) for column in comparison.columns
     )
-    note = f'<p class="notice">{esc(notice)}</p>' if notice else ""
+    note = f'<p class="notice">{escape(notice)}</p>' if notice else ""
     return (
-        f'<div class="bf pane" data-pid="{esc(passage.passage_id)}" data-page="{page_number}">'
-        f'<header><h3 title="{esc(passage.document)}"><bdi>{esc(passage.document)}</bdi></h3>'
+        f'<div class="bf pane" data-pid="{escape(passage.passage_id)}" data-page="{page_number}">'
+        f'<header><h3 title="{escape(passage.document)}"><bdi>{escape(passage.document)}</bdi></h3>'
         f'{turn}<button class="close" data-act="close" aria-label="close">\u00d7</button></header>'
         f'<div class="standing">{standings}</div>{note}{picture}'
-        f"<section><h4>{esc(_where(passage))}</h4>"
+        f"<section><h4>{escape(_where(passage))}</h4>"
         f'<div class="page-text">{_text(passage.text, best)}</div></section>'
-        f'<section><button class="button" data-act="evidence" data-pid="{esc(passage.passage_id)}">'
+        f'<section><button class="button" data-act="evidence" data-pid="{escape(passage.passage_id)}">'
         'Why is it here?</button> <button class="button" data-act="view" '
         'data-view="laboratory">Study it in the laboratory</button></section>'
         f"{_received(comparison, received)}</div>"
@@ -191,16 +192,16 @@ def _standing(comparison: Comparison, passage: ComparedPassage, system_id: str) 
             words += f"{DOT}{kind} {number(standing.score, digits)}"
     return (
         f'<span class="nowrap">{named(column.info.family, name)} '
-        f'<span class="num">{esc(words)}</span></span>'
+        f'<span class="num">{escape(words)}</span></span>'
     )
 
 
 def _text(text: str, best: tuple[int, int] | None) -> str:
     text = flowing(text)
     if best is None or not 0 <= best[0] < best[1] <= len(text):
-        return esc(text)
+        return escape(text)
     start, end = best
-    return f"{esc(text[:start])}<mark>{esc(text[start:end])}</mark>{esc(text[end:])}"
+    return f"{escape(text[:start])}<mark>{escape(text[start:end])}</mark>{escape(text[end:])}"
 
 
 def _received(comparison: Comparison, received: Mapping[str, ReceivedText]) -> str:
@@ -212,13 +213,13 @@ def _received(comparison: Comparison, received: Mapping[str, ReceivedText]) -> s
         dropped = f"{got.tokens_dropped:,} dropped" if got.tokens_dropped else "none dropped"
         blocks.append(
             f"<div><h3>{named(column.info.family, column.info.label)}</h3>"
-            f'<p class="meta">{esc(plural(got.tokens_total, "token"))}{DOT}'
+            f'<p class="meta">{escape(plural(got.tokens_total, "token"))}{DOT}'
             f"{got.tokens_kept:,} kept{DOT}{dropped}</p>"
-            f'<pre class="exact">{esc(got.text) or DASH}</pre></div>'
+            f'<pre class="exact">{escape(got.text) or DASH}</pre></div>'
         )
     if not blocks:
         return ""
     return (
-        f"<section><details><summary>{esc(texts.RECEIVED_TITLE)}</summary>"
-        f'<p class="how">{esc(texts.RECEIVED_HOW)}</p>{join(blocks)}</details></section>'
+        f"<section><details><summary>{escape(texts.RECEIVED_TITLE)}</summary>"
+        f'<p class="how">{escape(texts.RECEIVED_HOW)}</p>{join(blocks)}</details></section>'
     )

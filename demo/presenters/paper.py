@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.experiments import paper
+from core.render import escape, join
+from core.words import number, signed
 from demo.presenters import benchmarks, plots
-from demo.presenters.markup import esc, join, number, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,13 +41,13 @@ def claims() -> str:
         stated = paper.difference(table, claim.system, claim.baseline, claim.column)
         against_best = paper.difference(table, claim.system, best, claim.column)
         rows.append(
-            f'<tr><th scope="row">{esc(claim.words)}<br><span class="meta">{esc(table.title)}, '
-            f"{esc(claim.column)}</span></th><td>{signed(stated)}"
-            f'<br><span class="meta">against {esc(claim.baseline)}</span></td>'
-            f'<td><b>{signed(against_best)}</b><br><span class="meta">against {esc(best)}</span></td></tr>'
+            f'<tr><th scope="row">{escape(claim.words)}<br><span class="meta">{escape(table.title)}, '
+            f"{escape(claim.column)}</span></th><td>{signed(stated, 1)}"
+            f'<br><span class="meta">against {escape(claim.baseline)}</span></td>'
+            f'<td><b>{signed(against_best, 1)}</b><br><span class="meta">against {escape(best)}</span></td></tr>'
         )
     return (
-        f'<div class="bf lab"><h2>The paper, honestly</h2><p class="how">{esc(INTRO)}</p>'
+        f'<div class="bf lab"><h2>The paper, honestly</h2><p class="how">{escape(INTRO)}</p>'
         '<div class="scroll-x"><table class="plain claims"><thead><tr><th>headline</th>'
         "<th>points, as stated</th><th>points against the best autoregressive baseline with the same "
         "data</th></tr></thead>"
@@ -60,10 +61,10 @@ def _counterweight() -> str:
     best = paper.best_baseline(found, column)
     words = COUNTERWEIGHT.format(
         source=found.source,
-        best=signed(paper.difference(found, "diffusion, mean", best, column)),
-        same=signed(paper.difference(found, "diffusion, mean", "causal, mean", column)),
+        best=signed(paper.difference(found, "diffusion, mean", best, column), 1),
+        same=signed(paper.difference(found, "diffusion, mean", "causal, mean", column), 1),
     )
-    return f'<p class="words">{esc(words)}</p>'
+    return f'<p class="words">{escape(words)}</p>'
 
 
 def measured(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
@@ -77,7 +78,7 @@ def measured(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         return ""
     return (
         '<div class="bf lab measured"><h3>Measured here, by Bifocal\u2019s bundled pair</h3>'
-        f'<p class="how">{esc(MEASURED_INTRO)}</p>{table}'
+        f'<p class="how">{escape(MEASURED_INTRO)}</p>{table}'
         '<p><button class="link" data-act="view" data-view="benchmarks">every measure, group and '
         "length under Benchmarks</button></p></div>"
     )
@@ -93,7 +94,7 @@ def table(table_id: str, baseline: str) -> str:
         baseline = paper.best_baseline(found, found.columns[-1].name) if _has_arms(found) else ""
     difference = _difference(found, subject, baseline) if subject and baseline else ""
     heads = join(
-        f'<th class="r" title="{esc(column.measure)}">{esc(column.name)}</th>'
+        f'<th class="r" title="{escape(column.measure)}">{escape(column.name)}</th>'
         for column in found.columns
     )
     rows = join(_row(found, row, baseline) for row in found.rows)
@@ -105,13 +106,13 @@ def table(table_id: str, baseline: str) -> str:
         if any(column.ceiling for column in found.columns)
         else ""
     )
-    caveats = join(f"<li>{esc(text)}</li>" for text in found.caveats)
+    caveats = join(f"<li>{escape(text)}</li>" for text in found.caveats)
     return (
-        f'<div class="bf lab"><h3>{esc(found.title)}</h3>{difference}'
+        f'<div class="bf lab"><h3>{escape(found.title)}</h3>{difference}'
         f'<div class="scroll-x"><table class="plain figures"><thead><tr><th>system</th>'
         f'<th class="r">samples</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
         f'{ceiling}<ul class="caveats">{caveats}</ul>'
-        f'<p class="how">Source: {esc(found.source)}.</p></div>'
+        f'<p class="how">Source: {escape(found.source)}.</p></div>'
     )
 
 
@@ -121,8 +122,8 @@ def _without_truncation(found: PaperTable, subject: str | None, baseline: str) -
         return ""
     one, two = (paper.average_without_truncation(found, system) for system in (subject, baseline))
     return (
-        f" Without those columns the averages are {number(one, 2)} for {esc(subject)} and {number(two, 2)} "
-        f"for {esc(baseline)} ({signed(one - two, 2)}; Bifocal's arithmetic)."
+        f" Without those columns the averages are {number(one, 2)} for {escape(subject)} and {number(two, 2)} "
+        f"for {escape(baseline)} ({signed(one - two, 2)}; Bifocal's arithmetic)."
     )
 
 
@@ -139,8 +140,8 @@ def _row(found: PaperTable, row: PaperRow, baseline: str) -> str:
     )
     chosen = ' class="chosen"' if row.system == baseline else ""
     return (
-        f'<tr{chosen}><th scope="row" class="{kind}"><i class="sym"></i>{esc(row.system)}</th>'
-        f'<td class="r">{esc(row.samples)}</td>{cells}</tr>'
+        f'<tr{chosen}><th scope="row" class="{kind}"><i class="sym"></i>{escape(row.system)}</th>'
+        f'<td class="r">{escape(row.samples)}</td>{cells}</tr>'
     )
 
 
@@ -167,13 +168,13 @@ def _difference(found: PaperTable, subject: str, baseline: str) -> str:
         anchor, at = ("start", zero + length + 6) if gap >= 0 else ("end", zero - length - 6)
         mark = MARK if column.ceiling else ""
         bars.append(
-            f'<text x="{left - 10}" y="{y + 14}" text-anchor="end">{esc(column.name)}{mark}</text>'
+            f'<text x="{left - 10}" y="{y + 14}" text-anchor="end">{escape(column.name)}{mark}</text>'
             f'<rect class="gapbar {kind}{hatch}" x="{x:.1f}" y="{y + 3}" width="{length:.1f}" height="14"/>'
-            f'<text x="{at:.1f}" y="{y + 14}" text-anchor="{anchor}" class="val">{signed(gap)}</text>'
+            f'<text x="{at:.1f}" y="{y + 14}" text-anchor="{anchor}" class="val">{signed(gap, 1)}</text>'
         )
     height = 12 + len(found.columns) * row_height
     return (
-        f'<p class="meta">{esc(subject)} minus {esc(baseline)}, points; right: '
+        f'<p class="meta">{escape(subject)} minus {escape(baseline)}, points; right: '
         '<span class="dif"><i class="sym"></i>diffusion ahead</span>, left: '
         '<span class="aut"><i class="sym"></i>baseline ahead</span></p>'
         f'<svg class="plot gaps" viewBox="0 0 {width} {height}" role="img" '
@@ -195,6 +196,6 @@ def training_curve() -> str:
     )
     return (
         '<div class="bf lab"><h3>Size of the training set (TheoremQA questions)</h3>'
-        f'{chart}<p class="how">Source: {esc(paper.TRAINING_CURVE_SOURCE)}. '
+        f'{chart}<p class="how">Source: {escape(paper.TRAINING_CURVE_SOURCE)}. '
         "One run per point.</p></div>"
     )

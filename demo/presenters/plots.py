@@ -10,10 +10,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from core.records import Family
+from core.render import attrs, escape, join
+from core.words import DASH, number, shortened
 from demo import texts
 from demo.presenters.columns import page_range
 from demo.presenters.families import family_class, short_name
-from demo.presenters.markup import DASH, attrs, esc, join, number, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,9 +65,7 @@ def score_plot(comparison: Comparison) -> str:
         if a.z is not None and b.z is not None
     ]
     if not points:
-        return (
-            f'<div><h3>{esc(texts.PLOT_TITLE)}</h3><p class="meta">{esc(texts.PLOT_NONE)}</p></div>'
-        )
+        return f'<div><h3>{escape(texts.PLOT_TITLE)}</h3><p class="meta">{escape(texts.PLOT_NONE)}</p></div>'
     xs = [z_b for _, _, z_b in points] + [point.z_b for point in comparison.cloud]
     ys = [z_a for _, z_a, _ in points] + [point.z_a for point in comparison.cloud]
     ticks = nice_ticks(min(*xs, *ys, 0.0), max(*xs, *ys, 1.0))
@@ -97,18 +96,18 @@ def score_plot(comparison: Comparison) -> str:
     )
     middle = (up(ticks[0]) + top) / 2
     return (
-        f"<div><h3>{esc(texts.PLOT_TITLE)}</h3>"
+        f"<div><h3>{escape(texts.PLOT_TITLE)}</h3>"
         f'<svg class="plot" viewBox="0 0 {size} {size}" role="img" aria-label="Scatter of z-scores, '
-        f'{esc(name_a)} over {esc(name_b)}">{grid}'
+        f'{escape(name_a)} over {escape(name_b)}">{grid}'
         f'<line class="diag" x1="{across(ticks[0])}" y1="{up(ticks[0])}" x2="{across(ticks[-1])}" '
         f'y2="{up(ticks[-1])}"/><g class="cloud">{cloud}</g>{marks}'
         f'<text class="title {kinds[1]}" x="{(left + size - 10) / 2}" y="{size - 8}" '
-        f'text-anchor="middle">z for {esc(name_b.lower())}</text>'
+        f'text-anchor="middle">z for {escape(name_b.lower())}</text>'
         f'<text class="title {kinds[0]}" x="13" y="{middle}" text-anchor="middle" '
-        f'transform="rotate(-90 13 {middle})">z for {esc(name_a.lower())}</text></svg>'
+        f'transform="rotate(-90 13 {middle})">z for {escape(name_a.lower())}</text></svg>'
         f"{_legend(comparison, name_a, name_b, kinds)}"
         f'<details><summary>how is this computed</summary><p class="how">'
-        f"{esc(texts.PLOT_HOW.format(k=comparison.k))}</p></details></div>"
+        f"{escape(texts.PLOT_HOW.format(k=comparison.k))}</p></details></div>"
     )
 
 
@@ -118,7 +117,7 @@ def _legend(comparison: Comparison, name_a: str, name_b: str, kinds: tuple[str, 
     elsewhere = short_name(comparison, others[0]) if len(others) == 1 else "another column"
     third = (
         '<span class="nowrap"><svg width="13" height="13" class="plot key" aria-hidden="true">'
-        f'<path class="lex-mark" d="M2 2 L10 10 M10 2 L2 10"/></svg> only {esc(elsewhere)}</span>'
+        f'<path class="lex-mark" d="M2 2 L10 10 M10 2 L2 10"/></svg> only {escape(elsewhere)}</span>'
         if others
         else ""
     )
@@ -128,8 +127,8 @@ def _legend(comparison: Comparison, name_a: str, name_b: str, kinds: tuple[str, 
         '<rect class="aut-ring" x="1.5" y="1.5" width="10" height="10"/>'
         '<circle class="dif-ring" cx="6.5" cy="6.5" r="5"/></svg> '
         f"both top {k}</span>"
-        f'<span class="nowrap {kinds[0]}"><i class="sym"></i>only {esc(name_a.lower())}</span>'
-        f'<span class="nowrap {kinds[1]}"><i class="sym"></i>only {esc(name_b.lower())}</span>'
+        f'<span class="nowrap {kinds[0]}"><i class="sym"></i>only {escape(name_a.lower())}</span>'
+        f'<span class="nowrap {kinds[1]}"><i class="sym"></i>only {escape(name_b.lower())}</span>'
         f"{third}"
         '<span class="nowrap"><svg width="13" height="13" class="plot key" aria-hidden="true">'
         f'<circle class="lex-dot" cx="6" cy="6" r="2.2"/></svg> in no top {k}</span></p>'
@@ -163,7 +162,7 @@ def _point(comparison: Comparison, passage: ComparedPassage, x: float, y: float)
         f"{passage.document}, {page_range(passage.page_first, passage.page_last)}\n"
         f"{names[0]}: rank {a.rank or DASH}, z {number(a.z or 0.0)}\n"
         f"{names[1]}: rank {b.rank or DASH}, z {number(b.z or 0.0)}\n"
-        f"{shorten(passage.text, 160)}"
+        f"{shortened(passage.text, 160)}"
     )
     return (
         '<g class="pt"'
@@ -250,7 +249,7 @@ def line_chart(
     )
     vertical = join(
         f'<line class="diag" x1="{across(place(x))}" x2="{across(place(x))}" y1="{top}" '
-        f'y2="{height - bottom}"/><text x="{across(place(x)) + 4}" y="{top + 10}">{esc(text)}</text>'
+        f'y2="{height - bottom}"/><text x="{across(place(x)) + 4}" y="{top + 10}">{escape(text)}</text>'
         for x, text in rules
     )
     bars = join(
@@ -262,11 +261,11 @@ def line_chart(
     middle = (top + height - bottom) / 2
     return (
         f'<svg class="plot" style="max-width:{width * 1.1:.0f}px" viewBox="0 0 {width} {height}" '
-        f'role="img" aria-label="{esc(label)}">'
+        f'role="img" aria-label="{escape(label)}">'
         f"{grid}{vertical}{lines}"
-        f'<text x="{(left + width - right) / 2}" y="{height - 8}" text-anchor="middle">{esc(x_title)}'
+        f'<text x="{(left + width - right) / 2}" y="{height - 8}" text-anchor="middle">{escape(x_title)}'
         f'</text><text x="13" y="{middle}" text-anchor="middle" transform="rotate(-90 13 {middle})">'
-        f"{esc(y_title)}</text></svg>" + legend(series)
+        f"{escape(y_title)}</text></svg>" + legend(series)
     )
 
 
@@ -275,7 +274,7 @@ def legend(series: Sequence[tuple[str, str, object]]) -> str:
     return (
         '<p class="legend">'
         + join(
-            f'<span class="nowrap {kind}"><i class="sym"></i>{esc(name)}</span>'
+            f'<span class="nowrap {kind}"><i class="sym"></i>{escape(name)}</span>'
             for name, kind, _ in series
         )
         + "</p>"
@@ -297,7 +296,7 @@ def _line(
     ]
     path = " ".join(f"{'L' if index else 'M'}{x} {y}" for index, (x, y, _, _) in enumerate(at))
     dots = join(
-        f'<g class="pt" data-tip="{esc(f"{name}: {_short_count(vx)}, {number(vy, 3)}")}">'
+        f'<g class="pt" data-tip="{escape(f"{name}: {_short_count(vx)}, {number(vy, 3)}")}">'
         + (
             f'<rect class="aut-mark" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"/>'
             if kind == "aut"

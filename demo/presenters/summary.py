@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.records import Family
+from core.render import escape, join
+from core.words import DOT, plural
 from demo import texts
 from demo.presenters.columns import count_line
 from demo.presenters.families import named, short_name
-from demo.presenters.markup import DOT, esc, join, plural
 
 if TYPE_CHECKING:
     from core.comparison.records import Comparison
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 def summary(comparison: Comparison, *, saved: bool = False) -> str:
     """Return the summary, the conditions in one line, and red flags in words."""
-    words = join(f"<p>{esc(sentence)}</p>" for sentence in comparison.summary)
-    conditions = [f"<span>{esc(count_line(comparison))}</span>", _limits(comparison)]
+    words = join(f"<p>{escape(sentence)}</p>" for sentence in comparison.summary)
+    conditions = [f"<span>{escape(count_line(comparison))}</span>", _limits(comparison)]
     seconds = [column.seconds for column in comparison.columns if column.seconds is not None]
     if seconds:
         told = "time the columns took, added up"
@@ -45,15 +46,15 @@ def _limits(comparison: Comparison) -> str:
     if comparison.equal_limits is None:
         return ""
     if comparison.equal_limits:
-        return f"<span>{esc(texts.EQUAL_YES)}</span>"
+        return f"<span>{escape(texts.EQUAL_YES)}</span>"
     limits = join(
         named(column.info.family, f"{column.max_tokens:,}") + " "
         for column in comparison.columns
         if column.max_tokens
     )
     return (
-        f"<span>{esc(texts.EQUAL_NO)} ({limits.strip()} tokens) "
-        f'<button class="link" data-act="equal">{esc(texts.EQUAL_RUN)}</button></span>'
+        f"<span>{escape(texts.EQUAL_NO)} ({limits.strip()} tokens) "
+        f'<button class="link" data-act="equal">{escape(texts.EQUAL_RUN)}</button></span>'
     )
 
 
@@ -90,14 +91,14 @@ def received(comparison: Comparison) -> str:
         print_ = column.fingerprint[:12]
         blocks.append(
             f"<div><h3>{named(column.info.family, column.info.label)}</h3>"
-            f'<p class="meta">{esc(DOT.join(facts))}'
-            + (f"{DOT}fingerprint <code>{esc(print_)}</code>" if print_ else "")
-            + f'</p><pre class="exact">{esc(got.text)}</pre></div>'
+            f'<p class="meta">{escape(DOT.join(facts))}'
+            + (f"{DOT}fingerprint <code>{escape(print_)}</code>" if print_ else "")
+            + f'</p><pre class="exact">{escape(got.text)}</pre></div>'
         )
     if not blocks:
         return ""
     return (
-        f'<details class="received"><summary>{esc(texts.RECEIVED_TITLE)}</summary>'
-        f'<p class="how">{esc(texts.RECEIVED_HOW)}</p><div class="twin">{join(blocks)}</div>'
+        f'<details class="received"><summary>{escape(texts.RECEIVED_TITLE)}</summary>'
+        f'<p class="how">{escape(texts.RECEIVED_HOW)}</p><div class="twin">{join(blocks)}</div>'
         "</details>"
     )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from core.errors import CoreError, UsageError
 from core.evaluation.mteb_adapter import add_mteb_results, find_mteb_results
 from core.experiments import paper as data
+from core.words import plural
 from demo import texts
 from demo.presenters import benchmarks, library, official, paper
-from demo.presenters.markup import plural
 from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, html_part
 

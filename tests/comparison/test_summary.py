@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from core.comparison.calibration import Background
 from core.comparison.compare import compare
 from core.comparison.records import Comparison
-from core.comparison.summary import ordinal
 from core.records import Family, Unit
 from tests.comparison.worlds import (
     DOCUMENT_NAMES,
@@ -40,15 +39,6 @@ def lists(
     return compare(
         QUERY, systems, {}, k=k, passages=passages(IDS), document_names=DOCUMENT_NAMES, unit=unit
     )
-
-
-@pytest.mark.parametrize(
-    ("number", "word"),
-    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (13, "13th"),
-     (21, "21st"), (61, "61st"), (111, "111th"), (122, "122nd")],
-)  # fmt: skip
-def test_ordinals(number: int, word: str) -> None:
-    assert ordinal(number) == word
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from core.comparison.calibration import is_weak_match
 from core.comparison.records import Column, ComparedPassage, Comparison, MoveKind, Standing
-from core.experiments.words import ordinal, shortened
 from core.laboratory.report.markup import (
     anchor_of,
     arms_of,
@@ -14,6 +13,7 @@ from core.laboratory.report.markup import (
     pages_of,
 )
 from core.records import Family
+from core.words import ordinal, shortened
 
 
 def columns(comparison: Comparison) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from core.comparison.records import Comparison
 from core.experiments.evidence import Evidence
 from core.experiments.fairness import FairnessReport
-from core.experiments.words import shortened
 from core.laboratory.report.hits import columns
 from core.laboratory.report.markup import arms_of, escape, label_of, unit_of
 from core.laboratory.report.passages import PagePicture, agreements, passages
@@ -15,6 +14,7 @@ from core.laboratory.report.plots import where_they_part
 from core.laboratory.report.style import POLICY, STYLE
 from core.laboratory.report.why import explanations, received
 from core.records import Family
+from core.words import shortened
 
 _WHAT = {
     Family.DIFFUSION: (

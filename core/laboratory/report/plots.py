@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from core.comparison.records import Column, ComparedPassage, Comparison, MoveKind
-from core.experiments.words import shortened
 from core.laboratory.report.markup import arms_of, escape, pages_of, side_of
+from core.words import shortened
 
 
 def where_they_part(comparison: Comparison, arms: Sequence[Column]) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from core.comparison.records import Comparison
 from core.experiments.evidence import Effect, EncoderEvidence, Evidence
 from core.experiments.fairness import FairnessReport
-from core.experiments.words import shortened
 from core.laboratory.report.markup import anchor_of, escape, label_of, pages_of
+from core.words import shortened
 
 
 def explanations(found: Iterable[Evidence], comparison: Comparison) -> str:
