@@ -8,7 +8,6 @@ of an encoder.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import threading
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from core.encoders.attention import attention_bias, probe_attention, stock_arguments
-from core.encoders.int8 import Int8Decoder, Int8Options
 from core.encoders.json_files import CONFIG_FILE, read_json
 from core.encoders.lean import LeanDecoder, lean_fits, plain_angles, plain_llama
 from core.encoders.names import DECODER_ARCHITECTURES, CheckpointLayout, find_layout
@@ -177,34 +175,6 @@ class Backbone:
                 else [self._run_stock(texts, attention, layers)]
             )
         yield from blocks
-
-    def in_int8(
-        self, texts: Sequence[Sequence[int]], *, attention: Attention, options: Int8Options
-    ) -> Backbone:
-        """Return this network with its matrix products in 8 bits; this one stays as it is.
-
-        Args:
-            texts: Token ids of the calibration texts.
-            attention: How it is meant to attend.
-            options: How to round.
-
-        Raises:
-            EncoderLoadError: If the network does not run the lean forward, or has biases.
-        """
-        if self._lean is None:
-            msg = "Speed mode needs the CPU and a Llama-shaped network in float32."
-            raise EncoderLoadError(msg)
-        made = copy.copy(self)
-        made._lock = threading.Lock()
-        with torch.inference_mode():
-            made._lean = Int8Decoder.of(
-                self._lean,
-                torch.tensor([token for text in texts for token in text], dtype=torch.int64),
-                [len(text) for text in texts],
-                attention=attention,
-                options=options,
-            )
-        return made
 
     def moved(self, device: str, dtype: torch.dtype) -> Backbone:
         """Return this network on another device; its weights go there and this one is used up.

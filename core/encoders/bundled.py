@@ -201,13 +201,12 @@ def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
     }
 
 
-def load_bundled(folder: Path, family: Family, *, adapted: bool = True) -> BundledArm:
+def load_bundled(folder: Path, family: Family) -> BundledArm:
     """Check, de-quantise and merge one arm of the bundled pair.
 
     Args:
         folder: The bundled folder.
         family: Which arm.
-        adapted: False leaves the adapter out, for controls; the readout stays the arm's.
 
     Raises:
         EncoderUnavailableError: If a file is missing.
@@ -227,8 +226,7 @@ def load_bundled(folder: Path, family: Family, *, adapted: bool = True) -> Bundl
         raise EncoderLoadError(msg)
     base = restored(load_tensors(_checked(folder, BASE, manifest)))
     adapter = load_tensors(_checked(folder, adapter_file(family), manifest))
-    if adapted:
-        base = merged(base, adapter)
+    base = merged(base, adapter)
     pieces = readout_arrays(adapter)
     readout = Readout(
         layers=facts.layers,

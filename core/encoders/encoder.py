@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +19,11 @@ from core.records import ReceivedText
 from core.settings import OutputType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from core.encoders.backbone import Backbone, StateBlock
-    from core.encoders.int8 import Int8Options
     from core.encoders.protocol import TokenReadout
     from core.encoders.spec import EncoderSpec
     from core.encoders.tokens import TextTokenizer, TokenisedText
@@ -189,48 +188,6 @@ class LoadedEncoder:
         backbone.probe(self._spec.attention, name=self._spec.label)
         return self._with(backbone=backbone)
 
-    def centred(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind = TextKind.PASSAGE,
-        monitor: Monitor | None = None,
-    ) -> LoadedEncoder:
-        """Return the same encoder with the mean of these texts subtracted from every vector.
-
-        Raw language models put all texts into a narrow cone (mean cosine near 0.8); subtracting
-        the corpus mean opens it. The mean becomes part of the fingerprint.
-
-        Args:
-            texts: The corpus, or a sample of it; at least one.
-            kind: Which side they are.
-            monitor: Who watches.
-
-        Raises:
-            InvalidSettingError: If there is no text.
-        """
-        if not texts:
-            msg = "Mean-centring needs at least one text; index something first."
-            raise InvalidSettingError(msg)
-        mean = self.raw_embeddings(texts, kind=kind, monitor=monitor).mean(axis=0)
-        return self.with_options(replace(self._options, centre=mean.astype(np.float32)))
-
-    def in_int8(self, texts: Sequence[str], options: Int8Options) -> LoadedEncoder:
-        """Return the same encoder with its matrix products in 8 bits (an experiment).
-
-        Args:
-            texts: Passages that show how large states become; a few are enough.
-            options: How to round. With the texts it becomes part of the fingerprint.
-
-        Raises:
-            EncoderLoadError: If its network cannot.
-        """
-        ids = [text.ids for text in self._tokenise(texts, TextKind.PASSAGE)]
-        backbone = self._backbone.in_int8(ids, attention=self._spec.attention, options=options)
-        stated = [self._weights_digest, "int8", asdict(options), list(texts)]
-        digest = hashlib.sha256(json.dumps(stated).encode()).hexdigest()
-        return self._with(backbone=backbone, weights_digest=digest)
-
     def encode(
         self,
         texts: Sequence[str],
@@ -262,50 +219,23 @@ class LoadedEncoder:
         Returns:
             ``(n, readout dimension)`` float32, in the order given.
         """
-        return self._raw_together((self,), texts, kind, monitor)[0]
+        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = slice(start, start + _TEXTS_AT_ONCE)
+            tokenised = self._tokenise(texts[part], kind)
 
-    def encode_together(
-        self,
-        others: Sequence[LoadedEncoder],
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        monitor: Monitor | None = None,
-    ) -> tuple[NDArray[np.float32], ...]:
-        """Embed texts with this encoder and others in one pass through the network they share.
+            def embed(
+                batch: Sequence[int],
+                rows: NDArray[np.float32] = raw[part],
+                tokenised: list[TokenisedText] = tokenised,
+            ) -> None:
+                for block in self._blocks(batch, tokenised, self._spec.attention):
+                    places = [batch[row] for row in block.rows]
+                    rows[places] = self._read_out(block, [tokenised[p] for p in places], kind)
 
-        Args:
-            others: Encoders that read the same network's states and do something else with them:
-                another pooling, other statistics, another projection.
-            texts: Without prompts.
-            kind: Which side they are.
-            monitor: Who watches.
-
-        Returns:
-            For this encoder and each other one exactly what its own `encode` returns.
-
-        Raises:
-            InvalidSettingError: If an encoder differs in more than its readout.
-            EncodingError: If a vector is not finite or the backbone fails.
-            StoppedError: If the monitor asks to stop.
-        """
-        for other in others:
-            if not self.shares_pass_with(other):
-                msg = f"{self._spec.label} and {other.spec.label} cannot share a pass."
-                raise InvalidSettingError(msg)
-        encoders = (self, *others)
-        rows = self._raw_together(encoders, texts, kind, monitor)
-        return tuple(encoder._unit(raw, texts) for encoder, raw in zip(encoders, rows, strict=True))
-
-    def shares_pass_with(self, other: LoadedEncoder) -> bool:
-        """Whether another encoder differs from this one in its readout alone."""
-        return (
-            self._backbone is other._backbone
-            and self._spec.attention is other._spec.attention
-            and self._max_tokens == other._max_tokens
-            and self._prompts == other._prompts
-            and self._tokenizer.digest == other._tokenizer.digest
-        )
+            plan = self._plan(tokenised)
+            self._run(plan, embed, monitor, done_before=start, total=len(texts))
+        return raw
 
     def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
         """Tell exactly what the encoder gets for each text: string, tokens kept and dropped."""
@@ -455,62 +385,13 @@ class LoadedEncoder:
             [prompt + text for text in texts], max_tokens=self._max_tokens
         )
 
-    def _raw_together(
-        self,
-        encoders: Sequence[LoadedEncoder],
-        texts: Sequence[str],
-        kind: TextKind,
-        monitor: Monitor | None,
-    ) -> list[NDArray[np.float32]]:
-        """`raw_embeddings` of encoders that share this one's pass."""
-        rows = [
-            np.empty((len(texts), encoder._readout.dimension), dtype=np.float32)
-            for encoder in encoders
-        ]
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = slice(start, start + _TEXTS_AT_ONCE)
-            parts = [raw[part] for raw in rows]
-            self._fill_part(
-                encoders, parts, texts[part], kind, monitor, done_before=start, total=len(texts)
-            )
-        return rows
-
-    def _fill_part(
-        self,
-        encoders: Sequence[LoadedEncoder],
-        rows: Sequence[NDArray[np.float32]],
-        texts: Sequence[str],
-        kind: TextKind,
-        monitor: Monitor | None,
-        *,
-        done_before: int,
-        total: int,
-    ) -> None:
-        tokenised = self._tokenise(texts, kind)
-        layers = tuple(dict.fromkeys(x for one in encoders for x in one._readout.layers))
-
-        def embed(batch: Sequence[int]) -> None:
-            for block in self._blocks(batch, tokenised, self._spec.attention, layers=layers):
-                places = [batch[row] for row in block.rows]
-                inside = [tokenised[place] for place in places]
-                states = dict(zip(layers, block.states, strict=True))
-                for encoder, raw in zip(encoders, rows, strict=True):
-                    raw[places] = encoder._read_out(block, states, inside, kind)
-
-        self._run(self._plan(tokenised), embed, monitor, done_before=done_before, total=total)
-
     def _read_out(
-        self,
-        block: StateBlock,
-        states: Mapping[int, torch.Tensor],
-        tokenised: Sequence[TokenisedText],
-        kind: TextKind,
+        self, block: StateBlock, tokenised: Sequence[TokenisedText], kind: TextKind
     ) -> NDArray[np.float32]:
-        """Raw embeddings of a block's texts, ``(rows, dimension)``, from states by layer."""
+        """Raw embeddings of a block's texts, ``(rows, dimension)``."""
         with torch.inference_mode():
             shares = self._shares(block, tokenised, kind)
-            own = [states[layer] for layer in self._readout.layers]
-            pooled = pool(self._readout.normalised(own), shares)
+            pooled = pool(self._readout.normalised(block.states), shares)
             found: NDArray[np.float32] = self._readout.project(pooled).cpu().numpy()
         return found
 
@@ -549,12 +430,10 @@ class LoadedEncoder:
         batch: Sequence[int],
         tokenised: Sequence[TokenisedText],
         attention: Attention,
-        *,
-        layers: Sequence[int] = (),
     ) -> list[StateBlock]:
         texts = [tokenised[text].ids for text in batch]
-        wanted = layers or self._readout.layers
-        return list(self._backbone.run(texts, attention=attention, layers=wanted))
+        layers = self._readout.layers
+        return list(self._backbone.run(texts, attention=attention, layers=layers))
 
     def _shares(
         self, block: StateBlock, tokenised: Sequence[TokenisedText], kind: TextKind

@@ -201,12 +201,6 @@ def test_a_written_pair_loads_strictly_into_the_stock_class(folder: Path) -> Non
     assert torch.equal(*(arm.state[shared] for arm in arms.values()))
 
 
-def test_without_the_adapter_the_base_itself_is_loaded(folder: Path) -> None:
-    arm = load_bundled(folder, Family.DIFFUSION, adapted=False)
-    for name, array in restored(tiny_base()).items():
-        np.testing.assert_array_equal(arm.state[name].numpy(), array)
-
-
 def test_specs_come_from_the_manifest_alone(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name != "manifest.json":
