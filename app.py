@@ -32,8 +32,7 @@ else:
 import core
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
 from core.encoders.pins import PINS_FILE, Pins
-from core.encoders.pool import EncoderPool
-from core.encoders.registry import load_encoder
+from core.encoders.pool import EncoderPool, load_encoder
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError
 from core.evaluation.mteb_adapter import RESULTS_FOLDER
@@ -135,12 +134,12 @@ def make_services(options: AppOptions, shelves: Shelves) -> Services:
     catalogue = Catalogue(
         data_folder(options) / CATALOGUE_FILE, shelves.pool, offline=options.offline
     )
-    problem = catalogue.teach()
+    problem = catalogue.register()
     if problem:
         logger.warning("Encoders that were added are left out. %s", problem)
 
     def refresh_encoders() -> str:
-        told = catalogue.teach()
+        told = catalogue.register()
         return "" if options.hosted else told  # it names folders; the owner reads the log
 
     # A server's own folders are nobody's business, and what one visitor adds all others see.

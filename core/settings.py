@@ -98,7 +98,7 @@ class OutputType(StrEnum):
 class EncoderChoice:
     """How a library wants one encoder's embeddings; the defaults leave them as they are.
 
-    What an encoder supports is its spec's to say: `core.encoders.choices.require_offered`.
+    What an encoder supports is its spec's to say: `core.encoders.spec.require_offered`.
 
     Attributes:
         encoder_id: Of the encoder.

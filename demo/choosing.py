@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.encoders.catalogue import EncoderRequest
-from core.encoders.choices import dimensions_offered
 from core.encoders.pool import LoadState
-from core.encoders.registry import from_hub
 from core.errors import CoreError, InvalidSettingError, UnknownNameError
 from core.records import Family
 from core.settings import MAX_FURTHER_ENCODERS, EncoderChoice, OutputType
@@ -143,7 +141,7 @@ class Choosing:
         wanted = [
             name
             for name in names
-            if from_hub(pool.registry.encoder(name)) and pool.state(name)[0] is not LoadState.READY
+            if pool.registry.encoder(name).from_hub and pool.state(name)[0] is not LoadState.READY
         ]
         if not wanted:
             return ""
@@ -167,7 +165,7 @@ class Choosing:
         bench = self._bench(visitor_id, library_id)
         spec = bench.pool.registry.encoder(encoder_id)
         sizes = [(f"all {spec.dimension:,}", 0)]
-        sizes += [(f"{size:,}", size) for size in reversed(dimensions_offered(spec))]
+        sizes += [(f"{size:,}", size) for size in reversed(spec.shorter_dimensions)]
         return OptionsScreen(
             outputs=tuple(output.value for output in spec.outputs),
             dimensions=tuple(sizes),

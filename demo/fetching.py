@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.encoders.pool import LoadState
-from core.encoders.registry import BUNDLED_PREFIX
+from core.encoders.spec import BUNDLED_PREFIX
 from core.errors import CoreError, StoppedError
 from core.monitor import Progress, raise_if_stopped
 from demo.presenters import library, offer
@@ -16,7 +16,7 @@ from demo.presenters import library, offer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.encoders.fetch import PairPlan
+    from core.encoders.hub import PairPlan
     from core.encoders.spec import Pair
     from core.library import Library
     from core.monitor import Monitor

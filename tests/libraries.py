@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from core.encoders.encoder import EncoderOptions, LoadedEncoder
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, EncoderSpec, Pair
@@ -16,6 +15,7 @@ from core.library import Library, SourceFile
 from core.records import Family
 from core.settings import DEFAULT_PAIR
 from core.store import Workspace
+from tests.encoders.fake import FakeEncoder, fake_spec
 
 DIFFUSION = fake_spec(encoder_id="hash-diffusion", query_prompt="{instruction}")
 AUTOREGRESSIVE = fake_spec(

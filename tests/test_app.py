@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import app
-from core.encoders.registry import load_encoder
+from core.encoders.pool import load_encoder
 from core.errors import StoreError, UnknownNameError
 from core.settings import MEBIBYTE
 from core.shelf import OWN_ID, SAMPLE_ID

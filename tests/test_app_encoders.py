@@ -9,11 +9,11 @@ import pytest
 
 import app
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue, EncoderRequest
-from core.encoders.rehearsal import write_tiny_checkpoint
 from core.errors import InvalidSettingError
 from core.shelf import Shelves
 from demo.options import parse
 from demo.services import Services
+from tests.encoders.tiny import write_tiny_checkpoint
 
 Make = Callable[..., tuple[Services, Shelves]]
 

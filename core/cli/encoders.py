@@ -10,8 +10,7 @@ import typer
 from core.cli.options import DeviceOption, EncoderOption, JsonOption, OfflineOption, WorkspaceOption
 from core.cli.output import ConsoleMonitor, catalogue_of, make_pool, opened, plain, print_json, told
 from core.encoders.catalogue import EncoderRequest
-from core.encoders.choices import dimensions_offered, parse_choice, require_offered
-from core.encoders.spec import Attention, EncoderSpec, Pooling
+from core.encoders.spec import Attention, EncoderSpec, Pooling, parse_choice, require_offered
 from core.errors import InvalidSettingError, UnknownNameError
 from core.records import Family
 from core.settings import EncoderChoice, WorkspaceSettings
@@ -55,8 +54,8 @@ def facts(spec: EncoderSpec) -> str:
     ]
     if len(spec.outputs) > 1:
         parts.append(f"outputs {', '.join(spec.outputs)}")
-    if dimensions_offered(spec):
-        parts.append(f"dimensions {', '.join(str(size) for size in dimensions_offered(spec))}")
+    if spec.shorter_dimensions:
+        parts.append(f"dimensions {', '.join(str(size) for size in spec.shorter_dimensions)}")
     if spec.raw:
         parts.append("raw language model: can be mean-centred")
     if spec.late_chunking:

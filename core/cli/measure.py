@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,8 +24,7 @@ from core.cli.output import (
     told,
     write,
 )
-from core.encoders.registry import from_hub, is_pinned
-from core.encoders.table import pairs_markdown, pairs_table
+from core.encoders.registry import read_registry
 from core.errors import EncoderTooLargeError, UsageError
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
@@ -37,9 +37,10 @@ from core.settings import ASSETS, DEFAULT_PAIR
 from core.store import Workspace
 
 if TYPE_CHECKING:
-    from core.encoders.fetch import FetchPlan
+    from core.encoders.hub import FetchPlan
     from core.encoders.protocol import Encoder
-    from core.encoders.spec import EncoderSpec
+    from core.encoders.registry import Registry
+    from core.encoders.spec import EncoderSpec, Pair
     from core.evaluation.records import Evaluation
 
 
@@ -206,34 +207,38 @@ def benchmark(
         )
 
 
-def pairs(
-    *,
-    rehearsed: Annotated[
-        bool, typer.Option("--rehearse", help="Load a tiny checkpoint of every layout and probe.")
-    ] = False,
-    markdown: Annotated[Path | None, typer.Option(help="Write the docs' table here.")] = None,
-    json: JsonOption = False,
-) -> None:
+def pairs(*, json: JsonOption = False) -> None:
     """List every pair: matched and unmatched properties, size, licence, how it is loaded."""
-    if markdown is not None:
-        write(markdown, pairs_markdown(ASSETS))
-        return
-    rows = pairs_table(ASSETS, rehearsed=rehearsed)
+    registry = read_registry(ASSETS)
     if json:
-        print_json(rows)
+        print_json([pair_facts(registry, pair) for pair in registry.pairs.values()])
         return
-    for row in rows:
-        typer.echo(f"{row.pair_id}  {plain(row.label)}")
-        for arm in row.arms:
-            pin = arm.revision[:12] if arm.pinned else "not pinned"
-            probe = f", attention probe {arm.probe}" if arm.probe else ""
+    for pair in registry.pairs.values():
+        typer.echo(f"{pair.pair_id}  {plain(pair.label)}")
+        for spec in registry.arms(pair.pair_id):
+            pin = spec.revision[:12] if spec.is_pinned else "not pinned"
             typer.echo(
-                f"  {arm.family:<15} {arm.checkpoint} ({pin}, {arm.licence}), {arm.attention}, "
-                f"{arm.pooling}, {arm.parameters / 1e6:,.0f} M{probe}"
+                f"  {spec.family:<15} {spec.checkpoint} ({pin}, {spec.licence}), {spec.attention}, "
+                f"{spec.pooling}, {spec.parameters / 1e6:,.0f} M"
             )
-        typer.echo(f"  matched: {row.matched}")
-        if row.unmatched:
-            typer.echo(f"  not matched: {row.unmatched}")
+        typer.echo(f"  matched: {pair.matched}")
+        if pair.unmatched:
+            typer.echo(f"  not matched: {pair.unmatched}")
+
+
+def pair_facts(registry: Registry, pair: Pair) -> dict[str, Any]:
+    """Return a pair with both encoders' facts, weights in memory among them."""
+    arms = [
+        {
+            **asdict(spec),
+            "pinned": spec.is_pinned,
+            "remote_code": False,
+            "memory_cpu_gib": round(spec.parameters * 4 / 1024**3, 2),
+            "memory_cuda_gib": round(spec.parameters * 2 / 1024**3, 2),
+        }
+        for spec in registry.arms(pair.pair_id)
+    ]
+    return {**asdict(pair), "arms": arms}
 
 
 def fetch(
@@ -250,13 +255,13 @@ def fetch(
 ) -> None:
     """Show the cost of a real pair (size, licence, memory, time here) and fetch it from the hub."""
     pool = make_pool(device=device, offline=offline)
-    specs = [spec for spec in pool.registry.arms(pair) if from_hub(spec)]
+    specs = [spec for spec in pool.registry.arms(pair) if spec.from_hub]
     if not specs:
         typer.echo(f"{pair} is on this machine already.")
         return
     if repin:
         for spec in specs:
-            if not is_pinned(spec):
+            if not spec.is_pinned:
                 before, now = pool.repin(spec.encoder_id)
                 moved = f"{before[:12] or 'none'} -> {now[:12]}" if before != now else "unchanged"
                 typer.echo(f"{spec.checkpoint}: {moved}", err=True)

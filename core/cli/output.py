@@ -129,7 +129,7 @@ def make_pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
     # The app's own account of first-fetched commits, so that both run the same weights.
     pins = Pins(data_folder() / PINS_FILE)
     pool = EncoderPool(assets=ASSETS, device=device, offline=offline, pins=pins)
-    problem = catalogue_of(pool).teach()
+    problem = catalogue_of(pool).register()
     if problem:
         typer.echo(f"Encoders you added are left out. {plain(problem)}", err=True)
     return pool

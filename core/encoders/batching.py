@@ -1,14 +1,11 @@
-"""Which texts share a batch, and how a batch that does not fit is retried in halves."""
+"""Batches of texts of like length; one that does not fit in memory is retried in halves."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from core.errors import EncodingError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 
 def plan_batches(
@@ -59,7 +56,7 @@ def run_batches(
         batches: Positions of texts.
         work: Does one batch.
         stage: What it is called in progress reports; their unit is texts.
-        monitor: Who watches.
+        monitor: Watches, and may stop it.
         done_before: Texts of a larger job that were finished before this call.
         total: Texts of the larger job; 0 means just these.
         is_out_of_memory: Tells a device's out-of-memory error from others.

@@ -2,66 +2,59 @@
 
 A folder holds
 
-    manifest.json               format version, SHA-256 of every other file, the facts of both arms
+    manifest.json               format version, SHA-256 of every other file, facts of both encoders
     config.json                 the backbone's configuration (stock Llama, K layers)
     tokenizer.json              fast tokenizer
     base.safetensors            K layers and the token embeddings as 4- and 8-bit blocks, shared
-    diffusion.safetensors       low-rank adapter and readout of the diffusion arm
-    autoregressive.safetensors  the same for the autoregressive arm
-
-What others call:
-
-- ``bundled_specs(folder)`` reads the manifest only, so the page can list the pair before any heavy
-  library is loaded;
-- ``load_bundled(folder, family)`` checks hashes, de-quantises, merges the adapter and returns
-  everything that an encoder needs, ready for a strict ``load_state_dict`` into ``LlamaModel``;
-- ``write_bundled(...)`` is for core/training.
+    diffusion.safetensors       low-rank adapter and readout of the diffusion encoder
+    autoregressive.safetensors  the same for the autoregressive encoder
 
 A tensor ``X.weight`` of the base is stored as ``X.codes`` with ``X.scale`` and, for 4 bits,
 ``X.minimum``; small tensors are stored as they are. An adapter holds ``X.down`` (rank, in) and
-``X.up`` (out, rank), scaling included: the merged matrix is ``weight + up @ down``.
+``X.up`` (out, rank), scaling included: the merged matrix is ``weight + up @ down``. The blocks are the
+very codes of the checkpoint that the base was made from (GGUF types Q4_1 and Q8_0, see ggml-common.h
+of llama.cpp), taken apart into plain arrays: runs of 32 weights with a scale each, so that what runs
+is bit for bit what was trained on and nothing is rounded twice. Reading the manifest needs no torch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save_file
 
-from core.encoders.blocks import EightBitBlocks, FourBitBlocks
-from core.encoders.spec import Attention, EncoderSpec, Pooling
+from core.encoders.spec import BUNDLED_PREFIX, Attention, EncoderSpec, Pooling
 from core.errors import EncoderLoadError, EncoderUnavailableError, WeightsMismatchError
 from core.records import Family
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from numpy.typing import NDArray
     from tokenizers import Tokenizer
     from torch import Tensor
-    from transformers import LlamaConfig
 
-    from core.encoders.readout import Readout
+    from core.encoders.pooling import Readout
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 BASE = "base.safetensors"
+BLOCK = 32
 _HASH_CHUNK_BYTES = 1 << 20
 
-Arrays = dict[str, "NDArray[Any]"]
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class ArmFacts:
-    """What the manifest says about one arm; the rest of its spec follows from the folder.
+    """Manifest's facts about one encoder; the rest of its spec follows from the folder.
 
     Attributes:
         encoder_id: As in `EncoderSpec`.
@@ -99,7 +92,7 @@ class Manifest:
     Attributes:
         digest: SHA-256 of manifest.json itself: the revision of the pair.
         files: SHA-256 of every other file, by name.
-        arms: Facts by family.
+        arms: Facts of each encoder by family.
     """
 
     digest: str
@@ -109,16 +102,16 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BundledArm:
-    """One arm, ready to run.
+    """One encoder of the pair, ready to run.
 
     Attributes:
         fields: Of ``LlamaConfig``; K layers.
         state: Every tensor of ``LlamaModel.state_dict()``, float32, adapter merged.
         readout: From hidden states to the embedding.
         tokenizer: Never takes text for special tokens; adds none; does not truncate or pad.
-        facts: What the manifest says about the arm.
+        facts: Of the manifest.
         revision: SHA-256 of the manifest.
-        digest: SHA-256 over everything that decides this arm's vectors: base, adapter and readout,
+        digest: SHA-256 over everything that decides its vectors: base, adapter and readout,
             config, layers read. Rewording the manifest leaves it as it is.
     """
 
@@ -130,16 +123,9 @@ class BundledArm:
     revision: str
     digest: str
 
-    @property
-    def config(self) -> LlamaConfig:
-        """For ``LlamaModel(config)``; imports transformers, which takes seconds."""
-        from transformers import LlamaConfig
-
-        return LlamaConfig(**self.fields)
-
 
 def adapter_file(family: Family) -> str:
-    """Name of an arm's own file."""
+    """Name of an encoder's own file."""
     return f"{family.value}.safetensors"
 
 
@@ -171,7 +157,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
-    """The specs of both arms, from the manifest alone.
+    """Return both specs, from the manifest alone.
 
     Raises:
         EncoderUnavailableError: If the folder holds no manifest.
@@ -183,7 +169,7 @@ def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
             encoder_id=facts.encoder_id,
             label=facts.label,
             family=family,
-            checkpoint=f"bundled:{folder.name}",
+            checkpoint=f"{BUNDLED_PREFIX}{folder.name}",
             revision=manifest.digest,
             architecture="llama",
             attention=facts.attention,
@@ -202,11 +188,11 @@ def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
 
 
 def load_bundled(folder: Path, family: Family) -> BundledArm:
-    """Check, de-quantise and merge one arm of the bundled pair.
+    """Check, de-quantise and merge one encoder of the bundled pair.
 
     Args:
         folder: The bundled folder.
-        family: Which arm.
+        family: Of the encoder.
 
     Raises:
         EncoderUnavailableError: If a file is missing.
@@ -217,12 +203,12 @@ def load_bundled(folder: Path, family: Family) -> BundledArm:
     import torch
     from tokenizers import Tokenizer
 
-    from core.encoders.readout import Readout
+    from core.encoders.pooling import Readout
 
     manifest = read_manifest(folder)
     facts = manifest.arms.get(family)
     if facts is None:
-        msg = f"{folder / MANIFEST} describes no {family.value} arm."
+        msg = f"{folder / MANIFEST} describes no {family.value} encoder."
         raise EncoderLoadError(msg)
     base = restored(load_tensors(_checked(folder, BASE, manifest)))
     adapter = load_tensors(_checked(folder, adapter_file(family), manifest))
@@ -273,18 +259,45 @@ def restored(stored: Arrays) -> Arrays:
         except KeyError as exc:
             msg = f"{BASE} holds {name} but not {stem}.scale. Reinstall Bifocal."
             raise WeightsMismatchError(msg) from exc
-        minimum = stored.get(f"{stem}.minimum")
-        blocks = (
-            EightBitBlocks(codes=array, scale=scale)
-            if minimum is None
-            else FourBitBlocks(codes=array, scale=scale, minimum=minimum)
-        )
-        weights[f"{stem}.weight"] = blocks.dequantised()
+        try:
+            weights[f"{stem}.weight"] = dequantised(array, scale, stored.get(f"{stem}.minimum"))
+        except ValueError as exc:
+            msg = f"{BASE}: the scales of {stem} do not fit {array.shape}. Reinstall Bifocal."
+            raise WeightsMismatchError(msg) from exc
     return weights
 
 
+def dequantised(
+    codes: NDArray[Any], scale: NDArray[Any], minimum: NDArray[Any] | None = None
+) -> NDArray[np.float32]:
+    """Return a matrix from its blocks, ``(rows, columns)`` float32: ``scale * code + minimum``.
+
+    Args:
+        codes: ``(rows, columns)`` int8; with a minimum ``(rows, columns // 2)`` uint8, in each run
+            of 16 bytes the low halves the first 16 weights of a block, the high halves the last 16.
+        scale: ``(rows, columns // 32)`` float16.
+        minimum: ``(rows, columns // 32)`` float16, of 4-bit blocks.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
+    rows = len(codes)
+    if minimum is None:
+        blocks = codes.astype(np.float32).reshape(rows, -1, BLOCK)
+    else:
+        packed = codes.reshape(rows, -1, BLOCK // 2)
+        blocks = np.concatenate([packed & 15, packed >> 4], axis=-1).astype(np.float32)
+    for part in (scale,) if minimum is None else (scale, minimum):
+        if part.shape != blocks.shape[:2]:
+            raise ValueError(part.shape)
+    blocks *= scale.astype(np.float32)[..., None]
+    if minimum is not None:
+        blocks += minimum.astype(np.float32)[..., None]
+    return blocks.reshape(rows, -1)  # from (rows, blocks, 32)
+
+
 def merged(base: Arrays, adapter: Arrays) -> Arrays:
-    """Add ``up @ down`` of every adapted matrix; what is not adapted is passed on as it is.
+    """Return the base with ``up @ down`` added to every adapted matrix.
 
     Raises:
         WeightsMismatchError: If the adapter speaks of a matrix that the base lacks, or its shape
@@ -341,8 +354,8 @@ def write_bundled(
         config: Arguments of ``LlamaConfig``.
         tokenizer_json: Serialised fast tokenizer.
         base: Blocked tensors as described at the top of this module.
-        adapters: ``X.down``, ``X.up`` and ``readout.*`` of each arm.
-        arms: Facts of each arm.
+        adapters: ``X.down``, ``X.up`` and ``readout.*`` of each encoder.
+        arms: Facts of each encoder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -364,7 +377,7 @@ def _facts(stated: Mapping[str, Any]) -> ArmFacts:
     known = {field.name for field in fields(ArmFacts)}
     if set(stated) != known:
         differing = ", ".join(sorted(known ^ set(stated)))
-        msg = f"an arm's facts differ from what is expected in: {differing}"
+        msg = f"its facts differ from the expected ones in: {differing}"
         raise ValueError(msg)
     return ArmFacts(
         **{

@@ -1,7 +1,7 @@
 """Encoders that a user added: kept in one JSON file of the data folder, offered like every other.
 
 The file holds specs, no weights: folders and hub ids with what their user declared. It is checked
-field by field when it is read; nothing in it is ever run.
+field by field when it is read and before it is written; nothing in it is ever run.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
-from core.encoders.custom import describe_checkpoint, encoder_id_of
-from core.encoders.json_files import read_json
-from core.encoders.registry import BUNDLED_PREFIX, LOCAL_PREFIX
-from core.encoders.spec import Attention, EncoderSpec, Pooling
+from core.encoders.architectures import ARCHITECTURES
+from core.encoders.describe import describe_checkpoint, encoder_id_of
+from core.encoders.pool import EncoderPool
+from core.encoders.spec import LOCAL_PREFIX, Attention, EncoderSpec, Pooling
 from core.errors import (
     EncoderLoadError,
     EncoderUnavailableError,
@@ -29,24 +30,74 @@ from core.errors import (
 from core.records import Family
 from core.settings import OutputType
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from core.encoders.pool import EncoderPool
-
 CATALOGUE_FILE = "encoders.json"
 MOST_ENCODERS = 100
 MAX_LABEL_CHARS = 80
 MAX_PROMPT_CHARS = 2000
-ARM_FAMILIES = (Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE)
 MAX_PATH_CHARS = 4096
 MAX_TOKENS = 131_072
 _FORMAT = 1
 _LOCK_SECONDS = 20.0
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_SHOWN_CHARS = 80
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9._-]{1,96}")
-_REVISION = re.compile(r"[A-Za-z0-9._/-]{0,100}")
-_ADAPTER_CONFIG, _ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_SPEC = TypeAdapter(EncoderSpec)
+
+
+def _is_checkpoint(text: str) -> bool:
+    path = Path(text.removeprefix(LOCAL_PREFIX))
+    if text.startswith(LOCAL_PREFIX):
+        return len(text) <= MAX_PATH_CHARS and path.is_absolute()
+    return bool(_HUB_ID.fullmatch(text))
+
+
+# field of a spec: whether a value of the right type can be there, and the words for it
+_RULES: dict[str, tuple[Callable[[Any], object], str]] = {
+    "encoder_id": (
+        re.compile(r"[a-z0-9][a-z0-9._-]{0,99}").fullmatch,
+        "small letters, digits, dots and dashes",
+    ),
+    "label": (
+        lambda text: text.strip() and len(text) <= MAX_LABEL_CHARS and text.isprintable(),
+        f"1 to {MAX_LABEL_CHARS} printable characters",
+    ),
+    "family": (
+        (Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE).__contains__,
+        "diffusion, autoregressive or reference",
+    ),
+    "checkpoint": (_is_checkpoint, f"{LOCAL_PREFIX} and a full path, or a hub id like owner/name"),
+    "revision": (
+        re.compile(r"[A-Za-z0-9._/-]{0,100}").fullmatch,
+        "a commit, tag or branch of a hub, or empty",
+    ),
+    "architecture": (ARCHITECTURES.__contains__, " or ".join(ARCHITECTURES)),
+    "attention": (
+        (Attention.BIDIRECTIONAL, Attention.CAUSAL).__contains__,
+        "bidirectional or causal",
+    ),
+    "pooling": (
+        (Pooling.MEAN, Pooling.LAST_TOKEN, Pooling.FIRST_TOKEN).__contains__,
+        "mean, last token or first token",
+    ),
+    "max_tokens": (
+        lambda count: 16 <= count <= MAX_TOKENS,
+        f"a whole number from 16 to {MAX_TOKENS:,}",
+    ),
+    "dimension": (lambda count: 1 <= count <= 65_536, "a whole number from 1 to 65,536"),
+    "parameters": (lambda count: 0 <= count <= 10**13, "a whole number"),
+    "appends_end_token": (lambda token: token is None or token >= 0, "a token id or null"),
+    "outputs": (
+        lambda outputs: OutputType.FLOAT in outputs,
+        "a list with float in it, and int8 or binary",
+    ),
+    "adapter": (lambda text: not text or Path(text).is_absolute(), "a full path, or empty"),
+    **dict.fromkeys(
+        ("query_prompt", "passage_prompt", "default_instruction", "licence", "trained_on"),
+        (
+            lambda text: len(text) <= MAX_PROMPT_CHARS,
+            f"text of at most {MAX_PROMPT_CHARS:,} characters",
+        ),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +106,8 @@ class EncoderRequest:
 
     Attributes:
         source: A folder, a hub id, or the id of a known encoder to vary.
-        family: Which arm it is to be, or a reference; None keeps a known encoder's own and takes
-            anything else for a reference.
+        family: Of the encoder; None keeps a known encoder's own and takes anything else for a
+            reference.
         label: Name for people; "" takes the source's own.
         adapter: Folder of a PEFT LoRA adapter to merge on load; "" for none.
         attention: How it attends when it embeds.
@@ -82,13 +133,29 @@ class EncoderRequest:
     dimensions: tuple[int, ...] = ()
     end_token: int | None = None
 
+    @property
+    def stated(self) -> dict[str, Any]:
+        """Fields of a spec that the user declares."""
+        stated: dict[str, Any] = {
+            "family": self.family,
+            "attention": self.attention,
+            "pooling": self.pooling,
+            "query_prompt": self.query_prompt,
+            "passage_prompt": self.passage_prompt,
+            "max_tokens": self.max_tokens or None,
+            "revision": self.revision or None,
+            "matryoshka_dimensions": tuple(sorted(set(self.dimensions))) or None,
+            "appends_end_token": self.end_token,
+        }
+        return {name: value for name, value in stated.items() if value is not None}
+
 
 class Catalogue:
     """The encoders a user added. Safe to use from several threads and processes.
 
     Args:
         path: The file; made when the first encoder is added.
-        pool: Learns them.
+        pool: Where they are registered.
         cache_dir: For descriptions of hub checkpoints; None keeps huggingface_hub's own rule.
         offline: Never ask a hub.
         endpoint: Another hub; for tests.
@@ -108,10 +175,10 @@ class Catalogue:
         self._cache_dir = cache_dir
         self._offline = offline
         self._endpoint = endpoint
-        self._taught: set[str] = set()
+        self._registered: set[str] = set()
 
-    def teach(self) -> str:
-        """Let the pool know the encoders of the file, and no more those that were removed from it.
+    def register(self) -> str:
+        """Register the file's encoders with the pool, and unregister those no longer in it.
 
         Returns:
             What is wrong with the file, in a sentence that says what to do; "" when all is well.
@@ -122,11 +189,11 @@ class Catalogue:
             return str(exc)
         for spec in specs:
             if self.pool.registry.encoders.get(spec.encoder_id) != spec:
-                self.pool.learn(spec)
+                self.pool.register(spec)
         now = {spec.encoder_id for spec in specs}
-        for encoder_id in self._taught - now:
-            self.pool.forget(encoder_id)
-        self._taught = now
+        for encoder_id in self._registered - now:
+            self.pool.unregister(encoder_id)
+        self._registered = now
         return ""
 
     def added(self) -> tuple[EncoderSpec, ...]:
@@ -165,30 +232,39 @@ class Catalogue:
             EncoderLoadError: If no stock class computes it, or the adapter is not plain LoRA.
         """
         source = request.source.strip()
-        _require_fields(request, source, folders=folders)
-        base = self.pool.registry.encoders.get(source)
-        if base is not None:
-            spec = _varied(base, request)
-        elif folders and Path(source).expanduser().is_dir():
-            spec = self._described(request, source)
-        elif _HUB_ID.fullmatch(source):
-            spec = self._described(request, source, local=False)
-        else:
-            known = "the id of a known encoder, a hub id like owner/name"
+        known = self.pool.registry.encoders.get(source)
+        _require_request(request, source, known=known, folders=folders)
+        adapter = Path(request.adapter).expanduser().resolve() if request.adapter else None
+        if adapter is not None:
+            from core.encoders.checkpoint import require_plain_lora  # imports torch
+
+            require_plain_lora(adapter)
+        local = folders and Path(source).expanduser().is_dir()
+        if not known and not local and not _HUB_ID.fullmatch(source):
             msg = (
                 f"source: {source[:200]!r} is no folder here and no hub id. Give "
-                f"{'a folder, ' if folders else ''}{known}."
+                f"{'a folder, ' if folders else ''}the id of a known encoder, a hub id like "
+                "owner/name."
             )
             raise EncoderUnavailableError(msg)
-        if request.adapter:
-            adapter = checked_adapter(Path(request.adapter).expanduser())
-            if spec.checkpoint.startswith(BUNDLED_PREFIX):
-                msg = "adapter: the bundled encoders take none; give the source another checkpoint."
-                raise InvalidSettingError(msg)
-            spec = replace(spec, adapter=str(adapter))
-            if not request.label:
-                label = f"{spec.label} + {adapter.name}"[:MAX_LABEL_CHARS]
-                spec = replace(spec, label=label, encoder_id=encoder_id_of(label))
+        base = known or describe_checkpoint(
+            source,
+            family=request.family or Family.REFERENCE,
+            label=request.label,
+            revision=request.revision,
+            cache_dir=self._cache_dir,
+            offline=self._offline,
+            endpoint=self._endpoint,
+            local=local,
+        )
+        label = request.label or base.label
+        if not request.label and adapter is not None:
+            label = f"{base.label} + {adapter.name}"[:MAX_LABEL_CHARS]
+        elif not request.label and known:
+            label = f"{base.label} (varied)"
+        spec = replace(base, **request.stated, label=label, encoder_id=encoder_id_of(label))
+        spec = spec if adapter is None else replace(spec, adapter=str(adapter))
+        _require_rules(asdict(spec))
         too_long = [size for size in request.dimensions if not 1 <= size <= spec.dimension]
         if too_long:
             msg = f"dimensions: {too_long[0]} is outside 1 to {spec.dimension}, its own."
@@ -196,7 +272,7 @@ class Catalogue:
         return spec
 
     def add(self, request: EncoderRequest, *, folders: bool = True) -> EncoderSpec:
-        """Describe an encoder, keep it and let the pool know it; its weights are loaded later.
+        """Describe an encoder, keep it and register it; its weights are loaded later.
 
         Raises:
             InvalidSettingError: Besides what `describe` raises: if its name is taken.
@@ -207,7 +283,7 @@ class Catalogue:
             raise InvalidSettingError(msg)
 
         def grown(specs: tuple[EncoderSpec, ...]) -> tuple[EncoderSpec, ...]:
-            if spec.encoder_id in {kept.encoder_id for kept in specs}:
+            if spec.encoder_id in {other.encoder_id for other in specs}:
                 msg = (
                     f"label: you added an encoder {spec.encoder_id!r} before; give another label, "
                     "or remove that one first."
@@ -219,7 +295,7 @@ class Catalogue:
             return (*specs, spec)
 
         self._change(grown)
-        self.teach()
+        self.register()
         return spec
 
     def remove(self, encoder_id: str) -> EncoderSpec:
@@ -233,37 +309,17 @@ class Catalogue:
             known = ", ".join(specs) or "none"
             msg = f"There is no added encoder {encoder_id!r}. Added: {known}."
             raise UnknownNameError(msg)
-        self._change(lambda kept: tuple(spec for spec in kept if spec.encoder_id != encoder_id))
-        self._taught.add(encoder_id)
-        self.teach()
+        self._change(lambda every: tuple(spec for spec in every if spec.encoder_id != encoder_id))
+        self._registered.add(encoder_id)
+        self.register()
         return specs[encoder_id]
-
-    def _described(
-        self, request: EncoderRequest, source: str, *, local: bool = True
-    ) -> EncoderSpec:
-        spec = describe_checkpoint(
-            source,
-            family=request.family or Family.REFERENCE,
-            label=request.label,
-            attention=request.attention,
-            pooling=request.pooling,
-            query_prompt=request.query_prompt,
-            passage_prompt=request.passage_prompt,
-            max_tokens=request.max_tokens,
-            end_token=request.end_token,
-            revision=request.revision,
-            cache_dir=self._cache_dir,
-            offline=self._offline,
-            endpoint=self._endpoint,
-            local=local,
-        )
-        return replace(spec, matryoshka_dimensions=tuple(sorted(set(request.dimensions))))
 
     def _change(self, change: Callable[[tuple[EncoderSpec, ...]], tuple[EncoderSpec, ...]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS):
                 text = specs_to_json(change(self.added()))
+                specs_from_json(text, self.path)  # a file that cannot be read is never written
                 partial = self.path.with_name(self.path.name + ".partial")
                 with partial.open("w", encoding="utf-8") as file:
                     file.write(text)
@@ -276,29 +332,6 @@ class Catalogue:
         except OSError as exc:
             msg = f"{self.path} cannot be written ({exc.strerror}). Free space or choose --data."
             raise EncoderLoadError(msg) from exc
-
-
-def checked_adapter(folder: Path) -> Path:
-    """Return a LoRA folder's full path after a look at its files; the loader checks the rest.
-
-    Raises:
-        EncoderUnavailableError: If a file is missing.
-        EncoderLoadError: If it is another kind of adapter.
-    """
-    if not folder.is_dir():
-        msg = f"adapter: {folder} is no folder. Give the folder that holds {_ADAPTER_CONFIG}."
-        raise EncoderUnavailableError(msg)
-    if not (folder / _ADAPTER_CONFIG).is_file():
-        msg = f"adapter: {folder} holds no {_ADAPTER_CONFIG}. Give a folder that PEFT saved."
-        raise EncoderUnavailableError(msg)
-    kind = read_json(folder / _ADAPTER_CONFIG).get("peft_type")
-    if kind != "LORA":
-        msg = f"adapter: {folder} is of type {kind!r}; Bifocal merges plain LoRA only."
-        raise EncoderLoadError(msg)
-    if not (folder / _ADAPTER_WEIGHTS).is_file():
-        msg = f"adapter: {folder} holds no {_ADAPTER_WEIGHTS}; save it as safetensors, not pickle."
-        raise EncoderUnavailableError(msg)
-    return folder.resolve()
 
 
 def shown_checkpoint(spec: EncoderSpec) -> str:
@@ -315,7 +348,7 @@ def specs_to_json(specs: tuple[EncoderSpec, ...]) -> str:
 
 
 def specs_from_json(text: str, path: Path) -> tuple[EncoderSpec, ...]:
-    """Return the specs `specs_to_json` wrote, every field checked.
+    """Return the specs that `specs_to_json` wrote, every field checked.
 
     Raises:
         EncoderLoadError: Names the entry, the field and what belongs there.
@@ -334,214 +367,72 @@ def specs_from_json(text: str, path: Path) -> tuple[EncoderSpec, ...]:
     if not isinstance(stored["encoders"], list) or len(stored["encoders"]) > MOST_ENCODERS:
         msg = f"{path}: encoders has to be a list of at most {MOST_ENCODERS}."
         raise EncoderLoadError(msg)
-    specs = tuple(_spec(entry, place, path) for place, entry in enumerate(stored["encoders"]))
+    specs = tuple(
+        _read_spec(entry, f"{path}: encoder {place}")
+        for place, entry in enumerate(stored["encoders"], start=1)
+    )
     if len({spec.encoder_id for spec in specs}) < len(specs):
         msg = f"{path}: two encoders have the same encoder_id; give one another."
         raise EncoderLoadError(msg)
     return specs
 
 
-def _spec(entry: object, place: int, path: Path) -> EncoderSpec:
-    where = f"{path}: encoder {place + 1}"
+def _read_spec(entry: object, where: str) -> EncoderSpec:
     if not isinstance(entry, dict):
         raise EncoderLoadError(f"{where} has to be an object; remove it.")
-    known = [field.name for field in fields(EncoderSpec)]
-    strange = sorted(set(entry).difference(known))
+    strange = sorted(set(entry) - {field.name for field in fields(EncoderSpec)})
     if strange:
         raise EncoderLoadError(f"{where} has an unknown field {strange[0]!r}; remove it.")
-    values: dict[str, Any] = {}
-    for name in known:
-        check, wanted = _FIELDS[name]
-        if name not in entry:
-            if name in _OPTIONAL:
-                continue
-            raise EncoderLoadError(f"{where} lacks the field {name}: {wanted}. Add the model anew.")
-        try:
-            values[name] = check(entry[name])
-        except (ValueError, TypeError) as exc:
-            shown = repr(entry[name])[:80]
-            raise EncoderLoadError(f"{where}: {name} is {shown}; it has to be {wanted}.") from exc
-    return EncoderSpec(**values)
+    try:
+        spec = _SPEC.validate_json(json.dumps(entry), strict=True)
+    except ValidationError as exc:
+        error = exc.errors()[0]
+        name = str(error["loc"][0])
+        if error["type"] == "missing":
+            msg = f"{where} lacks the field {name}: add the encoder anew."
+        else:
+            wanted = (
+                _RULES[name][1] if name in _RULES else error["msg"].removeprefix("Input should be ")
+            )
+            shown = repr(entry[name])[:_SHOWN_CHARS]
+            msg = f"{where}: {name} is {shown}; it has to be {wanted}."
+        raise EncoderLoadError(msg) from exc
+    try:
+        _require_rules(asdict(spec))
+    except InvalidSettingError as exc:
+        raise EncoderLoadError(f"{where}: {exc}") from exc
+    return spec
 
 
-def _text(most: int, pattern: re.Pattern[str] | None = None) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        if not isinstance(value, str) or len(value) > most:
-            raise ValueError(most)
-        if pattern is not None and not pattern.fullmatch(value):
-            raise ValueError(pattern.pattern)
-        return value
-
-    return check
-
-
-def _label(value: object) -> str:
-    text = _text(MAX_LABEL_CHARS)(value)
-    if not text.strip() or not text.isprintable():
-        raise ValueError(text)
-    return text
-
-
-def _checkpoint(value: object) -> str:
-    text = _text(MAX_PATH_CHARS)(value)
-    if text.startswith(LOCAL_PREFIX) and Path(text.removeprefix(LOCAL_PREFIX)).is_absolute():
-        return text
-    return _text(200, _HUB_ID)(text)
-
-
-def _adapter(value: object) -> str:
-    text = _text(MAX_PATH_CHARS)(value)
-    if text and not Path(text).is_absolute():
-        raise ValueError(text)
-    return text
-
-
-def _whole(low: int, high: int) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(value)
-        return value
-
-    return check
-
-
-def _choice(kind: type[StrEnum], offered: tuple[StrEnum, ...] = ()) -> Callable[[object], StrEnum]:
-    def check(value: object) -> StrEnum:
-        found = kind(_text(40)(value))
-        if offered and found not in offered:
-            raise ValueError(value)
-        return found
-
-    return check
-
-
-def _switch(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(value)
-    return value
-
-
-def _token(value: object) -> int | None:
-    return None if value is None else _whole(0, 10**7)(value)
-
-
-def _sizes(value: object) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return tuple(_whole(1, 65_536)(size) for size in value)
-
-
-def _outputs(value: object) -> tuple[OutputType, ...]:
-    if not isinstance(value, list) or OutputType.FLOAT.value not in value:
-        raise TypeError(value)
-    return tuple(OutputType(_text(20)(name)) for name in value)
-
-
-_ARCHITECTURES = re.compile("llama|qwen2|qwen3|gpt2|bert|roberta|xlm-roberta")
-_FIELDS: dict[str, tuple[Callable[[object], Any], str]] = {
-    "encoder_id": (_text(100, _ID), "small letters, digits, dots and dashes"),
-    "label": (_label, f"1 to {MAX_LABEL_CHARS} printable characters"),
-    "family": (_choice(Family, ARM_FAMILIES), "diffusion, autoregressive or reference"),
-    "checkpoint": (_checkpoint, "local: and a full path, or a hub id like owner/name"),
-    "revision": (_text(100, _REVISION), "a commit of the hub, or empty"),
-    "architecture": (_text(40, _ARCHITECTURES), "llama, qwen2, qwen3, gpt2 or a BERT shape"),
-    "attention": (_choice(Attention), "bidirectional or causal"),
-    "pooling": (_choice(Pooling), "mean, last token or first token"),
-    "query_prompt": (_text(MAX_PROMPT_CHARS), f"text of at most {MAX_PROMPT_CHARS:,} characters"),
-    "passage_prompt": (_text(MAX_PROMPT_CHARS), f"text of at most {MAX_PROMPT_CHARS:,} characters"),
-    "max_tokens": (_whole(1, MAX_TOKENS), "a whole number from 1 to 131,072"),
-    "dimension": (_whole(1, 65_536), "a whole number from 1 to 65,536"),
-    "licence": (_text(200), "text"),
-    "trained_on": (_text(2000), "text"),
-    "parameters": (_whole(0, 10**13), "a whole number"),
-    "default_instruction": (_text(MAX_PROMPT_CHARS), "text"),
-    "dtype": (_text(20), "text"),
-    "appends_end_token": (_token, "a token id or null"),
-    "pools_prompt": (_switch, "true or false"),
-    "late_chunking": (_switch, "true or false"),
-    "matryoshka_dimensions": (_sizes, "a list of whole numbers"),
-    "revision_origin": (_text(200), "text"),
-    "outputs": (_outputs, "a list with float in it, and int8 or binary"),
-    "raw": (_switch, "true or false"),
-    "adapter": (_adapter, "a full path, or empty"),
-}
-# What an earlier version of this file may lack: everything that the spec itself has a default for.
-_OPTIONAL = frozenset(field.name for field in fields(EncoderSpec) if field.default is not MISSING)
-
-
-def _require_fields(request: EncoderRequest, source: str, *, folders: bool) -> None:
-    """Refuse the first field that cannot work, whatever the files say."""
-    for wrong, msg in _complaints(request, source, folders=folders):
-        if wrong:
+def _require_rules(stated: dict[str, Any]) -> None:
+    """Refuse the first field of a spec that cannot be."""
+    for name, value in stated.items():
+        holds, wanted = _RULES.get(name, (lambda _: True, ""))
+        if not holds(value):
+            shown = repr(str(value) if isinstance(value, str) else value)[:_SHOWN_CHARS]
+            msg = f"{name} is {shown}; it has to be {wanted}."
             raise InvalidSettingError(msg)
 
 
-def _complaints(
-    request: EncoderRequest, source: str, *, folders: bool
-) -> Iterator[tuple[bool, str]]:
-    yield (
-        not source or len(source) > MAX_PATH_CHARS,
-        "source: name a folder, a hub id like owner/name, or a known encoder.",
-    )
-    yield (
-        not folders and bool(request.adapter),
-        "adapter: folders of this server are not offered; run Bifocal on your own machine.",
-    )
-    yield (
-        not folders and not _HUB_ID.fullmatch(source),
-        "source: here only a hub id like owner/name can be added, no folder of the server.",
-    )
-    yield (
-        request.family is not None and request.family not in ARM_FAMILIES,
-        f"family: {request.family} is no encoder; choose {', '.join(ARM_FAMILIES)}.",
-    )
-    yield (
-        len(request.label) > MAX_LABEL_CHARS or not request.label.isprintable(),
-        f"label: at most {MAX_LABEL_CHARS} printable characters.",
-    )
-    for side in ("query_prompt", "passage_prompt"):
-        yield (
-            len(getattr(request, side) or "") > MAX_PROMPT_CHARS,
-            f"{side}: longer than {MAX_PROMPT_CHARS:,} characters; shorten it.",
-        )
-    yield (
-        bool(request.max_tokens) and not 16 <= request.max_tokens <= MAX_TOKENS,
-        f"max_tokens: {request.max_tokens} is outside 16 to {MAX_TOKENS:,} (0: as its files say).",
-    )
-    yield (
-        not _REVISION.fullmatch(request.revision),
-        f"revision: {request.revision[:60]!r} is no commit, tag or branch of a hub.",
-    )
-    yield (
-        request.attention is Attention.BACKWARD,
-        "attention: backward is an experiment of the laboratory; choose bidirectional or causal.",
-    )
-    yield (
-        request.pooling is Pooling.WEIGHTED_MEAN,
-        "pooling: a weighted mean needs weights; choose mean, last token or first token.",
-    )
-
-
-def _varied(base: EncoderSpec, request: EncoderRequest) -> EncoderSpec:
-    """Return a known encoder with what the request says differently."""
-    label = request.label or f"{base.label} (varied)"
-    return replace(
-        base,
-        encoder_id=encoder_id_of(label)
-        if request.label or not request.adapter
-        else base.encoder_id,
-        label=label if request.label or not request.adapter else base.label,
-        family=request.family or base.family,
-        attention=request.attention or base.attention,
-        pooling=request.pooling or base.pooling,
-        query_prompt=base.query_prompt if request.query_prompt is None else request.query_prompt,
-        passage_prompt=(
-            base.passage_prompt if request.passage_prompt is None else request.passage_prompt
+def _require_request(
+    request: EncoderRequest, source: str, *, known: EncoderSpec | None, folders: bool
+) -> None:
+    """Refuse a request that cannot work, whatever the files say."""
+    problems = {
+        "source: name a folder, a hub id like owner/name, or a known encoder.": (
+            not source or len(source) > MAX_PATH_CHARS
         ),
-        max_tokens=request.max_tokens or base.max_tokens,
-        revision=request.revision or base.revision,
-        matryoshka_dimensions=request.dimensions or base.matryoshka_dimensions,
-        appends_end_token=(
-            base.appends_end_token if request.end_token is None else request.end_token
+        "adapter: folders of this server are not offered; run Bifocal on your own machine.": (
+            not folders and bool(request.adapter)
         ),
-    )
+        "source: here only a hub id like owner/name can be added, no folder of the server.": (
+            not folders and not _HUB_ID.fullmatch(source)
+        ),
+        "source: the bundled encoders cannot be varied or adapted; name another checkpoint.": (
+            known is not None and known.is_bundled
+        ),
+    }
+    for msg, wrong in problems.items():
+        if wrong:
+            raise InvalidSettingError(msg)
+    _require_rules({**request.stated, **({"label": request.label} if request.label else {})})

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from core.encoders.backbone import Backbone, StateBlock
 from core.encoders.batching import plan_batches, run_batches
-from core.encoders.pooling import pool
+from core.encoders.pooling import TokenReadout, pool
 from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention, TextKind
+from core.encoders.spec import Attention, EncoderSpec, TextKind
+from core.encoders.tokens import TextTokenizer, TokenisedText
 from core.errors import EncodingError, InvalidSettingError
+from core.monitor import Monitor
 from core.records import ReceivedText
 from core.settings import OutputType
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from core.encoders.backbone import Backbone, StateBlock
-    from core.encoders.protocol import TokenReadout
-    from core.encoders.spec import EncoderSpec
-    from core.encoders.tokens import TextTokenizer, TokenisedText
-    from core.monitor import Monitor
 
 INSTRUCTION = "{instruction}"
 _FINGERPRINT_FORMAT = 1
@@ -39,7 +32,7 @@ _QUOTED_CHARS = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncoderOptions:
-    """What a user may change about an encoder; all of it is part of the fingerprint.
+    """Options of an encoder; all of them are part of its fingerprint.
 
     Attributes:
         max_tokens: Most tokens that enter the backbone; 0 keeps the spec's limit.
@@ -57,15 +50,15 @@ class EncoderOptions:
 
 
 class LoadedEncoder:
-    """An encoder that is in memory; see `core.encoders.protocol.Encoder` for what it promises.
+    """An encoder in memory; see `core.encoders.protocol.Encoder` for its contract.
 
     Args:
-        spec: What it is.
-        backbone: The network; probed by whoever loaded it.
+        spec: Its description.
+        backbone: The network, its attention proven already.
         readout: Token states to embedding.
         tokenizer: Strings to ids.
         weights_digest: Hash of everything stored: weights, adapter, readout.
-        options: What the user changed.
+        options: Of the user.
 
     Raises:
         InvalidSettingError: If an option cannot work with this encoder.
@@ -109,7 +102,7 @@ class LoadedEncoder:
 
     @property
     def spec(self) -> EncoderSpec:
-        """What this encoder is."""
+        """Its description."""
         return self._spec
 
     @property
@@ -139,7 +132,7 @@ class LoadedEncoder:
 
     @property
     def options(self) -> EncoderOptions:
-        """What the user changed."""
+        """Options in force."""
         return self._options
 
     @property
@@ -175,18 +168,32 @@ class LoadedEncoder:
 
     def with_options(self, options: EncoderOptions) -> LoadedEncoder:
         """Return an encoder with other options that shares the weights in memory."""
-        return self._with(options=options)
+        return LoadedEncoder(
+            self._spec,
+            backbone=self._backbone,
+            readout=self._readout,
+            tokenizer=self._tokenizer,
+            weights_digest=self._weights_digest,
+            options=options,
+        )
 
     def moved(self, device: str, dtype: torch.dtype) -> LoadedEncoder:
         """Return an encoder on another device; the weights go there and this one is used up.
 
         Raises:
             AttentionProbeError: If attention goes another way there.
-            EncoderLoadError: If it was loaded for the lean forward.
+            EncoderLoadError: If it was loaded for the packed forward.
         """
         backbone = self._backbone.moved(device, dtype)
         backbone.probe(self._spec.attention, name=self._spec.label)
-        return self._with(backbone=backbone)
+        return LoadedEncoder(
+            self._spec,
+            backbone=backbone,
+            readout=self._readout,
+            tokenizer=self._tokenizer,
+            weights_digest=self._weights_digest,
+            options=self._options,
+        )
 
     def encode(
         self,
@@ -238,7 +245,7 @@ class LoadedEncoder:
         return raw
 
     def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
-        """Tell exactly what the encoder gets for each text: string, tokens kept and dropped."""
+        """Account for each text: the string sent, tokens read and dropped."""
         return tuple(
             ReceivedText(self._prompts[kind] + text, tokenised.total, len(tokenised.ids))
             for text, tokenised in zip(texts, self._tokenise(texts, kind), strict=True)
@@ -257,7 +264,7 @@ class LoadedEncoder:
         made from that sum and are not linear in it.
         """
         tokenised = self._tokenise(texts, kind)
-        found: list[TokenTrace | None] = [None] * len(texts)
+        traces: list[TokenTrace | None] = [None] * len(texts)
 
         def follow(batch: Sequence[int]) -> None:
             for block in self._blocks(batch, tokenised, attention or self._spec.attention):
@@ -270,7 +277,7 @@ class LoadedEncoder:
                 for place, row in enumerate(block.rows):
                     text = batch[row]
                     count = len(tokenised[text].ids)
-                    found[text] = self._token_trace(
+                    traces[text] = self._token_trace(
                         texts[text],
                         tokenised[text],
                         kind,
@@ -279,7 +286,7 @@ class LoadedEncoder:
                     )
 
         self._run(self._plan(tokenised), follow, None)
-        return tuple(trace for trace in found if trace is not None)
+        return tuple(trace for trace in traces if trace is not None)
 
     def encode_spans(
         self, text: str, spans: Sequence[tuple[int, int]], *, monitor: Monitor | None = None
@@ -294,13 +301,13 @@ class LoadedEncoder:
         Args:
             text: The whole document.
             spans: Half-open character ranges into it.
-            monitor: Who watches.
+            monitor: Watches, and may stop it.
 
         Returns:
             ``(len(spans), dim)`` float32, unit rows, in the order given.
 
         Raises:
-            EncodingError: If a range is outside the text or not finite.
+            EncodingError: If a range is outside the text, longer than a window or not finite.
         """
         raw = np.empty((len(spans), self._readout.dimension), dtype=np.float32)
         for begin, inside in self.span_windows(text, spans):
@@ -314,7 +321,7 @@ class LoadedEncoder:
     def span_windows(
         self, text: str, spans: Sequence[tuple[int, int]]
     ) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """Return where `encode_spans` starts reading, and which ranges it embeds from there.
+        """Return first character and ranges of each window that `encode_spans` reads.
 
         ``encode_spans(text[begin:], ...)`` of one window's ranges, moved by ``begin``, gives the
         same embeddings as the whole call, so a long document can be done a window at a time.
@@ -327,7 +334,7 @@ class LoadedEncoder:
             For each window the first character read, and positions in ``spans``.
 
         Raises:
-            EncodingError: If a range is outside the text.
+            EncodingError: If a range is outside the text or longer than a window.
         """
         waiting = sorted(range(len(spans)), key=lambda place: spans[place])
         for start, end in spans:
@@ -342,11 +349,17 @@ class LoadedEncoder:
             complete = tokenised.total == len(tokenised.ids)
             inside = [p for p in waiting if complete or spans[p][1] <= reach]
             if not inside:
-                if spans[waiting[0]][0] == begin:  # one range fills a window: its end is cut off
-                    inside = waiting[:1]
-                else:
-                    begin = spans[waiting[0]][0]
-                    continue
+                start, end = spans[waiting[0]]
+                if start == begin:
+                    msg = (
+                        f"{self._spec.label} embeds passages in the light of their document and reads "
+                        f"{self._max_tokens:,} tokens at once; the passage that begins "
+                        f"{text[start:end][:_QUOTED_CHARS]!r} is longer. Raise its token limit or cut "
+                        "shorter passages."
+                    )
+                    raise EncodingError(msg)
+                begin = start
+                continue
             windows.append((begin, tuple(inside)))
             done = set(inside)
             waiting = [p for p in waiting if p not in done]
@@ -354,29 +367,12 @@ class LoadedEncoder:
                 begin = spans[waiting[0]][0]
         return tuple(windows)
 
-    def _with(
-        self,
-        *,
-        backbone: Backbone | None = None,
-        weights_digest: str = "",
-        options: EncoderOptions | None = None,
-    ) -> LoadedEncoder:
-        """Return this encoder with something of it replaced."""
-        return LoadedEncoder(
-            self._spec,
-            backbone=backbone or self._backbone,
-            readout=self._readout,
-            tokenizer=self._tokenizer,
-            weights_digest=weights_digest or self._weights_digest,
-            options=options or self._options,
-        )
-
     def _plan(self, tokenised: Sequence[TokenisedText]) -> list[list[int]]:
-        """Which texts go through the network together."""
+        """Texts that go through the network together."""
         return plan_batches(
             [len(text.ids) for text in tokenised],
             token_budget=_TOKEN_BUDGET_CPU if self.device == "cpu" else _TOKEN_BUDGET_DEVICE,
-            padded=not self._backbone.is_lean,
+            padded=not self._backbone.is_packed,
         )
 
     def _tokenise(self, texts: Sequence[str], kind: TextKind) -> list[TokenisedText]:
@@ -432,8 +428,7 @@ class LoadedEncoder:
         attention: Attention,
     ) -> list[StateBlock]:
         texts = [tokenised[text].ids for text in batch]
-        layers = self._readout.layers
-        return list(self._backbone.run(texts, attention=attention, layers=layers))
+        return self._backbone.run(texts, attention=attention, layers=self._readout.layers)
 
     def _shares(
         self, block: StateBlock, tokenised: Sequence[TokenisedText], kind: TextKind

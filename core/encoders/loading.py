@@ -3,77 +3,77 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import psutil
 import torch
+from tokenizers import Tokenizer
 
-from core.encoders.backbone import (
-    Backbone,
-    LoadReport,
+from core.encoders.architectures import ARCHITECTURES, CONFIG_FILE, read_json
+from core.encoders.bundled import load_bundled
+from core.encoders.checkpoint import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
     build_backbone,
     digest_of,
     load_backbone,
 )
-from core.encoders.bundled import load_bundled
 from core.encoders.encoder import EncoderOptions, LoadedEncoder
-from core.encoders.json_files import CONFIG_FILE, read_json
 from core.encoders.pooling import LastLayerReadout
-from core.encoders.registry import BUNDLED_PREFIX, ENCODERS_FOLDER, LOCAL_PREFIX
+from core.encoders.spec import BUNDLED_PREFIX, ENCODERS_FOLDER, LOCAL_PREFIX, EncoderSpec
 from core.encoders.tokens import TOKENIZER_FILE, TextTokenizer, read_tokenizer
 from core.errors import EncoderLoadError, InvalidSettingError, WeightsMismatchError
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-    from core.encoders.spec import EncoderSpec
-    from core.monitor import Monitor
+from core.monitor import Monitor
 
 _AUTO = "auto"
 _CPU = "cpu"
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def load(
+def load_encoder(
     spec: EncoderSpec,
     *,
     assets: Path,
     device: str = _AUTO,
-    max_tokens: int = 0,
-    query_instruction: str = "",
     options: EncoderOptions | None = None,
     adapter: Path | None = None,
     cache_dir: Path | None = None,
     offline: bool = False,
-    lean: bool = True,
+    packed: bool = True,
     monitor: Monitor | None = None,
 ) -> LoadedEncoder:
-    """Load an encoder; see `core.encoders.registry.load_encoder`.
+    """Load an encoder and prove its attention.
 
-    ``lean=False`` keeps a checkpoint's network whole, so that it can be moved later.
+    Args:
+        spec: From the registry, or one of your own.
+        assets: Bifocal's assets folder, for bundled encoders.
+        device: ``auto`` (CUDA, MPS, CPU, whichever is there first), or one of them.
+        options: Limit, instruction, quantisation, dimensions, centring.
+        adapter: A PEFT LoRA folder to merge on load (checkpoints only); the spec's own unless given.
+        cache_dir: Where hub checkpoints are kept; None keeps huggingface_hub's own rule.
+        offline: Never touch the network.
+        packed: False keeps a checkpoint's network whole, so that it can be moved later.
+        monitor: Watches a download, and may stop it.
+
+    Raises:
+        EncoderUnavailableError: If it is not on this machine and cannot be fetched now.
+        EncoderTooLargeError: If it does not fit this machine's memory.
+        EncoderLoadError: If something about it is not as stated.
     """
-    chosen = options or EncoderOptions()
-    chosen = replace(
-        chosen,
-        max_tokens=max_tokens or chosen.max_tokens,
-        query_instruction=query_instruction or chosen.query_instruction,
-    )
     where = choose_device(device)
     if spec.checkpoint.startswith(BUNDLED_PREFIX):
         folder = assets / ENCODERS_FOLDER / spec.checkpoint.removeprefix(BUNDLED_PREFIX)
-        return _load_bundled(spec, folder, device=where, options=chosen)
+        return _load_bundled(spec, folder, device=where, options=options)
     if spec.checkpoint.startswith(LOCAL_PREFIX):
         folder = Path(spec.checkpoint.removeprefix(LOCAL_PREFIX))
     else:
-        from core.encoders.fetch import fetch_checkpoint  # huggingface_hub only when it is needed
+        from core.encoders.hub import fetch_checkpoint  # huggingface_hub only when it is needed
 
         folder = fetch_checkpoint(
             spec, cache_dir=cache_dir, offline=offline, device=where, monitor=monitor
         )
     if adapter is None and spec.adapter:
         adapter = Path(spec.adapter)
-    return load_folder(spec, folder, device=where, options=chosen, adapter=adapter, lean=lean)
+    return load_folder(spec, folder, device=where, options=options, adapter=adapter, packed=packed)
 
 
 def load_folder(
@@ -83,7 +83,7 @@ def load_folder(
     device: str = _CPU,
     options: EncoderOptions | None = None,
     adapter: Path | None = None,
-    lean: bool = True,
+    packed: bool = True,
 ) -> LoadedEncoder:
     """Load a checkpoint folder as a spec says, strictly, and prove its attention.
 
@@ -96,7 +96,7 @@ def load_folder(
         device=device,
         dtype=compute_dtype(device),
         adapter=adapter,
-        lean=lean,
+        packed=packed,
     )
     if backbone.hidden_size != spec.dimension:
         msg = (
@@ -106,14 +106,45 @@ def load_folder(
         raise WeightsMismatchError(msg)
     digest = report.digest
     if adapter is not None:
-        files = [adapter / name for name in _ADAPTER_FILES]
+        files = [adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS]
         digest = hashlib.sha256((digest + digest_of(files)).encode()).hexdigest()
-    return _join(
-        spec,
-        backbone,
-        tokenizer=checkpoint_tokenizer(folder, report),
+    backbone.probe(spec.attention, name=spec.label)
+    tokenizer = TextTokenizer(
+        checkpoint_tokenizer(folder, report.layout.architecture),
+        end_token=spec.appends_end_token,
         empty_token=_empty_token(folder),
-        digest=digest,
+    )
+    readout = LastLayerReadout(backbone.hidden_size, spec.pooling)
+    return LoadedEncoder(
+        spec,
+        backbone=backbone,
+        readout=readout,
+        tokenizer=tokenizer,
+        weights_digest=digest,
+        options=options,
+    )
+
+
+def _load_bundled(
+    spec: EncoderSpec, folder: Path, *, device: str, options: EncoderOptions | None
+) -> LoadedEncoder:
+    arm = load_bundled(folder, spec.family)
+    if spec.revision and arm.revision != spec.revision:
+        msg = f"{folder} is not the bundled pair that was listed; restart Bifocal."
+        raise WeightsMismatchError(msg)
+    tensors = arm.state
+    for name in list(tensors):
+        tensors[name] = tensors[name].to(compute_dtype(device))
+    backbone = build_backbone("llama", arm.fields, tensors, source=str(folder), device=device)
+    backbone.probe(spec.attention, name=spec.label)
+    end = arm.fields.get("eos_token_id")
+    empty = end if isinstance(end, int) else 0
+    return LoadedEncoder(
+        spec,
+        backbone=backbone,
+        readout=arm.readout,
+        tokenizer=TextTokenizer(arm.tokenizer, end_token=spec.appends_end_token, empty_token=empty),
+        weights_digest=arm.digest,
         options=options,
     )
 
@@ -137,11 +168,24 @@ def choose_device(device: str) -> str:
 
 
 def compute_dtype(device: str) -> torch.dtype:
-    """Return the type every encoder runs in on a device, both arms alike."""
+    """Return the type every encoder runs in on a device, both of a pair alike."""
     return torch.bfloat16 if device.startswith("cuda") else torch.float32
 
 
-def checkpoint_tokenizer(folder: Path, report: LoadReport) -> Tokenizer:
+def set_threads(threads: int) -> int:
+    """Set torch's threads; 0 takes every physical core this process may use. Returns the number."""
+    if threads < 1:
+        physical = psutil.cpu_count(logical=False) or 1
+        try:
+            usable = len(psutil.Process().cpu_affinity())
+        except (AttributeError, psutil.Error):  # not offered on macOS
+            usable = physical
+        threads = max(1, min(physical, usable))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def checkpoint_tokenizer(folder: Path, architecture: str) -> Tokenizer:
     """Return a checkpoint's fast tokenizer, made from vocabulary and merges where it has no other.
 
     Raises:
@@ -149,69 +193,17 @@ def checkpoint_tokenizer(folder: Path, report: LoadReport) -> Tokenizer:
     """
     if (folder / TOKENIZER_FILE).is_file():
         return read_tokenizer(folder / TOKENIZER_FILE)
-    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
-    architecture = report.layout.architecture
-    if vocabulary.is_file() and merges.is_file() and architecture in {"qwen2", "qwen3", "gpt2"}:
-        from transformers import GPT2Tokenizer, Qwen2Tokenizer  # rarely needed
+    stock = ARCHITECTURES[architecture].tokenizer_class
+    if stock and (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        import transformers  # rarely needed
 
-        stock = GPT2Tokenizer if architecture == "gpt2" else Qwen2Tokenizer
-        made = stock.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        made = getattr(transformers, stock).from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
         tokenizer: Tokenizer = made.backend_tokenizer
         return tokenizer
     msg = f"{folder} holds no {TOKENIZER_FILE}. Use a checkpoint with a fast tokenizer."
     raise EncoderLoadError(msg)
-
-
-def _load_bundled(
-    spec: EncoderSpec, folder: Path, *, device: str, options: EncoderOptions
-) -> LoadedEncoder:
-    arm = load_bundled(folder, spec.family)
-    if spec.revision and arm.revision != spec.revision:
-        msg = f"{folder} is not the bundled pair that was listed; restart Bifocal."
-        raise WeightsMismatchError(msg)
-    tensors = arm.state
-    dtype = compute_dtype(device)
-    for name in list(tensors):
-        tensors[name] = tensors[name].to(dtype)
-    backbone = build_backbone("llama", arm.fields, tensors, source=str(folder), device=device)
-    backbone.probe(spec.attention, name=spec.label)
-    end = arm.fields.get("eos_token_id")
-    return LoadedEncoder(
-        spec,
-        backbone=backbone,
-        readout=arm.readout,
-        tokenizer=TextTokenizer(
-            arm.tokenizer,
-            end_token=spec.appends_end_token,
-            empty_token=end if isinstance(end, int) else 0,
-        ),
-        weights_digest=arm.digest,
-        options=options,
-    )
-
-
-def _join(
-    spec: EncoderSpec,
-    backbone: Backbone,
-    *,
-    tokenizer: Tokenizer,
-    empty_token: int,
-    digest: str,
-    options: EncoderOptions | None,
-) -> LoadedEncoder:
-    backbone.probe(spec.attention, name=spec.label)
-    texts = TextTokenizer(tokenizer, end_token=spec.appends_end_token, empty_token=empty_token)
-    if spec.appends_end_token is not None and texts.closing_token != spec.appends_end_token:
-        msg = f"{spec.label}: token {spec.appends_end_token} does not close the texts."
-        raise EncoderLoadError(msg)
-    return LoadedEncoder(
-        spec,
-        backbone=backbone,
-        readout=LastLayerReadout(backbone.hidden_size, spec.pooling),
-        tokenizer=texts,
-        weights_digest=digest,
-        options=options,
-    )
 
 
 def _empty_token(folder: Path) -> int:

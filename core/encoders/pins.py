@@ -10,20 +10,15 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from filelock import FileLock
 
-from core.encoders.registry import from_hub, is_pinned
+from core.encoders.spec import EncoderSpec
 from core.errors import EncoderLoadError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from core.encoders.spec import EncoderSpec
 
 PINS_FILE = "pins.json"  # in the data folder
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -63,7 +58,7 @@ class Pins:
 
     def applied(self, spec: EncoderSpec) -> EncoderSpec:
         """Return a spec at its commit where one is written down, else as it is."""
-        if is_pinned(spec) or not from_hub(spec):
+        if spec.is_pinned or not spec.from_hub:
             return spec
         pin = self.get(spec.checkpoint)
         return spec if pin is None else _at(spec, pin)
@@ -79,7 +74,7 @@ class Pins:
             EncoderLoadError: If what it finds is no commit, or the file is damaged.
         """
         found = self.applied(spec)
-        if found is not spec or is_pinned(spec) or not from_hub(spec):
+        if found is not spec or spec.is_pinned or not spec.from_hub:
             return found
         revision = resolve()
         with self._locked():

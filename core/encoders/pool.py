@@ -5,31 +5,26 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.encoders.choices import require_offered
-from core.encoders.registry import from_hub, is_pinned, load_encoder, read_registry
-from core.encoders.spec import TextKind
+from core.encoders.pins import Pins
+from core.encoders.registry import Registry, read_registry
+from core.encoders.spec import EncoderSpec, TextKind, require_offered
 from core.errors import CoreError, EncoderLoadError, InvalidSettingError
+from core.monitor import Monitor
 from core.settings import EncoderChoice, OutputType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
     from core.encoders.encoder import LoadedEncoder
-    from core.encoders.fetch import FetchPlan, PairPlan
-    from core.encoders.pins import Pins
+    from core.encoders.hub import FetchPlan, PairPlan
     from core.encoders.protocol import Encoder
-    from core.encoders.registry import Registry
-    from core.encoders.spec import EncoderSpec
-    from core.monitor import Monitor
 
 LOADED_AT_ONCE = 4
 VARIANTS_KEPT = 64
@@ -51,6 +46,13 @@ class _Slot:
     state: LoadState = LoadState.NOT_LOADED
     problem: str = ""
     encoder: LoadedEncoder | None = None
+
+
+def load_encoder(spec: EncoderSpec, **options: Any) -> LoadedEncoder:  # noqa: ANN401 (its keywords)
+    """Load an encoder, see `core.encoders.loading.load_encoder`; imports torch when called."""
+    from core.encoders import loading
+
+    return loading.load_encoder(spec, **options)
 
 
 class EncoderPool:
@@ -81,9 +83,8 @@ class EncoderPool:
         pins: Pins | None = None,
         endpoint: str | None = None,
     ) -> None:
-        """Know every encoder and hold none."""
         self.registry = registry or read_registry(assets)
-        self.built_in = frozenset(self.registry.encoders)  # all others were learnt
+        self.built_in = frozenset(self.registry.encoders)  # all others were registered later
         self._assets = assets
         self._device = device
         self._offline = offline
@@ -123,7 +124,7 @@ class EncoderPool:
             monitor: Watches a download, and may stop it.
 
         Raises:
-            UnknownNameError: If nobody knows it.
+            UnknownNameError: If it is unknown.
             InvalidSettingError: If it does not offer what is chosen.
             EncoderError: If it cannot be loaded.
         """
@@ -169,10 +170,10 @@ class EncoderPool:
         max_tokens: int = 0,
         monitor: Monitor | None = None,
     ) -> NDArray[np.float32]:
-        """Return the mean of what an encoder gives for passages, before unit length: ``(dim,)``.
+        """Return the mean of an encoder's passage vectors before unit length: ``(dim,)``.
 
         Raises:
-            UnknownNameError: If nobody knows it.
+            UnknownNameError: If it is unknown.
             EncoderError: If it cannot be loaded or fails.
         """
         spec = self.registry.encoder(encoder_id)
@@ -184,28 +185,27 @@ class EncoderPool:
         mean: NDArray[np.float32] = raw.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 
-    def learn(self, spec: EncoderSpec) -> None:
-        """Know one more encoder; one of the same id is replaced, and its weights let go."""
+    def register(self, spec: EncoderSpec) -> None:
+        """Add an encoder; one of the same id is replaced, and its weights let go."""
         with self._lock:
             self.registry = self.registry.with_encoder(spec)
             self._let_go(spec.encoder_id)
 
-    def forget(self, encoder_id: str) -> None:
-        """Know an encoder no more."""
+    def unregister(self, encoder_id: str) -> None:
+        """Remove an encoder and let its weights go."""
         with self._lock:
             self.registry = self.registry.without_encoder(encoder_id)
             self._let_go(encoder_id)
 
     def plan(self, encoder_id: str) -> FetchPlan:
-        """Say what an encoder costs on this machine; fetches and loads nothing.
+        """Return the cost of an encoder on this machine; fetches and loads nothing.
 
         Raises:
-            UnknownNameError: If nobody knows it.
+            UnknownNameError: If it is unknown.
             EncoderUnavailableError: If it is not here and the hub cannot be asked.
             EncoderLoadError: If it has no weights that Bifocal opens.
         """
-        # Late: it imports torch.
-        from core.encoders.fetch import plan_fetch
+        from core.encoders.hub import plan_fetch
 
         spec = self.registry.encoder(encoder_id)
         return plan_fetch(
@@ -218,8 +218,8 @@ class EncoderPool:
         )
 
     def plan_together(self, encoder_ids: Iterable[str]) -> PairPlan:
-        """Say what encoders cost that are to be compared, and so are in memory together."""
-        from core.encoders.fetch import plan_together
+        """Return the cost of encoders that are in memory together."""
+        from core.encoders.hub import plan_together
 
         return plan_together([self.plan(name) for name in encoder_ids], device=self._where())
 
@@ -227,14 +227,14 @@ class EncoderPool:
         """Fetch an encoder's files where any are missing; a stopped download goes on later.
 
         Raises:
-            UnknownNameError: If nobody knows it.
-            EncoderError: As `core.encoders.fetch.fetch_checkpoint`.
+            UnknownNameError: If it is unknown.
+            EncoderError: As `core.encoders.hub.fetch_checkpoint`.
             StoppedError: If the monitor asks to stop.
         """
         spec = self.registry.encoder(encoder_id)
-        if not from_hub(spec) or self.state(encoder_id)[0] is LoadState.READY:
+        if not spec.from_hub or self.state(encoder_id)[0] is LoadState.READY:
             return
-        from core.encoders.fetch import fetch_checkpoint
+        from core.encoders.hub import fetch_checkpoint
 
         fetch_checkpoint(
             self._pinned(spec),
@@ -256,7 +256,7 @@ class EncoderPool:
             EncoderUnavailableError: If the hub cannot be asked.
         """
         spec = self.registry.encoder(encoder_id)
-        if self._pins is None or is_pinned(spec) or not from_hub(spec):
+        if self._pins is None or spec.is_pinned or not spec.from_hub:
             msg = f"The commit of {spec.label} is stated by Bifocal itself and does not move."
             raise InvalidSettingError(msg)
         before = self._pins.get(spec.checkpoint)
@@ -271,12 +271,12 @@ class EncoderPool:
 
     def _pinned(self, spec: EncoderSpec) -> EncoderSpec:
         """Return a spec at the commit that is written down; the first time writes it down."""
-        if self._pins is None or is_pinned(spec) or not from_hub(spec):
+        if self._pins is None or spec.is_pinned or not spec.from_hub:
             return spec
         return self._pins.pinned(spec, lambda: self._resolved(spec, fresh=False))
 
     def _resolved(self, spec: EncoderSpec, *, fresh: bool) -> str:
-        from core.encoders.fetch import resolve_revision
+        from core.encoders.hub import resolve_revision
 
         return resolve_revision(
             spec,
@@ -332,7 +332,7 @@ class EncoderPool:
         return encoder
 
     def _set_threads(self) -> None:
-        from core.encoders.threads import set_threads  # imports torch
+        from core.encoders.loading import set_threads  # imports torch
 
         set_threads(self._threads)
 

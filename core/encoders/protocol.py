@@ -1,4 +1,4 @@
-"""What every encoder can do, whatever is inside it."""
+"""The protocol of encoders, whatever is inside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from core.encoders.spec import Attention, EncoderSpec, TextKind
@@ -42,11 +41,11 @@ class TokenTrace:
 
 
 class Encoder(Protocol):
-    """Texts to unit vectors, and an account of what was really sent."""
+    """Texts to unit vectors, and an account of the strings and tokens sent."""
 
     @property
     def spec(self) -> EncoderSpec:
-        """What this encoder is."""
+        """Its description."""
         ...
 
     @property
@@ -60,7 +59,7 @@ class Encoder(Protocol):
 
     @property
     def passage_fingerprint(self) -> str:
-        """Digest of what decides passage vectors alone: the query prompt is left out.
+        """Digest of everything that decides passage vectors: the query prompt is left out.
 
         Stored passage vectors are keyed by it, so another query instruction embeds nothing anew.
         """
@@ -87,7 +86,7 @@ class Encoder(Protocol):
         ...
 
     def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
-        """Tell exactly what the encoder gets for each text: string, tokens kept and dropped."""
+        """Account for each text: the string sent, tokens read and dropped."""
         ...
 
     def trace(
@@ -114,47 +113,4 @@ class ContextEncoder(Encoder, Protocol):
         self, text: str, spans: Sequence[tuple[int, int]]
     ) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """Return first character and ranges of every window that `encode_spans` reads."""
-        ...
-
-
-class TokenReadout(Protocol):
-    """How a backbone's layer states become an embedding: something per token, a mean, a linear map.
-
-    State indices: 0 is the token embeddings, ``i`` the residual stream after block ``i`` (no final
-    norm), -1 the states after the final norm. The projection is affine and shares sum to 1, so
-    pooling before it gives the same embedding as pooling after it.
-    """
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """Which layers' states it reads, as state indices."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Of the embedding."""
-        ...
-
-    def normalised(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Join each layer's ``(batch, length, hidden)`` into one float32 tensor, token by token."""
-        ...
-
-    def project(self, normalised: torch.Tensor) -> torch.Tensor:
-        """Map the last dimension to the embedding's, affinely."""
-        ...
-
-    def shares(self, token_ids: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Tell how much each token counts.
-
-        Args:
-            token_ids: ``(batch, length)`` int64.
-            pooled: ``(batch, length)``, 1 where a token may count, 0 on padding.
-
-        Returns:
-            ``(batch, length)`` float32; rows sum to 1, padding is 0.
-        """
-        ...
-
-    def to(self, device: torch.device | str) -> TokenReadout:
-        """Return the same readout with its numbers on a device."""
         ...

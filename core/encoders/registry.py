@@ -1,4 +1,4 @@
-"""Every encoder and pair by id, and the one door through which encoders load.
+"""Every encoder and pair by id.
 
 Importing this module needs neither torch nor transformers: the page lists pairs before anything
 heavy is loaded.
@@ -6,25 +6,15 @@ heavy is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from core.encoders.bundled import MANIFEST, bundled_specs
-from core.encoders.known import KNOWN_ENCODERS, KNOWN_PAIRS, UNPINNED
-from core.encoders.spec import EncoderSpec, Pair
+from core.encoders.known import KNOWN_ENCODERS, KNOWN_PAIRS
+from core.encoders.spec import ENCODERS_FOLDER, EncoderSpec, Pair
 from core.errors import CoreError, UnknownNameError
 from core.records import Family
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from core.encoders.encoder import EncoderOptions, LoadedEncoder
-    from core.monitor import Monitor
-
-BUNDLED_PREFIX = "bundled:"
-LOCAL_PREFIX = "local:"
-ENCODERS_FOLDER = "encoders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +24,7 @@ class Registry:
     Attributes:
         encoders: Every known encoder.
         pairs: Every known pair; bundled ones first.
-        problems: What could not be read, each a sentence.
+        problems: Folders that could not be read, each a sentence.
     """
 
     encoders: Mapping[str, EncoderSpec]
@@ -45,7 +35,7 @@ class Registry:
         """Return a spec.
 
         Raises:
-            UnknownNameError: If nobody knows it; the message lists what is known.
+            UnknownNameError: If it is unknown; the message lists the known ones.
         """
         try:
             return self.encoders[encoder_id]
@@ -57,7 +47,7 @@ class Registry:
         """Return a pair; ``A+B`` puts any two known encoders side by side.
 
         Raises:
-            UnknownNameError: If nobody knows it; the message lists what is known.
+            UnknownNameError: If it is unknown; the message lists the known ones.
         """
         first, plus, second = pair_id.partition("+")
         if plus and first != second:
@@ -89,12 +79,6 @@ class Registry:
         """Return a registry that does not know this encoder (any more)."""
         kept = {name: spec for name, spec in self.encoders.items() if name != encoder_id}
         return replace(self, encoders=kept)
-
-    def with_pair(self, pair: Pair) -> Registry:
-        """Return a registry that also knows this pairing of encoders it already knows."""
-        self.encoder(pair.diffusion)
-        self.encoder(pair.autoregressive)
-        return replace(self, pairs={**self.pairs, pair.pair_id: pair})
 
 
 def read_registry(assets: Path) -> Registry:
@@ -133,64 +117,3 @@ def read_registry(assets: Path) -> Registry:
     encoders.update((spec.encoder_id, spec) for spec in KNOWN_ENCODERS)
     pairs.update((pair.pair_id, pair) for pair in KNOWN_PAIRS)
     return Registry(encoders, pairs, tuple(problems))
-
-
-def from_hub(spec: EncoderSpec) -> bool:
-    """Whether a checkpoint is named ``owner/name`` on a hub, and may have to be fetched."""
-    here = spec.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX))
-    return not here and "/" in spec.checkpoint
-
-
-def is_pinned(spec: EncoderSpec) -> bool:
-    """Whether a hub checkpoint names one commit, or is not from the hub."""
-    return spec.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX)) or spec.revision != UNPINNED
-
-
-def load_encoder(
-    spec: EncoderSpec,
-    *,
-    assets: Path,
-    device: str = "auto",
-    max_tokens: int = 0,
-    query_instruction: str = "",
-    options: EncoderOptions | None = None,
-    adapter: Path | None = None,
-    cache_dir: Path | None = None,
-    offline: bool = False,
-    monitor: Monitor | None = None,
-) -> LoadedEncoder:
-    """Load an encoder and prove its attention. Imports torch when called, not before.
-
-    Args:
-        spec: From the registry, or one of your own.
-        assets: Bifocal's assets folder, for bundled encoders.
-        device: ``auto`` (CUDA, MPS, CPU, whichever is there first), or one of them.
-        max_tokens: Most tokens that enter the backbone; 0 keeps the spec's limit.
-        query_instruction: Replaces ``{instruction}``; "" keeps the spec's default.
-        options: Quantisation, dimensions, centring; ``max_tokens`` and ``query_instruction`` given
-            above go before its own.
-        adapter: A PEFT LoRA folder to merge on load (checkpoints only); the spec's own unless given.
-        cache_dir: Where hub checkpoints are kept; None keeps huggingface_hub's own rule.
-        offline: Never touch the network.
-        monitor: Watches a download, and may stop it.
-
-    Raises:
-        EncoderUnavailableError: If it is not on this machine and cannot be fetched now.
-        EncoderTooLargeError: If it does not fit this machine's memory.
-        EncoderLoadError: If something about it is not as stated.
-    """
-    # Late: torch and transformers take seconds, and whoever only lists pairs needs neither.
-    from core.encoders import loading
-
-    return loading.load(
-        spec,
-        assets=assets,
-        device=device,
-        max_tokens=max_tokens,
-        query_instruction=query_instruction,
-        options=options,
-        adapter=adapter,
-        cache_dir=cache_dir,
-        offline=offline,
-        monitor=monitor,
-    )

@@ -1,15 +1,23 @@
-"""What an encoder is, as data: everything the page says about fairness is read from here."""
+"""An encoder as data: everything the page says about fairness is read from here. Needs no torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from core.settings import OutputType
+from core.errors import InvalidSettingError
+from core.records import Family
+from core.settings import EncoderChoice, OutputType
 
 if TYPE_CHECKING:
-    from core.records import Family
+    from core.encoders.protocol import Encoder
+
+BUNDLED_PREFIX = "bundled:"
+LOCAL_PREFIX = "local:"
+ENCODERS_FOLDER = "encoders"
+UNPINNED = "main"
+_FORM = "ID:output=int8, ID:dimension=256, ID:centred or ID:default"
 
 
 class Attention(StrEnum):
@@ -38,7 +46,7 @@ class TextKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Everything that makes an encoder what it is.
+    """Description of an encoder.
 
     Attributes:
         encoder_id: Short and unique, no spaces; also the system id in comparisons.
@@ -46,7 +54,7 @@ class EncoderSpec:
         family: Diffusion, autoregressive, or a reference outside the comparison.
         checkpoint: Hub id, ``bundled:<folder>`` or ``local:<folder>``.
         revision: Pinned commit on the hub; the manifest's hash for bundled weights; "" if local.
-        architecture: Stock transformers class family: llama, qwen2, qwen3, gpt2, bert...
+        architecture: Name in the table of architectures.
         attention: How it attends when it embeds.
         pooling: How states become an embedding.
         query_prompt: Prefix of every query; ``{instruction}`` in it is replaced.
@@ -54,7 +62,7 @@ class EncoderSpec:
         default_instruction: What ``{instruction}`` means unless the user says otherwise.
         max_tokens: Most tokens that enter the backbone, prompt and special tokens included.
         dimension: Of the embedding.
-        dtype: Compute type on CPU; bfloat16 on CUDA for both arms alike.
+        dtype: Compute type on CPU; bfloat16 on CUDA for both of a pair alike.
         appends_end_token: Token id that must close every text, or None.
         licence: SPDX id or name.
         trained_on: One sentence on what it was trained on.
@@ -96,16 +104,38 @@ class EncoderSpec:
     raw: bool = False
     adapter: str = ""
 
+    @property
+    def is_bundled(self) -> bool:
+        """Whether its weights come with Bifocal."""
+        return self.checkpoint.startswith(BUNDLED_PREFIX)
+
+    @property
+    def from_hub(self) -> bool:
+        """Whether its checkpoint is ``owner/name`` on a hub, and may have to be fetched."""
+        here = self.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX))
+        return not here and "/" in self.checkpoint
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a hub checkpoint names one commit, or is not from the hub."""
+        here = self.checkpoint.startswith((BUNDLED_PREFIX, LOCAL_PREFIX))
+        return here or self.revision != UNPINNED
+
+    @property
+    def shorter_dimensions(self) -> tuple[int, ...]:
+        """Shorter lengths that its embedding may be cut to, ascending."""
+        return tuple(sorted(size for size in self.matryoshka_dimensions if size < self.dimension))
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two encoders meant to be compared, and what their difference does and does not show.
+    """Two encoders meant to be compared.
 
     Attributes:
         pair_id: Short, no spaces.
         label: Name for people.
-        diffusion: Encoder id of the diffusion arm.
-        autoregressive: Encoder id of the autoregressive arm.
+        diffusion: Id of the diffusion encoder.
+        autoregressive: Id of the autoregressive encoder.
         matched: What is the same on both sides, in a sentence.
         unmatched: What else differs besides the family, in a sentence; "" when nothing does.
     """
@@ -116,3 +146,88 @@ class Pair:
     autoregressive: str
     matched: str
     unmatched: str
+
+
+def require_offered(spec: EncoderSpec, choice: EncoderChoice) -> None:
+    """Refuse a choice that an encoder was not made for.
+
+    Raises:
+        InvalidSettingError: Says what it offers.
+    """
+    if choice.output not in spec.outputs:
+        offered = ", ".join(output.value for output in spec.outputs)
+        msg = (
+            f"{spec.label} has no {choice.output.value} output: its recipe gives {offered}. Only "
+            "encoders trained for a quantised output keep their quality in it."
+        )
+        raise InvalidSettingError(msg)
+    dimensions = spec.shorter_dimensions
+    if choice.dimension and choice.dimension not in (*dimensions, spec.dimension):
+        if not dimensions:
+            msg = (
+                f"{spec.label} was not trained for shorter embeddings; keep its {spec.dimension:,} "
+                "dimensions."
+            )
+        else:
+            sizes = ", ".join(f"{size}" for size in dimensions)
+            msg = (
+                f"{spec.label} cannot be cut to {choice.dimension} dimensions; choose from {sizes}."
+            )
+        raise InvalidSettingError(msg)
+    if choice.centred and not spec.raw:
+        msg = (
+            f"{spec.label} was trained for retrieval and is not mean-centred; that is for raw "
+            "language models, whose vectors all point much the same way."
+        )
+        raise InvalidSettingError(msg)
+
+
+def choice_of(encoder: Encoder) -> EncoderChoice:
+    """Return the choice that an encoder in memory was made with."""
+    spec = encoder.spec
+    options = getattr(encoder, "options", None)
+    if options is None:
+        return EncoderChoice(spec.encoder_id)
+    return EncoderChoice(
+        spec.encoder_id,
+        output=options.output,
+        dimension=options.dimension,
+        centred=options.centre is not None,
+    )
+
+
+def labelled(spec: EncoderSpec, choice: EncoderChoice) -> str:
+    """Return an encoder's name with its choice: ``GPT-2 small (mean-centred)``."""
+    return f"{spec.label} ({choice.words})" if choice.words else spec.label
+
+
+def parse_choice(text: str, before: EncoderChoice | None = None) -> EncoderChoice:
+    """Return the choice that ``ID:name=value,name`` means, as the command line takes it.
+
+    Args:
+        text: For instance ``pplx-embed-0.6b:output=int8,dimension=256`` or ``gpt2:centred``.
+        before: What it changes; the defaults unless given.
+
+    Raises:
+        InvalidSettingError: If it is not of that form.
+    """
+    # The id may hold colons of its own: a name of an option never does.
+    encoder_id, colon, said = text.rpartition(":")
+    if not colon or not encoder_id or not said:
+        msg = f"The encoder option {text!r} is not understood; write {_FORM}."
+        raise InvalidSettingError(msg)
+    choice = before or EncoderChoice(encoder_id)
+    for part in said.split(","):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name == "default" and not value:
+            choice = EncoderChoice(encoder_id)
+        elif name == "centred":
+            choice = replace(choice, centred=value.lower() not in {"no", "off", "false", "0"})
+        elif name == "dimension" and value.isdigit():
+            choice = replace(choice, dimension=int(value))
+        elif name == "output" and value in set(OutputType):
+            choice = replace(choice, output=OutputType(value))
+        else:
+            msg = f"The encoder option {part.strip()!r} in {text!r} is not known; write {_FORM}."
+            raise InvalidSettingError(msg)
+    return choice

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from core.errors import EncoderLoadError, EncoderUnavailableError, InvalidSettingError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 TOKENIZER_FILE = "tokenizer.json"
 _PROBE_TEXT = "a"
@@ -52,14 +50,8 @@ class TextTokenizer:
         self._empty_token = empty_token
         plain = list(tokenizer.encode(_PROBE_TEXT, add_special_tokens=False).ids)
         whole = list(tokenizer.encode(_PROBE_TEXT, add_special_tokens=True).ids)
-        start = next(
-            (
-                place
-                for place in range(len(whole) - len(plain) + 1)
-                if whole[place : place + len(plain)] == plain
-            ),
-            None,
-        )
+        starts = range(len(whole) - len(plain) + 1)
+        start = next((n for n in starts if whole[n : n + len(plain)] == plain), None)
         if start is None or not plain:
             msg = "The tokenizer changes a text when it adds special tokens; Bifocal cannot use it."
             raise EncoderLoadError(msg)
@@ -71,22 +63,12 @@ class TextTokenizer:
 
     @property
     def special_tokens(self) -> int:
-        """How many special tokens every text gets."""
+        """Number of special tokens that every text gets."""
         return len(self._before) + len(self._after)
 
     @property
-    def closing_token(self) -> int | None:
-        """Id of the token that closes every text, if any."""
-        return self._after[-1] if self._after else None
-
-    @property
-    def vocabulary(self) -> int:
-        """Number of token ids, added ones included."""
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
-
-    @property
     def digest(self) -> str:
-        """SHA-256 of the tokenizer and of what is added to every text, hex."""
+        """SHA-256 of the tokenizer and of its special tokens, hex."""
         stated = f"{self._tokenizer.to_str()}|{self._before}|{self._after}|{self._empty_token}"
         escaping = bool(getattr(self._tokenizer, "encode_special_tokens", False))
         return hashlib.sha256(f"{stated}|{escaping}".encode()).hexdigest()
@@ -105,25 +87,21 @@ class TextTokenizer:
             )
             raise InvalidSettingError(msg)
         outside = (-1, -1)
-        found = []
+        tokenised = []
         for encoding in self._encode_batch(texts):
-            ids, offsets = encoding.ids, encoding.offsets
+            ids, offsets = encoding.ids[:room], encoding.offsets[:room]
             if not ids and not self.special_tokens:
-                found.append(TokenisedText((self._empty_token,), (outside,), 1))
+                tokenised.append(TokenisedText((self._empty_token,), (outside,), 1))
                 continue
-            total = len(ids) + self.special_tokens
-            found.append(
+            before, after = [outside] * len(self._before), [outside] * len(self._after)
+            tokenised.append(
                 TokenisedText(
-                    ids=(*self._before, *ids[:room], *self._after),
-                    offsets=(
-                        *(outside for _ in self._before),
-                        *offsets[:room],
-                        *(outside for _ in self._after),
-                    ),
-                    total=total,
+                    ids=(*self._before, *ids, *self._after),
+                    offsets=(*before, *offsets, *after),
+                    total=len(encoding.ids) + self.special_tokens,
                 )
             )
-        return found
+        return tokenised
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Count each text's own tokens, special ones not included."""

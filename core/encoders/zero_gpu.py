@@ -18,27 +18,22 @@ import math
 import re
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from core import errors
 from core.encoders import loading
 from core.encoders.encoder import EncoderOptions, LoadedEncoder
+from core.encoders.protocol import TokenTrace
+from core.encoders.spec import Attention, EncoderSpec, TextKind
 from core.errors import CoreError, EncodingError, GpuQuotaError
-from core.monitor import Progress, SilentMonitor, raise_if_stopped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from core.encoders.protocol import TokenTrace
-    from core.encoders.spec import Attention, EncoderSpec, TextKind
-    from core.monitor import Monitor
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
 GPU_DEVICE = "cuda:0"
 SMALL_PARAMETERS = 200_000_000
@@ -156,13 +151,13 @@ def loader(
         monitor: Monitor | None = None,
     ) -> LoadedEncoder:
         small = spec.parameters < small_parameters
-        inner = loading.load(
+        inner = loading.load_encoder(
             spec,
             assets=assets,
             device="cpu",  # torch claims to have CUDA on such a host, in this process it has not
             cache_dir=cache_dir,
             offline=offline,
-            lean=small,
+            packed=small,
             monitor=monitor,
         )
         if small:
@@ -411,13 +406,13 @@ def _moved(task: GpuTask) -> LoadedEncoder:
         return _on_gpu[key]
     held = _in_memory.get(task.spec)
     if held is None:  # loaded by the server after this worker had begun
-        encoder = loading.load(
+        encoder = loading.load_encoder(
             task.spec,
             assets=task.assets,
             device=task.device,
             cache_dir=task.cache_dir,
             offline=True,
-            lean=False,
+            packed=False,
         )
     elif held.device == task.device:
         encoder = held

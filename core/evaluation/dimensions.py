@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.encoders.choices import choice_of, dimensions_offered
+from core.encoders.spec import choice_of
 from core.errors import InvalidSettingError
 from core.evaluation.records import DimensionCost
 from core.evaluation.significance import paired_difference
@@ -57,12 +57,12 @@ def shortened(
         )
         for size in sorted(set(dimensions), reverse=True)
         for info, encoder in named
-        if size in dimensions_offered(encoder.spec)
+        if size in encoder.spec.shorter_dimensions
     ]
     for size in dimensions:
         if not any(one.dimension == size for one in found):
             offers = "; ".join(
-                f"{info.label}: {', '.join(map(str, dimensions_offered(encoder.spec))) or 'none'}"
+                f"{info.label}: {', '.join(map(str, encoder.spec.shorter_dimensions)) or 'none'}"
                 for info, encoder in named
             )
             msg = f"No encoder here was trained for {size} dimensions. On offer: {offers}."

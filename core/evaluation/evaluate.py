@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.encoders.choices import choice_of, labelled
-from core.encoders.spec import TextKind
+from core.encoders.spec import TextKind, choice_of, labelled
 from core.errors import UsageError
 from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_passages
 from core.evaluation.dimensions import costs, leading, shortened, unshortened_notes

@@ -15,9 +15,8 @@ import numpy as np
 
 from core.comparison.calibration import Background
 from core.encoders.catalogue import shown_checkpoint
-from core.encoders.choices import choice_of
 from core.encoders.protocol import Encoder
-from core.encoders.spec import EncoderSpec, Pooling, TextKind
+from core.encoders.spec import EncoderSpec, Pooling, TextKind, choice_of
 from core.experiments.context import Context, encode, guarded, limit_of
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.words import percent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from core.encoders.choices import labelled, require_offered
 from core.encoders.pool import LoadState
+from core.encoders.spec import labelled, require_offered
 from core.errors import EncoderError, EncodingError, InvalidSettingError
 from core.records import Family, SystemInfo
 from core.store.centre import (

@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from core.encoders.readout import Readout
+from core.encoders.pooling import Readout
 from core.encoders.spec import Attention
 from core.errors import EncoderLoadError
 from core.training.data import TokenBatch, TrainingPair, known_duplicates, tokenised

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.encoders.blocks import BLOCK
+from core.encoders.bundled import BLOCK
 from core.errors import EncoderLoadError
 
 if TYPE_CHECKING:

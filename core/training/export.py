@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from core.encoders.bundled import ArmFacts, Arrays, Manifest, write_bundled
-from core.encoders.readout import Readout
+from core.encoders.pooling import Readout
 from core.encoders.spec import Attention, Pooling
 from core.errors import EncoderUnavailableError
 from core.records import Family

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from transformers import LlamaConfig, LlamaModel
 from typing_extensions import override
 
 from core.encoders.bundled import Arrays
-from core.encoders.readout import tapped_layers
 from core.encoders.spec import Attention
 from core.errors import EncoderLoadError, WeightsMismatchError
 
@@ -204,3 +204,57 @@ class AdaptedNetwork(nn.Module):
             arrays[f"{name}.down"] = down.cpu().half().numpy()
             arrays[f"{name}.up"] = up.cpu().half().numpy()
         return arrays
+
+
+@contextmanager
+def tapped_layers(backbone: nn.Module, layers: Sequence[int]) -> Iterator[list[Tensor]]:
+    """Collect the residual stream after some layers while the backbone runs inside the block.
+
+    Hooks, and not ``output_hidden_states``: the stock classes apply their final norm to the last
+    entry of that tuple, and keep every layer alive.
+
+    Args:
+        backbone: A stock decoder with ``embed_tokens`` and ``layers``.
+        layers: Points to read, 0 for the token embeddings.
+
+    Yields:
+        A list that holds, after a forward call, one ``(batch, length, hidden)`` tensor for each
+        entry of ``layers``, in that order. It is filled anew by each forward call.
+
+    Raises:
+        EncoderLoadError: If the backbone has fewer layers than asked for.
+    """
+    blocks = backbone.get_submodule("layers")
+    depth = len(list(blocks.children()))
+    if max(layers) > depth:
+        msg = f"The readout reads layer {max(layers)}, but the backbone has {depth} layers only."
+        raise EncoderLoadError(msg)
+    found: list[Tensor] = []
+    kept: dict[int, Tensor] = {}
+
+    def keeper(layer: int) -> object:
+        def keep(_module: nn.Module, _inputs: object, output: object) -> None:
+            state = output[0] if isinstance(output, tuple) else output
+            if not isinstance(state, torch.Tensor):
+                msg = f"Layer {layer} of the backbone gave no tensor."
+                raise EncoderLoadError(msg)
+            kept[layer] = state
+            if len(kept) == len(set(layers)):
+                found[:] = [kept[wanted] for wanted in layers]
+                kept.clear()
+
+        return keep
+
+    handles = []
+    for layer in sorted(set(layers)):
+        module = (
+            backbone.get_submodule("embed_tokens")
+            if layer == 0
+            else blocks.get_submodule(str(layer - 1))
+        )
+        handles.append(module.register_forward_hook(keeper(layer)))  # type: ignore[arg-type]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from core.encoders.readout import Readout
+from core.encoders.pooling import Readout
 from core.encoders.spec import Attention, Pooling
 from core.training.contrastive import pooled_states
 from core.training.data import TrainingPair, tokenised

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.encoders.catalogue import EncoderRequest, shown_checkpoint
-from core.encoders.choices import parse_choice
+from core.encoders.spec import parse_choice
 from core.errors import InvalidSettingError
 from core.records import Family
 from demo.api.door import Door, fields, verb

@@ -13,7 +13,7 @@ from demo.presenters.families import named
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.encoders.fetch import FetchPlan, PairPlan
+    from core.encoders.hub import FetchPlan, PairPlan
     from core.encoders.spec import Pair
 
 _GIB = 1024**3

@@ -21,7 +21,6 @@ os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-test-")
 from typing_extensions import override
 
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
@@ -31,6 +30,7 @@ from core.settings import DEFAULT_PAIR
 from core.shelf import OWN_ID, SAMPLE_ID, Shelves
 from demo.services import LibraryEntry, Services
 from demo.ui import build_app, launch_options
+from tests.encoders.fake import FakeEncoder, fake_spec
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -148,7 +148,7 @@ def main(folder: Any, *, hosted: Any, hub: Any, unequal: Any) -> None:
         add_encoder=None if hosted else catalogue.add,
         remove_encoder=None if hosted else catalogue.remove,
         added_encoders=catalogue.added,
-        refresh_encoders=catalogue.teach,
+        refresh_encoders=catalogue.register,
         encoder_folders=not hosted,
     )
     shelves.prepare()

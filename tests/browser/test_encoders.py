@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.encoders.rehearsal import write_tiny_checkpoint
+from tests.encoders.tiny import write_tiny_checkpoint
 
 QUERY = "why did the ice become quieter in the last winter"
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from core.cli import cli, output
 from core.encoders.catalogue import CATALOGUE_FILE
 from core.encoders.loading import load_folder
-from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
 from core.encoders.spec import TextKind
+from tests.encoders.tiny import WORDS, write_tiny_checkpoint
 from tests.evaluation.folders import write_folder
 from tests.libraries import count_words
 

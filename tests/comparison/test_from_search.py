@@ -8,7 +8,6 @@ from typing_extensions import override
 
 from core.comparison.compare import compare
 from core.comparison.from_search import background_of, search_depth, system_results
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.spec import Attention, TextKind
 from core.records import Family, SystemInfo
 from core.search import (
@@ -21,6 +20,7 @@ from core.search import (
     score_background,
 )
 from tests.comparison.worlds import DOCUMENT_NAMES, QUERY, passage
+from tests.encoders.fake import FakeEncoder, fake_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, Pair
@@ -18,6 +17,7 @@ from core.shelf import Shelves
 from demo.handlers import Handlers
 from demo.services import LibraryEntry, Services
 from tests.demo.fakes import STORIES, FakeLibraries
+from tests.encoders.fake import FakeEncoder, fake_spec
 
 
 def last(stream: Any) -> Any:

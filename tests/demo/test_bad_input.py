@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, Pair
@@ -20,6 +19,7 @@ from core.shelf import Shelves
 from demo.experiments import Experiments, wanted_findings
 from demo.handlers import Handlers
 from demo.services import LibraryEntry, Services
+from tests.encoders.fake import FakeEncoder, fake_spec
 
 HERE = ("local", "my-documents")
 LONG = " ".join(

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue, EncoderRequest
-from core.encoders.fake import fake_spec
-from core.encoders.rehearsal import write_tiny_checkpoint
 from core.errors import EncoderUnavailableError, InvalidSettingError, UnknownNameError
 from core.records import Family
 from core.settings import EncoderChoice
 from demo.choosing import Choosing
 from demo.presenters import encoders as shown
 from demo.views.encoders import request_of
+from tests.encoders.fake import fake_spec
+from tests.encoders.tiny import write_tiny_checkpoint
 
 VISITOR, LIBRARY = "local", "my-documents"
 EXTRA = dataclasses.replace(
@@ -29,7 +29,7 @@ EXTRA = dataclasses.replace(
 def open_to(handlers: Any, folder: Path, **changes: Any) -> Choosing:
     """The desk of a page whose owner may add encoders."""
     pool = handlers.services.open_library(VISITOR, LIBRARY).pool
-    pool.learn(EXTRA)
+    pool.register(EXTRA)
     pool.built_in = frozenset(pool.registry.encoders)
     catalogue = Catalogue(folder / CATALOGUE_FILE, pool, offline=True)
     handlers.services = dataclasses.replace(
@@ -37,7 +37,7 @@ def open_to(handlers: Any, folder: Path, **changes: Any) -> Choosing:
         add_encoder=catalogue.add,
         remove_encoder=catalogue.remove,
         added_encoders=catalogue.added,
-        refresh_encoders=catalogue.teach,
+        refresh_encoders=catalogue.register,
         **changes,
     )
     return Choosing(handlers)

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.encoders.fake import fake_spec
-from core.encoders.fetch import FetchPlan, blob, plan_together
-from core.encoders.fetch import plan as planning
+from core.encoders import hub as hub_module
+from core.encoders.hub import FetchPlan, plan_together
 from core.encoders.pins import Pins
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, Pair
@@ -20,6 +19,7 @@ from core.records import Family
 from core.settings import DEFAULT_PAIR
 from demo.fetching import Fetching
 from demo.presenters import offer
+from tests.encoders.fake import fake_spec
 from tests.encoders.hub import LocalHub, serving
 
 GIB = 1024**3
@@ -49,7 +49,7 @@ def hub(tmp_path: Path) -> Any:
 @pytest.fixture
 def fetching(real: Any, hub: LocalHub, tmp_path: Path, monkeypatch: Any) -> Any:
     """The page's verbs over the real rooms, with one pair that is on a hub of this machine."""
-    monkeypatch.setattr(planning, "expected_seconds", lambda *_args, **_options: 400.0)
+    monkeypatch.setattr(hub_module, "expected_seconds", lambda *_args, **_options: 400.0)
     pool = real.services.open_library("local", "my-documents").pool
     one = replace(
         fake_spec(encoder_id="hub-dif"), label="Far one", checkpoint=A, revision="main",
@@ -131,7 +131,7 @@ def test_taking_it_fetches_then_uses_it(fetching: Any, hub: LocalHub) -> None:
 def test_stop_keeps_what_has_arrived_and_the_next_try_goes_on(
     fetching: Any, hub: LocalHub, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(blob, "_CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(hub_module, "_CHUNK_BYTES", 1 << 16)
     hub.delay_seconds = 0.05
     job = fetching.take(*PLACE, HUB_PAIR)
     bench = fetching.handlers.services.open_library(*PLACE)
@@ -188,7 +188,7 @@ def test_offline_is_told_in_place_of_an_offer(fetching: Any) -> None:
 
 
 def test_what_cannot_fit_is_refused_with_the_reason(fetching: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(planning, "memory_present", lambda _device: GIB // 4)
+    monkeypatch.setattr(hub_module, "memory_present", lambda _device: GIB // 4)
     html = fetching.shown(*PLACE, HUB_PAIR)
     assert "needs about 0.5 GiB of memory on cpu and 0.2 GiB is free" in html
     assert "take-pair" not in html

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from core.encoders.bundled import ArmFacts, write_bundled
-from core.encoders.rehearsal import (
+from core.encoders.spec import Attention, EncoderSpec, Pooling
+from core.records import Family
+from tests.encoders.tiny import (
     HIDDEN,
     MAX_TOKENS,
     RECIPES,
@@ -18,8 +20,6 @@ from core.encoders.rehearsal import (
     tiny_tokenizer,
     write_tiny_checkpoint,
 )
-from core.encoders.spec import Attention, EncoderSpec, Pooling
-from core.records import Family
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

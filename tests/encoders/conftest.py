@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from core.encoders.fake import FakeEncoder, fake_spec
-from core.encoders.loading import load_folder
-from core.encoders.registry import load_encoder, read_registry
-from core.encoders.rehearsal import RECIPES
+from core.encoders.loading import load_encoder, load_folder
+from core.encoders.registry import read_registry
 from core.encoders.spec import Attention, Pooling
 from tests.encoders.checkpoints import Checkpoint, write_checkpoint, write_tiny_bundled
+from tests.encoders.fake import FakeEncoder, fake_spec
+from tests.encoders.tiny import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ def encoder_of(
         recipe = name.removesuffix(", stock")
         if recipe in RECIPES:
             checkpoint = checkpoint_of(recipe)
-            return load_folder(checkpoint.spec, checkpoint.folder, lean=recipe == name)
+            return load_folder(checkpoint.spec, checkpoint.folder, packed=recipe == name)
         assets = tiny_assets if name.startswith("tiny-") else ASSETS
         spec = read_registry(assets).encoder(name)
         return load_encoder(spec, assets=assets, device="cpu")

@@ -12,13 +12,12 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel, Qwen2ForCausalLM
 
-from core.encoders.adapters import merge_adapter
-from core.encoders.backbone import load_backbone
+from core.encoders.checkpoint import load_backbone, merge_adapter
 from core.encoders.loading import load_folder
-from core.encoders.rehearsal import tiny_model
 from core.encoders.spec import Attention, TextKind
 from core.errors import EncoderLoadError, EncoderUnavailableError, WeightsMismatchError
 from tests.encoders.checkpoints import TEXTS
+from tests.encoders.tiny import tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +94,7 @@ def test_what_is_not_plain_lora_is_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     tensors = load_file(tmp_path / "adapter_model.safetensors")
     for changes, message in (
-        ({"peft_type": "IA3"}, "LoRA adapters only"),
+        ({"peft_type": "IA3"}, "plain LoRA only"),
         ({"use_dora": True}, "use_dora"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"bias": "all"}, "biases"),
@@ -120,5 +119,5 @@ def test_what_is_not_plain_lora_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatchError, match="not a whole"):
         merge_adapter(dict(weights), tmp_path)
     (tmp_path / "adapter_model.safetensors").unlink()
-    with pytest.raises(EncoderUnavailableError, match="missing"):
+    with pytest.raises(EncoderUnavailableError, match="holds no adapter_model"):
         merge_adapter(dict(weights), tmp_path)

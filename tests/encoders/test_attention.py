@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from core.encoders.attention import attention_bias, probe_attention, stock_arguments
-from core.encoders.backbone import Backbone, load_backbone
-from core.encoders.rehearsal import RECIPES, tiny_model
+from core.encoders.backbone import Backbone, attention_bias, probe_attention, stock_arguments
+from core.encoders.checkpoint import load_backbone
 from core.encoders.spec import Attention
 from core.errors import AttentionProbeError
 from core.records import Family
+from tests.encoders.tiny import RECIPES, tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,11 +40,18 @@ def test_bias_of_each_direction_by_hand() -> None:
 def test_no_mask_is_built_where_none_is_needed() -> None:
     whole, padded = torch.ones(2, 4), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
 
-    assert stock_arguments(whole, Attention.BIDIRECTIONAL)["attention_mask"] is None
-    assert stock_arguments(padded, Attention.CAUSAL)["attention_mask"] is None
-    assert stock_arguments(padded, Attention.CAUSAL)["is_causal"] is True
-    assert stock_arguments(padded, Attention.BIDIRECTIONAL)["attention_mask"].shape == (2, 1, 4, 4)
-    assert stock_arguments(whole, Attention.BACKWARD)["attention_mask"].shape == (2, 1, 4, 4)
+    assert stock_arguments(whole, Attention.BIDIRECTIONAL, padded=False)["attention_mask"] is None
+    assert stock_arguments(padded, Attention.CAUSAL, padded=True)["attention_mask"] is None
+    assert stock_arguments(padded, Attention.CAUSAL, padded=True)["is_causal"] is True
+    assert stock_arguments(padded, Attention.BIDIRECTIONAL, padded=True)[
+        "attention_mask"
+    ].shape == (2, 1, 4, 4)
+    assert stock_arguments(whole, Attention.BACKWARD, padded=False)["attention_mask"].shape == (
+        2,
+        1,
+        4,
+        4,
+    )
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -55,7 +62,7 @@ def test_stock_classes_attend_as_told_with_and_without_padding(
     """Against eager attention, one text at a time, under an explicit mask."""
     model = tiny_model(name)
     texts = [[4, 9, 17, 30, 22], [8, 5, 11]]
-    backbone = Backbone(tiny_model(name), RECIPES[name].architecture, device="cpu", lean=False)
+    backbone = Backbone(tiny_model(name), RECIPES[name].architecture, device="cpu", packed=False)
 
     (block,) = backbone.run(texts, attention=attention)
 
@@ -73,8 +80,8 @@ def test_stock_classes_attend_as_told_with_and_without_padding(
 def test_the_probe_passes_the_right_direction_only(
     name: str, checkpoint_of: Callable[[str], Checkpoint]
 ) -> None:
-    for lean in (True, False):
-        backbone, _ = load_backbone(checkpoint_of(name).folder, lean=lean)
+    for packed in (True, False):
+        backbone, _ = load_backbone(checkpoint_of(name).folder, packed=packed)
         for attention in Attention:
             backbone.probe(attention, name=name)  # every direction can be asked for
 
@@ -118,7 +125,7 @@ def test_the_probe_sees_a_model_that_is_right_alone_and_wrong_when_padded() -> N
 
 def test_two_backbones_do_not_share_their_direction() -> None:
     model = tiny_model("llama-3")
-    backbone = Backbone(model, "llama", device="cpu", lean=False)
+    backbone = Backbone(model, "llama", device="cpu", packed=False)
     text = [[4, 9, 17, 30]]
     (causal,) = backbone.run(text, attention=Attention.CAUSAL)
     list(backbone.run(text, attention=Attention.BIDIRECTIONAL))

@@ -11,20 +11,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.encoders.backbone import STOCK_CLASSES, load_backbone, weight_files
+from core.encoders.architectures import ARCHITECTURES, LAYOUTS, find_layout
+from core.encoders.checkpoint import load_backbone, weight_files
 from core.encoders.loading import load_folder
-from core.encoders.names import LAYOUTS, find_layout
 from core.encoders.pooling import FINAL_LAYER
 from core.encoders.registry import read_registry
-from core.encoders.rehearsal import LAYERS, RECIPES, REHEARSED_AS, rehearse
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import (
     EncoderLoadError,
     EncoderUnavailableError,
-    UnknownNameError,
     WeightsMismatchError,
 )
 from tests.encoders.checkpoints import TEXTS
+from tests.encoders.tiny import CHECKPOINT_OF, LAYERS, RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,20 +96,22 @@ def test_vectors_equal_an_independent_computation(
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_each_layout_is_recognised_and_wholly_used(name: str) -> None:
-    rehearsal = rehearse(name)
-    assert rehearsal.layout == LAYOUT_OF[name]
-    assert rehearsal.probe == "passed"
-    assert rehearsal.matched + len(rehearsal.left_aside) == rehearsal.tensors
-    for aside in rehearsal.left_aside:
+def test_each_layout_is_recognised_and_wholly_used(
+    name: str, checkpoint_of: Callable[[str], Checkpoint]
+) -> None:
+    folder = checkpoint_of(name).folder
+    _, report = load_backbone(folder)
+    assert report.layout.name == LAYOUT_OF[name]
+    assert report.matched + len(report.ignored) == len(load_file(folder / "model.safetensors"))
+    for aside in report.ignored:
         assert any(
             part in aside for part in ("lm_head", "ff_out", "attn.bias", "pooler", "position_ids")
         )
 
 
-def test_every_real_encoder_has_a_rehearsal(tmp_path: Path) -> None:
+def test_every_real_encoder_has_a_tiny_checkpoint(tmp_path: Path) -> None:
     for spec in read_registry(tmp_path).encoders.values():
-        recipe = RECIPES[REHEARSED_AS[spec.encoder_id]]
+        recipe = RECIPES[CHECKPOINT_OF[spec.encoder_id]]
         assert (recipe.architecture, recipe.attention) == (spec.architecture, spec.attention)
 
 
@@ -145,6 +146,20 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(
         load_backbone(folder)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(
+    value: float, copy_of: Callable[[str], Path]
+) -> None:
+    folder = copy_of("qwen3")
+
+    def spoil(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["model.layers.1.mlp.up_proj.weight"][3, 5] = value
+
+    change_tensors(folder, spoil)
+    with pytest.raises(WeightsMismatchError, match=r"layers.1.mlp.up_proj.weight holds NaN or inf"):
+        load_backbone(folder)
+
+
 def test_a_tensor_under_two_names_is_refused(copy_of: Callable[[str], Path]) -> None:
     folder = copy_of("llama-3")
 
@@ -176,6 +191,17 @@ def test_the_wrong_architecture_is_refused(copy_of: Callable[[str], Path]) -> No
         ("llada", {"d_model": "gone"}, "lacks d_model"),
         ("minilm", {"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ("llama-3", {"hidden_act": "gelu"}, "hidden_act"),
+        (
+            "qwen3",
+            {"rope_scaling": {"rope_type": "spiral"}},
+            "rotary embedding 'spiral'; Bifocal knows",
+        ),
+        ("llama-3", {"rope_parameters": {"type": "spiral"}}, "rotary embedding 'spiral'"),
+        ("llada", {"rope_scaling": {"type": "spiral"}}, "rotary embedding 'spiral'"),
+        ("qwen2.5", {"partial_rotary_factor": 0.5}, "partial_rotary_factor = 0.5; the networks"),
+        ("qwen3", {"rope_parameters": {"partial_rotary_factor": 0.25}}, "turn whole heads"),
+        ("qwen3", {"quantization_config": {"bits": 4}}, "the weights are quantised"),
+        ("minilm", {"quantization_config": {"bits": 8}}, "the weights are quantised"),
     ],
 )
 def test_a_config_that_means_another_network_is_refused(
@@ -267,7 +293,7 @@ def test_inner_layers_are_the_stream_before_the_final_norm(
     name: str, checkpoint_of: Callable[[str], Checkpoint]
 ) -> None:
     checkpoint = checkpoint_of(name)
-    backbone, _ = load_backbone(checkpoint.folder, lean=False)
+    backbone, _ = load_backbone(checkpoint.folder, packed=False)
     text = [[2, 9, 17, 30]]
     layers = (0, LAYERS, FINAL_LAYER)
     (block,) = backbone.run(text, attention=checkpoint.spec.attention, layers=layers)
@@ -280,11 +306,9 @@ def test_inner_layers_are_the_stream_before_the_final_norm(
 
 
 def test_names_are_data_and_complete() -> None:
-    assert {layout.architecture for layout in LAYOUTS} == set(STOCK_CLASSES)
-    assert find_layout("gpt2", ["wte.weight"]).layout_id == "gpt2"
-    assert find_layout("gpt2", ["denoise_model.h.0.ln_1.weight"]).layout_id == "diffugpt"
-    with pytest.raises(UnknownNameError):
-        rehearse("nothing")
+    assert {layout.architecture for layout in LAYOUTS} == set(ARCHITECTURES)
+    assert find_layout("gpt2", ["wte.weight"]).name == "gpt2"
+    assert find_layout("gpt2", ["denoise_model.h.0.ln_1.weight"]).name == "diffugpt"
 
 
 def test_llada_with_fewer_key_heads_is_read_so() -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.encoders.choices import dimensions_offered, parse_choice, require_offered
 from core.encoders.registry import read_registry
-from core.encoders.spec import EncoderSpec
+from core.encoders.spec import EncoderSpec, parse_choice, require_offered
 from core.errors import InvalidSettingError
 from core.settings import EncoderChoice, OutputType, WorkspaceSettings
 from core.store.records import settings_from_json, settings_to_json
@@ -58,7 +57,7 @@ def test_raw_language_models_are_marked_and_only_they() -> None:
     }  # fmt: skip
     quantised = {name for name, spec in KNOWN.items() if len(spec.outputs) > 1}
     assert quantised == {"pplx-embed-0.6b", "pplx-embed-4b", "pplx-embed-context-0.6b"}
-    assert dimensions_offered(PPLX) == (32, 64, 128, 256, 512, 768)
+    assert PPLX.shorter_dimensions == (32, 64, 128, 256, 512, 768)
 
 
 def test_the_command_line_spells_a_choice() -> None:

@@ -13,12 +13,12 @@ from core.encoders.backbone import Backbone
 from core.encoders.encoder import EncoderOptions, LoadedEncoder, is_out_of_memory
 from core.encoders.loading import choose_device, compute_dtype, load_folder
 from core.encoders.pooling import LastLayerReadout
-from core.encoders.rehearsal import HIDDEN, tiny_model, tiny_tokenizer
 from core.encoders.spec import Attention, TextKind
 from core.encoders.tokens import TextTokenizer
 from core.errors import EncoderLoadError, EncodingError, InvalidSettingError
 from core.settings import OutputType
 from tests.encoders.checkpoints import TEXTS
+from tests.encoders.tiny import HIDDEN, tiny_model, tiny_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -222,8 +222,10 @@ def test_spans_beyond_the_limit_are_read_in_a_window_of_their_own(
     found = encoder.encode_spans(text, [(late, len(text)), (0, 7)])
     window = encoder.encode([text[late:]], kind=PASSAGE)  # four tokens: fits as one window
     np.testing.assert_allclose(found[:1], window, atol=1e-5)
-    long_range = encoder.encode_spans(text, [(0, len(text))])  # cut off like any long text
-    np.testing.assert_allclose(long_range, encoder.encode([text], kind=PASSAGE), atol=1e-5)
+    with pytest.raises(
+        EncodingError, match=r"reads 6 tokens at once; the passage that begins 'sea"
+    ):
+        encoder.encode_spans(text, [(0, len(text))])
 
 
 def test_spans_outside_the_text_are_refused(pplx: LoadedEncoder) -> None:
@@ -245,7 +247,7 @@ def test_the_same_folder_has_the_same_fingerprint(
     checkpoint_of: Callable[[str], Checkpoint], pplx: LoadedEncoder
 ) -> None:
     checkpoint = checkpoint_of("pplx-embed")
-    again = load_folder(checkpoint.spec, checkpoint.folder, lean=False)
+    again = load_folder(checkpoint.spec, checkpoint.folder, packed=False)
     assert again.fingerprint == pplx.fingerprint
     causal = replace(checkpoint.spec, attention=Attention.CAUSAL)
     assert load_folder(causal, checkpoint.folder).fingerprint != pplx.fingerprint
@@ -276,7 +278,7 @@ def test_bfloat16_stays_close_to_float32(checkpoint_of: Callable[[str], Checkpoi
             tokenizer=TextTokenizer(tiny_tokenizer(), end_token=checkpoint.spec.appends_end_token),
             weights_digest="",
         )
-        assert not half._backbone.is_lean
+        assert not half._backbone.is_packed
         half._backbone.probe(checkpoint.spec.attention, name=name)
         cosines = (half.encode(TEXTS, kind=PASSAGE) * exact).sum(axis=1)
         assert cosines.min() > 0.995

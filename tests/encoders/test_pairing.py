@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from core.encoders.fake import fake_spec
 from core.encoders.registry import Registry
 from core.errors import UnknownNameError
+from tests.encoders.fake import fake_spec
 
 ONE = replace(fake_spec(), encoder_id="one", label="One")
 TWO = replace(fake_spec(), encoder_id="two", label="Two")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from core.encoders.fake import fake_spec
 from core.encoders.pins import Pins
 from core.errors import EncoderLoadError
+from tests.encoders.fake import fake_spec
 
 FIRST, LATER = "a" * 40, "b" * 40
 UNPINNED = replace(fake_spec(), checkpoint="owner/model", revision="main")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from core.encoders.encoder import LoadedEncoder
-from core.encoders.fake import fake_spec
 from core.encoders.pool import LOADED_AT_ONCE, EncoderPool, LoadState
 from core.encoders.registry import Registry
 from core.encoders.spec import EncoderSpec, TextKind
 from core.errors import EncoderLoadError, EncoderUnavailableError, UnknownNameError
+from tests.encoders.fake import fake_spec
 from tests.libraries import AUTOREGRESSIVE, DIFFUSION, Loader, make_pool
 
 A, B = DIFFUSION.encoder_id, AUTOREGRESSIVE.encoder_id

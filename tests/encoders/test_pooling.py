@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.encoders.pooling import (
-    LastLayerReadout,
-    pool,
-    pooling_weights,
-    require_right_padding,
-)
+from core.encoders.pooling import LastLayerReadout, pool, pooling_weights
 from core.encoders.spec import Pooling
 from core.errors import EncodingError
 
@@ -68,12 +63,6 @@ def test_prompt_tokens_can_be_left_out() -> None:
 def test_a_text_without_tokens_is_a_fault() -> None:
     with pytest.raises(EncodingError, match="single token"):
         pooling_weights(torch.tensor([[1, 1], [0, 0]]), Pooling.MEAN)
-
-
-def test_left_padding_is_refused() -> None:
-    require_right_padding(MASK)
-    with pytest.raises(EncodingError, match="right-padded"):
-        require_right_padding(torch.tensor([[1, 1, 1], [0, 1, 1]]))
 
 
 def test_the_plain_readout_changes_nothing() -> None:

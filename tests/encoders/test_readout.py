@@ -6,9 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaModel
 
-from core.encoders.readout import Readout, tapped_layers
+from core.encoders.pooling import Readout
 from core.encoders.spec import Pooling
 from core.errors import EncoderLoadError, WeightsMismatchError
 
@@ -52,10 +51,8 @@ def test_prompt_and_padding_are_never_pooled() -> None:
 
 
 def test_last_token_is_the_last_that_belongs_to_the_text() -> None:
-    shares = (
-        readout()
-        .with_pooling(Pooling.LAST_TOKEN)
-        .shares(torch.ones(2, 4, dtype=torch.int64), torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1]]))
+    shares = readout(pooling=Pooling.LAST_TOKEN).shares(
+        torch.ones(2, 4, dtype=torch.int64), torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1]])
     )
     assert shares.tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]]
 
@@ -70,7 +67,7 @@ def test_an_embedding_is_the_weighted_sum_of_its_tokens_contributions(
     ids = torch.randint(0, 4, (2, length), generator=generator)
     one = readout()
     shares = one.shares(ids, torch.ones(2, length))
-    summed = torch.einsum("bl,bld->bd", shares, one.contributions(states))
+    summed = torch.einsum("bl,bld->bd", shares, one.project(one.normalised(states)))
     torch.testing.assert_close(one.raw_embeddings(states, shares), summed, atol=1e-4, rtol=1e-4)
 
 
@@ -84,44 +81,3 @@ def test_tensors_that_do_not_fit_are_refused() -> None:
         readout(scale=torch.ones(7))
     with pytest.raises(EncoderLoadError, match="at least one layer"):
         readout(layers=())
-
-
-def tiny_llama() -> LlamaModel:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=11,
-        hidden_size=8,
-        intermediate_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-    )
-    model = LlamaModel(config)
-    model.train(mode=False)
-    return model
-
-
-def test_taps_give_the_stream_before_the_final_norm_in_the_order_asked() -> None:
-    model = tiny_llama()
-    ids = torch.tensor([[1, 2, 3]])
-    with torch.no_grad(), tapped_layers(model, (3, 0, 1)) as found:
-        output = model(input_ids=ids, output_hidden_states=True)
-        last, embedded, first = list(found)
-    torch.testing.assert_close(embedded, output.hidden_states[0])
-    torch.testing.assert_close(first, output.hidden_states[1])
-    torch.testing.assert_close(model.norm(last), output.last_hidden_state)
-
-
-def test_taps_are_taken_off_again() -> None:
-    model = tiny_llama()
-    with tapped_layers(model, (1,)):
-        pass
-    assert not model.layers[0]._forward_hooks
-
-
-def test_a_layer_that_is_not_there_is_told() -> None:
-    with (
-        pytest.raises(EncoderLoadError, match="layer 4, but the backbone has 3"),
-        tapped_layers(tiny_llama(), (4,)),
-    ):
-        pass

@@ -17,14 +17,16 @@ from sentence_transformers.sentence_transformer.modules import Pooling as TheirP
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
 from core.encoders.bundled import MANIFEST
-from core.encoders.custom import describe_checkpoint
-from core.encoders.registry import is_pinned, load_encoder, read_registry
-from core.encoders.spec import Attention, Pair, Pooling, TextKind
-from core.encoders.table import pairs_json, pairs_markdown, pairs_table
+from core.encoders.describe import describe_checkpoint
+from core.encoders.loading import load_encoder
+from core.encoders.registry import read_registry
+from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import EncoderLoadError, EncoderUnavailableError, UnknownNameError
 from core.records import Family
+from tests.data import ROOT
 from tests.encoders.checkpoints import TEXTS
 from tests.encoders.hub import serving
+from tests.tools.pairs import pairs_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +70,7 @@ def test_ids_hold_no_spaces_and_facts_are_whole(tmp_path: Path) -> None:
         assert spec.licence
         assert spec.trained_on.endswith(".")
         assert spec.parameters > 0
-        if is_pinned(spec):
+        if spec.is_pinned:
             assert len(spec.revision) == 40
         assert all(size <= spec.dimension for size in spec.matryoshka_dimensions)
 
@@ -113,18 +115,6 @@ def test_unknown_names_list_what_is_known(tmp_path: Path) -> None:
         registry.encoder("nothing")
 
 
-def test_any_pairing_across_pairs(tmp_path: Path, checkpoint_of: Callable[..., Checkpoint]) -> None:
-    registry = read_registry(tmp_path)
-    own = checkpoint_of("qwen3").spec
-    mixed = registry.with_encoder(own).with_pair(
-        Pair("mixed", "Mixed", "diffugpt-s", own.encoder_id, matched="Nothing.", unmatched="All.")
-    )
-    assert mixed.arms("mixed")[1] is own
-    assert "mixed" not in registry.pairs
-    with pytest.raises(UnknownNameError):
-        registry.with_pair(Pair("x", "X", "nothing", "gpt2", matched="", unmatched=""))
-
-
 def test_the_bundled_pair_loads_offline_from_its_folder(tiny_assets: Path) -> None:
     registry = read_registry(tiny_assets)
     assert next(iter(registry.pairs)) == "tiny"
@@ -167,24 +157,6 @@ def test_any_folder_of_a_known_shape_can_be_an_arm(
         encoder = load_encoder(spec, assets=tmp_path, device="cpu")
         assert encoder.encode(TEXTS, kind=TextKind.QUERY).shape == (len(TEXTS), 32)
         assert abs(spec.parameters - encoder.parameters) < 0.15 * encoder.parameters
-
-
-def test_what_the_user_declares_goes_first(checkpoint_of: Callable[[str], Checkpoint]) -> None:
-    spec = describe_checkpoint(
-        str(checkpoint_of("qwen3").folder),
-        family=Family.DIFFUSION,
-        label="My model, v2",
-        attention=Attention.CAUSAL,
-        pooling=Pooling.LAST_TOKEN,
-        query_prompt="q: ",
-        passage_prompt="p: ",
-        max_tokens=33,
-        end_token=3,
-    )
-    assert spec.encoder_id == "my-model--v2"
-    assert (spec.attention, spec.pooling) == (Attention.CAUSAL, Pooling.LAST_TOKEN)
-    assert (spec.query_prompt, spec.passage_prompt, spec.max_tokens) == ("q: ", "p: ", 33)
-    assert spec.appends_end_token == 3
 
 
 def sentence_transformer(
@@ -289,30 +261,19 @@ def test_a_hub_id_is_described_without_its_weights(
                 endpoint=hub.endpoint,
             )
     assert (spec.checkpoint, spec.label, spec.encoder_id) == ("someone/tiny", "tiny", "tiny")
-    assert not is_pinned(spec)
+    assert not spec.is_pinned
     assert not any("safetensors" in path for _, path, _ in hub.requests)
 
 
 def test_the_table_proves_every_pair(tiny_assets: Path) -> None:
-    rows = pairs_table(tiny_assets)
-    assert {row.pair_id for row in rows} == PAIRS | {"tiny"}
-    for row in rows:
-        for arm in row.arms:
-            assert arm.probe == "passed"
-            assert 0 < arm.tensors_matched <= arm.tensors
-            assert not arm.remote_code
-    assert json.loads(json.dumps(pairs_json(tiny_assets, rehearsed=False)))[0]["pair_id"] == "tiny"
-    lines = [line for line in pairs_markdown(tiny_assets).splitlines() if line[:1] == "|"]
-    assert len(lines) == 2 + 2 * len(rows)
+    lines = pairs_table(tiny_assets).splitlines()
+    assert len(lines) == 2 + 2 * len(read_registry(tiny_assets).pairs)  # each load proved
     assert len({line.count("|") for line in lines}) == 1
 
 
 def test_the_table_in_the_docs_is_not_stale() -> None:
-    root = Path(__file__).parents[2]
-    written = (root / "core" / "encoders" / "PAIRS.md").read_text(encoding="utf-8")
-    assert written == pairs_markdown(root / "assets"), (
-        "make it anew: python -m core pairs --markdown core/encoders/PAIRS.md"
-    )
+    written = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
+    assert pairs_table() in written, "make it anew: python -m tests.tools.docs --write"
 
 
 def test_a_prompt_that_is_not_pooled_there_is_not_pooled_here(
@@ -327,7 +288,9 @@ def test_a_prompt_that_is_not_pooled_there_is_not_pooled_here(
     (folder / "1_Pooling").mkdir()
     stated = {"pooling_mode_mean_tokens": True, "include_prompt": False}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(stated))
-    spec = describe_checkpoint(str(folder), family=Family.REFERENCE, query_prompt="old river ")
+    spec = replace(
+        describe_checkpoint(str(folder), family=Family.REFERENCE), query_prompt="old river "
+    )
     assert not spec.pools_prompt
     encoder = load_encoder(spec, assets=tmp_path, device="cpu")
     (trace,) = encoder.trace(["the sea"], kind=TextKind.QUERY)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from core.encoders.rehearsal import END_TOKEN, WORDS, tiny_tokenizer
 from core.encoders.tokens import TextTokenizer, neutral_counter, read_tokenizer
 from core.errors import EncoderLoadError, EncoderUnavailableError, InvalidSettingError
 from tests.data import ROOT
+from tests.encoders.tiny import END_TOKEN, WORDS, tiny_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +30,12 @@ def test_a_cut_text_keeps_its_end_token() -> None:
         assert cut.total == 6
         assert cut.offsets == ((0, 3), (4, 7), (-1, -1))
         assert texts.special_tokens == 1
-        assert texts.closing_token == END_TOKEN
 
 
 def test_without_an_end_token_nothing_is_added() -> None:
     texts = TextTokenizer(tiny_tokenizer())
     assert texts.encode(["sea old"], max_tokens=9)[0].ids == (SEA, OLD)
-    assert texts.closing_token is None
+    assert texts.special_tokens == 0
 
 
 def test_berts_frame_survives_a_cut() -> None:
@@ -117,7 +116,7 @@ def test_the_neutral_counter_says_what_is_missing(tmp_path: Path) -> None:
 def test_specs_pairs_and_counts_need_no_torch() -> None:
     code = (
         "import sys, core.encoders.registry, core.encoders.spec, core.encoders.tokens, "
-        "core.encoders.fake; "
+        "tests.encoders.fake; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.spec import Attention
 from core.records import Family
+from tests.encoders.fake import FakeEncoder, fake_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

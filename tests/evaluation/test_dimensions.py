@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from core.encoders.encoder import EncoderOptions
-from core.encoders.fake import FakeEncoder
 from core.encoders.loading import load_folder
-from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
 from core.errors import InvalidSettingError
 from core.evaluation.dimensions import leading
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.render import to_fields, to_text
 from core.settings import OutputType
+from tests.encoders.fake import FakeEncoder
+from tests.encoders.tiny import WORDS, write_tiny_checkpoint
 from tests.evaluation.folders import fake_pair, write_folder
 
 

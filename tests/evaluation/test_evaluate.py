@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.spec import TextKind
 from core.errors import StoppedError, UsageError, WorkspaceLockedError
 from core.evaluation.evaluate import evaluate_beir
@@ -17,6 +16,7 @@ from core.monitor import Progress
 from core.records import Unit
 from core.store import Workspace
 from tests.data import shared_data
+from tests.encoders.fake import FakeEncoder, fake_spec
 from tests.evaluation.folders import ANIMALS, fake_pair, write_folder, write_qrels
 
 if TYPE_CHECKING:

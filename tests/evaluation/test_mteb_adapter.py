@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
-from core.encoders.fake import FakeEncoder, fake_spec
 from core.encoders.spec import TextKind
 from core.errors import DatasetError, StoppedError, UnknownNameError, UsageError
 from core.evaluation.beir import read_beir
@@ -23,6 +22,7 @@ from core.evaluation.mteb_adapter import (
     read_mteb_results,
 )
 from core.store import Workspace
+from tests.encoders.fake import FakeEncoder, fake_spec
 from tests.evaluation.folders import fake_pair, write_folder
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import pytest
 
 from core.encoders.encoder import LoadedEncoder
 from core.encoders.loading import load_folder
-from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
 from core.encoders.spec import TextKind
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.units import embed_units, in_document_light, units_of
 from core.records import Unit
 from core.store import Workspace
+from tests.encoders.tiny import WORDS, write_tiny_checkpoint
 from tests.evaluation.folders import fake_pair, write_folder
 
 
@@ -109,7 +109,7 @@ def test_the_evaluation_says_who_read_in_the_documents_light(
         qrels={"q": {"long": 1}},
     )
     (plain, _) = fake_pair()
-    notes = evaluate_beir(folder, (late, plain), unit=Unit.PASSAGE).notes
+    notes = evaluate_beir(folder, (late, plain), unit=Unit.PASSAGE, count_tokens=costly).notes
     said = [note for note in notes if "late chunking" in note]
     assert said == [
         f"{late.spec.label} embedded each passage in the light of its document (late chunking)."

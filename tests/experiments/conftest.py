@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from core.comparison.calibration import Background
-from core.encoders.registry import load_encoder, read_registry
+from core.encoders.loading import load_encoder
+from core.encoders.registry import read_registry
 from core.experiments.context import IndexedEncoder
 from core.records import Family
 from tests.encoders.checkpoints import write_tiny_bundled

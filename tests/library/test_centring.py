@@ -12,7 +12,6 @@ import pytest
 
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
-from core.encoders.rehearsal import WORDS, write_tiny_checkpoint
 from core.encoders.spec import Pair, TextKind
 from core.errors import InvalidSettingError, UnknownNameError
 from core.experiments.fairness import fairness
@@ -21,6 +20,7 @@ from core.library import Library, SourceFile
 from core.settings import ChunkingSettings, EncoderChoice, OutputType, WorkspaceSettings
 from core.store import Workspace
 from core.store.centre import CENTRE_PASSAGES, Centre, kept_centre, needs_measuring
+from tests.encoders.tiny import WORDS, write_tiny_checkpoint
 from tests.libraries import count_words
 
 QUERY = "the old harbour"
@@ -175,11 +175,11 @@ def test_an_encoder_that_was_removed_leaves_the_library_usable(bench: Library) -
     bench.add(files(20))
     raw, _ = bench.pool.registry.arms("tiny")
     extra = replace(raw, encoder_id="extra", label="Extra")
-    bench.pool.learn(extra)
+    bench.pool.register(extra)
     chosen = replace(bench.settings, also=("extra",))
     bench.change_settings(chosen.with_choice(EncoderChoice("extra", centred=True)))
     assert bench.ask(QUERY, k=5).column("extra").info.label == "Extra (mean-centred)"
-    bench.pool.forget("extra")
+    bench.pool.unregister("extra")
     assert "was removed" in bench.encoder_status()[-1].problem
     assert bench.ask(QUERY, k=5).columns
     bench.change_settings(replace(bench.settings, k=7))

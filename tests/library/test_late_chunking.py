@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 
 from core.encoders.encoder import EncoderOptions, LoadedEncoder
 from core.encoders.loading import load_folder
-from core.encoders.rehearsal import WORDS, tiny_model, write_tiny_checkpoint
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import StoppedError
 from core.library import Library, SourceFile
@@ -23,6 +22,7 @@ from core.records import Family, Passage, SystemInfo
 from core.settings import ChunkingSettings, WorkspaceSettings
 from core.store import Workspace
 from core.store.embedding import embed_in_context
+from tests.encoders.tiny import WORDS, tiny_model, write_tiny_checkpoint
 from tests.library.tiny import BM25, make_library
 
 LIMIT = 48  # tokens of the tiny encoder; one word of `WORDS` is one token

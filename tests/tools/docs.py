@@ -15,7 +15,7 @@ import typer.main
 
 from core.cli import cli
 from demo.options import OPTIONS
-from tests.tools import card
+from tests.tools import card, pairs
 from tests.tools.lock import ROOT
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "app-options": app_options,
     "commands": command_table,
     **card.BLOCKS,
+    **pairs.BLOCKS,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.encoders.bundled import bundled_specs
-from core.encoders.registry import load_encoder
+from core.encoders.loading import load_encoder
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import EncoderUnavailableError
 from core.records import Family

@@ -17,7 +17,7 @@ from core.training.network import AdaptedNetwork
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from core.encoders.readout import Readout
+    from core.encoders.pooling import Readout
     from core.records import Family
 
 VOCABULARY = 64

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.encoders.fetch import blob, fetch_checkpoint
+from core.encoders import hub as hub_module
+from core.encoders.hub import fetch_checkpoint
 from core.errors import StoppedError
 from tests.encoders.hub import LocalHub, serving
 from tests.monitors import Watcher
@@ -43,7 +44,7 @@ def stopped_halfway(
     hub: LocalHub, spec: EncoderSpec, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """Fetch some of the weights, and return the file that holds them until the rest is there."""
-    monkeypatch.setattr(blob, "_CHUNK_BYTES", 8192)
+    monkeypatch.setattr(hub_module, "_CHUNK_BYTES", 8192)
     with pytest.raises(StoppedError):
         fetch_checkpoint(
             spec, cache_dir=cache, monitor=Watcher(stop_after=6), endpoint=hub.endpoint

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.encoders.fetch import fetch_checkpoint, fetch_description, plan_fetch
-from core.encoders.loading import load_folder
-from core.encoders.registry import load_encoder
+from core.encoders.hub import fetch_checkpoint, fetch_description, plan_fetch
+from core.encoders.loading import load_encoder, load_folder
 from core.errors import EncoderLoadError, EncoderTooLargeError, EncoderUnavailableError
 from tests.encoders.fetch.conftest import REPOSITORY, stopped_halfway
 from tests.encoders.hub import COMMIT, LocalHub

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.encoders.fetch import machine
-from core.encoders.fetch.machine import expected_seconds, memory_needed, memory_present
+from core.encoders import machine
+from core.encoders.machine import expected_seconds, memory_needed, memory_present
 
 if TYPE_CHECKING:
     from pathlib import Path

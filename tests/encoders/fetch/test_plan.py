@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from core.encoders.fetch import FetchPlan, fetch_checkpoint, plan_fetch, plan_together
-from core.encoders.fetch.machine import memory_needed
+from core.encoders.hub import FetchPlan, fetch_checkpoint, plan_fetch, plan_together
+from core.encoders.machine import memory_needed
 from core.encoders.pins import Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from core.encoders.fake import FakeEncoder
 from core.library import SourceFile
 from core.store import Workspace
 from tests.data import ROOT
+from tests.encoders.fake import FakeEncoder
 from tests.library.tiny import make_library
 
 MANUALS = ("r-exts_texinfo_long.pdf", "debian-policy_long.pdf")

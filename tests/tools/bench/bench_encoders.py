@@ -19,9 +19,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from core.encoders.backbone import build_backbone, stock_classes
-from core.encoders.loading import compute_dtype, load_folder
-from core.encoders.registry import load_encoder, read_registry
+from core.encoders.checkpoint import build_backbone, stock_classes
+from core.encoders.loading import compute_dtype, load_encoder, load_folder
+from core.encoders.registry import read_registry
 from core.encoders.spec import Attention, EncoderSpec, TextKind
 from core.encoders.spec import Pooling as PoolingKind
 from core.encoders.tokens import neutral_counter

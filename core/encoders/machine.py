@@ -1,25 +1,22 @@
-"""What an encoder needs, against what this machine has: memory, disk and speed."""
+"""Needs of an encoder against what this machine has: memory, disk and speed."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
-from core.encoders.fetch.sizes import GIBIBYTE, gibibytes
+from core.encoders.spec import EncoderSpec
 from core.errors import EncoderTooLargeError
 
-if TYPE_CHECKING:
-    from core.encoders.spec import EncoderSpec
-
+GIBIBYTE = 1024**3
+WORKING_BYTES = GIBIBYTE // 2
 # While loading, one tensor in the file's type and one layer's fused copy lie beside the weights;
 # the rest is activations and what Python and torch themselves take.
 _LOADING_SHARE = 1.12
-WORKING_BYTES = GIBIBYTE // 2
 _PASSAGE_TOKENS = 160
 _PASSAGES = 1000
 _SUSTAINED_SHARE = 0.6  # of the matrix-product peak, over a whole forward pass
@@ -106,3 +103,13 @@ def _finish(device: str) -> None:
         torch.cuda.synchronize(device)
     elif device == "mps":
         torch.mps.synchronize()
+
+
+def gibibytes(count: int) -> str:
+    """Return ``9.5 GiB``."""
+    return f"{count / GIBIBYTE:.1f} GiB"
+
+
+def size_words(count: int) -> str:
+    """Return ``9.5 GiB``, or ``120 MiB`` where that reads better."""
+    return gibibytes(count) if count >= GIBIBYTE else f"{count / 1024**2:.0f} MiB"

@@ -1,4 +1,4 @@
-"""The lean forward is the stock forward, layer by layer."""
+"""The packed forward is the stock forward, layer by layer."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaModel
 
-from core.encoders.attention import attention_bias
-from core.encoders.backbone import build_backbone
+from core.encoders.backbone import attention_bias
 from core.encoders.bundled import load_bundled
-from core.encoders.lean import LeanDecoder, lean_fits, plain_llama
+from core.encoders.checkpoint import build_backbone
+from core.encoders.packed import PackedForward, packed_fits, plain_llama
 from core.encoders.pooling import FINAL_LAYER
-from core.encoders.rehearsal import LAYERS, RECIPES, tiny_model
 from core.encoders.spec import Attention
 from core.errors import WeightsMismatchError
 from core.records import Family
 from tests.data import ROOT
 from tests.encoders.checkpoints import write_tiny_bundled
+from tests.encoders.tiny import LAYERS, RECIPES, tiny_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def test_every_layer_equals_the_stock_class(name: str, attention: Attention) -> 
     layers = (0, 1, LAYERS, FINAL_LAYER)
     packed = torch.tensor([token for text in TEXTS for token in text])
     with torch.inference_mode():
-        found = LeanDecoder.from_module(tiny_model(name)).run(
+        found = PackedForward.from_module(tiny_model(name)).run(
             packed, LENGTHS, attention=attention, layers=layers
         )
     start = 0
@@ -62,10 +62,10 @@ def test_every_layer_equals_the_stock_class(name: str, attention: Attention) -> 
 
 def test_rows_beyond_one_block_are_transformed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = torch.arange(4, 24)
-    decoder = LeanDecoder.from_module(tiny_model("llama-3"))
-    whole = decoder.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
-    monkeypatch.setattr("core.encoders.lean._ROW_BLOCK", 7)
-    cut = decoder.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
+    stack = PackedForward.from_module(tiny_model("llama-3"))
+    whole = stack.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
+    monkeypatch.setattr("core.encoders.packed._ROW_BLOCK", 7)
+    cut = stack.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
     torch.testing.assert_close(whole, cut)
 
 
@@ -93,27 +93,27 @@ def test_scaled_rotary_positions_come_from_the_stock_class() -> None:
     ids = torch.arange(4, 64)
     with torch.inference_mode():
         wanted = stock(input_ids=ids[None], is_causal=True)[0][0]
-        found = LeanDecoder.from_module(stock).run(
+        found = PackedForward.from_module(stock).run(
             ids, [60], attention=Attention.CAUSAL, layers=[FINAL_LAYER]
         )
     torch.testing.assert_close(found[0], wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_what_it_does_not_cover_stays_with_the_stock_class() -> None:
-    assert lean_fits("llama", tiny_model("llama-3").config)
-    assert not lean_fits("gpt2", tiny_model("gpt2").config)
+    assert packed_fits("llama", tiny_model("llama-3").config)
+    assert not packed_fits("gpt2", tiny_model("gpt2").config)
     gelu = tiny_model("llama-3").config
     gelu.hidden_act = "gelu"
-    assert not lean_fits("llama", gelu)
+    assert not packed_fits("llama", gelu)
     dynamic = tiny_model("llama-3").config
     dynamic.rope_parameters = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
-    assert not lean_fits("llama", dynamic)
+    assert not packed_fits("llama", dynamic)
 
 
 def test_a_plain_llama_runs_without_the_stock_class(tmp_path: Path) -> None:
     name = write_tiny_bundled(tmp_path)
     arm = load_bundled(tmp_path / "encoders" / name, Family.AUTOREGRESSIVE)
-    stock = LlamaModel(arm.config)
+    stock = LlamaModel(LlamaConfig(**arm.fields))
     stock.load_state_dict(arm.state, strict=True)
     backbone = build_backbone("llama", arm.fields, arm.state, source="tiny")
     text = [4, 9, 17, 30, 22]
@@ -131,7 +131,7 @@ def test_loading_the_bundled_pair_never_imports_transformers(tmp_path: Path) -> 
     write_tiny_bundled(tmp_path)
     code = (
         "import sys; from pathlib import Path; "
-        "from core.encoders.registry import load_encoder, read_registry; "
+        "from core.encoders.loading import load_encoder; from core.encoders.registry import read_registry; "
         "from core.encoders.spec import TextKind; "
         f"assets = Path({str(tmp_path)!r}); "
         "spec = read_registry(assets).encoder('tiny-diffusion'); "

@@ -1,45 +1,41 @@
-"""The hot path on CPUs: Llama-shaped forward passes without padding.
+"""The packed forward: Llama-shaped networks on a CPU, without padding.
 
 The stock classes spend a good part of a CPU pass on things that are not the model: padding, mask
 tensors, elementwise passes over freshly mapped memory. Here texts lie one after another, so every
 matrix product sees real tokens only; texts of equal length share one attention call and need no
 mask; norms are folded into the matrices after them; residuals are added inside the products; work
-is cut into blocks that stay in cache. `tests/encoders/test_lean.py` proves it equal to the stock
-classes; `tests/tools/bench/bench_encoders.py` says what it is worth.
+is cut into blocks that stay in cache. `tests/encoders/test_packed.py` proves it equal to the stock
+classes; `tests/tools/bench/bench_encoders.py` measures it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
+from core.encoders.architectures import ARCHITECTURES
 from core.encoders.pooling import FINAL_LAYER
 from core.encoders.spec import Attention
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-
-StockModule: TypeAlias = Any  # stock classes type their parts as Tensor | Module
-
-StockConfig: TypeAlias = Any
+StockPart: TypeAlias = Any  # stock classes type their parts as Tensor | Module
 
 _ROW_BLOCK = 1024
-_STATED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-)
-_LEAN_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
+_STATED = {  # field of StackShape: config field
+    "vocabulary": "vocab_size",
+    "hidden": "hidden_size",
+    "intermediate": "intermediate_size",
+    "depth": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "positions": "max_position_embeddings",
+    "epsilon": "rms_norm_eps",
+}
 _STATIC_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})
 _ACTIVATIONS = frozenset({"silu", "swish"})
 
@@ -61,8 +57,8 @@ class _Block:
 
 
 @dataclass(frozen=True, slots=True)
-class LeanShape:
-    """What the lean forward has to know about a stack besides its tensors.
+class StackShape:
+    """Sizes of a stack of layers.
 
     Attributes:
         vocabulary: Rows of the embedding.
@@ -87,20 +83,13 @@ class LeanShape:
     epsilon: float
 
     @classmethod
-    def of(cls, config: StockConfig) -> LeanShape:
+    def of(cls, config: StockPart) -> StackShape:
         """Return the shape that a stock config states."""
-        heads, hidden = int(config.num_attention_heads), int(config.hidden_size)
-        return cls(
-            vocabulary=int(config.vocab_size),
-            hidden=hidden,
-            intermediate=int(config.intermediate_size),
-            depth=int(config.num_hidden_layers),
-            heads=heads,
-            kv_heads=int(config.num_key_value_heads),
-            head_dim=int(getattr(config, "head_dim", None) or hidden // heads),
-            positions=int(config.max_position_embeddings),
-            epsilon=float(config.rms_norm_eps),
-        )
+        stated: dict[str, Any] = {
+            ours: getattr(config, theirs, None) for ours, theirs in _STATED.items()
+        }
+        stated["head_dim"] = stated["head_dim"] or stated["hidden"] // stated["heads"]
+        return cls(**stated)
 
     @property
     def llama_tensors(self) -> dict[str, tuple[int, ...]]:
@@ -126,16 +115,14 @@ class LeanShape:
         return shapes
 
 
-def plain_llama(fields: Mapping[str, Any]) -> tuple[LeanShape, float] | None:
+def plain_llama(fields: Mapping[str, Any]) -> tuple[StackShape, float] | None:
     """Return shape and rotary base of a Llama config that leaves nothing to a class's defaults.
 
     Such a config, the bundled pair's, runs without the transformers library, whose import takes
     longer than everything else until the first answer. None for every other one.
     """
     rotary = fields.get("rope_parameters") or {}
-    stated = all(isinstance(fields.get(name), int) for name in _STATED) and isinstance(
-        fields.get("rms_norm_eps"), float
-    )
+    stated: dict[str, Any] = {ours: fields.get(theirs) for ours, theirs in _STATED.items()}
     usual = (
         set(rotary) == {"rope_type", "rope_theta"}
         and rotary["rope_type"] == "default"
@@ -143,22 +130,10 @@ def plain_llama(fields: Mapping[str, Any]) -> tuple[LeanShape, float] | None:
         and not fields.get("attention_bias")
         and not fields.get("mlp_bias")
         and "rope_scaling" not in fields
-        and "partial_rotary_factor" not in fields
     )
-    if not stated or not usual:
+    if not usual or not all(isinstance(value, int | float) for value in stated.values()):
         return None
-    shape = LeanShape(
-        vocabulary=fields["vocab_size"],
-        hidden=fields["hidden_size"],
-        intermediate=fields["intermediate_size"],
-        depth=fields["num_hidden_layers"],
-        heads=fields["num_attention_heads"],
-        kv_heads=fields["num_key_value_heads"],
-        head_dim=fields["head_dim"],
-        positions=fields["max_position_embeddings"],
-        epsilon=fields["rms_norm_eps"],
-    )
-    return shape, float(rotary["rope_theta"])
+    return StackShape(**stated), float(rotary["rope_theta"])
 
 
 def plain_angles(head_dim: int, theta: float) -> Callable[[int], torch.Tensor]:
@@ -173,17 +148,17 @@ def plain_angles(head_dim: int, theta: float) -> Callable[[int], torch.Tensor]:
     return angles
 
 
-def lean_fits(architecture: str, config: object) -> bool:
-    """Whether the lean forward covers a stock configuration."""
+def packed_fits(architecture: str, config: object) -> bool:
+    """Whether the packed forward covers a stock configuration."""
     rotary = getattr(config, "rope_parameters", None) or {}
     return (
-        architecture in _LEAN_ARCHITECTURES
+        ARCHITECTURES[architecture].packed
         and rotary.get("rope_type", "default") in _STATIC_ROTARY
         and getattr(config, "hidden_act", "") in _ACTIVATIONS
     )
 
 
-class LeanDecoder:
+class PackedForward:
     """A Llama, Qwen2 or Qwen3 stack, made of its tensors.
 
     Args:
@@ -196,7 +171,7 @@ class LeanDecoder:
 
     def __init__(
         self,
-        shape: LeanShape,
+        shape: StackShape,
         tensors: dict[str, torch.Tensor],
         angles: Callable[[int], torch.Tensor],
     ) -> None:
@@ -212,9 +187,9 @@ class LeanDecoder:
         self._blocks = [self._fused(tensors, f"layers.{n}.") for n in range(shape.depth)]
 
     @classmethod
-    def from_module(cls, module: StockModule) -> LeanDecoder:
+    def from_module(cls, module: StockPart) -> PackedForward:
         """Take over a loaded stock model, which is left without layers."""
-        shape = LeanShape.of(module.config)
+        shape = StackShape.of(module.config)
         tensors: dict[str, torch.Tensor] = dict(module.state_dict())
         rotary = module.rotary_emb
         module.layers = torch.nn.ModuleList()
@@ -251,16 +226,16 @@ class LeanDecoder:
         angles = self._angles_until(max(lengths))[positions][:, None, :]  # (total, 1, head_dim/2)
         hidden = self._embeddings[token_ids]
         deepest = len(self._blocks) if FINAL_LAYER in layers else max(layers)
-        kept: dict[int, torch.Tensor] = {0: hidden.clone()} if 0 in layers else {}
+        states: dict[int, torch.Tensor] = {0: hidden.clone()} if 0 in layers else {}
         attended = torch.empty(len(token_ids), self._heads * self._head_dim)
         for number in range(deepest):
             self._attend(number, hidden, attended, angles, groups, attention)
             self._transform(number, hidden)
             if number + 1 in layers:
-                kept[number + 1] = hidden.clone()
+                states[number + 1] = hidden.clone()
         if FINAL_LAYER in layers:
-            kept[FINAL_LAYER] = self._unit_mean_square(hidden) * self._final_norm
-        return [kept[layer] for layer in layers]
+            states[FINAL_LAYER] = self._unit_mean_square(hidden) * self._final_norm
+        return [states[layer] for layer in layers]
 
     def _attend(
         self,
@@ -275,7 +250,8 @@ class LeanDecoder:
         block = self._blocks[number]
         total = len(hidden)
         heads, kv_heads, head_dim = self._heads, self._kv_heads, self._head_dim
-        projected = self._projected(number, hidden).view(total, heads + 2 * kv_heads, head_dim)
+        projected = F.linear(self._unit_mean_square(hidden), block.qkv, block.qkv_bias)
+        projected = projected.view(total, heads + 2 * kv_heads, head_dim)
         turned = projected[:, : heads + kv_heads]  # queries and keys, head_dim interleaved
         if block.query_norm is not None and block.key_norm is not None:
             queries, keys = turned[:, :heads], turned[:, heads:]
@@ -302,16 +278,6 @@ class LeanDecoder:
                 mixed = mixed.flip(1)
             attended[start:end].view(count, length, heads, head_dim).copy_(mixed)
             start = end
-        self._add_attended(number, attended, hidden)
-
-    def _projected(self, number: int, hidden: torch.Tensor) -> torch.Tensor:
-        """Queries, keys and values of all heads, ``(total, (heads + 2 * kv_heads) * head_dim)``."""
-        block = self._blocks[number]
-        return F.linear(self._unit_mean_square(hidden), block.qkv, block.qkv_bias)
-
-    def _add_attended(self, number: int, attended: torch.Tensor, hidden: torch.Tensor) -> None:
-        """Add what the heads found to ``hidden``, in place."""
-        block = self._blocks[number]
         hidden.addmm_(attended, block.out.t())
         if block.out_bias is not None:
             hidden.add_(block.out_bias)
@@ -348,28 +314,23 @@ class LeanDecoder:
             return tensors.pop(f"{stem}{name}")
 
         def perhaps(name: str) -> torch.Tensor | None:
-            found = tensors.pop(f"{stem}{name}", None)
-            return None if found is None else _plain(found)
+            tensor = tensors.pop(f"{stem}{name}", None)
+            return None if tensor is None else _plain(tensor)
 
         before, after = take("input_layernorm.weight"), take("post_attention_layernorm.weight")
-        query_norm, key_norm = (
-            perhaps("self_attn.q_norm.weight"),
-            perhaps("self_attn.k_norm.weight"),
-        )
-        query_bias, key_bias = perhaps("self_attn.q_proj.bias"), perhaps("self_attn.k_proj.bias")
-        value_bias = perhaps("self_attn.v_proj.bias")
-        gate_bias, up_bias = perhaps("mlp.gate_proj.bias"), perhaps("mlp.up_proj.bias")
+        query_norm, key_norm = (perhaps(f"self_attn.{x}_norm.weight") for x in "qk")
+        biases = [perhaps(f"self_attn.{x}_proj.bias") for x in "qkv"]
+        gate_up_biases = [perhaps(f"mlp.{x}_proj.bias") for x in ("gate", "up")]
         qkv_bias = gate_up_bias = None
-        if query_bias is not None and key_bias is not None and value_bias is not None:
-            qkv_bias = torch.cat(
-                [
-                    self._interleaved(query_bias, self._heads),
-                    self._interleaved(key_bias, self._kv_heads),
-                    value_bias,
-                ]
+        if biases[0] is not None and biases[1] is not None and biases[2] is not None:
+            query, key, value = biases[0], biases[1], biases[2]
+            query, key = (
+                self._interleaved(query, self._heads),
+                self._interleaved(key, self._kv_heads),
             )
-        if gate_bias is not None and up_bias is not None:
-            gate_up_bias = torch.cat([gate_bias, up_bias])
+            qkv_bias = torch.cat([query, key, value])
+        if gate_up_biases[0] is not None and gate_up_biases[1] is not None:
+            gate_up_bias = torch.cat([gate_up_biases[0], gate_up_biases[1]])
         qkv = torch.cat(
             [
                 self._interleaved(take("self_attn.q_proj.weight"), self._heads),

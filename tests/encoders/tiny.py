@@ -1,30 +1,28 @@
-"""Rehearse loading without the hub: tiny random checkpoints in every published layout.
+"""Checkpoint fixtures: tiny random checkpoints in every published layout.
 
 Each has its publisher's tensor names, config fields and quirks, made from a small stock model, and
-goes through the same loader as the real one. `rehearse` says what the loader found; the table of
-pairs and the tests are built on it.
+goes through the same loader as the real one; the docs' table of pairs is built on them too.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from core.encoders.backbone import load_backbone, stock_classes
+from core.encoders.checkpoint import stock_classes
 from core.encoders.spec import Attention, EncoderSpec, Pooling
-from core.errors import CoreError, UnknownNameError
+from core.errors import UnknownNameError
 from core.records import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 HIDDEN = 32
 LAYERS = 2
@@ -107,25 +105,6 @@ class Recipe:
     query_prompt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What the loader made of a tiny checkpoint.
-
-    Attributes:
-        layout: Layout it was recognised as.
-        tensors: In the file.
-        matched: Of them, how many run.
-        left_aside: Names that the layout lists as no part of an encoder.
-        probe: "passed", or why not.
-    """
-
-    layout: str
-    tensors: int
-    matched: int
-    left_aside: tuple[str, ...]
-    probe: str
-
-
 def tiny_tokenizer(*, appends_end: bool = False, wraps: bool = False) -> Tokenizer:
     """Return a tokenizer of `WORDS`; every other word is unknown."""
     vocabulary = {name: place for place, name in enumerate(SPECIAL_TOKENS)}
@@ -142,7 +121,7 @@ def tiny_tokenizer(*, appends_end: bool = False, wraps: bool = False) -> Tokeniz
     return tokenizer
 
 
-def tiny_model(name: str, *, seed: int = 0) -> Any:  # noqa: ANN401 (stock classes)
+def tiny_model(name: str, *, seed: int = 0) -> Any:
     """Return the stock model behind a recipe's checkpoint, its weights far from their start."""
     recipe = _recipe(name)
     config_class, model_class = stock_classes(recipe.architecture)
@@ -193,32 +172,6 @@ def write_tiny_checkpoint(name: str, folder: Path, *, seed: int = 0) -> EncoderS
     )
 
 
-def rehearse(name: str) -> Rehearsal:
-    """Write a recipe's tiny checkpoint, load it strictly, probe its attention.
-
-    Raises:
-        UnknownNameError: If there is no such recipe.
-        EncoderLoadError: If the loader refuses it.
-    """
-    recipe = _recipe(name)
-    with tempfile.TemporaryDirectory(prefix="bifocal-rehearsal-") as place:
-        folder = Path(place)
-        write_tiny_checkpoint(name, folder)
-        backbone, report = load_backbone(folder, architecture=recipe.architecture)
-        try:
-            backbone.probe(recipe.attention, name=name)
-            probe = "passed"
-        except CoreError as exc:
-            probe = str(exc)
-    return Rehearsal(
-        layout=report.layout.layout_id,
-        tensors=report.matched + len(report.ignored),
-        matched=report.matched,
-        left_aside=report.ignored,
-        probe=probe,
-    )
-
-
 def _recipe(name: str) -> Recipe:
     try:
         return RECIPES[name]
@@ -227,7 +180,7 @@ def _recipe(name: str) -> Recipe:
         raise UnknownNameError(msg) from None
 
 
-def _decoder(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 (config fields)
+def _decoder(**changes: Any) -> dict[str, Any]:
     return {
         "vocab_size": VOCABULARY,
         "hidden_size": HIDDEN,
@@ -259,7 +212,7 @@ def _gpt2(vocabulary: int = VOCABULARY) -> dict[str, Any]:
     }
 
 
-def _bert(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 (config fields)
+def _bert(**changes: Any) -> dict[str, Any]:
     return {
         "vocab_size": VOCABULARY,
         "hidden_size": HIDDEN,
@@ -271,7 +224,7 @@ def _bert(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 (config fields)
     }
 
 
-def _published(model_type: str, **changes: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:  # noqa: ANN401
+def _published(model_type: str, **changes: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """The stock fields with what the publisher's config.json has besides, or instead."""
 
     def config(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -508,7 +461,7 @@ RECIPES: dict[str, Recipe] = {
 }
 
 # which tiny checkpoint stands for which real one
-REHEARSED_AS: dict[str, str] = {
+CHECKPOINT_OF: dict[str, str] = {
     "pplx-embed-0.6b": "pplx-embed",
     "pplx-embed-4b": "pplx-embed",
     "pplx-embed-context-0.6b": "pplx-embed",
