@@ -6,36 +6,22 @@ of everything that decides its picture. What was stopped half-way is shown but n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from core.errors import CoreError, LaboratoryError, StoppedError
-from core.experiments.attention import AttentionSwitch, switch_attention
-from core.experiments.disagree import (
-    DisagreementReport,
-    FindingFilter,
-    find_disagreements,
-    select,
-)
-from core.experiments.drafts import DRAFTING_RULES, DraftKind, draft_queries
-from core.experiments.evidence import Evidence
-from core.experiments.fairness import FairnessReport, fairness
-from core.experiments.growing import GrowingText, Growth, grow
-from core.experiments.hidden_key import HiddenKeyMap, hidden_key
-from core.experiments.last_sentence import LastSentenceEdit, edit_last_sentence
-from core.experiments.late_context import LateContext, late_context
-from core.experiments.leave_out import leave_clauses_out, leave_sentences_out
-from core.experiments.results import result_key
-from core.experiments.run import kept_result, open_context
-from core.experiments.token_shares import TokenShares, token_shares
+from core.errors import CoreError, StoppedError
+from core.experiments.disagree import DisagreementReport, FindingFilter, select
+from core.experiments.drafts import DraftKind
+from core.experiments.experiment import Experiment, Kind, Place
+from core.experiments.registry import experiment, offered
+from core.experiments.run import run
 from core.words import shortened
 from demo import texts
 from demo.presenters import disagree, evidence, laboratory, library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
 
-    from core.experiments.context import Context
     from core.library import Library
     from core.monitor import Monitor
     from demo.handlers import Handlers
@@ -46,21 +32,17 @@ SHOWN_FINDINGS = 60
 LABEL_CHARS = 70
 STOP_SIGNAL = "stop-experiment"
 DISAGREE = "disagree"
-HIDDEN_KEY_LENGTHS = (256, 512, 1024, 2048, 4096)
-
-
-class _NotKept(Exception):  # noqa: N818  not an error: a stopped result on its way past the cache
-    def __init__(self, result: Any) -> None:  # noqa: ANN401  whatever the experiment gives
-        super().__init__()
-        self.result = result
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A passage the user can study, for a list."""
-
-    label: str
-    value: str
+SHOWN: dict[str, Callable[[Any], str]] = {
+    "attention": laboratory.attention_switch,
+    "clauses": evidence.evidence,
+    "context": evidence.context,
+    "fairness": laboratory.fairness,
+    "growing": laboratory.growing,
+    "hidden-key": laboratory.hidden_key,
+    "last-sentence": laboratory.last_sentence,
+    "sentences": evidence.evidence,
+    "shares": evidence.shares,
+}
 
 
 class Experiments:
@@ -119,59 +101,47 @@ class Experiments:
 
     # -- running ---------------------------------------------------------------------------
 
-    def _run(
+    def run(
         self,
         visitor_id: object,
         library_id: str,
-        work: Callable[[Library, Monitor], R],
-        show: Callable[[R], str],
+        experiment: Experiment[R],
+        values: Mapping[str, object],
         *,
-        heavy: bool = False,
+        show: Callable[[R], str] | None = None,
+        keep: Callable[[R], None] = lambda _: None,
         stop: str = "",
-        kind: str = "experiment",
     ) -> Iterator[tuple[str, bool]]:
         """Yield ``(html, running)`` of an experiment, the last one with its result or a sentence.
 
         Args:
             visitor_id: Whose.
             library_id: Where.
-            work: What to do, with a monitor.
-            show: How its result looks.
-            heavy: It takes turns with other heavy work.
+            experiment: Which.
+            values: Its fields by name.
+            show: How its result looks; None leaves that to the experiment.
+            keep: Told the result, whether the page still watches or was reloaded since.
             stop: The page's signal that stops it, where there is no Stop button beside it.
-            kind: Which experiment it is, for who looks for it after a reload.
         """
         try:
             visitor, bench = self.bench(visitor_id, library_id)
+
+            def work(monitor: Monitor) -> R:
+                result = run(bench, experiment, values, monitor=monitor)
+                keep(result)
+                return result
+
             job = self.sessions.jobs.start(
-                (visitor, library_id, "experiment"),
-                kind,
-                lambda monitor: work(bench, monitor),
-                heavy=heavy,
+                (visitor, library_id, "experiment"), experiment.name, work, heavy=experiment.heavy
             )
         except CoreError as error:
             # "busy" leaves Stop in reach: what runs may have been started before a reload
             yield library.trouble(str(error)), self.running(visitor_id, library_id)
             return
-        yield from self._follow(job, show, stop)
-
-    def _follow(
-        self, job: Job[R], show: Callable[[R], str], stop: str = ""
-    ) -> Iterator[tuple[str, bool]]:
-        """Yield how far an experiment is until it ends, then what came of it."""
-        try:
-            for snapshot in job.watch():
-                if snapshot.running:
-                    yield library.progress(snapshot, stop=stop), True
-            yield show(job.outcome()), False
-        except StoppedError:
-            # Experiments return what they have when they have anything: this one has nothing.
-            yield library.notice(texts.STOPPED_EARLY), False
-        except CoreError as error:
-            yield library.trouble(str(error)), False
+        yield from _follow(job, show or SHOWN[experiment.name], stop)
 
     def running(self, visitor_id: object, library_id: str) -> bool:
-        """Whether an experiment of the library runs, whoever's tab started it."""
+        """Whether an experiment of the library runs, whichever tab started it."""
         try:
             visitor = self.sessions.require(visitor_id)
         except CoreError:
@@ -196,6 +166,27 @@ class Experiments:
             return False
         return self.stop(visitor_id, shown.library_id)
 
+    def study(
+        self,
+        visitor_id: object,
+        library_id: str,
+        token: object,
+        experiment: Experiment[Any],
+        values: Mapping[str, object],
+    ) -> Iterator[tuple[str, bool]]:
+        """Run an experiment of the laboratory; one about shown passages takes those on screen."""
+        values = dict(values)
+        for field in experiment.fields:
+            if field.kind is Kind.PASSAGES:
+                try:
+                    visitor = self.sessions.require(visitor_id)
+                    comparison = self.sessions.shown(visitor, token).comparison
+                except CoreError:
+                    continue  # it stands without them
+                values["query"] = comparison.query.text
+                values[field.name] = [item.passage_id for item in comparison.passages[:6]]
+        yield from self.run(visitor_id, library_id, experiment, values)
+
     # -- disagreements -----------------------------------------------------------------------
 
     def disagree(
@@ -203,26 +194,21 @@ class Experiments:
     ) -> Iterator[tuple[str, bool]]:
         """Draft queries, run them through every system, list where the encoders part most."""
 
-        def work(bench: Library, monitor: Monitor) -> DisagreementReport:
-            visitor = self.sessions.require(visitor_id)
-            # What was found before must not stand beside a run that was stopped or failed.
-            self._reports.pop((visitor, library_id), None)
-            report = self.find(bench, count, monitor)
-            # Here, not where it is shown: whoever started it may have reloaded the page since.
-            self._reports[visitor, library_id] = report
+        def keep(report: DisagreementReport) -> None:
+            self._reports[self.sessions.require(visitor_id), library_id] = report
             while len(self._reports) > 32:
                 self._reports.pop(next(iter(self._reports)))
-            return report
 
-        yield from self._run(
+        if not self.running(visitor_id, library_id):
+            # What was found before must not stand beside a run that is stopped or fails.
+            self._reports.pop((str(visitor_id), library_id), None)
+        yield from self.run(
             visitor_id,
             library_id,
-            work,
-            lambda report: self._list(
-                self.sessions.require(visitor_id), library_id, report, wanted
-            ),
-            heavy=True,
-            kind=DISAGREE,
+            experiment(DISAGREE),
+            {"count": count},
+            show=lambda report: self._list(str(visitor_id), library_id, report, wanted),
+            keep=keep,
         )
 
     def disagreeing(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
@@ -232,100 +218,9 @@ class Experiments:
         if job is None or job.kind != DISAGREE or not job.running:
             return
         wanted = wanted_findings()
-        yield from self._follow(
+        yield from _follow(
             cast("Job[DisagreementReport]", job),
             lambda report: self._list(visitor, library_id, report, wanted),
-        )
-
-    def find(self, bench: Library, count: int, monitor: Monitor) -> DisagreementReport:
-        """Draft queries from a library and run them through every system."""
-        depth = bench.settings.k
-        return kept(
-            bench,
-            result_key("disagreements", count=count, k=depth, seed=0, rules=DRAFTING_RULES),
-            DisagreementReport,
-            lambda context: find_disagreements(
-                context,
-                draft_queries(
-                    context.corpus.passages,
-                    [bench.document(doc_id) for doc_id in context.corpus.texts],
-                    count=count,
-                    seed=0,
-                ),
-                k=depth,
-                monitor=monitor,
-            ),
-        )
-
-    def explain(self, bench: Library, query: str, passage_id: str, monitor: Monitor) -> Evidence:
-        """Leave each sentence of a hit out."""
-        return kept(
-            bench,
-            result_key("sentences", query=query, passage=passage_id),
-            Evidence,
-            lambda context: leave_sentences_out(context, query, passage_id, monitor=monitor),
-        )
-
-    def edited(
-        self, bench: Library, passage_id: str, replacement: str, monitor: Monitor
-    ) -> LastSentenceEdit:
-        """Replace a passage's last sentence."""
-        text = bench.passage(passage_id).text
-        return kept(
-            bench,
-            result_key("last sentence", text=text, replacement=replacement),
-            LastSentenceEdit,
-            lambda context: edit_last_sentence(
-                context.encoders, text, replacement=replacement, monitor=monitor
-            ),
-        )
-
-    def account(
-        self, bench: Library, query: str, ids: tuple[str, ...], monitor: Monitor
-    ) -> FairnessReport:
-        """Account for both encoders."""
-        return kept(
-            bench,
-            result_key("fairness", query=query, passages=ids),
-            FairnessReport,
-            lambda context: fairness(context, query, ids, measure_seconds=True, monitor=monitor),
-        )
-
-    def switched(
-        self, bench: Library, query: str, passage_id: str, monitor: Monitor
-    ) -> AttentionSwitch:
-        """Read query and passage with each attention mask."""
-        return kept(
-            bench,
-            result_key("attention switch", query=query, passage=passage_id),
-            AttentionSwitch,
-            lambda context: switch_attention(context, query, passage_id, monitor=monitor),
-        )
-
-    def grown(
-        self, bench: Library, query: str, passage_id: str, growth: Growth, monitor: Monitor
-    ) -> GrowingText:
-        """Pad a passage with the rest of its document."""
-        return kept(
-            bench,
-            result_key("growing", query=query, passage=passage_id, growth=growth),
-            GrowingText,
-            lambda context: grow(context, query, passage_id, growth=growth, monitor=monitor),
-        )
-
-    def keyed(
-        self, bench: Library, doc_id: str, longest: int, copies: int, monitor: Monitor
-    ) -> HiddenKeyMap:
-        """Plant keys in copies of a document, up to a length in tokens."""
-        document = bench.document(doc_id)
-        lengths = tuple(length for length in HIDDEN_KEY_LENGTHS if length <= longest)
-        return kept(
-            bench,
-            result_key("hidden key", doc=document.sha256, lengths=lengths, copies=copies),
-            HiddenKeyMap,
-            lambda context: hidden_key(
-                context, document.text, lengths=lengths, copies=copies, monitor=monitor
-            ),
         )
 
     def verdict(self, visitor_id: object, library_id: str) -> str:
@@ -366,41 +261,11 @@ class Experiments:
         except CoreError as error:
             yield library.trouble(str(error)), False
             return
-        query = shown.comparison.query.text
+        values = {"query": shown.comparison.query.text, "passage_id": passage_id}
         done = ""
-        steps: tuple[tuple[Callable[..., Any], Callable[[Any], str]], ...] = (
-            (
-                lambda bench, monitor: self.explain(bench, query, passage_id, monitor),
-                evidence.evidence,
-            ),
-            (
-                lambda bench, monitor: kept(
-                    bench,
-                    result_key("clauses", query=query, passage=passage_id),
-                    Evidence,
-                    lambda context: leave_clauses_out(context, query, passage_id, monitor=monitor),
-                ),
-                evidence.evidence,
-            ),
-            (
-                lambda bench, monitor: kept(
-                    bench,
-                    result_key("late context", query=query, passage=passage_id),
-                    LateContext,
-                    lambda context: late_context(context, query, passage_id, monitor=monitor),
-                ),
-                evidence.context,
-            ),
-            (
-                lambda bench, _: _shares(
-                    open_context(bench), query, bench.passage(passage_id).text
-                ),
-                evidence.shares,
-            ),
-        )
-        for work, show in steps:
+        for one in offered(Place.EVIDENCE):
             part = ""
-            for part, running in self._run(visitor, shown.library_id, work, show, stop=STOP_SIGNAL):
+            for part, running in self.run(visitor, shown.library_id, one, values, stop=STOP_SIGNAL):
                 if running:
                     yield done + part, True
             if self._was_stopped(visitor, shown.library_id):
@@ -414,116 +279,19 @@ class Experiments:
             yield done, True
         yield done, False
 
-    # -- the laboratory ------------------------------------------------------------------------
 
-    def fairness(
-        self, visitor_id: object, library_id: str, token: object, asked: str = ""
-    ) -> Iterator[tuple[str, bool]]:
-        """Account for both encoders, with the query and first hits on screen when there are any.
-
-        Args:
-            visitor_id: Whose.
-            library_id: Where.
-            token: Of the comparison on screen.
-            asked: The query to account for when nothing is on screen.
-        """
-        query = asked.strip()
-        ids: tuple[str, ...] = ()
-        try:
-            comparison = self.sessions.shown(self.sessions.require(visitor_id), token).comparison
-            query = comparison.query.text
-            ids = tuple(item.passage_id for item in comparison.passages[:6])
-        except CoreError:
-            pass  # the panel stands without a query
-        yield from self._run(
-            visitor_id,
-            library_id,
-            lambda bench, monitor: self.account(bench, query, ids, monitor),
-            lambda report: laboratory.fairness(report, query),
-        )
-
-    def edit(
-        self, visitor_id: object, library_id: str, passage_id: str, replacement: str
-    ) -> Iterator[tuple[str, bool]]:
-        """Replace a passage's last sentence and show how every earlier token changed."""
-        yield from self._run(
-            visitor_id,
-            library_id,
-            lambda bench, monitor: self.edited(bench, passage_id, replacement, monitor),
-            laboratory.last_sentence,
-        )
-
-    def switch(
-        self, visitor_id: object, library_id: str, query: str, passage_id: str
-    ) -> Iterator[tuple[str, bool]]:
-        """Read query and passage with each attention mask."""
-
-        def work(bench: Library, monitor: Monitor) -> tuple[AttentionSwitch, str]:
-            result = self.switched(bench, query, passage_id, monitor)
-            return result, bench.passage(passage_id).text
-
-        yield from self._run(
-            visitor_id, library_id, work, lambda found: laboratory.attention_switch(*found)
-        )
-
-    def grow(
-        self, visitor_id: object, library_id: str, query: str, passage_id: str, growth: str
-    ) -> Iterator[tuple[str, bool]]:
-        """Pad a passage with the rest of its document."""
-        try:
-            side = Growth(growth)
-        except ValueError:
-            yield library.trouble("Choose on which side the text grows."), False
-            return
-        yield from self._run(
-            visitor_id,
-            library_id,
-            lambda bench, monitor: self.grown(bench, query, passage_id, side, monitor),
-            laboratory.growing,
-        )
-
-    def hidden_key(
-        self, visitor_id: object, library_id: str, doc_id: str, longest: int, copies: int
-    ) -> Iterator[tuple[str, bool]]:
-        """Plant keys in copies of a document."""
-        yield from self._run(
-            visitor_id,
-            library_id,
-            lambda bench, monitor: self.keyed(bench, doc_id, longest, copies, monitor),
-            laboratory.hidden_key,
-            heavy=True,
-        )
-
-
-def kept(bench: Library, key: str, kind: type[R], run: Callable[[Context], R]) -> R:
-    """Return an experiment's result from the workspace, or run it; half results are not kept."""
-
-    def whole(context: Context) -> R:
-        result = run(context)
-        if _is_partial(result):
-            raise _NotKept(result)
-        return result
-
+def _follow(job: Job[R], show: Callable[[R], str], stop: str = "") -> Iterator[tuple[str, bool]]:
+    """Yield how far an experiment is until it ends, then what came of it."""
     try:
-        return kept_result(bench, key, kind, whole)
-    except _NotKept as partial:
-        return partial.result  # type: ignore[no-any-return]  # of the kind asked for
-
-
-def _is_partial(result: object) -> bool:
-    """Whether a result was stopped, or an encoder failed in it or in one encoder's part of it."""
-    parts = (result, getattr(result, "a", None), getattr(result, "b", None))
-    return any(getattr(one, "stopped", False) or getattr(one, "problem", "") for one in parts)
-
-
-def _shares(context: Context, query: str, text: str) -> tuple[str, list[TokenShares]]:
-    found = []
-    for indexed in context.encoders:
-        try:
-            found.append(token_shares(indexed, query, text))
-        except LaboratoryError:
-            continue  # not linear: no heat map where exactness is not given
-    return text, found
+        for snapshot in job.watch():
+            if snapshot.running:
+                yield library.progress(snapshot, stop=stop), True
+        yield show(job.outcome()), False
+    except StoppedError:
+        # Experiments return what they have when they have anything: this one has nothing.
+        yield library.notice(texts.STOPPED_EARLY), False
+    except CoreError as error:
+        yield library.trouble(str(error)), False
 
 
 def wanted_findings(

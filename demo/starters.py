@@ -44,9 +44,11 @@ def drafted(bench: Library, passages: Sequence[Passage]) -> tuple[ExampleQuery, 
 
     # Spread over all documents: the first of them may be in a language the rules do not know.
     some = passages[:: max(1, -(-len(passages) // STARTER_PASSAGES))]
-    documents = [bench.document(doc_id) for doc_id in dict.fromkeys(one.doc_id for one in some)]
+    doc_ids = {one.doc_id for one in some}
     try:
-        found = draft_queries(some, documents, count=STARTER_DRAFTS, seed=0)
+        found = draft_queries(
+            some, {one: bench.document(one).text for one in doc_ids}, count=STARTER_DRAFTS, seed=0
+        )
     except CoreError:
         return ()
     best = [draft for draft in found if draft.kind in STARTER_KINDS]

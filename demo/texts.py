@@ -305,27 +305,6 @@ LAB_INTRO = (
     "are taken from the hit selected in Compare; choose others here. Results are kept: the same "
     "inputs give the same picture at once."
 )
-LAB_EDIT = (
-    "Replace the passage's last sentence and see which earlier tokens notice. An encoder that "
-    "reads left to right cannot; one that reads in both directions does."
-)
-LAB_SWITCH = (
-    "Which direction does each arm rely on? Read query and passage with another attention mask and "
-    "follow the passage's rank. Some ten seconds."
-)
-LAB_GROW = (
-    "Does a longer passage hide what you look for? Pad the passage with the rest of its document, "
-    "step by step; follow rank and score. Some ten seconds."
-)
-LAB_KEY = (
-    "Would the arms find a fact deep inside a long text? Plant a key at several depths in copies of "
-    "the document (the query above is not used), cut to several lengths, and ask for it. One or two "
-    "minutes; Stop keeps what is finished."
-)
-LAB_FAIRNESS = (
-    "Everything that could make a difference other than the encoders themselves: limits, prompts, "
-    "pooling, tokens cut, and what a score means by chance."
-)
 JUDGE_TITLE = "Judge"
 JUDGE_INTRO = (
     "Grade passages without knowing who found them. Judgments are stored on the file's characters, "

@@ -1,169 +1,201 @@
-"""Commands that ask why: disagree, explain, probe."""
+"""Commands that ask why: disagree, explain, and probe with a command for every experiment."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
+from typing_extensions import override
 
 from core.cli.options import DeviceOption, JsonOption, WorkspaceOption
-from core.cli.output import ConsoleMonitor, excerpt, opened, plain, print_json, told
-from core.errors import LaboratoryError, UsageError
-from core.experiments.attention import switch_attention
-from core.experiments.disagree import find_disagreements
-from core.experiments.drafts import draft_queries
-from core.experiments.fairness import fairness
-from core.experiments.growing import grow
-from core.experiments.hidden_key import hidden_key
-from core.experiments.last_sentence import edit_last_sentence
-from core.experiments.late_context import late_context
-from core.experiments.leave_out import leave_clauses_out, leave_sentences_out
-from core.experiments.run import open_context
+from core.cli.output import (
+    EXIT_PARTIAL,
+    ConsoleMonitor,
+    excerpt,
+    opened,
+    plain,
+    print_json,
+    told,
+)
+from core.errors import LaboratoryError, StoppedError
+from core.experiments.experiment import Experiment, Field, Kind, Place
+from core.experiments.registry import EXPERIMENTS, experiment
+from core.experiments.run import best_hits, is_partial, run
 
 if TYPE_CHECKING:
-    from core.comparison.records import Comparison
-    from core.experiments.context import Context
+    from pathlib import Path
 
+    from core.library import Library
 
-class Probe(StrEnum):
-    """An experiment on the user's own text."""
-
-    HIDDEN_KEY = "hidden-key"
-    ATTENTION = "attention"
-    LAST_SENTENCE = "last-sentence"
-    GROWING = "growing"
-    CONTEXT = "context"
+_OPTIONS = {Kind.PASSAGE: "--passage", Kind.PASSAGES: "--passage", Kind.DOCUMENT: "--document"}
 
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("disagree")(told(disagree))
     cli.command("explain")(told(explain))
-    cli.command("probe")(told(probe))
+    probes = typer.Typer(
+        no_args_is_help=True, help="Run one of the paper's experiments, or Bifocal's own."
+    )
+    for one in EXPERIMENTS:
+        if one.place is not Place.DISAGREE:
+            probes.command(one.name, help=one.about)(told(_command(one)))
+    cli.add_typer(probes, name="probe")
+
+
+class _Stoppable(ConsoleMonitor):
+    """Progress on stderr; Ctrl+C asks to stop and keep what is finished, a second one ends it."""
+
+    @override
+    def __enter__(self) -> Self:
+        self._asked = False
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return super().__enter__()
+
+    @override
+    def __exit__(self, *raised: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        super().__exit__(*raised)
+
+    def _ask(self, *_signal: object) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        typer.echo("Stopping; Ctrl+C again ends at once.", err=True)
+
+    @override
+    def stop_requested(self) -> bool:
+        return self._asked
+
+
+@contextmanager
+def _running(workspace: Path, device: str) -> Iterator[tuple[Library, ConsoleMonitor]]:
+    """Lend a library and the monitor of an experiment on it."""
+    with _Stoppable() as monitor, opened(workspace, device=device) as library:
+        try:
+            yield library, monitor
+        except StoppedError:
+            raise KeyboardInterrupt from None
 
 
 def disagree(
     workspace: WorkspaceOption,
     *,
-    drafts: Annotated[int, typer.Option(help="Queries to draft from the library.")] = 200,
-    k: Annotated[int, typer.Option("-k", help="Depth.")] = 10,
+    drafts: Annotated[int, typer.Option(help="Queries to draft from the library.")] = 300,
+    k: Annotated[int, typer.Option("-k", help="Depth; 0 takes the library's own.")] = 0,
     show: Annotated[int, typer.Option(help="Findings to print.")] = 20,
     seed: Annotated[int, typer.Option(help="Decides which drafts are taken.")] = 0,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Draft queries from the library: which encoder finds their passages better, where they part."""
-    with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
-        both = open_context(bench, monitor=monitor)
-        texts = [bench.document(line.doc_id) for line in bench.documents()]
-        asked = draft_queries(both.corpus.passages, texts, count=drafts, seed=seed)
-        report = find_disagreements(both, asked, k=k, monitor=monitor)
+    values = {"count": drafts, "k": k, "seed": seed}
+    with _running(workspace, device) as (library, monitor):
+        report = run(library, experiment("disagree"), values, monitor=monitor)
     if json:
         print_json(report)
-        return
-    decided = report.verdict.sentences if report.verdict else ()
-    for sentence in (*decided, *report.summary):
-        typer.echo(plain(sentence))
-    for finding in report.findings[:show]:
-        typer.echo(f"{finding.disagreement:.2f}  {excerpt(finding.draft.text)}")
-    for note in report.notes:
-        typer.echo(plain(note))
+    else:
+        decided = report.verdict.sentences if report.verdict else ()
+        for sentence in (*decided, *report.summary):
+            typer.echo(plain(sentence))
+        for finding in report.findings[:show]:
+            typer.echo(f"{finding.disagreement:.2f}  {excerpt(finding.draft.text)}")
+        for note in report.notes:
+            typer.echo(plain(note))
+    _end([report])
 
 
 def explain(
     query: Annotated[str, typer.Argument(help="What was asked.")],
     workspace: WorkspaceOption,
     *,
-    passage: Annotated[str, typer.Option(help="Passage id; both arms' best hit by default.")] = "",
+    passage: Annotated[
+        str, typer.Option(help="Passage id; both encoders' best hit by default.")
+    ] = "",
     clauses: Annotated[bool, typer.Option("--clauses", help="Leave out query parts.")] = False,
-    panel: Annotated[bool, typer.Option("--fairness", help="What each arm really got.")] = False,
+    panel: Annotated[
+        bool, typer.Option("--fairness", help="What each encoder really got.")
+    ] = False,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Say which sentences of a hit, or parts of the query, each encoder needs."""
-    found: list[object] = []
-    with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
-        targets = [passage] if passage else _best_hits(bench.ask(query))
-        both = open_context(bench, monitor=monitor)
+    results: list[object] = []
+    with _running(workspace, device) as (library, monitor):
+        targets = [passage] if passage else best_hits(library, query)
         if panel:
-            found.append(fairness(both, query, targets, monitor=monitor))
+            values: dict[str, object] = {"query": query, "passage_ids": targets}
+            results.append(run(library, experiment("fairness"), values, monitor=monitor))
         else:
-            leave_out = leave_clauses_out if clauses else leave_sentences_out
+            one = experiment("clauses" if clauses else "sentences")
             problem: LaboratoryError | None = None
             for target in targets:
+                values = {"query": query, "passage_id": target}
                 try:
-                    found.append(leave_out(both, query, target, monitor=monitor))
-                except LaboratoryError as error:  # the other arm's best hit may do
+                    results.append(run(library, one, values, monitor=monitor))
+                except LaboratoryError as error:  # the other encoder's best hit may do
                     problem = error
                     typer.echo(f"{target}: {plain(str(error))}", err=True)
-            if problem is not None and not found:
+            if problem is not None and not results:
                 raise problem
-    _show(found, json=json)
+    _print(results, json=json)
 
 
-def _best_hits(comparison: Comparison) -> list[str]:
-    arms = [comparison.column(name) for name in (comparison.arm_a, comparison.arm_b)]
-    hits = [column.ranking.hits[0].passage_id for column in arms if column.ranking.hits]
-    return list(dict.fromkeys(hits))
+def _command(one: Experiment[Any]) -> Callable[..., None]:
+    """Return the command of an experiment: an option for every field."""
+
+    def command(workspace: Path, *, device: str, json: bool, **values: object) -> None:
+        with _running(workspace, device) as (library, monitor):
+            result = run(library, one, values, monitor=monitor)
+        _print([result], json=json)
+
+    parameters = {
+        "workspace": (WorkspaceOption, Parameter.empty),
+        **{field.name: _option(field) for field in one.fields},
+        "device": (DeviceOption, "auto"),
+        "json": (JsonOption, False),
+    }
+    command.__annotations__ = {name: kind for name, (kind, _) in parameters.items()}
+    command.__signature__ = Signature(  # type: ignore[attr-defined]  # what typer asks first
+        [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for name, (kind, default) in parameters.items()
+        ]
+    )
+    return command
 
 
-def probe(
-    experiment: Annotated[Probe, typer.Argument(help="Which one.")],
-    workspace: WorkspaceOption,
-    *,
-    query: Annotated[str, typer.Option(help="For attention, growing and context.")] = "",
-    passage: Annotated[str, typer.Option(help="Passage id, likewise.")] = "",
-    document: Annotated[str, typer.Option(help="Document id, for the others.")] = "",
-    seed: Annotated[int, typer.Option(help="Of whatever is drawn.")] = 0,
-    device: DeviceOption = "auto",
-    json: JsonOption = False,
-) -> None:
-    """Run one of the paper's experiments, or Bifocal's own, on the user's text."""
-    with ConsoleMonitor() as monitor, opened(workspace, device=device) as bench:
-        both = open_context(bench, monitor=monitor)
-        if experiment in {Probe.HIDDEN_KEY, Probe.LAST_SENTENCE}:
-            doc_id = document or next(iter(both.corpus.texts))
-            text = bench.document(doc_id).text
-            found = _on_text(experiment, both, text, passage, seed, monitor)
-        else:
-            if not query:
-                raise UsageError(f"{experiment} needs --query, and --passage if not the best hit.")
-            target = passage or _best_hits(bench.ask(query))[0]
-            found = _on_hit(experiment, both, query, target, seed, monitor)
-    _show([found], json=json)
+def _option(field: Field) -> tuple[Any, Any]:
+    """Return a field's type as an option, and its default."""
+    kind: Any = int if field.kind is Kind.NUMBER else str
+    default: Any = field.default
+    if field.kind is Kind.PASSAGES:
+        kind, default = list[str], []
+    name = _OPTIONS.get(field.kind, f"--{field.name.replace('_', '-')}")
+    return Annotated[kind, typer.Option(name, help=field.about)], default
 
 
-def _on_text(
-    experiment: Probe, both: Context, text: str, passage: str, seed: int, monitor: ConsoleMonitor
-) -> object:
-    if experiment is Probe.HIDDEN_KEY:
-        return hidden_key(both, text, seed=seed, monitor=monitor)
-    if passage:
-        text = both.corpus.passages[both.corpus.position(passage)].text
-    else:
-        text = both.corpus.passages[0].text
-    return edit_last_sentence(both.encoders, text, monitor=monitor)
-
-
-def _on_hit(
-    experiment: Probe, both: Context, query: str, target: str, seed: int, monitor: ConsoleMonitor
-) -> object:
-    if experiment is Probe.ATTENTION:
-        return switch_attention(both, query, target, seed=seed, monitor=monitor)
-    if experiment is Probe.GROWING:
-        return grow(both, query, target, monitor=monitor)
-    return late_context(both, query, target, monitor=monitor)
-
-
-def _show(found: list[object], *, json: bool) -> None:
+def _print(results: list[object], *, json: bool) -> None:
+    """Print results as JSON, or their sentences."""
     if json:
-        print_json(found[0] if len(found) == 1 else found)
-        return
-    for result in found:
-        for name in ("contrast", "summary", "sentences", "flags", "notes"):
-            said = getattr(result, name, ())
-            for sentence in (said,) if isinstance(said, str) else said:
-                if isinstance(sentence, str):
-                    typer.echo(plain(sentence))
-    typer.echo("(--json prints every number)")
+        print_json(results[0] if len(results) == 1 else results)
+    else:
+        for result in results:
+            for name in ("contrast", "summary", "sentences", "flags", "notes"):
+                said = getattr(result, name, ())
+                for sentence in (said,) if isinstance(said, str) else said:
+                    if isinstance(sentence, str):
+                        typer.echo(plain(sentence))
+        typer.echo("(--json prints every number)")
+    _end(results)
+
+
+def _end(results: list[object]) -> None:
+    """End with the exit code of a partial result where one is."""
+    if any(is_partial(result) for result in results):
+        typer.echo("Stopped early or failed in part: what was finished is shown.", err=True)
+        raise typer.Exit(EXIT_PARTIAL)

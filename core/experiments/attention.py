@@ -32,6 +32,7 @@ from core.experiments.context import (
     received,
     trace,
 )
+from core.experiments.experiment import PASSAGE, QUERY, SEED, Experiment
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
 from core.words import ordinal
@@ -123,6 +124,8 @@ class AttentionSwitch:
         b: Encoder B.
         notes: What the reader should know.
         stopped: Whether the user stopped it; outcomes are those done by then.
+        summary: The picture in sentences.
+        text: Of the passage.
     """
 
     query: str
@@ -133,6 +136,7 @@ class AttentionSwitch:
     notes: tuple[str, ...]
     stopped: bool
     summary: tuple[str, ...] = ()
+    text: str = ""
 
 
 def switch_attention(
@@ -208,12 +212,29 @@ def switch_attention(
             *_reversal_notes(context, context.corpus.passages[row].text, modes),
         ),
         stopped=stopped,
+        text=context.corpus.passages[row].text,
         summary=tuple(
             sentence
             for indexed, outcomes in zip(context.encoders, done, strict=True)
             for sentence in _words(indexed, outcomes, len(rows))
         ),
     )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="attention",
+        verb="attention_switch",
+        title="Attention",
+        about="Read query and passage with each attention mask; follow the passage's rank.",
+        hint="Which direction does each encoder rely on? Read query and passage with another "
+        "attention mask and follow the passage's rank. Some ten seconds.",
+        fields=(QUERY, PASSAGE, SEED),
+        record=AttentionSwitch,
+        run=switch_attention,
+        order=2,
+    ),
+)
 
 
 def _words(indexed: IndexedEncoder, outcomes: Sequence[ModeOutcome], count: int) -> list[str]:

@@ -51,6 +51,25 @@ class Corpus:
     texts: Mapping[str, str]
     names: Mapping[str, str]
 
+    def text(self, doc_id: str) -> str:
+        """Return the text of a document.
+
+        Raises:
+            LaboratoryError: If the corpus holds no passage of it.
+        """
+        if doc_id not in self.texts:
+            msg = f"No document {doc_id} with passages in this library; choose another."
+            raise LaboratoryError(msg)
+        return self.texts[doc_id]
+
+    def passage(self, passage_id: str) -> Passage:
+        """Return a passage.
+
+        Raises:
+            LaboratoryError: If the corpus does not hold it.
+        """
+        return self.passages[self.position(passage_id)]
+
     def position(self, passage_id: str) -> int:
         """Return the row of a passage.
 

@@ -27,7 +27,8 @@ from core.experiments.context import (
     rank_of,
     word_count,
 )
-from core.experiments.drafts import Draft, DraftKind
+from core.experiments.drafts import DRAFTING_RULES, Draft, DraftKind, draft_queries
+from core.experiments.experiment import SEED, Experiment, Field, Kind, Place
 from core.experiments.verdict import Outcome, Verdict, verdict
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.order import best_positions
@@ -347,6 +348,44 @@ def find_disagreements(
         summary=_summary(context, aggregates, k),
         verdict=_verdict(context, findings, k),
     )
+
+
+def _drafted(
+    context: Context, *, count: int, k: int, seed: int, monitor: Monitor | None = None
+) -> DisagreementReport:
+    """Draft queries from the library and run them through every system."""
+    drafts = draft_queries(context.corpus.passages, context.corpus.texts, count=count, seed=seed)
+    return find_disagreements(context, drafts, k=k, monitor=monitor)
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="disagree",
+        verb="disagree",
+        title="Disagree",
+        about="Draft queries from the library itself and list where the encoders part most.",
+        fields=(
+            Field(
+                "count",
+                Kind.NUMBER,
+                "Drafted queries, up to 2,000.",
+                label="Drafted queries",
+                default=300,
+                least=1,
+                most=2000,
+                step=50,
+            ),
+            Field("k", Kind.NUMBER, "Depth; 0 takes the library's own.", default=0, most=50),
+            SEED,
+        ),
+        record=DisagreementReport,
+        run=_drafted,
+        place=Place.DISAGREE,
+        heavy=True,
+        long_list="findings",
+        version=DRAFTING_RULES,
+    ),
+)
 
 
 def _ids(context: Context) -> tuple[str, str, str]:

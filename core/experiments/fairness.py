@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from core.encoders.catalogue import shown_checkpoint
 from core.encoders.protocol import Encoder
 from core.encoders.spec import EncoderSpec, Pooling, TextKind, choice_of
 from core.experiments.context import Context, encode, guarded, limit_of
+from core.experiments.experiment import QUERY, Experiment, Field, Kind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.words import percent
 
@@ -185,6 +186,7 @@ class FairnessReport:
         calibration: Of A and of B.
         flags: Where the encoders differ in anything but themselves, each a sentence; empty if nowhere.
         equal_limit: The token limit that would treat both alike; 0 when they are alike already.
+        query: What was asked; "" for nothing.
     """
 
     a: EncoderAccount
@@ -195,6 +197,7 @@ class FairnessReport:
     calibration: tuple[Calibration, Calibration]
     flags: tuple[str, ...]
     equal_limit: int
+    query: str = ""
 
 
 def account_of(encoder: Encoder) -> EncoderAccount:
@@ -609,7 +612,27 @@ def fairness(
             *red_flags(*specs, stats),
         ),
         equal_limit=equal_limit(*specs, stats),
+        query=query,
     )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="fairness",
+        verb="fairness",
+        title="Fairness",
+        about="Account for both encoders: limits, prompts, tokens cut, red flags in words.",
+        hint="Everything that could make a difference other than the encoders themselves: limits, "
+        "prompts, pooling, tokens cut, and what a score means by chance.",
+        fields=(
+            replace(QUERY, needed=False, about="Shown beside them; may be empty."),
+            Field("passage_ids", Kind.PASSAGES, "Passages shown beside them; may be empty."),
+        ),
+        record=FairnessReport,
+        run=partial(fairness, measure_seconds=True),
+        order=5,
+    ),
+)
 
 
 def corpus_stats(

@@ -24,6 +24,7 @@ from core.experiments.context import (
     rank_of,
     readable,
 )
+from core.experiments.experiment import PASSAGE, QUERY, Experiment, Field, Kind
 from core.experiments.late_context import nested_windows
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.words import way
@@ -175,6 +176,37 @@ def grow(
             for sentence in _words(indexed, curve)
         ),
     )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="growing",
+        verb="growing_text",
+        title="Growing text",
+        about="Pad a passage with the rest of its document step by step; follow rank and score.",
+        hint="Does a longer passage hide what you look for? Pad the passage with the rest of its "
+        "document, step by step; follow rank and score. Some ten seconds.",
+        fields=(
+            QUERY,
+            PASSAGE,
+            Field(
+                "side",
+                Kind.CHOICE,
+                "Where text is added: both, before or after.",
+                label="Text is added",
+                default=Growth.BOTH.value,
+                choices={
+                    Growth.BOTH.value: "on both sides",
+                    Growth.BEFORE.value: "before the passage",
+                    Growth.AFTER.value: "after it",
+                },
+            ),
+        ),
+        record=GrowingText,
+        run=lambda context, *, side, **rest: grow(context, growth=Growth(side), **rest),
+        order=3,
+    ),
+)
 
 
 def _words(indexed: IndexedEncoder, points: Sequence[GrowthPoint]) -> list[str]:

@@ -28,11 +28,13 @@ from core.experiments.context import (
     name_of,
     readable,
 )
+from core.experiments.experiment import DOCUMENT, SEED, Experiment, Field, Kind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.search.lexical import LexicalIndex
 from core.words import percent
 
 DEFAULT_LENGTHS = (128, 256, 512, 1024)
+LENGTHS = (*DEFAULT_LENGTHS, 2048, 4096)
 DEFAULT_DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DEFAULT_COPIES = 6
 
@@ -239,6 +241,66 @@ def hidden_key(
         problem=" ".join(failed[side] for side in sorted(failed)),
         summary=_summary(context, cells, copies),
     )
+
+
+def _in_document(
+    context: Context,
+    *,
+    doc_id: str,
+    longest: int,
+    copies: int,
+    seed: int,
+    monitor: Monitor | None = None,
+) -> HiddenKeyMap:
+    """Hide keys in a document of the library, up to a length in tokens."""
+    return hidden_key(
+        context,
+        context.corpus.text(doc_id),
+        lengths=[length for length in LENGTHS if length <= longest],
+        copies=copies,
+        seed=seed,
+        monitor=monitor,
+    )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="hidden-key",
+        verb="hidden_key",
+        title="Hidden key",
+        about="Plant a key at several depths and lengths of a document and ask for it.",
+        hint="Would the encoders find a fact deep inside a long text? Plant a key at several depths "
+        "in copies of the document (the query above is not used), cut to several lengths, and ask "
+        "for it. One or two minutes; Stop keeps what is finished.",
+        fields=(
+            DOCUMENT,
+            Field(
+                "longest",
+                Kind.NUMBER,
+                "Longest text in tokens.",
+                label="Longest text in tokens",
+                default=1024,
+                least=LENGTHS[0],
+                most=LENGTHS[-1],
+                choices={length: f"{length:,}" for length in LENGTHS[2:]},
+            ),
+            Field(
+                "copies",
+                Kind.NUMBER,
+                "Keys per cell, 2 to 20.",
+                label="Keys per cell",
+                default=DEFAULT_COPIES,
+                least=2,
+                most=20,
+            ),
+            SEED,
+        ),
+        record=HiddenKeyMap,
+        run=_in_document,
+        heavy=True,
+        order=4,
+    ),
+)
 
 
 def _check(lengths: Sequence[int], depths: Sequence[float], copies: int) -> None:

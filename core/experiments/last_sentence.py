@@ -6,7 +6,7 @@ same, bit by bit. Under full attention they all move. No statistics, no threshol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from core.experiments.context import (
     readable,
     trace,
 )
+from core.experiments.experiment import PASSAGE, Experiment, Field, Kind
 from core.monitor import Monitor, SilentMonitor
 
 _FILLERS = (" and", " a", ".")  # one of them is one token to every tokenizer met so far
@@ -158,6 +159,34 @@ def edit_last_sentence(
         b=sides[1],
         summary=tuple(_sentence(side) for side in sides),
     )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="last-sentence",
+        verb="edit_last_sentence",
+        title="Last sentence",
+        about="Replace a passage's last sentence; return how far every earlier token's state moved.",
+        hint="Replace the passage's last sentence and see which earlier tokens notice. An encoder "
+        "that reads left to right cannot; one that reads in both directions does.",
+        fields=(
+            replace(PASSAGE, about="The passage; empty for the library's first."),
+            Field(
+                "replacement",
+                Kind.TEXT,
+                "The new last sentence.",
+                label="New last sentence",
+                default=DEFAULT_EDIT,
+                most=2000,
+            ),
+        ),
+        record=LastSentenceEdit,
+        run=lambda context, *, passage_id, **rest: edit_last_sentence(
+            context.encoders, context.corpus.passage(passage_id).text, **rest
+        ),
+        order=1,
+    ),
+)
 
 
 def _side(

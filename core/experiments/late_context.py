@@ -24,6 +24,7 @@ from core.experiments.context import (
     trace,
     unit,
 )
+from core.experiments.experiment import PASSAGE, QUERY, Experiment, Place
 from core.monitor import Monitor, SilentMonitor
 from core.words import ordinal, way
 
@@ -134,6 +135,21 @@ def late_context(
         tuple(notes),
         tuple(_context_words(side) for side in sides),
     )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="context",
+        verb="late_context",
+        title="In context",
+        about="Embed a passage alone and inside its document, and compare its rank.",
+        fields=(QUERY, PASSAGE),
+        record=LateContext,
+        run=late_context,
+        place=Place.EVIDENCE,
+        order=13,
+    ),
+)
 
 
 def _context_words(side: EncoderInContext) -> str:

@@ -22,6 +22,7 @@ from core.experiments.context import (
     received,
 )
 from core.experiments.evidence import Effect, EncoderEvidence, Evidence, Part
+from core.experiments.experiment import PASSAGE, QUERY, Experiment, Place
 from core.experiments.faithfulness import check_faithfulness, draw_copies
 from core.experiments.parts import each_left_out, numbered, query_parts
 from core.monitor import Monitor, SilentMonitor
@@ -139,6 +140,33 @@ def leave_clauses_out(
     return _both_encoders(
         context, query, passage_id, query, parts, explain, side="query", unit=unit, watch=watch
     )
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="sentences",
+        verb="explain",
+        title="Without each sentence",
+        about="Say which sentences a hit stands on, for both encoders, by leaving each out.",
+        fields=(QUERY, PASSAGE),
+        record=Evidence,
+        run=leave_sentences_out,
+        place=Place.EVIDENCE,
+        order=11,
+    ),
+    Experiment(
+        name="clauses",
+        verb="explain_query",
+        title="Without each part of the query",
+        about="Say which parts of the query a hit stands on, for both encoders, by leaving each "
+        "out.",
+        fields=(QUERY, PASSAGE),
+        record=Evidence,
+        run=leave_clauses_out,
+        place=Place.EVIDENCE,
+        order=12,
+    ),
+)
 
 
 def _both_encoders(

@@ -1,25 +1,116 @@
-"""A library as the bench of experiments, and their results kept in its workspace."""
+"""Run an experiment on a library: its two encoders, what is kept of it, partial results, Stop.
+
+Page, API and command line run every experiment through `run`, so that the same inputs give the same
+picture at once, whichever of them asks.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from core.comparison.from_search import background_of
+from core.errors import EmptyLibraryError
 from core.experiments.context import Context, make_context
-from core.experiments.results import from_json, to_json
-from core.library import LEXICAL
-
-if TYPE_CHECKING:
-    from core.library import Library
-    from core.monitor import Monitor
+from core.experiments.experiment import Experiment, Kind
+from core.experiments.results import StaleResultError, from_json, result_key, to_json
+from core.library import LEXICAL, Library
+from core.monitor import Monitor
 
 R = TypeVar("R")
 
-# The last bench of every open library: making one reads all its vectors.
+# The last context of every open library: making one reads all its vectors.
 _LAST: WeakKeyDictionary[Library, tuple[tuple[str, ...], Context]] = WeakKeyDictionary()
+
+
+def run(
+    library: Library,
+    experiment: Experiment[R],
+    values: Mapping[str, object],
+    *,
+    monitor: Monitor | None = None,
+) -> R:
+    """Return an experiment's result, from the workspace where it was run before.
+
+    What was stopped, or where an encoder failed, is returned as far as it came and not kept.
+
+    Args:
+        library: Where it runs.
+        experiment: Which one.
+        values: Its fields by name; those left out take their defaults.
+        monitor: Hears progress; may stop.
+
+    Raises:
+        InvalidSettingError: If a value is out of bounds.
+        EmptyLibraryError: Nothing has been indexed.
+        EncoderError: If an encoder cannot be loaded, or both failed.
+        LaboratoryError: If the experiment cannot be made on what was chosen.
+        StoppedError: If stopped before anything was finished.
+    """
+    chosen = _completed(library, experiment, experiment.checked(values))
+    context = open_context(library, monitor=monitor)
+    corpus = "\n".join(passage.passage_id for passage in context.corpus.passages)
+    key = ":".join(
+        (
+            "experiment",
+            result_key(f"{experiment.name} {experiment.version}", **chosen),
+            hashlib.sha256(corpus.encode()).hexdigest(),
+            *(indexed.encoder.fingerprint for indexed in context.encoders),
+        )
+    )
+    stored = library.workspace.cached_result(key)
+    if stored is not None:
+        try:
+            return from_json(experiment.record, stored.decode())
+        except StaleResultError:
+            pass  # an older layout; computed again below
+    result = experiment.run(context, monitor=monitor, **chosen)
+    if not is_partial(result):
+        library.workspace.cache_result(key, to_json(result).encode())
+    return result
+
+
+def is_partial(result: object) -> bool:
+    """Whether a result was stopped, or an encoder failed in it or in one encoder's part of it."""
+    parts = (result, getattr(result, "a", None), getattr(result, "b", None))
+    return any(getattr(one, "stopped", False) or getattr(one, "problem", "") for one in parts)
+
+
+def _completed(
+    library: Library, experiment: Experiment[Any], values: dict[str, Any]
+) -> dict[str, Any]:
+    """Fill in what was left open: the best hit, the first passage, the first document."""
+    for one in experiment.fields:
+        if values[one.name] != "":
+            continue
+        if one.kind is Kind.PASSAGE:
+            query = values.get("query", "")
+            values[one.name] = best_hits(library, query)[0] if query else _first_passage(library)
+        elif one.kind is Kind.DOCUMENT:
+            values[one.name] = min((line.doc_id for line in library.documents()), default="")
+    if values.get("k") == 0:
+        values["k"] = library.settings.k
+    return values
+
+
+def best_hits(library: Library, query: str) -> tuple[str, ...]:
+    """Return the id of each encoder's first hit, A's first; one where they agree.
+
+    Raises:
+        EmptyLibraryError: If there is no hit at all.
+    """
+    comparison = library.ask(query)
+    columns = [comparison.column(name) for name in (comparison.arm_a, comparison.arm_b)]
+    ids = [column.ranking.hits[0].passage_id for column in columns if column.ranking.hits]
+    if not ids:
+        raise EmptyLibraryError("Neither encoder finds a passage; add a document first.")
+    return tuple(dict.fromkeys(ids))
+
+
+def _first_passage(library: Library) -> str:
+    return min((passage.passage_id for passage in library.passages()), default="")
 
 
 def open_context(library: Library, *, monitor: Monitor | None = None) -> Context:
@@ -30,14 +121,13 @@ def open_context(library: Library, *, monitor: Monitor | None = None) -> Context
         EncoderError: If an encoder cannot be loaded: an experiment needs both.
     """
     specs = library.encoders.pair()
-    encoders = tuple(library.encoders.get(spec.encoder_id) for spec in specs)
+    first, second = (library.encoders.get(spec.encoder_id) for spec in specs)
     view = library.view([*(library.encoders.info(spec) for spec in specs), LEXICAL])
-    key = (view.corpus_key, *(encoder.fingerprint for encoder in encoders))
+    key = (view.corpus_key, first.fingerprint, second.fingerprint)
     last = _LAST.get(library)
     if last is not None and last[0] == key:
         return last[1]
     doc_ids = sorted({passage.doc_id for passage in view.passages})
-    first, second = encoders
     context = make_context(
         view.passages,
         [library.document(doc_id) for doc_id in doc_ids],
@@ -54,30 +144,3 @@ def open_context(library: Library, *, monitor: Monitor | None = None) -> Context
     )
     _LAST[library] = (key, context)
     return context
-
-
-def kept_result(library: Library, key: str, kind: type[R], run: Callable[[Context], R]) -> R:
-    """Return an experiment's result, from the workspace's cache when it was run before.
-
-    Args:
-        library: Where it runs.
-        key: From `core.experiments.results.result_key`; corpus and encoders are added here.
-        kind: Record type of the result.
-        run: Computes it.
-    """
-    context = open_context(library)
-    corpus = hashlib.sha256(
-        "\n".join(passage.passage_id for passage in context.corpus.passages).encode()
-    ).hexdigest()
-    full = ":".join(
-        ("experiment", key, corpus, context.a.encoder.fingerprint, context.b.encoder.fingerprint)
-    )
-    stored = library.workspace.cached_result(full)
-    if stored is not None:
-        try:
-            return from_json(kind, stored.decode())
-        except (ValueError, TypeError, KeyError):
-            pass  # an older layout; computed again below
-    result = run(context)
-    library.workspace.cache_result(full, to_json(result).encode())
-    return result

@@ -8,7 +8,17 @@ import numpy as np
 
 from core.encoders.spec import TextKind
 from core.errors import LaboratoryError
-from core.experiments.context import IndexedEncoder, SystemName, encode, name_of, readable, trace
+from core.experiments.context import (
+    Context,
+    IndexedEncoder,
+    SystemName,
+    encode,
+    name_of,
+    readable,
+    trace,
+)
+from core.experiments.experiment import PASSAGE, QUERY, Experiment, Place
+from core.monitor import Monitor, SilentMonitor, raise_if_stopped
 
 _TOLERANCE = 1e-4
 
@@ -51,6 +61,14 @@ class TokenShares:
     residual: float
 
 
+@dataclass(frozen=True, slots=True)
+class SharedScores:
+    """A passage's tokens, and each encoder's shares where its pooling is linear."""
+
+    text: str
+    sides: tuple[TokenShares, ...]
+
+
 def token_shares(indexed: IndexedEncoder, query: str, text: str) -> TokenShares:
     """Split the score of a passage exactly over its tokens.
 
@@ -85,3 +103,42 @@ def token_shares(indexed: IndexedEncoder, query: str, text: str) -> TokenShares:
         ),
         residual=residual,
     )
+
+
+def both_token_shares(
+    context: Context, query: str, passage_id: str, *, monitor: Monitor | None = None
+) -> SharedScores:
+    """Split both encoders' scores of a passage over its tokens.
+
+    An encoder whose pooling is not linear is left out: no heat map where exactness is not given.
+
+    Raises:
+        LaboratoryError: If query or passage are unreadable.
+        EncodingError: If an encoder fails.
+        StoppedError: If stopped.
+    """
+    readable(query, what="query")
+    text = readable(context.corpus.passage(passage_id).text)
+    sides = []
+    for indexed in context.encoders:
+        raise_if_stopped(monitor or SilentMonitor())
+        try:
+            sides.append(token_shares(indexed, query, text))
+        except LaboratoryError:
+            continue
+    return SharedScores(text, tuple(sides))
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="shares",
+        verb="token_shares",
+        title="Exact share of each token",
+        about="Split the score of a passage exactly over its tokens, where pooling is linear.",
+        fields=(QUERY, PASSAGE),
+        record=SharedScores,
+        run=both_token_shares,
+        place=Place.EVIDENCE,
+        order=14,
+    ),
+)

@@ -10,17 +10,16 @@ from __future__ import annotations
 from demo.api import asking, elsewhere, encoders, experiments, judging, libraries
 from demo.api.door import Door
 from demo.choosing import Choosing
-from demo.experiments import Experiments
 from demo.handlers import Handlers
 from demo.judging import Judging
 
 
-def add(handlers: Handlers, lab: Experiments, judgments: Judging, choosing: Choosing) -> None:
+def add(handlers: Handlers, judgments: Judging, choosing: Choosing) -> None:
     """Add every endpoint to the page under construction."""
     door = Door(handlers)
     libraries.add(door)
     encoders.add(door, choosing)
     elsewhere.add(door)
     asking.add(door)
-    experiments.add(door, lab)
+    experiments.add(door)
     judging.add(door, judgments)

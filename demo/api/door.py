@@ -38,12 +38,19 @@ class Door:
         """Return a library."""
         return self.handlers.services.open_library(*self.place(visitor, library))
 
-    def experiment(self, visitor: str, library: str, work: Callable[[Library, Monitor], R]) -> R:
+    def experiment(
+        self,
+        visitor: str,
+        library: str,
+        work: Callable[[Library, Monitor], R],
+        *,
+        heavy: bool = False,
+    ) -> R:
         """Run work on a library as a job of it, so that it takes turns with the page's own."""
         place = self.place(visitor, library)
         bench = self.handlers.services.open_library(*place)
         job = self.handlers.sessions.jobs.start(
-            (*place, "experiment"), "experiment", lambda monitor: work(bench, monitor)
+            (*place, "experiment"), "experiment", lambda monitor: work(bench, monitor), heavy=heavy
         )
         return job.outcome()
 

@@ -1,157 +1,85 @@
-"""Endpoints: why, and on what; each runs as a job of its library."""
+"""Endpoints: why, and on what: every registered experiment, run as a job of its library."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from inspect import Parameter, Signature
 from typing import Any
 
-from core.errors import InvalidSettingError
-from core.experiments.growing import Growth
-from core.experiments.last_sentence import DEFAULT_EDIT
-from core.experiments.results import to_jsonable
+from core.experiments.experiment import Experiment, Field, Kind
+from core.experiments.registry import EXPERIMENTS
+from core.experiments.run import run
 from demo.api.door import Door, fields, verb
-from demo.experiments import Experiments, wanted_findings
 
-MOST_DRAFTS = 2000
+SHOW = Field("show", Kind.NUMBER, "How many findings to return.", default=50, most=2000)
+_CHOSEN = {Kind.QUERY, Kind.PASSAGE, Kind.DOCUMENT}
+_PLACE = {
+    "library": "Id; empty for the sample library.",
+    "visitor": "From `start`; empty when run locally.",
+}
 
 
-def add(door: Door, experiments: Experiments) -> None:
-    """Add the endpoints."""
+def add(door: Door) -> None:
+    """Add an endpoint for every experiment."""
+    for one in EXPERIMENTS:
+        verb(_endpoint(door, one))
 
-    @verb
-    def disagree(
-        count: int = 300, show: int = 50, library: str = "", visitor: str = ""
-    ) -> dict[str, Any]:
-        """Draft queries from the library itself and list where the encoders part most.
 
-        Args:
-            count: Drafted queries, up to 2,000.
-            show: How many of the findings to return.
-            library: Id; empty for the sample library.
-            visitor: From `start`; empty when run locally.
-        """
-        wanted = wanted_findings()
-        report = door.experiment(
+def _endpoint(door: Door, experiment: Experiment[Any]) -> Callable[..., dict[str, Any]]:
+    """Return a function whose name, signature and docstring describe the experiment."""
+    # Seeds and the like are for the command line: visitors get one picture for one question.
+    asked = [one for one in experiment.fields if one.label or one.kind in _CHOSEN]
+    asked += [SHOW] if experiment.long_list else []
+    signature = Signature(
+        [
+            *(_parameter(one.name, _type(one), _default(one)) for one in asked),
+            *(_parameter(name, str, "") for name in _PLACE),
+        ],
+        return_annotation=dict[str, Any],
+    )
+
+    def endpoint(*args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        visitor, library = values.pop("visitor"), values.pop("library")
+        most = SHOW.checked(values.pop("show")) if experiment.long_list else 0
+        result = door.experiment(
             visitor,
             library,
-            lambda bench, monitor: experiments.find(bench, min(int(count), MOST_DRAFTS), monitor),
+            lambda bench, monitor: run(bench, experiment, values, monitor=monitor),
+            heavy=experiment.heavy,
         )
-        findings = [item for item in report.findings if wanted.admits(item)][: int(show)]
-        return {**fields(report), "findings": to_jsonable(findings)}
+        if experiment.long_list:
+            cut = getattr(result, experiment.long_list)[:most]
+            result = replace(result, **{experiment.long_list: cut})
+        return fields(result)
 
-    @verb
-    def explain(
-        query: str, passage_id: str, library: str = "", visitor: str = ""
-    ) -> dict[str, Any]:
-        """Say which sentences a hit stands on, for both encoders, by leaving each out.
+    about = {one.name: one.about for one in asked} | _PLACE
+    endpoint.__name__ = experiment.verb
+    endpoint.__doc__ = f"{experiment.about}\n\nArgs:\n" + "".join(
+        f"    {name}: {words}\n" for name, words in about.items()
+    )
+    endpoint.__annotations__ = {
+        **{name: one.annotation for name, one in signature.parameters.items()},
+        "return": signature.return_annotation,
+    }
+    endpoint.__signature__ = signature  # type: ignore[attr-defined]  # what `inspect` asks first
+    return endpoint
 
-        Args:
-            query: What was asked.
-            passage_id: The hit.
-            library: Id; empty for the sample library.
-            visitor: From `start`; empty when run locally.
-        """
-        found = door.experiment(
-            visitor,
-            library,
-            lambda bench, monitor: experiments.explain(bench, query, passage_id, monitor),
-        )
-        return fields(found)
 
-    @verb
-    def edit_last_sentence(
-        passage_id: str, replacement: str = DEFAULT_EDIT, library: str = "", visitor: str = ""
-    ) -> dict[str, Any]:
-        """Replace a passage's last sentence; return how far every earlier token's state moved.
+def _parameter(name: str, kind: type, default: object) -> Parameter:
+    return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
 
-        Args:
-            passage_id: The passage.
-            replacement: The new last sentence.
-            library: Id; empty for the sample library.
-            visitor: From `start`; empty when run locally.
-        """
-        found = door.experiment(
-            visitor,
-            library,
-            lambda bench, monitor: experiments.edited(bench, passage_id, replacement, monitor),
-        )
-        return fields(found)
 
-    @verb
-    def fairness(query: str = "", library: str = "", visitor: str = "") -> dict[str, Any]:
-        """Account for both encoders: limits, prompts, tokens cut, red flags in words.
+def _type(field: Field) -> Any:  # noqa: ANN401  a type or an alias of one
+    if field.kind is Kind.PASSAGES:
+        return list[str]
+    return int if field.kind is Kind.NUMBER else str
 
-        Args:
-            query: Shown beside them; may be empty.
-            library: Id; empty for the sample library.
-            visitor: From `start`; empty when run locally.
-        """
-        found = door.experiment(
-            visitor,
-            library,
-            lambda bench, monitor: experiments.account(bench, query, (), monitor),
-        )
-        return fields(found)
 
-    @verb
-    def attention_switch(
-        query: str, passage_id: str, library: str = "", visitor: str = ""
-    ) -> dict[str, Any]:
-        """Read query and passage with each attention mask; follow the passage's rank.
-
-        Args:
-            query: What was asked.
-            passage_id: The passage that should come first.
-            library: Id; empty for the sample library.
-            visitor: From `start`; empty when run locally.
-        """
-        found = door.experiment(
-            visitor,
-            library,
-            lambda bench, monitor: experiments.switched(bench, query, passage_id, monitor),
-        )
-        return fields(found)
-
-    @verb
-    def growing_text(
-        query: str, passage_id: str, side: str = "both", library: str = "", visitor: str = ""
-    ) -> dict[str, Any]:
-        """Pad a passage with the rest of its document step by step; follow rank and score.
-
-        Args:
-            query: What was asked.
-            passage_id: The passage.
-            side: Where text is added: `both`, `before` or `after`.
-            library: Id; empty for the sample library.
-            visitor: From `start`; empty when run locally.
-        """
-        if side not in set(Growth):
-            raise InvalidSettingError(f"The side is {side!r}; choose both, before or after.")
-        found = door.experiment(
-            visitor,
-            library,
-            lambda bench, monitor: experiments.grown(
-                bench, query, passage_id, Growth(side), monitor
-            ),
-        )
-        return fields(found)
-
-    @verb
-    def hidden_key(
-        doc_id: str, longest: int = 1024, copies: int = 6, library: str = "", visitor: str = ""
-    ) -> dict[str, Any]:
-        """Plant a key at several depths and lengths of a document and ask for it.
-
-        Args:
-            doc_id: From `documents`.
-            longest: Longest text in tokens.
-            copies: Keys per cell, 2 to 20.
-            library: Id; empty for the sample library.
-            visitor: From `start`; empty when run locally.
-        """
-        many = max(2, min(int(copies), 20))
-        found = door.experiment(
-            visitor,
-            library,
-            lambda bench, monitor: experiments.keyed(bench, doc_id, int(longest), many, monitor),
-        )
-        return fields(found)
+def _default(field: Field) -> Any:  # noqa: ANN401  of the field's type
+    if field.needed:
+        return Parameter.empty
+    return [] if field.kind is Kind.PASSAGES else field.default

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.experiments.context import SystemName
     from core.experiments.evidence import Effect, EncoderEvidence, Evidence
     from core.experiments.late_context import EncoderInContext, LateContext
-    from core.experiments.token_shares import TokenShares
+    from core.experiments.token_shares import SharedScores
 
 BAR_MOST = 1.5  # z; longer bars are cut there
 PART_TITLES = {
@@ -135,21 +135,20 @@ def _context_row(side: EncoderInContext) -> str:
     )
 
 
-def shares(found: tuple[str, Sequence[TokenShares]]) -> str:
+def shares(found: SharedScores) -> str:
     """Return the exact additive share of every token, where the pooling allows one."""
-    text, sides = found
-    if not sides:
+    if not found.sides:
         return ""
     blocks = join(
         f"<div><h4>{system_name(side.system)}</h4>"
         + strip(
-            text,
+            found.text,
             [(share.start, share.end, share.token, share.share) for share in side.shares],
             kind=kind_of(side.system),
             unit="of the cosine",
         )
         + f'<p class="meta num">sum {number(side.score, 4)}, rest {number(side.residual, 6)}</p></div>'
-        for side in sides
+        for side in found.sides
     )
     return (
         '<section class="bf"><details><summary><b>Extra: exact share of each token</b></summary>'

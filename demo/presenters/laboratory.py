@@ -52,12 +52,10 @@ def _problem(words: str) -> str:
 # -- fairness ------------------------------------------------------------------------------
 
 
-def fairness(report: FairnessReport, query: str = "") -> str:
+def fairness(report: FairnessReport) -> str:
     """Return the panel: red flags in words first, then every fact side by side.
 
-    Args:
-        report: Both arms' accounts.
-        query: What is asked again when the reader runs both at equal limits; "" when nothing is.
+    The query is asked again when the reader runs both at equal limits.
     """
     if report.flags:
         flags = join(f'<p class="notice warn">{escape(flag)}</p>' for flag in report.flags)
@@ -68,7 +66,7 @@ def fairness(report: FairnessReport, query: str = "") -> str:
         )
     equal = (
         '<p><button class="button strong" data-act="equal" '
-        f'data-text="{escape(query)}">Run both at {report.equal_limit:,} tokens</button> '
+        f'data-text="{escape(report.query)}">Run both at {report.equal_limit:,} tokens</button> '
         '<span class="meta">Embeds the library again where it was cut differently, asks the query '
         "again, and records the limit in the comparison.</span></p>"
         if report.equal_limit
@@ -344,10 +342,10 @@ def _edited(found: LastSentenceEdit, side: EncoderEdit, most: float) -> str:
 # -- attention -----------------------------------------------------------------------------
 
 
-def attention_switch(found: AttentionSwitch, text: str) -> str:
+def attention_switch(found: AttentionSwitch) -> str:
     """Return both arms under each mask: rank, score, and how far every token's state moved."""
     rows = join(_switch_rows(side) for side in (found.a, found.b))
-    strips = join(_switch_strips(side, text) for side in (found.a, found.b))
+    strips = join(_switch_strips(side, found.text) for side in (found.a, found.b))
     stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
     return (
         f'<div class="bf lab">{stopped}{_said(found.summary)}<div class="scroll-x">'

@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import CoreError
-from core.experiments.growing import Growth
-from core.experiments.last_sentence import DEFAULT_EDIT
+from core.experiments.experiment import Experiment, Field, Kind, Place
+from core.experiments.registry import offered
 from demo import texts
 from demo.experiments import Experiments
 from demo.presenters import frame
 from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, Shared, html_part
 
-Shown = tuple[str, Any]  # an experiment's HTML, and whether Stop is there
-
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
-    """One experiment's button and place."""
+class Tab:
+    """One experiment's fields, button and place."""
 
+    experiment: Experiment[Any]
+    names: tuple[str, ...]
+    inputs: tuple[Any, ...]
     run: gr.Button
     out: gr.HTML
 
@@ -35,19 +36,11 @@ class LaboratoryView:
     document: gr.Dropdown
     passage: gr.Dropdown
     stop: gr.Button
-    edit: Experiment
-    replacement: gr.Textbox
-    switch: Experiment
-    grow: Experiment
-    growth: gr.Radio
-    key: Experiment
-    longest: gr.Dropdown
-    copies: gr.Slider
-    fairness: Experiment
+    tabs: tuple[Tab, ...]
 
 
 def build() -> LaboratoryView:
-    """Place the view's parts."""
+    """Place the view's parts: fields that experiments share, and a tab for each."""
     html_part("bf-lab-head", frame.section(texts.LAB_TITLE, texts.LAB_INTRO))
     with gr.Row(elem_classes="controls"):
         query = gr.Textbox(label="Query", lines=1, max_lines=4, elem_id="bf-lab-query", scale=2)
@@ -61,55 +54,47 @@ def build() -> LaboratoryView:
             min_width=80,
             visible=False,  # nothing runs yet
         )
+    shared = {Kind.QUERY: query, Kind.PASSAGE: passage, Kind.DOCUMENT: document}
     with gr.Tabs(elem_id="bf-lab-tabs"):
-        with gr.Tab("Last sentence"):
-            edit, replacement = _edit()
-        with gr.Tab("Attention"):
-            switch = _experiment(texts.LAB_SWITCH, "bf-switch")
-        with gr.Tab("Growing text"):
-            with gr.Row(elem_classes="controls"):
-                growth = gr.Radio(
-                    [
-                        ("on both sides", Growth.BOTH.value),
-                        ("before the passage", Growth.BEFORE.value),
-                        ("after it", Growth.AFTER.value),
-                    ],
-                    value=Growth.BOTH.value,
-                    label="Text is added",
-                )
-            grow = _experiment(texts.LAB_GROW, "bf-grow")
-        with gr.Tab("Hidden key"):
-            with gr.Row(elem_classes="controls"):
-                longest = gr.Dropdown(
-                    [512, 1024, 2048, 4096], value=1024, label="Longest text in tokens"
-                )
-                copies = gr.Slider(2, 20, value=6, step=1, label="Keys per cell")
-            key = _experiment(texts.LAB_KEY, "bf-key")
-        with gr.Tab("Fairness"):
-            fairness = _experiment(texts.LAB_FAIRNESS, "bf-fairness")
-    return LaboratoryView(
-        query, document, passage, stop, edit, replacement, switch, grow, growth, key, longest,
-        copies, fairness,
-    )  # fmt: skip
+        tabs = tuple(_tab(one, shared) for one in offered(Place.LABORATORY))
+    return LaboratoryView(query, document, passage, stop, tabs)
 
 
-def _edit() -> tuple[Experiment, gr.Textbox]:
-    with gr.Row(elem_classes="controls"):
-        replacement = gr.Textbox(DEFAULT_EDIT, label="New last sentence", max_length=2000)
-    return _experiment(texts.LAB_EDIT, "bf-edit"), replacement
+def _tab(experiment: Experiment[Any], shared: dict[Kind, Any]) -> Tab:
+    with gr.Tab(experiment.title):
+        inputs: dict[str, Any] = {}
+        with gr.Row(elem_classes="controls"):
+            for field in experiment.fields:
+                if field.kind in shared:
+                    inputs[field.name] = shared[field.kind]
+                elif field.label:
+                    inputs[field.name] = component(field)
+        elem_id = f"bf-{experiment.name}"
+        with gr.Row(elem_classes="controls"):
+            run = gr.Button(
+                "Run", variant="primary", elem_id=f"{elem_id}-run", scale=0, min_width=110
+            )
+            html_part(f"{elem_id}-words", frame.hint(experiment.hint))
+        return Tab(experiment, tuple(inputs), tuple(inputs.values()), run, html_part(elem_id))
 
 
-def _experiment(words: str, elem_id: str) -> Experiment:
-    with gr.Row(elem_classes="controls"):
-        run = gr.Button("Run", variant="primary", elem_id=f"{elem_id}-run", scale=0, min_width=110)
-        html_part(f"{elem_id}-words", frame.hint(words))
-    return Experiment(run, html_part(elem_id))
+def component(field: Field) -> Any:  # noqa: ANN401
+    """Return the component that asks for a field of an experiment's own."""
+    if field.kind is Kind.TEXT:
+        return gr.Textbox(str(field.default), label=field.label, max_length=field.most)
+    if field.kind is Kind.CHOICE:
+        choices = [(label, value) for value, label in field.choices.items()]
+        return gr.Radio(choices, value=field.default, label=field.label)
+    if field.choices:
+        return gr.Dropdown(list(field.choices), value=field.default, label=field.label)
+    least = field.least if field.least % field.step == 0 else field.step
+    return gr.Slider(
+        least, field.most, value=int(field.default), step=field.step, label=field.label
+    )
 
 
-def wire(  # noqa: C901  closures over the components, wired at the end
-    view: LaboratoryView, shared: Shared, experiments: Experiments
-) -> Callable[..., Any]:
-    """Connect the experiments; returns the event that fills the fields."""
+def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Callable[..., Any]:
+    """Connect the experiments; returns what fills the fields when the view is opened."""
     place = [shared.visitor, shared.library]
 
     def enter(visitor: Any, library: str, token: str, chosen: str, query: str) -> tuple[Any, ...]:  # noqa: ANN401
@@ -130,36 +115,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     def stop(visitor: Any, library: str) -> None:  # noqa: ANN401
         experiments.stop(visitor, library)
 
-    def edit(visitor: Any, library: str, passage: str, new: str) -> Iterator[Shown]:  # noqa: ANN401
-        yield from _shown(experiments.edit(visitor, library, passage or "", new or ""))
-
-    def switch(visitor: Any, library: str, query: str, passage: str) -> Iterator[Shown]:  # noqa: ANN401
-        yield from _shown(experiments.switch(visitor, library, query or "", passage or ""))
-
-    def grow(
-        visitor: Any,  # noqa: ANN401
-        library: str,
-        query: str,
-        passage: str,
-        side: str,
-    ) -> Iterator[Shown]:
-        yield from _shown(experiments.grow(visitor, library, query or "", passage or "", side))
-
-    def key(
-        visitor: Any,  # noqa: ANN401
-        library: str,
-        doc_id: str,
-        longest: float,
-        copies: float,
-    ) -> Iterator[Shown]:
-        yield from _shown(
-            experiments.hidden_key(visitor, library, doc_id or "", int(longest), int(copies))
-        )
-
-    def fairness(visitor: Any, library: str, token: str, query: str) -> Iterator[Shown]:  # noqa: ANN401
-        yield from _shown(experiments.fairness(visitor, library, token, query or ""))
-
-    outs = [one.out for one in (view.edit, view.switch, view.grow, view.key, view.fairness)]
+    outs = [tab.out for tab in view.tabs]
 
     def moved(visitor: Any, library: str, token: str, query: str) -> tuple[Any, ...]:  # noqa: ANN401
         """Another library was opened: its documents, and no pictures of the one before."""
@@ -168,7 +124,6 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         except CoreError:
             return (gr.skip(),) * (4 + len(outs))
 
-    many: dict[str, Any] = {**PRIVATE, "concurrency_limit": 16}
     shared.library.change(
         moved,
         [*place, shared.token, shared.query],
@@ -177,17 +132,28 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     )
     view.document.input(choose, [*place, view.document], view.passage, **PRIVATE)
     view.stop.click(stop, place, None, queue=False, **PRIVATE)
-    for experiment, work, fields in (
-        (view.edit, edit, [view.passage, view.replacement]),
-        (view.switch, switch, [view.query, view.passage]),
-        (view.grow, grow, [view.query, view.passage, view.growth]),
-        (view.key, key, [view.document, view.longest, view.copies]),
-        (view.fairness, fairness, [shared.token, view.query]),
-    ):
-        experiment.run.click(work, [*place, *fields], [experiment.out, view.stop], **many)
+    for tab in view.tabs:
+        tab.run.click(
+            _studying(tab, experiments),
+            [*place, shared.token, *tab.inputs],
+            [tab.out, view.stop],
+            concurrency_limit=16,
+            **PRIVATE,
+        )
     return enter
 
 
-def _shown(stream: Iterator[tuple[str, bool]]) -> Iterator[Shown]:
-    for html, running in stream:
-        yield html, gr.update(visible=running)
+def _studying(tab: Tab, experiments: Experiments) -> Callable[..., Iterator[tuple[str, Any]]]:
+    """Return what a tab's button does: yield HTML, and whether Stop is there."""
+
+    def study(
+        visitor: Any,  # noqa: ANN401
+        library: str,
+        token: str,
+        *values: Any,  # noqa: ANN401
+    ) -> Iterator[tuple[str, Any]]:
+        chosen = dict(zip(tab.names, values, strict=True))
+        for html, running in experiments.study(visitor, library, token, tab.experiment, chosen):
+            yield html, gr.update(visible=running)
+
+    return study

@@ -87,9 +87,9 @@ def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any)
         "q => document.querySelector('#bf-lab-query textarea, #bf-lab-query input')?.value === q",
         arg=QUERY,
     )
-    one.page.click("#bf-edit-run")
-    one.page.wait_for_selector("#bf-edit .strip.dif")
-    assert "exactly 0 on all" in one.page.inner_text("#bf-edit .wave.down")
+    one.page.click("#bf-last-sentence-run")
+    one.page.wait_for_selector("#bf-last-sentence .strip.dif")
+    assert "exactly 0 on all" in one.page.inner_text("#bf-last-sentence .wave.down")
     for tab, name, found in (
         ("Attention", "switch", "table"),
         ("Growing text", "grow", "svg"),

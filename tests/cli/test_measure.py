@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.cli.output import opened
 from core.errors import EncoderUnavailableError
 from core.evaluation.run import default_cache
+from core.experiments import disagree
+from core.experiments.registry import experiment
+from core.experiments.run import run
 from tests.cli.conftest import Terminal
 from tests.evaluation.folders import write_folder
 from tests.libraries import AUTOREGRESSIVE
@@ -129,13 +135,48 @@ def test_probes_on_a_hit(terminal: Terminal, workspace: Path, experiment: str) -
 def test_probes_that_need_a_query_say_so(terminal: Terminal, workspace: Path) -> None:
     result = terminal("probe", "growing", "-w", workspace)
     assert result.exit_code == 2
-    assert "needs --query" in result.stderr
+    assert "query is empty; it is needed here" in result.stderr
 
 
 def test_probe_on_a_document_nobody_knows(terminal: Terminal, workspace: Path) -> None:
     result = terminal("probe", "hidden-key", "-w", workspace, "--document", "nobody")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: No document nobody")
+    result = terminal("probe", "hidden-key", "-w", workspace, "--copies", "1")
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: ")
+    assert "copies is 1; choose 2 to 20" in result.stderr
+
+
+def test_a_command_takes_what_the_page_found(
+    terminal: Terminal, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("disagree", "-w", workspace, "--drafts", "7", "-k", "5")
+    with opened(workspace) as library:  # as the page does
+        values = {"count": 7, "k": 5}
+        before = run(library, experiment("disagree"), values)
+    monkeypatch.setattr("core.experiments.disagree._ask_block", None)  # nothing is asked again
+    assert terminal.json(*asked)["seconds"] == pytest.approx(before.seconds)
+
+
+def test_ctrl_c_keeps_what_is_finished(
+    terminal: Terminal, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = disagree._ask_block
+
+    def interrupted(*args: Any) -> Any:
+        findings = ask(*args)
+        signal.raise_signal(signal.SIGINT)
+        return findings
+
+    monkeypatch.setattr(disagree, "_BLOCK", 2)
+    monkeypatch.setattr(disagree, "_ask_block", interrupted)
+    result = terminal("disagree", "-w", workspace, "--drafts", "6", "-k", "5", "--json")
+    assert result.exit_code == 3, result.output
+    report = json.loads(result.stdout)
+    assert report["stopped"]
+    assert len(report["findings"]) == 2
+    monkeypatch.setattr(disagree, "_ask_block", ask)
+    assert not terminal.json("disagree", "-w", workspace, "--drafts", "6", "-k", "5")["stopped"]
 
 
 def test_doctor_proves_both_arms(terminal: Terminal) -> None:

@@ -13,6 +13,8 @@ from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, Pair
 from core.errors import EncodingError
+from core.experiments.experiment import Place
+from core.experiments.registry import experiment, offered
 from core.records import Family
 from core.settings import DEFAULT_PAIR
 from core.shelf import Shelves
@@ -117,15 +119,27 @@ class Visit:
     def everything(self, query: str, passage_id: str) -> dict[str, str]:
         """Run what the page offers on one passage; returns the last HTML of each by name."""
         doc_id = self.bench.passage(passage_id).doc_id
+        given = {
+            "query": query,
+            "passage_id": passage_id,
+            "doc_id": doc_id,
+            "longest": 512,
+            "copies": 2,
+            "replacement": "It rained.",
+        }
         shown = last(self.handlers.comparing.compare(*HERE, query))
         streams = {
             "disagree": self.do.disagree(*HERE, 20, wanted_findings()),
             "evidence": self.do.evidence("local", shown.token, passage_id),
-            "edit": self.do.edit(*HERE, passage_id, "It rained."),
-            "switch": self.do.switch(*HERE, query, passage_id),
-            "grow": self.do.grow(*HERE, query, passage_id, "both"),
-            "key": self.do.hidden_key(*HERE, doc_id, 512, 2),
-            "fairness": self.do.fairness(*HERE, shown.token),
+            **{
+                one.name: self.do.study(
+                    *HERE,
+                    shown.token,
+                    one,
+                    {field.name: given[field.name] for field in one.fields if field.name in given},
+                )
+                for one in offered(Place.LABORATORY)
+            },
         }
         found = {}
         for name, stream in streams.items():
@@ -154,7 +168,7 @@ def visit(tmp_path: Any) -> Any:
 def test_an_unreadable_passage(visit: Any) -> None:
     one = visit(good=LONG, bad="\u00b7 \u2014 \u00b7 12 \u00b7 \u2014 \u00b7")
     said = one.everything("gate", one.passage("\u2014"))
-    for name in ("evidence", "edit", "switch", "grow"):
+    for name in ("evidence", "last-sentence", "attention", "growing"):
         assert "no readable text" in said[name], name
         assert "OCR" in said[name]
 
@@ -165,25 +179,25 @@ def test_a_passage_of_one_sentence(visit: Any) -> None:
     assert "one sentence, so there is none to leave out" in said["evidence"]
     # what can be done is done all the same
     assert "Without each word of the query" in said["evidence"]
-    assert re.search("choose a longer passage", said["edit"])
-    assert "<table" in said["switch"]
+    assert re.search("choose a longer passage", said["last-sentence"])
+    assert "<table" in said["attention"]
 
 
 def test_a_document_shorter_than_the_key(visit: Any) -> None:
     one = visit(good=LONG, short="A ferry sank.")
     said = one.everything("which ferry sank", one.passage("ferry"))
-    assert "the hidden sentence alone needs" in said["key"]
-    assert "choose a longer document" in said["key"]
-    assert "nothing around" in said["grow"] or "no text around" in said["grow"]
+    assert "the hidden sentence alone needs" in said["hidden-key"]
+    assert "choose a longer document" in said["hidden-key"]
+    assert "nothing around" in said["growing"] or "no text around" in said["growing"]
 
 
 def test_a_library_of_one_passage(visit: Any) -> None:
     one = visit(only="The gate was mended. The lock was not. Nobody knows why it broke.")
     said = one.everything("gate", one.passage("gate"))
     assert "one passage, which every system ranks first" in said["disagree"]
-    assert "one passage, so no rank can change" in said["switch"]
+    assert "one passage, so no rank can change" in said["attention"]
     assert "its rank is 1 whatever happens" in said["evidence"]
-    assert "strip" in said["edit"]
+    assert "strip" in said["last-sentence"]
 
 
 def test_arms_of_different_dimensions_and_prompts(visit: Any) -> None:
@@ -191,8 +205,8 @@ def test_arms_of_different_dimensions_and_prompts(visit: Any) -> None:
     said = one.everything("why did the gate of the mill break", one.passage("gate of the mill"))
     assert 'class="lead"' in one.do.verdict(*HERE)
     assert "<table" in said["evidence"]
-    assert "ripple" in said["edit"]
-    for name in ("switch", "grow"):
+    assert "ripple" in said["last-sentence"]
+    for name in ("attention", "growing"):
         assert "<table" in said[name], name
     # the two differ in prompts and dimension, and the panel says so in words
     assert 'class="notice warn"' in said["fairness"]
@@ -203,15 +217,16 @@ def test_arms_of_different_dimensions_and_prompts(visit: Any) -> None:
 def test_a_model_that_fails_half_way(visit: Any) -> None:
     one = visit(good=LONG, more=LONG.replace("mended", "painted"))
     passage = one.passage("gate of the mill")
-    before = last(one.do.edit(*HERE, passage, "It rained."))
+    edit = experiment("last-sentence"), {"passage_id": passage, "replacement": "It rained."}
+    before = last(one.do.study(*HERE, "", *edit))
     one.encoders["aut"].broken = True
     said = one.everything("why did the lock break", passage)
-    for name in ("disagree", "evidence", "switch", "grow"):
+    for name in ("disagree", "evidence", "attention", "growing"):
         assert "ran out of memory; close other programs" in said[name], name
     # the arm that works goes on where an experiment has a part of its own, and nothing kept is lost
-    assert "Blue" in said["switch"]
-    assert said["grow"].count("<svg") == 2
-    assert last(one.do.edit(*HERE, passage, "It rained.")) == before
+    assert "Blue" in said["attention"]
+    assert said["growing"].count("<svg") == 2
+    assert last(one.do.study(*HERE, "", *edit)) == before
     one.encoders["aut"].broken = False
     again = one.everything("why did the lock break", passage)
     assert "ran out of memory" not in " ".join(again.values())

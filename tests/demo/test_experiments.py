@@ -10,6 +10,9 @@ import pytest
 
 from core.errors import StoppedError
 from core.experiments.drafts import DraftKind
+from core.experiments.experiment import Place
+from core.experiments.registry import experiment, offered
+from core.experiments.run import run
 from demo.experiments import Experiments, wanted_findings
 from demo.grades import grades_of
 from demo.judging import Judging
@@ -24,6 +27,10 @@ def last(stream: Any) -> Any:
 @pytest.fixture
 def experiments(real: Any) -> Any:
     return Experiments(real)
+
+
+def study(experiments: Any, name: str, *, token: str = "", **values: Any) -> Any:
+    return experiments.study(*HERE, token, experiment(name), values)
 
 
 @pytest.fixture
@@ -68,14 +75,12 @@ def test_evidence_shows_both_arms_sentence_by_sentence(experiments: Any, asked: 
 def test_stop_ends_the_whole_of_the_evidence_and_keeps_what_is_done(
     experiments: Any, real: Any, asked: Any, monkeypatch: Any
 ) -> None:
-    explain = experiments.explain
-
-    def stopped_meanwhile(*args: Any) -> Any:
-        found = explain(*args)
+    def stopped_meanwhile(*args: Any, **more: Any) -> Any:
+        found = run(*args, **more)
         assert experiments.stop_shown("local", asked[0])
         return found
 
-    monkeypatch.setattr(experiments, "explain", stopped_meanwhile)
+    monkeypatch.setattr("demo.experiments.run", stopped_meanwhile)
     html, running = last(experiments.evidence("local", *asked))
     assert not running
     assert "Without each sentence" in html
@@ -89,18 +94,16 @@ def test_stop_ends_the_whole_of_the_evidence_and_keeps_what_is_done(
 def test_a_stop_inside_the_evidence_says_what_is_kept(
     experiments: Any, real: Any, asked: Any, monkeypatch: Any, finished_parts: int
 ) -> None:
-    explain = experiments.explain
     parts: list[Any] = []
 
     def work(*args: Any, **more: Any) -> Any:
         if len(parts) == finished_parts:
             assert experiments.stop_shown("local", asked[0])
             raise StoppedError("Stopped.")
-        parts.append(explain(*args, **more))
+        parts.append(run(*args, **more))
         return parts[-1]
 
-    monkeypatch.setattr(experiments, "explain", work)
-    monkeypatch.setattr("demo.experiments.leave_clauses_out", lambda *_, **__: work())
+    monkeypatch.setattr("demo.experiments.run", work)
     html, running = last(experiments.evidence("local", *asked))
     assert not running
     assert html.count("Stopped") == 1
@@ -114,10 +117,10 @@ def test_a_stopped_run_does_not_stand_beside_the_verdict_of_an_earlier_one(
     last(experiments.disagree(*HERE, 20, wanted_findings()))
     assert experiments.verdict(*HERE)
 
-    def stopped(*_: Any) -> Any:
+    def stopped(*_: Any, **__: Any) -> Any:
         raise StoppedError("Stopped.")
 
-    monkeypatch.setattr(experiments, "find", stopped)
+    monkeypatch.setattr("demo.experiments.run", stopped)
     html, _ = last(experiments.disagree(*HERE, 20, wanted_findings()))
     assert "Stopped before anything was finished." in html
     assert "kept" not in html  # nothing was there to keep
@@ -129,14 +132,13 @@ def test_a_run_is_found_again_after_a_reload_and_its_result_is_kept(
 ) -> None:
     assert list(experiments.disagreeing(*HERE)) == []
     begun, go = threading.Event(), threading.Event()
-    find = experiments.find
 
-    def slowly(*args: Any) -> Any:
+    def slowly(*args: Any, **more: Any) -> Any:
         begun.set()
         go.wait(30)
-        return find(*args)
+        return run(*args, **more)
 
-    monkeypatch.setattr(experiments, "find", slowly)
+    monkeypatch.setattr("demo.experiments.run", slowly)
     left = experiments.disagree(*HERE, 20, wanted_findings())
     next(left)  # whoever started it goes away after the first sign of progress
     assert begun.wait(30)
@@ -160,7 +162,7 @@ def test_what_nobody_watched_to_its_end_is_kept(experiments: Any) -> None:
 
 
 def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments: Any, asked: Any) -> None:
-    html, _ = last(experiments.edit(*HERE, asked[1], "None of this happened."))
+    html, _ = last(study(experiments, "last-sentence", passage_id=asked[1]))
     assert re.search(r"not one of \d+ earlier tokens moved", html)  # words before the picture
     assert re.search(r"exactly 0 on all \d+ tokens", html)
     assert html.count('class="strip dif"') == 1
@@ -173,7 +175,7 @@ def test_a_causal_encoder_does_not_notice_an_edit_at_the_end(experiments: Any, a
 
 
 def test_attention_is_switched_and_own_modes_are_marked(experiments: Any, asked: Any) -> None:
-    html, _ = last(experiments.switch(*HERE, "sluice gate of oak", asked[1]))
+    html, _ = last(study(experiments, "attention", query="sluice gate of oak", passage_id=asked[1]))
     assert "as trained" in html
     assert "not in the paper" in html
 
@@ -182,39 +184,42 @@ def test_growing_and_hidden_key_and_fairness_draw_something(
     experiments: Any, real: Any, asked: Any
 ) -> None:
     token, passage_id = asked
-    html, _ = last(experiments.grow(*HERE, "sluice gate of oak", passage_id, "both"))
+    html, _ = last(study(experiments, "growing", query="sluice gate of oak", passage_id=passage_id))
     assert "<svg" in html or "whole document" in html
     doc_id = real.services.open_library(*HERE).documents()[0].doc_id
-    html, _ = last(experiments.hidden_key(*HERE, doc_id, 512, 2))
-    assert "choose other lengths" in html  # a sentence for a short document
-    html, _ = last(experiments.fairness(*HERE, token))
+    html, _ = last(study(experiments, "hidden-key", doc_id=doc_id, longest=512, copies=2))
+    assert "means over depth" in html or "choose other lengths" in html
+    html, _ = last(study(experiments, "fairness", token=token, query="another"))
     assert "token limit" in html
     assert "query: sluice gate of oak" in html
 
 
 def test_an_unknown_direction_or_passage_is_a_sentence(experiments: Any) -> None:
-    html, _ = last(experiments.grow(*HERE, "q", "p", "sideways"))
-    assert "Choose on which side" in html
-    html, _ = last(experiments.edit(*HERE, "no-such-passage", "x"))
+    html, _ = last(study(experiments, "growing", query="q", passage_id="p", side="sideways"))
+    assert "choose both, before, after" in html
+    html, _ = last(study(experiments, "last-sentence", passage_id="no-such-passage"))
     assert 'role="alert"' in html
 
 
 def test_results_are_kept_so_that_the_same_inputs_give_the_same_picture(
     experiments: Any, asked: Any
 ) -> None:
-    first = last(experiments.edit(*HERE, asked[1], "Something else."))
-    again = last(experiments.edit(*HERE, asked[1], "Something else."))
+    first = last(
+        study(experiments, "last-sentence", passage_id=asked[1], replacement="Something else.")
+    )
+    again = last(
+        study(experiments, "last-sentence", passage_id=asked[1], replacement="Something else.")
+    )
     assert first == again
 
 
 def test_every_experiment_checks_the_visitor(experiments: Any) -> None:
     for stream in (
         experiments.disagree("nobody", "my-documents", 5, wanted_findings()),
-        experiments.edit("nobody", "my-documents", "p", "x"),
-        experiments.switch("nobody", "my-documents", "q", "p"),
-        experiments.grow("nobody", "my-documents", "q", "p", "both"),
-        experiments.hidden_key("nobody", "my-documents", "d", 512, 2),
-        experiments.fairness("nobody", "my-documents", "t"),
+        *(
+            experiments.study("nobody", "my-documents", "t", one, {})
+            for one in offered(Place.LABORATORY)
+        ),
         experiments.evidence("nobody", "t", "p"),
     ):
         assert "session is not known" in last(stream)[0]

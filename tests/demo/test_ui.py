@@ -20,6 +20,7 @@ PUBLIC = {
     "start", "libraries", "create_library", "delete_library", "attention_switch", "growing_text",
     "hidden_key", "documents", "remove_document", "settings",
     "page_image", "index", "search", "compare", "received", "export", "saved", "saved_comparison",
+    "explain_query", "late_context", "token_shares",
     "disagree", "explain", "edit_last_sentence", "fairness", "judge", "judgments", "judged_report",
     "encoders", "choose_encoders", "add_encoder", "remove_encoder",
     "pair_costs", "use_pair", "runs", "add_run", "remove_run",

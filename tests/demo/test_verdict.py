@@ -91,7 +91,7 @@ def summaries() -> dict[str, str]:
         "q", "p", ("p",), EncoderSwitch(A, (), ""), EncoderSwitch(B, (), ""), (), False, SAID
     )
     return {
-        "attention": laboratory.attention_switch(switch, "text"),
+        "attention": laboratory.attention_switch(switch),
         "growing": laboratory.growing(
             GrowingText("q", "p", Growth.BOTH, 9, A, B, (point,), (point,), (), False, "", SAID)
         ),

@@ -208,6 +208,11 @@ def passages_of(doc: Document, *spans: tuple[int, int]) -> list[Passage]:
     ]
 
 
+def texts_of(documents: Sequence[Document]) -> dict[str, str]:
+    """Text by document id."""
+    return {doc.doc_id: doc.text for doc in documents}
+
+
 def paragraphs(doc: Document) -> list[Passage]:
     """One passage per blank-line separated paragraph."""
     return passages_of(

@@ -26,6 +26,7 @@ from tests.experiments.stand_in import (
     context_of,
     document,
     spec_b,
+    texts_of,
 )
 from tests.monitors import StopWhenDone
 
@@ -41,7 +42,9 @@ def _report(
     a: WordEncoder, b: WordEncoder, library: list[Document] = LIBRARY
 ) -> DisagreementReport:
     context = context_of(library, (a, b))
-    return find_disagreements(context, draft_queries(context.corpus.passages, library), k=3)
+    return find_disagreements(
+        context, draft_queries(context.corpus.passages, texts_of(library)), k=3
+    )
 
 
 def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
@@ -176,7 +179,9 @@ def test_shares_of_documents_add_up() -> None:
 
 def test_a_selection_can_be_added_up_again() -> None:
     context = context_of(LIBRARY, (WordEncoder(), WordEncoder(spec_b(), mix=0.4)))
-    report = find_disagreements(context, draft_queries(context.corpus.passages, LIBRARY), k=3)
+    report = find_disagreements(
+        context, draft_queries(context.corpus.passages, texts_of(LIBRARY)), k=3
+    )
     ids = (context.a.system_id, context.b.system_id, "bm25")
     assert aggregate(report.findings, context.corpus, k=3, system_ids=ids) == report.aggregates
     empty = aggregate((), context.corpus, k=3, system_ids=ids)
@@ -291,7 +296,7 @@ def test_an_irrelevant_passage_changes_no_relative_order() -> None:
     a, b = WordEncoder(), WordEncoder(spec_b(), deaf_to=frozenset({"gate", "gates"}))
     context = context_of(LIBRARY, (a, b))
     with_more = context_of([*LIBRARY, document("zeros", "2023 1999 1871")], (a, b))
-    drafts = draft_queries(context.corpus.passages, LIBRARY)
+    drafts = draft_queries(context.corpus.passages, texts_of(LIBRARY))
     every = len(with_more.corpus.passages)
     before = {f.draft: f for f in find_disagreements(context, drafts, k=every).findings}
     for after in find_disagreements(with_more, drafts, k=every).findings:

@@ -21,7 +21,8 @@ from core.errors import (
     WorkspaceDamagedError,
 )
 from core.experiments.context import Context
-from core.experiments.run import kept_result, open_context
+from core.experiments.experiment import Experiment, Field, Kind
+from core.experiments.run import open_context, run
 from core.library import Allowance, Library, SourceFile, VisitorLimits
 from core.records import Family, Judgment, Unit
 from core.settings import ChunkingSettings
@@ -261,21 +262,28 @@ def test_removing_a_document_removes_its_passages(filled: Library) -> None:
 class Counted:
     passages: int
     label: str
+    stopped: bool = False
 
 
 def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Library) -> None:
     runs = []
 
-    def run(bench: Context) -> Counted:
-        runs.append(len(bench.corpus.passages))
-        return Counted(len(bench.corpus.passages), "x")
+    def count(context: Context, *, label: str, monitor: object) -> Counted:
+        runs.append(len(context.corpus.passages))
+        return Counted(len(context.corpus.passages), label, stopped=label == "half")
 
-    assert kept_result(filled, "count", Counted, run) == Counted(3, "x")
-    assert kept_result(filled, "count", Counted, run) == Counted(3, "x")
+    field = Field("label", Kind.TEXT, "A word.", default="x")
+    counting = Experiment("count", "count", "Count", "Count.", (field,), Counted, count)
+    assert run(filled, counting, {}) == Counted(3, "x")
+    assert run(filled, counting, {"label": "x"}) == Counted(3, "x")
     assert runs == [3]
+    assert run(filled, counting, {"label": "y"}) == Counted(3, "y")
     filled.add(sources({"new.txt": "Peat burns slowly in the old stove."}))
-    assert kept_result(filled, "count", Counted, run).passages == 4
-    assert runs == [3, 4]
+    assert run(filled, counting, {}).passages == 4
+    assert runs == [3, 3, 4]
+    for _ in range(2):  # what was stopped half-way is shown and not kept
+        assert run(filled, counting, {"label": "half"}).stopped
+    assert runs == [3, 3, 4, 4, 4]
 
 
 def test_the_bench_is_made_once_per_corpus(filled: Library) -> None:

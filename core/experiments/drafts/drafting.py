@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from core.experiments.drafts.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.records import Document, Passage
+    from core.records import Passage
 
 DEFAULT_DRAFTS = 1000
 DRAFTING_RULES = 2  # raise it when the rules change: what was found with others is then stale
@@ -67,7 +67,7 @@ class Draft:
 
 def draft_queries(
     passages: Sequence[Passage],
-    documents: Sequence[Document],
+    texts: Mapping[str, str],
     *,
     count: int = DEFAULT_DRAFTS,
     seed: int = 0,
@@ -76,7 +76,7 @@ def draft_queries(
 
     Args:
         passages: The corpus; order does not matter.
-        documents: Their documents, for headings.
+        texts: Text of their documents by id, for headings.
         count: Most drafts. A small library gives fewer.
         seed: Decides which drafts are taken where there are more than wanted.
 
@@ -90,7 +90,6 @@ def draft_queries(
     by_document: dict[str, list[Passage]] = {}
     for passage in sorted(passages, key=lambda passage: passage.passage_id):
         by_document.setdefault(passage.doc_id, []).append(passage)
-    texts = {document.doc_id: document.text for document in documents}
     rarity = rarity_of([passage.text for group in by_document.values() for passage in group])
     queues: dict[DraftKind, dict[str, list[Draft]]] = {kind: {} for kind in DraftKind}
     common = written_small([passage.text for group in by_document.values() for passage in group])

@@ -1,0 +1,164 @@
+"""What an experiment registers: its fields, its function, its record, and how a result is shown.
+
+Page, API and command line loop over `core.experiments.EXPERIMENTS` and write none of them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from core.errors import InvalidSettingError
+
+R = TypeVar("R")
+LONGEST_TEXT = 20_000  # characters of a text field
+
+
+class Kind(StrEnum):
+    """What a field holds, and so how it is asked for."""
+
+    QUERY = "query"
+    PASSAGE = "passage"  # an id; "" stands for the query's best hit, or the first passage
+    PASSAGES = "passages"  # ids
+    DOCUMENT = "document"  # an id; "" stands for the first document
+    TEXT = "text"
+    CHOICE = "choice"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input of an experiment.
+
+    Attributes:
+        name: Of the function's argument, and in the API.
+        kind: What it holds.
+        about: What it is, for the API and the command line.
+        label: On the page; "" keeps it off the page.
+        default: Where nothing is given.
+        least: Smallest number.
+        most: Largest number, or characters of a text (0: `LONGEST_TEXT`).
+        step: Between the numbers that the page offers.
+        needed: Whether nothing can be done without it.
+        choices: Value to label, of a choice; of a number those that the page offers.
+    """
+
+    name: str
+    kind: Kind
+    about: str
+    label: str = ""
+    default: str | int = ""
+    least: int = 0
+    most: int = 0
+    step: int = 1
+    needed: bool = False
+    choices: Mapping[Any, str] = field(default_factory=dict)
+
+    def checked(self, value: object) -> Any:  # noqa: ANN401  of the field's kind
+        """Return a value as the experiment's function takes it.
+
+        Raises:
+            InvalidSettingError: If it is of another type or out of bounds; says what is possible.
+        """
+        if value is None or (value == "" and self.kind is not Kind.TEXT):
+            value = self.default
+        if self.kind is Kind.NUMBER:
+            return self._number(value)
+        if self.kind is Kind.PASSAGES:
+            return self._ids(value or ())
+        return self._text(value)
+
+    def _number(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
+            msg = f"{self.name} is {value!r}; it must be a whole number."
+            raise InvalidSettingError(msg)
+        if not self.least <= value <= self.most:
+            msg = f"{self.name} is {value:,}; choose {self.least:,} to {self.most:,}."
+            raise InvalidSettingError(msg)
+        return int(value)
+
+    def _ids(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            msg = f"{self.name} must be a list of passage ids."
+            raise InvalidSettingError(msg)
+        return tuple(value)
+
+    def _text(self, value: object) -> str:
+        if not isinstance(value, str):
+            msg = f"{self.name} is {value!r}; it must be a text."
+            raise InvalidSettingError(msg)
+        if self.kind is Kind.CHOICE and value not in self.choices:
+            msg = f"{self.name} is {value!r}; choose {', '.join(self.choices)}."
+            raise InvalidSettingError(msg)
+        if self.needed and not value.strip():
+            msg = f"{self.name} is empty; it is needed here."
+            raise InvalidSettingError(msg)
+        most = self.most or LONGEST_TEXT
+        if len(value) > most:
+            msg = f"{self.name} has {len(value):,} characters; {most:,} are the most."
+            raise InvalidSettingError(msg)
+        return value
+
+
+SEED = Field("seed", Kind.NUMBER, "Decides what is drawn.", default=0, most=2**31 - 1)
+QUERY = Field("query", Kind.QUERY, "What was asked.", needed=True)
+PASSAGE = Field("passage_id", Kind.PASSAGE, "The passage; empty for the query's best hit.")
+DOCUMENT = Field("doc_id", Kind.DOCUMENT, "The document; empty for the first.")
+
+
+class Place(StrEnum):
+    """Where the page offers an experiment."""
+
+    LABORATORY = "laboratory"  # a tab of the view
+    EVIDENCE = "evidence"  # a part of what *why* shows of a hit, in the registry's order
+    DISAGREE = "disagree"  # a view of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment(Generic[R]):
+    """One experiment: everything that page, API and command line know of it.
+
+    Attributes:
+        name: On the command line (``probe NAME``) and of kept results.
+        verb: In the API.
+        title: Of its tab.
+        about: What it does, in a sentence for API and command line.
+        fields: Inputs, in order.
+        record: Type of its result.
+        run: ``(context, monitor=..., **fields) -> record``.
+        place: Where the page offers it.
+        hint: What the page says beside its button.
+        heavy: It takes turns with other heavy work.
+        long_list: Name of the record's list of findings, of which the API returns the first few.
+        order: Among the others.
+        version: Raised when its meaning changes: kept results are then stale.
+    """
+
+    name: str
+    verb: str
+    title: str
+    about: str
+    fields: tuple[Field, ...]
+    record: type[R]
+    run: Callable[..., R]
+    place: Place = Place.LABORATORY
+    hint: str = ""
+    heavy: bool = False
+    long_list: str = ""
+    order: int = 0
+    version: int = 0
+
+    def checked(self, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return every field's value, defaults for those not given.
+
+        Raises:
+            InvalidSettingError: If a value is out of bounds, or a name is no field.
+        """
+        names = [one.name for one in self.fields]
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            msg = f"{self.name} has no {unknown[0]!r}; it takes {', '.join(names)}."
+            raise InvalidSettingError(msg)
+        return {one.name: one.checked(values.get(one.name)) for one in self.fields}
