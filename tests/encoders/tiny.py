@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from core.encoders.architectures import ARCHITECTURES
 from core.encoders.checkpoint import stock_classes
 from core.encoders.spec import Attention, EncoderSpec, Pooling
 from core.errors import UnknownNameError
@@ -126,7 +127,7 @@ def tiny_model(name: str, *, seed: int = 0) -> Any:
     recipe = _recipe(name)
     config_class, model_class = stock_classes(recipe.architecture)
     torch.manual_seed(seed)
-    options = {"add_pooling_layer": False} if recipe.family is Family.REFERENCE else {}
+    options = dict(ARCHITECTURES[recipe.architecture].options)
     model = model_class(config_class(**recipe.fields), **options).eval()
     with torch.no_grad():
         for parameter in model.parameters():
