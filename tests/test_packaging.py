@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 
 from packaging.specifiers import SpecifierSet
 
@@ -10,6 +12,7 @@ from tests.tools.lock import (
     CONSTRAINTS,
     REQUIREMENTS,
     ROOT,
+    normalised,
     pins,
     requirement_name,
     runtime_dependencies,
@@ -33,6 +36,23 @@ def test_requirements_and_constraints_name_the_same_versions() -> None:
     constraints = pins(CONSTRAINTS.read_text(encoding="utf-8"))
     for name, version in pins(REQUIREMENTS.read_text(encoding="utf-8")).items():
         assert constraints[name] == version
+
+
+def test_every_dependency_is_imported_and_every_import_is_declared() -> None:
+    stated = {requirement_name(line) for line in runtime_dependencies()}
+    stated |= {"gguf", "mteb", "sentence-transformers", "spaces"}  # of extras
+    modules = {"faiss": "faiss-cpu", "starlette": "gradio", "markupsafe": "jinja2"}
+    imported = set()
+    for path in (ROOT / "app.py", *ROOT.glob("core/**/*.py"), *ROOT.glob("demo/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    imported -= sys.stdlib_module_names | {"app", "core", "demo"}
+    needed = {normalised(modules.get(name, name)) for name in imported}
+    assert needed <= stated
+    # pypdf loads cryptography for AES; mteb is loaded by name
+    assert stated - needed <= {"cryptography", "mteb"}
 
 
 def test_space_header_names_the_pinned_gradio() -> None:
