@@ -85,6 +85,7 @@ class Document:
         pages: In order. Plain text is one page.
         size_bytes: Of the source file.
         warnings: What could not be read and what to do about it, each a sentence.
+        sentences: Half-open ranges of the text, in order, cut where the file was read.
     """
 
     doc_id: str
@@ -95,6 +96,7 @@ class Document:
     pages: tuple[Page, ...]
     size_bytes: int
     warnings: tuple[str, ...] = ()
+    sentences: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

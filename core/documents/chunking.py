@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     Span = tuple[int, int]
     CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
-_WORD = re.compile(r"\S+")
 _LONG_WORD_CHARS = 400  # longer runs without a space are cut before they are counted
 _MAX_ROUNDS = 4
 
@@ -48,7 +46,7 @@ def chunk_document(
         spans = _stripped(text, [(0, len(text))])
         counts = _counted(text, spans, count_tokens)
     else:
-        pieces, piece_counts = _pieces(text, settings.chunk_tokens, count_tokens)
+        pieces, piece_counts = _pieces(document, settings.chunk_tokens, count_tokens)
         budget = settings.chunk_tokens
         spans, counts = [], []
         for _ in range(_MAX_ROUNDS):
@@ -104,12 +102,15 @@ def _stripped(text: str, spans: Sequence[Span]) -> list[Span]:
     return kept
 
 
-def _pieces(text: str, budget: int, count_tokens: CountTokens) -> tuple[list[Span], list[int]]:
+def _pieces(
+    document: Document, budget: int, count_tokens: CountTokens
+) -> tuple[list[Span], list[int]]:
     """Return sentences, cut where longer than the budget, and the tokens of each.
 
     Counted with the white space before them, as they stand inside a passage.
     """
-    spans = list(sentence_spans(text))
+    text = document.text
+    spans = document.sentences or sentence_spans(text)
     starts = [0, *(end for _, end in spans)]
     leading = [(starts[place], end) for place, (_, end) in enumerate(spans)]
     counts = _counted(text, leading, count_tokens)
@@ -133,7 +134,11 @@ def _cut(
 ) -> tuple[list[Span], list[int]]:
     """Cut one long sentence between words, and words that are longer than the budget inside."""
     start, end = span
-    words = [found.span() for found in _WORD.finditer(text, start, end)]
+    words, place = [], start
+    for word in text[start:end].split():
+        place = text.index(word, place)
+        words.append((place, place + len(word)))
+        place += len(word)
     parts = [part for word in words for part in _halved(text, word, _LONG_WORD_CHARS)]
     counts = _counted(text, parts, count_tokens)
     while any(

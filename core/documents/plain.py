@@ -44,6 +44,11 @@ _KNOWN_STARTS = (
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<?xml")
 
 
+def looks_like_pdf(data: bytes) -> bool:
+    """Whether a file has the mark of a PDF where readers look for it."""
+    return PDF_MARK in data[:PDF_MARK_WITHIN]
+
+
 def media_type_of(data: bytes, name: str) -> str:
     """Return the media type by content; the extension only tells Markdown from plain text.
 
@@ -64,7 +69,7 @@ def media_type_of(data: bytes, name: str) -> str:
                 f'"{name}" is empty (0 bytes). Download or export it again and add that.'
             )
         raise NoTextError(f'"{name}" is empty (0 bytes); there is nothing to read.')
-    if PDF_MARK in data[:PDF_MARK_WITHIN]:
+    if looks_like_pdf(data):
         return PDF
     what = _what_it_is(data)
     if claims_pdf:

@@ -1,65 +1,57 @@
-"""Bytes in, `Document` out: PDF through the sandboxed worker, plain text and Markdown here."""
+"""Files read and pages drawn by a process of their own: started here, watched, killed on overrun.
+
+A process, because native calls cannot be interrupted from Python, PDFium is not thread-safe, and
+page handlers run in threads where no alarm signal works. It is started with `subprocess` (not
+`multiprocessing`), so that nothing of the main program is imported in it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import json
+import platform
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-import numpy as np
+import psutil
 
+from core import errors
 from core.documents import plain, worker
-from core.documents.characters import (
-    Characters,
-    bad_share,
-    count_visible,
-    displayed_boxes,
-    no_boxes,
-    normalised,
-    page_characters,
-    resolve_hyphens,
-    without_boxes,
-)
 from core.documents.names import clean_name
-from core.documents.sandbox import PdfWorker
-from core.errors import LimitExceededError, NoTextError, PdfReadError
+from core.documents.serialization import document_from_bytes
+from core.errors import (
+    DocumentError,
+    InvalidSettingError,
+    LimitExceededError,
+    PdfReadError,
+    UsageError,
+    WorkspaceDamagedError,
+)
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
-from core.records import Document, Page, TextSource
 from core.settings import MEBIBYTE, ExtractionLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from types import TracebackType
 
-    from numpy.typing import NDArray
+    from core.records import Document
 
-SCANNED_SHARE = 0.5  # an image over this much of a page without text: a scan
-BAD_SHARE = 0.15  # this much unreadable: ask the second reader
 READING_STAGE = "reading"
+WIDTH_RANGE = (50, 4000)
+POLL_SECONDS = 0.05
+OPENING_PAGES = 3  # opening a file may take as long as this many pages
+STARTING_SECONDS = 30.0
 _DOC_ID_DIGITS = 16
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _PageRead:
-    """What one reader made of one page, before the document is put together."""
-
-    page_number: int
-    characters: Characters
-    width: float = 0.0
-    height: float = 0.0
-    text_source: TextSource = TextSource.PDFIUM
-    images: float = 0.0
-    drawings: float = 0.0
-    bad: float = 0.0
-    left_out_chars: int = 0
-    broken: bool = False
-    text_objects: bool = False
-
-    @property
-    def wants_second_opinion(self) -> bool:
-        """Empty although there is text on it, broken, or full of characters that are none."""
-        empty = not count_visible(self.characters.codes)
-        return self.broken or (empty and self.text_objects) or self.bad > BAD_SHARE
+_QUEUE_FRAMES = 64
+_WATCH_MEMORY = platform.system() != "Linux"  # elsewhere RLIMIT_AS is missing or not enforced
+_MEMORY_SIGNALS = {"SIGTRAP", "SIGILL"}
 
 
 def read_document(
@@ -69,7 +61,7 @@ def read_document(
     limits: ExtractionLimits | None = None,
     password: str | None = None,
     monitor: Monitor | None = None,
-    pdf_worker: PdfWorker | None = None,
+    worker_process: Worker | None = None,
 ) -> Document:
     """Read a PDF, plain text or Markdown file.
 
@@ -79,7 +71,7 @@ def read_document(
         limits: What it may cost.
         password: For an encrypted PDF. Files with an empty user password open without.
         monitor: Told of every page; asked whether to stop.
-        pdf_worker: A worker that is already running, for reading many files; it keeps its own
+        worker_process: One that is already running, for reading many files; it keeps its own
             limits. By default a new one is started for this file and ended afterwards.
 
     Returns:
@@ -104,243 +96,322 @@ def read_document(
             f"{limits.file_bytes / MEBIBYTE:,.0f} MiB are read. Split it into smaller files."
         )
         raise LimitExceededError(msg)
-    media_type = plain.media_type_of(data, name)
-    if media_type != plain.PDF:
-        return _read_plain(data, name, media_type, limits, monitor)
-    opened = nullcontext(pdf_worker) if pdf_worker is not None else PdfWorker(limits)
-    with opened as running:
-        reads = _read_pages(running, data, name, limits, password, monitor)
-    return _assemble(data, name, reads)
-
-
-def _read_plain(
-    data: bytes, name: str, media_type: str, limits: ExtractionLimits, monitor: Monitor
-) -> Document:
-    text, warnings = plain.decoded(data, name)
-    if len(text) > limits.chars:
-        raise _too_many_chars(name, limits)
-    text = normalised(without_boxes(text)).text().strip("\n")
-    if not text.strip():
-        msg = f'"{name}" holds nothing but white space; there is nothing to read.'
-        raise NoTextError(msg)
-    monitor.report(Progress(READING_STAGE, 1, 1, name))
-    page = Page(1, 0, len(text), 0.0, 0.0, no_boxes(len(text)), TextSource.PLAIN)
+    running = worker_process or Worker(limits)
+    with running if worker_process is None else contextlib.nullcontext():
+        document = running.read(data, name, password=password, monitor=monitor)
     digest = hashlib.sha256(data).hexdigest()
-    return Document(
-        doc_id="d" + digest[:_DOC_ID_DIGITS],
-        name=name,
-        sha256=digest,
-        media_type=media_type,
-        text=text,
-        pages=(page,),
-        size_bytes=len(data),
-        warnings=warnings,
+    return dataclasses.replace(
+        document, doc_id="d" + digest[:_DOC_ID_DIGITS], sha256=digest, size_bytes=len(data)
     )
 
 
-def _read_pages(
-    running: PdfWorker,
+def render_page(
     data: bytes,
-    name: str,
-    limits: ExtractionLimits,
-    password: str | None,
-    monitor: Monitor,
-) -> list[_PageRead]:
-    """Return every page as the better of the two readers has it."""
-    page_count = running.open(data, name, password=password, monitor=monitor)
-    if page_count > limits.pages:
-        msg = (
-            f'"{name}" has {page_count:,} pages; up to {limits.pages:,} are read. '
-            "Split it into smaller files."
-        )
-        raise LimitExceededError(msg)
-    if page_count < 1:
-        msg = f'"{name}" has no pages: it is damaged or cut short. Export it again and add that.'
+    page_number: int,
+    *,
+    width_pixels: int = 1000,
+    password: str | None = None,
+    limits: ExtractionLimits | None = None,
+    name: str = "document.pdf",
+    monitor: Monitor | None = None,
+) -> bytes:
+    """Return a PDF page as displayed, as PNG.
+
+    Boxes are drawn over it by its caller: a box in points times ``image width / Page.width`` gives
+    pixels.
+
+    Args:
+        data: The PDF's bytes.
+        page_number: Counts from 1.
+        width_pixels: Width of the image; very tall pages come smaller, 16 million pixels at most.
+        password: For an encrypted PDF.
+        limits: What it may cost.
+        name: For messages.
+        monitor: Asked whether to stop.
+
+    Raises:
+        InvalidSettingError: No such page, or a width outside 50 to 4,000.
+        PdfReadError: The page or the file is damaged, or it is no PDF; `EncryptedPdfError` and
+            `WrongPasswordError` among them.
+        LimitExceededError: It costs more than ``limits`` allow.
+        StoppedError: The user pressed Stop.
+    """
+    name = clean_name(name)
+    if not WIDTH_RANGE[0] <= width_pixels <= WIDTH_RANGE[1]:
+        msg = f"width_pixels is {width_pixels}; choose from {WIDTH_RANGE[0]} to {WIDTH_RANGE[1]:,}."
+        raise InvalidSettingError(msg)
+    if not plain.looks_like_pdf(data):
+        msg = f'"{name}" is not a PDF; only PDF pages have images.'
         raise PdfReadError(msg)
-    reads = []
-    chars = 0
-    for frame in running.pages(1, page_count):
-        read = _decode_page(frame)
-        reads.append(read)
-        chars += len(read.characters.codes)
-        if chars > limits.chars:
-            running.close()
-            raise _too_many_chars(name, limits)
-        monitor.report(Progress(READING_STAGE, len(reads), page_count, name))
-    doubtful = [read.page_number for read in reads if read.wants_second_opinion]
-    if doubtful:
-        texts = running.second_opinions(doubtful)
-        reads = [_better(read, texts.get(read.page_number, "")) for read in reads]
-    if all(read.broken for read in reads):
-        msg = (
-            f'"{name}" is damaged: none of its {page_count:,} pages can be read. '
-            "Export it again and add that."
+    with Worker(limits or ExtractionLimits()) as running:
+        return running.draw(
+            data,
+            name,
+            password=password,
+            monitor=monitor or SilentMonitor(),
+            page_number=page_number,
+            width_pixels=width_pixels,
         )
-        raise PdfReadError(msg)
-    return reads
 
 
-def _too_many_chars(name: str, limits: ExtractionLimits) -> LimitExceededError:
-    return LimitExceededError(
-        f'"{name}" holds more than {limits.chars:,} characters of text. '
-        "Split it into smaller files."
-    )
+def _high_water_mark(process_id: int) -> int:
+    """Return the most memory a process ever held, in bytes; 0 where the system does not say."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    _, _, rest = status.partition("VmHWM:")
+    return int(rest.split()[0]) * 1024 if rest.split() else 0
 
 
-def _decode_page(frame: bytes) -> _PageRead:
-    """Unpack a page frame of the worker; its numbers come from a hostile file."""
-    head = worker.PAGE_HEADER
-    number, status, rotation, flags, sent, total, *rest = head.unpack_from(frame)
-    if status != worker.PAGE_OK:
-        return _PageRead(number, _no_characters(), broken=True)
-    bounds, images, drawings = tuple(rest[:4]), rest[4], rest[5]
-    if not np.isfinite(bounds).all() or bounds[2] <= bounds[0] or bounds[3] <= bounds[1]:
-        bounds = (0.0, 0.0, 612.0, 792.0)
-    split = head.size + sent * worker.CODE_BYTES
-    codes = np.frombuffer(frame[head.size : split], np.uint32)
-    user_boxes = np.frombuffer(frame[split:], np.float32).reshape(sent, 4)
-    boxes, width, height = displayed_boxes(user_boxes, bounds, rotation)
-    return _PageRead(
-        page_number=number,
-        characters=page_characters(Characters(codes, boxes)),
-        width=width,
-        height=height,
-        images=images,
-        drawings=drawings,
-        bad=bad_share(codes),
-        left_out_chars=total - sent,
-        text_objects=bool(flags & worker.FLAG_TEXT_OBJECTS),
-    )
+class Worker:
+    """A worker process that reads files within `ExtractionLimits`.
 
+    A context manager: leaving it kills the process. After any error but an ordinary answer the
+    process is gone, and `alive` is false.
+    """
 
-def _no_characters() -> Characters:
-    return Characters(np.zeros(0, np.uint32), np.zeros((0, 4), np.float32))
+    def __init__(self, limits: ExtractionLimits) -> None:
+        self.limits = limits
+        self._monitor: Monitor = SilentMonitor()
+        self._name = ""
+        self._file_deadline = 0.0
+        self._closed = threading.Event()
+        self._frames: queue.Queue[tuple[bytes, bytes] | None] = queue.Queue(_QUEUE_FRAMES)
+        self._too_long = False
+        self._peak_bytes = 0
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
+            [sys.executable, "-I", str(Path(worker.__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Ctrl+C in the terminal is the parent's to handle.
+            start_new_session=True,
+        )
+        threading.Thread(target=self._collect, daemon=True).start()
+        paths = [str(Path(entry or ".").resolve()) for entry in sys.path]
+        with contextlib.suppress(OSError):
+            self._send((worker.CONFIGURE, {"path": paths, "memory_bytes": limits.memory_bytes}))
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process can take another file."""
+        return not self._closed.is_set() and self._process.poll() is None
 
-def _better(read: _PageRead, second_text: str) -> _PageRead:
-    """Return the page with the second reader's text where that is better."""
-    if not read.wants_second_opinion:
-        return read
-    raw = without_boxes(second_text)
-    characters = page_characters(raw)
-    visible = count_visible(characters.codes)
-    if not visible:
-        return read
-    bad = bad_share(raw.codes)
-    empty = not count_visible(read.characters.codes)
-    if not empty and bad > read.bad / 2:
-        return read
-    return replace(read, characters=characters, text_source=TextSource.PYPDF, bad=bad, broken=False)
+    @property
+    def process_id(self) -> int:
+        """The operating system's number of the process."""
+        return self._process.pid
 
+    @property
+    def peak_bytes(self) -> int:
+        """Most memory the process was seen to hold."""
+        return self._peak_bytes
 
-def _assemble(data: bytes, name: str, reads: list[_PageRead]) -> Document:
-    """Join the pages into a document; every page but the last with text ends in a line break."""
-    resolved = resolve_hyphens([read.characters for read in reads])
-    with_text = [bool(count_visible(characters.codes)) for characters in resolved]
-    if not any(with_text):
-        raise NoTextError(_no_text_words(name, reads))
-    last = max(index for index, filled in enumerate(with_text) if filled)
-    texts, pages, position = [], [], 0
-    for index, (read, characters) in enumerate(zip(reads, resolved, strict=True)):
-        text = characters.text() if with_text[index] else ""
-        boxes: NDArray[np.float32] = np.array(characters.boxes[: len(text)], np.float32)
-        if text and index != last:
-            text += "\n"
-            boxes = np.concatenate([boxes, np.full((1, 4), np.nan, np.float32)])
-        pages.append(
-            Page(
-                page_number=read.page_number,
-                start=position,
-                end=position + len(text),
-                width=read.width,
-                height=read.height,
-                char_boxes=boxes,
-                text_source=read.text_source if text else TextSource.NONE,
-                looks_scanned=_looks_scanned(read, len(text)),
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def read(self, data: bytes, name: str, *, password: str | None, monitor: Monitor) -> Document:
+        """Return a document read from a file; errors as `read_document` has them."""
+        request = {"name": name, "password": password}
+        content = self._answer(worker.READ, worker.DOCUMENT, request, data, monitor)
+        try:
+            return document_from_bytes(content, max_chars=self.limits.chars)
+        except WorkspaceDamagedError as exc:
+            self._fail_unread(f'"{name}" was not read: the reader answered nonsense.', exc)
+
+    def draw(
+        self, data: bytes, name: str, *, password: str | None, monitor: Monitor, **wanted: int
+    ) -> bytes:
+        """Return a page as PNG; ``wanted`` are page_number and width_pixels."""
+        request = {"name": name, "password": password, **wanted}
+        return self._answer(worker.DRAW, worker.IMAGE, request, data, monitor)
+
+    def close(self) -> None:
+        """Kill the process and collect it."""
+        self._closed.set()
+        if self._process.returncode is None:
+            self._note_memory()
+            self._process.kill()
+            self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.close()
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _answer(
+        self, kind: bytes, expected: bytes, request: dict[str, Any], data: bytes, monitor: Monitor
+    ) -> bytes:
+        """Send a request with its file, pass on progress, and return the answer."""
+        self._name, self._monitor = request["name"], monitor
+        self._file_deadline = time.monotonic() + self.limits.file_seconds
+        frames = (kind, {**request, "limits": dataclasses.asdict(self.limits)}), (worker.DATA, data)
+        # From a thread, so that a worker that does not read cannot hold this side up.
+        threading.Thread(target=self._send_quietly, args=frames, daemon=True).start()
+        page_seconds = self.limits.page_seconds
+        seconds, what = STARTING_SECONDS + OPENING_PAGES * page_seconds, "opening it"
+        if page_seconds < 1.0:  # tests use tiny limits; starting takes what it takes
+            seconds = min(seconds, self.limits.file_seconds)
+        while True:
+            got, content = self._receive(seconds, what)
+            if got == worker.FAILED:
+                self._explain_failure(json.loads(content))
+            if got == expected:
+                return content
+            if got != worker.PROGRESS:
+                self._fail_unread(f'"{self._name}" was not read: the reader answered out of turn.')
+            progress = json.loads(content)
+            done, total = int(progress["done"]), int(progress["total"])
+            if done:
+                monitor.report(Progress(READING_STAGE, done, total, self._name))
+            seconds, what = page_seconds, f"page {done + 1}"
+            if kind == worker.DRAW:
+                what = f"drawing page {request['page_number']}"
+            if done == total:  # the second reader keeps to `page_seconds` a page by itself
+                seconds, what = self.limits.file_seconds, "putting it together"
+
+    def _note_memory(self) -> int:
+        """Return what the process holds now, in bytes, and remember the most it ever held.
+
+        Not from `os.wait4`: after a start by vfork its figure includes the parent's own memory.
+        """
+        try:
+            held = int(psutil.Process(self._process.pid).memory_info().rss)
+            peak = _high_water_mark(self._process.pid)
+        except psutil.Error:
+            return 0
+        self._peak_bytes = max(self._peak_bytes, held, peak)
+        return held
+
+    def _collect(self) -> None:
+        """Move frames from the pipe to the queue (runs in a thread: pipes have no time-out)."""
+        stream = self._process.stdout
+        frame: tuple[bytes, bytes] | None
+        while stream is not None and not self._closed.is_set():
+            try:
+                frame = worker.read_frame(stream, self.limits.output_bytes)
+            except OverflowError:
+                self._too_long = True
+                frame = None
+            except (EOFError, OSError, ValueError):
+                frame = None
+            while not self._closed.is_set():
+                with contextlib.suppress(queue.Full):
+                    self._frames.put(frame, timeout=1.0)
+                    break
+            if frame is None:
+                return
+
+    def _send(self, *frames: tuple[bytes, bytes | dict[str, Any]]) -> None:
+        stream = self._process.stdin
+        for kind, content in frames:
+            if stream is not None:
+                worker.write_frame(stream, kind, content)
+
+    def _send_quietly(self, *frames: tuple[bytes, bytes | dict[str, Any]]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # `_receive` finds it gone and says why
+            self._send(*frames)
+
+    def _receive(self, seconds: float, what: str) -> tuple[bytes, bytes]:
+        """Return the next frame, or kill the worker and say why there is none."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if self._monitor.stop_requested():
+                self.close()
+                raise_if_stopped(self._monitor)
+            try:
+                frame = self._frames.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                self._check_clock(deadline, seconds, what)
+                if self._note_memory() > self.limits.memory_bytes and _WATCH_MEMORY:
+                    self._overrun(self._memory_words())
+                continue
+            if frame is None:
+                self._explain_end(what)
+            return frame
+
+    def _check_clock(self, deadline: float, seconds: float, what: str) -> None:
+        now = time.monotonic()
+        if now > self._file_deadline:
+            self._overrun(
+                f"it took longer than {self.limits.file_seconds:g} seconds in all. "
+                "Split it into smaller files and add those."
             )
-        )
-        texts.append(text)
-        position += len(text)
-    digest = hashlib.sha256(data).hexdigest()
-    return Document(
-        doc_id="d" + digest[:_DOC_ID_DIGITS],
-        name=name,
-        sha256=digest,
-        media_type=plain.PDF,
-        text="".join(texts),
-        pages=tuple(pages),
-        size_bytes=len(data),
-        warnings=_warnings(reads, pages),
-    )
+        if now > deadline:
+            self._overrun(
+                f"{what} took longer than {seconds:g} seconds. "
+                "Print it to a new PDF, or leave that page out."
+            )
 
+    def _overrun(self, words: str) -> NoReturn:
+        self.close()
+        raise LimitExceededError(f'"{self._name}" was not read: {words}')
 
-def _looks_scanned(read: _PageRead, chars: int) -> bool:
-    few = chars < worker.FEW_CHARS
-    return few and max(read.images, read.drawings) > SCANNED_SHARE
-
-
-def _no_text_words(name: str, reads: list[_PageRead]) -> str:
-    count = len(reads)
-    pages = "its one page" if count == 1 else f"its {count:,} pages"
-    scanned = [read for read in reads if _looks_scanned(read, 0)]
-    if scanned:
-        looks = "looks" if count == 1 else "look"
-        if len(scanned) < count:
-            pages = f"{len(scanned):,} of {pages}"
+    def _memory_words(self) -> str:
         return (
-            f'"{name}" has no text: {pages} {looks} scanned. Run OCR first, for example '
-            "ocrmypdf, and add what it makes."
+            f"it needs more than {self.limits.memory_bytes // MEBIBYTE:,} MiB of memory. "
+            "Print it to a new PDF, or split it into smaller files."
         )
-    be = "is" if count == 1 else "are"
-    return f'"{name}" has no text: {pages} {be} blank. There is nothing to read.'
 
-
-def _warnings(reads: list[_PageRead], pages: Sequence[Page]) -> tuple[str, ...]:
-    warnings = []
-    scanned = [page.page_number for page in pages if page.looks_scanned]
-    broken = [read.page_number for read in reads if read.broken]
-    missing = [page.page_number for page in pages if page.start == page.end]
-    blank = sorted(set(missing) - set(scanned) - set(broken))
-    if scanned or blank:
-        parts = []
-        if scanned:
-            looks = "looks" if len(scanned) == 1 else "look"
-            parts.append(f"{page_ranges(scanned)} {looks} scanned: run OCR, for example ocrmypdf")
-        if blank:
-            parts.append(f"{page_ranges(blank)} {'is' if len(blank) == 1 else 'are'} blank")
-        filled = len(pages) - len({*missing, *scanned})  # a stamp on a scan is not its text
-        have = "has" if filled == 1 else "have"
-        warnings.append(f"{filled:,} of {len(pages):,} pages {have} text; {'; '.join(parts)}.")
-    if broken:
-        be = "is" if len(broken) == 1 else "are"
-        warnings.append(f"{page_ranges(broken)} {be} damaged and left out.".capitalize())
-    cut = [read.page_number for read in reads if read.left_out_chars]
-    if cut:
-        left_out = sum(read.left_out_chars for read in reads)
-        warnings.append(
-            f"{left_out:,} characters beyond the limit for one page were left out on "
-            f"{page_ranges(cut)}."
+    def _explain_end(self, what: str) -> NoReturn:
+        """Say why the worker ended by itself."""
+        if self._too_long:
+            mebibytes = self.limits.output_bytes // MEBIBYTE
+            self._overrun(
+                f"its text takes more than {mebibytes:,} MiB. Split it into smaller files."
+            )
+        self._process.wait()
+        self.close()
+        code = self._process.returncode
+        ended_by = ""
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                ended_by = signal.Signals(-code).name
+        if ended_by == "SIGXCPU":
+            self._overrun(
+                f"it needs more than {self.limits.cpu_seconds} seconds of computing. "
+                "Split it into smaller files and add those."
+            )
+        # PDFium aborts when it is refused memory, often before the watch saw it grow.
+        if ended_by in {"SIGKILL", "SIGABRT"} or (
+            ended_by in _MEMORY_SIGNALS and self._peak_bytes > self.limits.memory_bytes // 3
+        ):
+            self._overrun(self._memory_words())
+        how = ended_by or f"exit code {code}"
+        self._fail_unread(
+            f'"{self._name}" is damaged: the reader broke down at {what} ({how}). '
+            "Print it to a new PDF and add that."
         )
-    garbled = [read.page_number for read in reads if not read.broken and read.bad > BAD_SHARE]
-    if garbled:
-        warnings.append(
-            f"Much of the text on {page_ranges(garbled)} is unreadable (its fonts do not say "
-            "which letters they draw): run OCR, for example ocrmypdf --force-ocr."
+
+    def _explain_failure(self, failure: dict[str, str]) -> NoReturn:
+        """Raise the error that a worker's answer stands for. The worker lives on."""
+        words = failure["words"]
+        kind = getattr(errors, failure["error"], None)
+        if isinstance(kind, type) and issubclass(kind, DocumentError | UsageError):
+            raise kind(words)
+        if failure["error"] == "MemoryError":  # nothing sure is known of what is left of it
+            self._overrun(self._memory_words())
+        if failure["error"] == "ImportError":
+            self._fail_unread(
+                f'"{self._name}" was not read: the reader does not start ({words}). '
+                "Install Bifocal's requirements again."
+            )
+        msg = (
+            f'"{self._name}" is not readable: it is damaged or cut short. Download or export '
+            "it again."
         )
-    return tuple(warnings)
+        raise PdfReadError(msg)
 
-
-def page_ranges(numbers: Sequence[int]) -> str:
-    """Return ascending page numbers in words: ``"page 3"``, ``"pages 1, 4-6 and 9"``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    parts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
-    if len(numbers) == 1:
-        return f"page {parts[0]}"
-    if len(parts) == 1:
-        return f"pages {parts[0]}"
-    return f"pages {', '.join(parts[:-1])} and {parts[-1]}"
+    def _fail_unread(self, words: str, cause: Exception | None = None) -> NoReturn:
+        self.close()
+        raise PdfReadError(words) from cause

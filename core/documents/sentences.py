@@ -57,12 +57,13 @@ _ENUMERATION = re.compile(r"\(?(?:\d{1,3}(?:\.\d{1,3})*|[a-zA-Z]|[ivxIVX]{1,5})"
 _INITIAL = re.compile(r"(?:^|[\s(])(?:[A-Z]\.)*[A-Z]$")
 _LEADERS = re.compile(r"(?:\. ?){4,}|…{2,}|_{4,}")
 _FIRST_WORD = re.compile(r"\s*(\S+)")
+MAX_CHARS = 200_000
 _LOOK_BACK = 80
 _NEIGHBOURS = 6  # lines before and after that tell how long a line can be here
 _FULL_LINE = 0.75  # of the longest line near by: as full as a ragged margin makes it
 
 
-def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
+def sentence_spans(text: str, *, max_chars: int = MAX_CHARS) -> tuple[tuple[int, int], ...]:
     """Return half-open ranges of the sentences of a text, in order.
 
     Sentences do not overlap, have no white space at either end, and hold every character that is
@@ -71,15 +72,17 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
 
     Args:
         text: Any text.
+        max_chars: Where cutting ends; what follows is one sentence more. The worker that reads a
+            file cuts it whole (`Document.sentences`), the server no more than a long query.
 
     Returns:
         ``((start, end), ...)``; empty when there is nothing but white space.
     """
-    line_ends = [found.start() for found in re.finditer("\n", text)]
+    line_ends = [found.start() for found in re.compile("\n").finditer(text, 0, max_chars)]
     lengths = [end - start - 1 for start, end in itertools.pairwise([-1, *line_ends, len(text)])]
     spans: list[tuple[int, int]] = []
     start = 0
-    for found in _BREAK.finditer(text):
+    for found in _BREAK.finditer(text, 0, max_chars):
         if found.start() < start:
             continue
         kind = found.lastgroup

@@ -1,7 +1,8 @@
 r"""A document as bytes and back: compact, without pickle, strict about what it reads.
 
 Layout: ``BFDOC1\\n``, SHA-256 of the rest (32 bytes), length of the head (uint32, little-endian),
-the head (JSON), then two zlib streams: the text as UTF-8, and the boxes. Boxes are stored in
+the head (JSON), then three zlib streams: the text as UTF-8, the boxes, and the sentences' ends as
+int32 (none in records written before they were kept). Boxes are stored in
 tenths of a point as uint16 (a coarser step on pages longer than 6,500 points), column by column
 as differences from the character before; 65,535 is "no box".
 """
@@ -18,7 +19,7 @@ from typing import Any, Never
 import numpy as np
 from numpy.typing import NDArray
 
-from core.documents.characters import no_boxes
+from core.documents.text import no_boxes
 from core.errors import WorkspaceDamagedError
 from core.records import Document, Page, TextSource
 
@@ -37,6 +38,8 @@ def document_to_bytes(document: Document) -> bytes:
     text = document.text.encode("utf-8")
     boxes = np.concatenate(columns) if columns else np.zeros(0, np.uint16)
     packed_text, packed_boxes = zlib.compress(text, 6), zlib.compress(boxes.tobytes(), 4)
+    sentences = np.array(document.sentences, np.int32).tobytes()
+    packed_sentences = zlib.compress(sentences, 4)
     head = {
         "doc_id": document.doc_id,
         "name": document.name,
@@ -47,6 +50,7 @@ def document_to_bytes(document: Document) -> bytes:
         "chars": len(document.text),
         "text_bytes": [len(text), len(packed_text)],
         "box_bytes": [boxes.nbytes, len(packed_boxes)],
+        "sentence_bytes": [len(sentences), len(packed_sentences)],
         "pages": [
             [
                 page.page_number,
@@ -62,12 +66,13 @@ def document_to_bytes(document: Document) -> bytes:
         ],
     }
     packed_head = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
-    rest = _HEAD.pack(len(packed_head)) + packed_head + packed_text + packed_boxes
+    streams = packed_text + packed_boxes + packed_sentences
+    rest = _HEAD.pack(len(packed_head)) + packed_head + streams
     return MAGIC + hashlib.sha256(rest).digest() + rest
 
 
-def document_from_bytes(content: bytes) -> Document:
-    """Return the document that `document_to_bytes` wrote.
+def document_from_bytes(content: bytes, *, max_chars: int = _MAX_CHARS) -> Document:
+    """Return the document that `document_to_bytes` wrote; more than ``max_chars`` is damage.
 
     Raises:
         WorkspaceDamagedError: The bytes are not such a document, whole and unchanged.
@@ -82,15 +87,20 @@ def document_from_bytes(content: bytes) -> Document:
         (head_bytes,) = _HEAD.unpack_from(rest)
         position = _HEAD.size + head_bytes
         head = json.loads(bytes(rest[_HEAD.size : position]))
-        text_bytes, packed_text = head["text_bytes"]
-        box_bytes, packed_boxes = head["box_bytes"]
-        text = _unpacked(rest[position : position + packed_text], text_bytes).decode("utf-8")
-        position += packed_text
-        boxes = np.frombuffer(
-            _unpacked(rest[position : position + packed_boxes], box_bytes), np.uint16
-        )
-        if position + packed_boxes != len(rest) or len(text) != head["chars"]:
+        streams = []
+        for key, per_char in (("text_bytes", 4), ("box_bytes", 8), ("sentence_bytes", 8)):
+            size, packed = head.get(key, (0, 0))
+            if not 0 <= size <= per_char * max_chars:
+                _damaged("a length is out of range")
+            streams.append(_unpacked(rest[position : position + packed], size) if packed else b"")
+            position += packed
+        text = streams[0].decode("utf-8")
+        boxes = np.frombuffer(streams[1], np.uint16)
+        sentences = np.frombuffer(streams[2], np.int32).reshape(-1, 2)
+        if position != len(rest) or len(text) != head["chars"]:
             _damaged("its lengths do not agree")
+        if (np.diff(sentences.ravel(), prepend=0, append=len(text)) < 0).any():
+            _damaged("its sentences do not follow one another")
         pages = _pages(head["pages"], boxes, len(text))
         return Document(
             doc_id=str(head["doc_id"]),
@@ -101,6 +111,7 @@ def document_from_bytes(content: bytes) -> Document:
             pages=pages,
             size_bytes=int(head["size_bytes"]),
             warnings=tuple(str(warning) for warning in head["warnings"]),
+            sentences=tuple((start, end) for start, end in sentences.tolist()),
         )
     except (ValueError, KeyError, TypeError, IndexError, struct.error, zlib.error) as exc:
         _damaged(f"{type(exc).__name__}: {exc}")
@@ -132,8 +143,6 @@ def _quantised(page: Page) -> NDArray[np.uint16]:
 
 def _unpacked(packed: memoryview, expected: int) -> bytes:
     """Decompress exactly ``expected`` bytes; a stream that holds more is refused unread."""
-    if not 0 <= expected < 16 * _MAX_CHARS:
-        raise ValueError("length out of range")
     unpacker = zlib.decompressobj()
     content = unpacker.decompress(packed, expected + 1)
     if len(content) != expected or not unpacker.eof or unpacker.unused_data:

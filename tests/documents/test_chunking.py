@@ -8,10 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.documents import chunk_document, read_document
+from core.documents import chunk_document
 from core.errors import InvalidSettingError
 from core.records import Document, Page, TextSource, Unit
 from core.settings import ChunkingSettings
+from tests.inprocess import read_document
 
 
 def words(texts: Sequence[str]) -> list[int]:

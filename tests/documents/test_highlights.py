@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.documents import boxes_for_range, read_document
+from core.documents import boxes_for_range
 from core.documents.highlights import line_boxes
 from tests import pdfs
+from tests.inprocess import read_document
 
 NAN = [np.nan] * 4
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.documents import read_document
+from core.documents import read_document as read_in_worker
 from core.errors import LimitExceededError, NoTextError, PdfReadError, UnsupportedFileError
 from core.records import TextSource
 from core.settings import ExtractionLimits
+from tests.inprocess import read_document
 
 
 def test_plain_text_is_one_page_without_boxes() -> None:
@@ -82,7 +83,7 @@ def test_what_is_no_text_is_refused_by_name(
 
 def test_text_has_size_limits_too() -> None:
     with pytest.raises(LimitExceededError, match=r'"a.txt" is too large'):
-        read_document(b"x" * 100, "a.txt", limits=ExtractionLimits(file_bytes=99))
+        read_in_worker(b"x" * 100, "a.txt", limits=ExtractionLimits(file_bytes=99))
     with pytest.raises(LimitExceededError, match="more than 99 characters"):
         read_document(b"x" * 100, "a.txt", limits=ExtractionLimits(chars=99))
 

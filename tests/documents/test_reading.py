@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
+import time
 
 import numpy as np
 import pytest
-from typing_extensions import override
 
-from core.documents import PdfWorker, page_ranges, read_document
+from core.documents import extraction
+from core.documents import read_document as read_in_worker
+from core.documents.extraction import page_ranges
+from core.documents.pdf import PdfFile
 from core.errors import (
     EncryptedPdfError,
     LimitExceededError,
@@ -23,6 +24,7 @@ from core.monitor import Progress
 from core.records import Document, TextSource
 from core.settings import ExtractionLimits
 from tests import pdfs
+from tests.inprocess import read_document
 from tests.monitors import Watcher
 
 MEBIBYTE = 1024 * 1024
@@ -209,7 +211,7 @@ def test_five_thousand_pages_are_too_many_by_default_and_no_hazard() -> None:
 def test_a_page_tree_that_holds_itself_ends(count: int) -> None:
     data = pdfs.self_referencing_pdf().replace(b"/Count 1000000", b"/Count %d" % count)
     with pytest.raises((PdfReadError, LimitExceededError), match=r'"a.pdf"'):
-        read_document(data, "a.pdf", limits=ExtractionLimits(page_seconds=5))
+        read_in_worker(data, "a.pdf", limits=ExtractionLimits(page_seconds=5))
 
 
 def test_a_decompression_bomb_runs_into_the_memory_limit() -> None:
@@ -217,13 +219,13 @@ def test_a_decompression_bomb_runs_into_the_memory_limit() -> None:
     with pytest.raises(
         LimitExceededError, match=r'"a.pdf" was not read: it needs more than 192 MiB'
     ):
-        read_document(pdfs.bomb_pdf(400 * MEBIBYTE), "a.pdf", limits=limits)
+        read_in_worker(pdfs.bomb_pdf(400 * MEBIBYTE), "a.pdf", limits=limits)
 
 
 def test_a_file_of_300_megabytes_is_refused_before_anything_is_started() -> None:
     data = bytes(300 * MEBIBYTE)  # pages of zeros cost no memory until they are touched
     with pytest.raises(LimitExceededError, match=r'"a.pdf" is too large: 300 MiB; files up to 200'):
-        read_document(data, "a.pdf")
+        read_in_worker(data, "a.pdf")
 
 
 def test_characters_beyond_the_limit_of_a_page_are_left_out_with_a_warning() -> None:
@@ -266,35 +268,27 @@ def test_the_second_reader_is_asked_where_the_first_finds_no_text() -> None:
     assert_whole(document)
 
 
-class StuckAtSecond(PdfWorker):
-    """A worker that hangs as soon as it is asked for second opinions."""
-
-    @override
-    def second_opinions(self, pages: list[int]) -> dict[int, str]:
-        os.kill(self.process_id, signal.SIGSTOP)
-        return super().second_opinions(pages)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
-def test_a_second_reader_that_takes_too_long_costs_only_its_pages() -> None:
-    limits = ExtractionLimits(page_seconds=0.9)
-    with StuckAtSecond(limits) as stuck:
-        document = read_document(pdfs.undrawn_glyphs_pdf("Top"), "a.pdf", pdf_worker=stuck)
-        assert not stuck.alive
+@pytest.mark.skipif(sys.platform == "win32", reason="no alarm signal")
+def test_a_second_reader_that_takes_too_long_costs_only_its_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PdfFile, "second_text", lambda *_: time.sleep(60))
+    limits = ExtractionLimits(page_seconds=0.5)
+    document = extraction.read(pdfs.undrawn_glyphs_pdf("Top"), "a.pdf", limits)
     assert document.text.endswith("second page")
     assert document.pages[0].text_source is not TextSource.PYPDF
 
 
 def test_progress_comes_page_by_page() -> None:
     monitor = Watcher()
-    read_document(pdfs.plain_pdf(["One.", "Two.", "Three."]), "x/a.pdf", monitor=monitor)
+    read_in_worker(pdfs.plain_pdf(["One.", "Two.", "Three."]), "x/a.pdf", monitor=monitor)
     assert monitor.reports == [Progress("reading", n, 3, "a.pdf") for n in (1, 2, 3)]
 
 
 def test_stop_ends_reading_between_pages() -> None:
     monitor = Watcher(stop_after=3)
     with pytest.raises(StoppedError):
-        read_document(pdfs.many_pages_pdf(900), "a.pdf", monitor=monitor)
+        read_in_worker(pdfs.many_pages_pdf(900), "a.pdf", monitor=monitor)
     assert len(monitor.reports) == 3
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.documents import boxes_for_range, read_document, render_page
+from core.documents import boxes_for_range, render_page
 from core.errors import (
     EncryptedPdfError,
     InvalidSettingError,
@@ -15,6 +15,7 @@ from core.errors import (
 )
 from core.settings import ExtractionLimits
 from tests import pdfs
+from tests.inprocess import read_document
 
 
 def pixels_of(png: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

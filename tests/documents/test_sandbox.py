@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from typing_extensions import override
 
-from core.documents import PdfWorker, read_document, worker
+from core.documents import Worker, read_document, worker
 from core.errors import LimitExceededError, PdfReadError, StoppedError
 from core.monitor import Progress, SilentMonitor
 from core.settings import ExtractionLimits
@@ -57,12 +58,9 @@ def test_computing_too_long_is_killed_and_named(slow: bytes) -> None:
 
 
 def test_too_much_output_is_killed_and_named() -> None:
-    limits = ExtractionLimits(output_bytes=3_000)
+    limits = ExtractionLimits(output_bytes=300)
     with pytest.raises(LimitExceededError, match=r'"a.pdf" was not read: its text takes more than'):
         read_document(pdfs.plain_pdf(), "a.pdf", limits=limits)
-    limits = ExtractionLimits(output_bytes=20_000)  # each page fits, all of them do not
-    with pytest.raises(LimitExceededError, match=r'"a.pdf" was not read: its text takes more than'):
-        read_document(pdfs.plain_pdf([pdfs.PROSE] * 5), "a.pdf", limits=limits)
 
 
 class StopAfter:
@@ -86,35 +84,44 @@ def test_stop_kills_the_worker_in_the_middle_of_a_page(slow: bytes) -> None:
 
 
 def test_a_worker_reads_many_files_and_survives_refusals() -> None:
-    with PdfWorker(ExtractionLimits()) as running:
-        first = read_document(pdfs.plain_pdf(), "a.pdf", pdf_worker=running)
+    with Worker(ExtractionLimits()) as running:
+        first = read_document(pdfs.plain_pdf(), "a.pdf", worker_process=running)
         with pytest.raises(PdfReadError):
-            read_document(b"%PDF-1.4 nothing", "b.pdf", pdf_worker=running)
+            read_document(b"%PDF-1.4 nothing", "b.pdf", worker_process=running)
         assert running.alive
-        again = read_document(pdfs.plain_pdf(), "c.pdf", pdf_worker=running)
+        again = read_document(pdfs.plain_pdf(), "c.pdf", worker_process=running)
     assert first.text == again.text
     assert not running.alive
 
 
-def test_a_worker_that_dies_is_explained_and_not_waited_for() -> None:
-    with PdfWorker(ExtractionLimits()) as running:
-        running.open(
-            pdfs.plain_pdf([pdfs.PROSE] * 3), "a.pdf", password=None, monitor=SilentMonitor()
-        )
-        os.kill(running.process_id, signal.SIGSEGV)
-        with pytest.raises(
-            PdfReadError, match=r'"a.pdf" is damaged: the PDF reader broke down at page'
-        ):
-            list(running.pages(1, 3))
+class KillAtFirstPage(SilentMonitor):
+    """Ends a worker when its first page comes."""
+
+    def __init__(self, running: Worker, number: signal.Signals) -> None:
+        self.running, self.number = running, number
+
+    @override
+    def report(self, progress: Progress) -> None:
+        os.kill(self.running.process_id, self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "words"),
+    [
+        (signal.SIGSEGV, PdfReadError, '"a.pdf" is damaged: the reader broke down at'),
+        (signal.SIGKILL, LimitExceededError, "more than 2,048 MiB of memory"),
+    ],
+)
+def test_a_worker_that_dies_is_explained_and_not_waited_for(
+    number: signal.Signals, error: type[Exception], words: str
+) -> None:
+    with Worker(ExtractionLimits()) as running:
+        monitor = KillAtFirstPage(running, number)
+        with pytest.raises(error, match=words):
+            read_document(
+                pdfs.many_pages_pdf(900), "a.pdf", monitor=monitor, worker_process=running
+            )
         assert not running.alive
-
-
-def test_a_worker_that_the_system_kills_ran_out_of_memory() -> None:
-    with PdfWorker(ExtractionLimits()) as running:
-        running.open(pdfs.plain_pdf(), "a.pdf", password=None, monitor=SilentMonitor())
-        os.kill(running.process_id, signal.SIGKILL)
-        with pytest.raises(LimitExceededError, match="more than 2,048 MiB of memory"):
-            list(running.pages(1, 1))
 
 
 def test_many_threads_read_at_once() -> None:
@@ -134,26 +141,36 @@ def test_many_threads_read_at_once() -> None:
 
 def test_the_worker_imports_nothing_heavy() -> None:
     script = (
-        "import sys, runpy; runpy.run_path(sys.argv[1], run_name='look'); import pypdfium2.raw; "
+        "import sys, core.documents.extraction; "
         "print(sorted({name.split('.')[0] for name in sys.modules} "
-        "& {'torch', 'transformers', 'gradio', 'numpy', 'faiss', 'core', 'pypdf'}))"
+        "& {'torch', 'transformers', 'gradio', 'faiss', 'pypdf', 'scipy'}))"
     )
     listed = subprocess.run(
-        [sys.executable, "-I", "-c", script, worker.__file__],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert listed.stdout.strip() == "[]"
+
+
+def test_plain_text_is_read_in_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.documents.plain.decoded", None)  # here, in this process
+    assert read_document(b"Some words.", "a.txt").text == "Some words."
+
+
+# U+FDFA stands for a phrase of 18 letters.
+def test_limits_hold_after_normalisation() -> None:
+    text = ("\ufdfa" * 100).encode()
+    with pytest.raises(LimitExceededError, match="more than 1,700 characters"):
+        read_document(text, "a.txt", limits=ExtractionLimits(chars=1_700))
+    assert len(read_document(text, "a.txt", limits=ExtractionLimits(chars=1_800)).text) == 1_800
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the parent's end closes the pipe there")
 def test_the_worker_ends_with_its_parent() -> None:
     script = (
         "import os, sys, time\n"
-        "from core.documents import PdfWorker\n"
+        "from core.documents import Worker\n"
         "from core.settings import ExtractionLimits\n"
-        "print(PdfWorker(ExtractionLimits()).process_id, flush=True)\n"
+        "print(Worker(ExtractionLimits()).process_id, flush=True)\n"
         "os._exit(0)\n"
     )
     root = os.fspath(worker.__file__).removesuffix("/core/documents/worker.py")
@@ -173,7 +190,7 @@ def test_the_worker_ends_with_its_parent() -> None:
 def test_memory_watch_stands_in_where_the_kernel_does_not(
     monkeypatch: pytest.MonkeyPatch, slow: bytes
 ) -> None:
-    monkeypatch.setattr("core.documents.sandbox._WATCH_MEMORY", True)
+    monkeypatch.setattr("core.documents.reading._WATCH_MEMORY", True)
     used = SimpleNamespace(rss=3 * 1024**3)
     monkeypatch.setattr(psutil.Process, "memory_info", lambda _: used)
     with pytest.raises(LimitExceededError, match="more than 2,048 MiB of memory"):

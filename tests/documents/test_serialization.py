@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.documents import document_from_bytes, document_to_bytes, read_document
+from core.documents import document_from_bytes, document_to_bytes
 from core.documents.serialization import MAGIC
 from core.errors import WorkspaceDamagedError
 from core.records import Document
 from tests import pdfs
+from tests.inprocess import read_document
 
 
 def assert_same(one: Document, two: Document) -> None:

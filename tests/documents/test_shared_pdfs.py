@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.documents import chunk_document, read_document, render_page, sentence_spans
+from core.documents import chunk_document, render_page, sentence_spans
 from core.errors import CoreError, EncryptedPdfError, NoTextError, PdfReadError, WrongPasswordError
 from core.records import Document
 from core.settings import ChunkingSettings
 from tests.data import shared_data
+from tests.inprocess import read_document
 
 PASSWORD = "asdfzxcv"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sys
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from core.documents import worker
+from core.documents import document_from_bytes, worker
+from core.documents.extraction import read
+from core.documents.pdf import PdfFile, png_bytes
+from core.settings import ExtractionLimits
 from tests import pdfs
 
-Frames = list[tuple[bytes, bytes]]
+LIMITS = ExtractionLimits(chars_per_page=30)
 
 
 @pytest.fixture(autouse=True)
@@ -22,17 +26,17 @@ def _no_limits_on_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "limit_cpu", lambda cpu_seconds: None)
 
 
-def converse(*requests: tuple[bytes, dict[str, Any]], data: bytes = b"") -> Frames:
-    """Send requests (a file follows each OPEN) and return the answers."""
+def converse(*requests: tuple[bytes, bytes, dict[str, Any]]) -> list[tuple[bytes, bytes]]:
+    """Send requests, each a kind, a file and what else is wanted; return the answers."""
     sent = io.BytesIO()
-    worker.write_frame(sent, worker.CONFIGURE, b'{"path": [], "memory_bytes": 1}')
-    for kind, request in requests:
-        worker.write_frame(sent, kind, json.dumps(request).encode())
-        if kind == worker.OPEN:
-            worker.write_frame(sent, worker.DATA, data)
+    worker.write_frame(sent, worker.CONFIGURE, {"path": [], "memory_bytes": 1})
+    for kind, data, wanted in requests:
+        common = {"name": "a.pdf", "password": None, "limits": dataclasses.asdict(LIMITS)}
+        worker.write_frame(sent, kind, {**common, **wanted})
+        worker.write_frame(sent, worker.DATA, data)
     sent.seek(0)
     answers = io.BytesIO()
-    worker.Worker(sent, answers).run()
+    worker.serve(sent, answers)
     answers.seek(0)
     frames = []
     while answers.tell() < len(answers.getvalue()):
@@ -40,29 +44,17 @@ def converse(*requests: tuple[bytes, dict[str, Any]], data: bytes = b"") -> Fram
     return frames
 
 
-def opening(password: str | None = None) -> tuple[bytes, dict[str, Any]]:
-    return worker.OPEN, {"password": password, "cpu_seconds": 5}
+def test_a_document_comes_after_a_word_for_every_page() -> None:
+    frames = converse((worker.READ, pdfs.plain_pdf(["Some words.", "B"]), {}))
+    assert [json.loads(content)["done"] for kind, content in frames[:-1]] == [0, 1, 2]
+    document = document_from_bytes(frames[-1][1])
+    assert document.text == "Some words.\nB"
+    assert document.sentences == ((0, 11), (12, 13))
 
 
-def pages(first: int, last: int) -> tuple[bytes, dict[str, Any]]:
-    return worker.READ_PAGES, {"first": first, "last": last, "chars_per_page": 30}
-
-
-def test_a_file_is_opened_and_its_pages_are_sent_one_by_one() -> None:
-    frames = converse(opening(), pages(1, 2), data=pdfs.plain_pdf(["Some words.", "B"]))
-    assert [kind for kind, _ in frames] == [b"o", b"p", b"p", b"d"]
-    assert json.loads(frames[0][1]) == {"pages": 2}
-    head = worker.PAGE_HEADER
-    number, status, rotation, _, sent, total, *_ = head.unpack_from(frames[1][1])
-    assert (number, status, rotation, sent, total) == (1, worker.PAGE_OK, 0, 11, 11)
-    codes = frames[1][1][head.size : head.size + 4 * sent]
-    assert codes.decode("utf-32-le") == "Some words."
-    assert len(frames[1][1]) == head.size + 20 * sent
-
-
-def test_no_more_characters_are_sent_than_asked_for() -> None:
-    frames = converse(opening(), pages(1, 1), data=pdfs.plain_pdf(["x" * 70]))
-    assert worker.PAGE_HEADER.unpack_from(frames[1][1])[4:6] == (30, 70)
+def test_no_more_characters_of_a_page_are_read_than_asked_for() -> None:
+    page = PdfFile(pdfs.plain_pdf(["x" * 70]), "a.pdf", None).page(1, max_chars=30)
+    assert (len(page.characters.codes), page.left_out_chars) == (30, 40)
 
 
 @pytest.mark.parametrize(
@@ -70,86 +62,73 @@ def test_no_more_characters_are_sent_than_asked_for() -> None:
     [
         (pdfs.scanned_pdf(), 0.99, 1.0),
         (pdfs.blank_pdf(), 0.0, 0.0),
+        (pdfs.scan_in_form_pdf(), 0.9, 1.0),
     ],
-    ids=["scan", "blank"],
+    ids=["scan", "blank", "scan in a form"],
 )
 def test_how_much_of_a_page_images_cover(data: bytes, first: float, last: float) -> None:
-    frames = converse(opening(), pages(1, 1), data=data)
-    images = worker.PAGE_HEADER.unpack_from(frames[1][1])[-2]
-    assert first <= images <= last
-
-
-def test_images_inside_forms_count() -> None:
-    frames = converse(opening(), pages(1, 1), data=pdfs.scan_in_form_pdf())
-    assert worker.PAGE_HEADER.unpack_from(frames[1][1])[-2] > 0.9
+    assert first <= PdfFile(data, "a.pdf", None).page(1, max_chars=9).images <= last
 
 
 @pytest.mark.parametrize(
-    ("data", "password", "kind"),
+    ("data", "password", "error"),
     [
-        (pdfs.encrypted_pdf(), None, "password"),
-        (pdfs.encrypted_pdf(), "no", "password"),
-        (pdfs.encrypted_pdf(), "日本", "password"),
-        (b"%PDF-1.4 nothing", None, "format"),
+        (pdfs.encrypted_pdf(), None, "EncryptedPdfError"),
+        (pdfs.encrypted_pdf(), "no", "WrongPasswordError"),
+        (pdfs.encrypted_pdf(), "日本", "WrongPasswordError"),
+        (b"%PDF-1.4 nothing", None, "PdfReadError"),
     ],
 )
-def test_a_file_that_does_not_open_says_why(data: bytes, password: str | None, kind: str) -> None:
-    ((answer, content),) = converse(opening(password), data=data)
-    assert answer == worker.FAILED
-    assert json.loads(content)["kind"] == kind
-
-
-def test_a_request_without_a_file_fails_and_the_worker_lives_on() -> None:
-    frames = converse(pages(1, 1), opening(), data=pdfs.plain_pdf())
-    assert [kind for kind, _ in frames] == [worker.FAILED, worker.OPENED]
+def test_a_file_that_does_not_open_says_why_and_the_worker_lives_on(
+    data: bytes, password: str | None, error: str
+) -> None:
+    (kind, content), *rest = converse(
+        (worker.READ, data, {"password": password}), (worker.READ, pdfs.plain_pdf(), {})
+    )
+    assert kind == worker.FAILED
+    assert json.loads(content)["error"] == error
+    assert rest[-1][0] == worker.DOCUMENT
 
 
 def test_a_missing_pdf_library_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("core.documents.extraction")
+    monkeypatch.delitem(sys.modules, "core.documents.extraction")
+    monkeypatch.delitem(sys.modules, "core.documents.pdf")
     monkeypatch.setitem(sys.modules, "pypdfium2.raw", None)
     ((answer, content),) = converse()
     assert answer == worker.FAILED
-    assert json.loads(content)["kind"] == "start"
+    assert json.loads(content)["error"] == "ImportError"
 
 
 def test_a_page_that_is_not_there_is_broken() -> None:
-    frames = converse(opening(), pages(2, 2), data=pdfs.plain_pdf())
-    assert worker.PAGE_HEADER.unpack_from(frames[1][1])[:2] == (2, worker.PAGE_BROKEN)
-
-
-def test_second_opinions_come_as_text_and_fail_empty() -> None:
-    request = {"pages": [1, 2, 9], "chars_per_page": 1000}
-    frames = converse(
-        opening(), (worker.SECOND_OPINION, request), data=pdfs.undrawn_glyphs_pdf("Top")
-    )
-    assert [kind for kind, _ in frames] == [b"o", b"s", b"s", b"s", b"d"]
-    assert [content[4:].strip() for _, content in frames[1:4]] == [b"Top", b"second page", b""]
+    assert PdfFile(pdfs.plain_pdf(), "a.pdf", None).page(2, max_chars=9).broken
 
 
 def test_a_second_opinion_on_an_encrypted_file_uses_the_password() -> None:
-    request = {"pages": [1], "chars_per_page": 1000}
-    frames = converse(
-        opening("sesame"),
-        (worker.SECOND_OPINION, request),
-        data=pdfs.encrypted_pdf("sesame", algorithm="AES-256"),
-    )
-    assert frames[1][1][4:].startswith(b"The lock keeper")
+    data = pdfs.encrypted_pdf("sesame", algorithm="AES-256")
+    assert PdfFile(data, "a.pdf", "sesame").second_text(1).startswith("The lock keeper")
+
+
+def test_a_second_reader_that_fails_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PdfFile, "second_text", lambda *_: 1 / 0)
+    document = read(pdfs.undrawn_glyphs_pdf("Top"), "a.pdf", ExtractionLimits())
+    assert document.text.endswith("second page")
 
 
 def test_pages_are_drawn_or_fail() -> None:
+    data = pdfs.rotated_pdf(90)
     frames = converse(
-        opening(),
-        (worker.RENDER, {"page_number": 1, "width_pixels": 100}),
-        (worker.RENDER, {"page_number": 5, "width_pixels": 100}),
-        data=pdfs.rotated_pdf(90),
+        (worker.DRAW, data, {"page_number": 1, "width_pixels": 100}),
+        (worker.DRAW, data, {"page_number": 5, "width_pixels": 100}),
     )
-    assert [kind for kind, _ in frames] == [b"o", b"i", b"e"]
+    assert [kind for kind, _ in frames] == [worker.PROGRESS, worker.IMAGE, worker.FAILED]
     assert Image.open(io.BytesIO(frames[1][1])).size == (100, 71)
-    assert json.loads(frames[2][1])["kind"] == "page"
+    assert json.loads(frames[2][1])["error"] == "InvalidSettingError"
 
 
 # Two pixels: red and black, with PDFium's fourth byte.
 def test_png_keeps_colours() -> None:
-    image = Image.open(io.BytesIO(worker.png_bytes(b"\xff\0\0\xff\0\0\0\xff", 2, 1)))
+    image = Image.open(io.BytesIO(png_bytes(b"\xff\0\0\xff\0\0\0\xff", 2, 1)))
     assert (image.mode, image.getpixel((0, 0)), image.getpixel((1, 0))) == (
         "RGB",
         (255, 0, 0),
@@ -159,7 +138,7 @@ def test_png_keeps_colours() -> None:
 
 def test_frames_have_a_length_limit_and_an_end() -> None:
     stream = io.BytesIO()
-    worker.write_frame(stream, b"x", b"12", b"345")
+    worker.write_frame(stream, b"x", b"12345")
     stream.seek(0)
     assert worker.read_frame(stream, 5) == (b"x", b"12345")
     stream.seek(0)

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.documents import PdfWorker, read_document, render_page
+from core.documents import Worker, read_document, render_page
 from core.errors import CoreError, LimitExceededError
 from core.settings import MEBIBYTE, ExtractionLimits
 from tests import pdfs
@@ -222,18 +222,18 @@ def fuzz(files: int, seed: int, *, keep: Path | None = None) -> Outcome:
     """Try ``files`` damaged PDFs; the same seed tries the same ones."""
     originals = seeds()
     outcome = Outcome()
-    running = PdfWorker(LIMITS)
+    running = Worker(LIMITS)
     try:
         for number in range(files):
             data = mutated(random.Random(f"{seed}-{number}"), originals)
             if not running.alive:
                 running.close()
-                running = PdfWorker(LIMITS)
+                running = Worker(LIMITS)
                 outcome.restarts += 1
             started = time.monotonic()
             problem = ""
             try:
-                read_document(data, f"{number}.pdf", limits=LIMITS, pdf_worker=running)
+                read_document(data, f"{number}.pdf", limits=LIMITS, worker_process=running)
                 outcome.counts["read"] += 1
                 if number % RENDER_EVERY == 0:
                     render_page(data, 1, limits=LIMITS, width_pixels=300)

@@ -30,15 +30,15 @@ REAL_FILES = (
 _READ_AND_REPORT = """
 import json, sys
 from pathlib import Path
-from core.documents import PdfWorker, read_document
-from core.documents.sandbox import _high_water_mark
+from core.documents import Worker, read_document
+from core.documents.reading import _high_water_mark
 from core.settings import ExtractionLimits
 import os
 path = Path(sys.argv[1])
 data = path.read_bytes()
 before = _high_water_mark(os.getpid())
-with PdfWorker(ExtractionLimits()) as running:
-    document = read_document(data, path.name, pdf_worker=running)
+with Worker(ExtractionLimits()) as running:
+    document = read_document(data, path.name, worker_process=running)
 print(json.dumps({
     "pages": len(document.pages),
     "worker_peak_mib": round(running.peak_bytes / 2**20, 1),

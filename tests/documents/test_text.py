@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.documents.characters import (
+from core.documents.text import (
     Characters,
     bad_share,
     displayed_boxes,
@@ -94,13 +94,13 @@ def test_white_space_at_line_ends_goes() -> None:
 def test_hyphens_at_line_ends_follow_the_rest_of_the_document(
     pages: list[str], texts: list[str]
 ) -> None:
-    resolved = resolve_hyphens([numbered(page) for page in pages])
+    resolved, _ = resolve_hyphens([numbered(page) for page in pages])
     assert [page.text() for page in resolved] == texts
     assert all(len(page.codes) == len(page.boxes) for page in resolved)
 
 
 def test_a_joined_word_keeps_the_boxes_of_its_letters() -> None:
-    (page,) = resolve_hyphens([numbered("ab\x02cd")])
+    (page,), _ = resolve_hyphens([numbered("ab\x02cd")])
     assert page.text() == "abcd"
     assert page.boxes[:, 0].tolist() == [0, 1, 3, 4]
 

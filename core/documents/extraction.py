@@ -1,0 +1,325 @@
+"""Bytes of any format in, a document out. Runs in the worker only."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.documents import plain
+from core.documents.pdf import FEW_CHARS, PageRead, PdfFile
+from core.documents.sentences import sentence_spans
+from core.documents.serialization import document_to_bytes
+from core.documents.text import (
+    bad_share,
+    count_visible,
+    no_boxes,
+    normal_form,
+    page_characters,
+    resolve_hyphens,
+    without_boxes,
+)
+from core.errors import InvalidSettingError, LimitExceededError, NoTextError, PdfReadError
+from core.records import Document, Page, TextSource
+from core.settings import ExtractionLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+SCANNED_SHARE = 0.5  # an image over this much of a page without text: a scan
+BAD_SHARE = 0.15  # this much unreadable: ask the second reader
+
+
+def document_bytes(
+    data: bytes,
+    *,
+    name: str,
+    password: str | None,
+    limits: dict[str, Any],
+    report: Callable[[int, int], None],
+) -> bytes:
+    """Return a file as a serialised `Document`, its ids left for the parent to fill in."""
+    document = read(data, name, ExtractionLimits(**limits), password=password, report=report)
+    return document_to_bytes(document)
+
+
+def page_image(
+    data: bytes,
+    *,
+    name: str,
+    password: str | None,
+    limits: dict[str, Any],  # noqa: ARG001 - the same for every request
+    report: Callable[[int, int], None],
+    page_number: int,
+    width_pixels: int,
+) -> bytes:
+    """Return one page of a PDF as PNG."""
+    pdf = PdfFile(data, name, password)
+    try:
+        if not 1 <= page_number <= pdf.page_count:
+            msg = f'"{name}" has pages 1 to {pdf.page_count:,}; there is no page {page_number}.'
+            raise InvalidSettingError(msg)
+        report(0, 1)
+        return pdf.image(page_number, width_pixels)
+    finally:
+        pdf.close()
+
+
+def read(
+    data: bytes,
+    name: str,
+    limits: ExtractionLimits,
+    *,
+    password: str | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> Document:
+    """Read a file; errors as `core.documents.read_document` has them.
+
+    ``report`` is called with the pages read and all pages, first when the file is open.
+    """
+    report = report or (lambda *_: None)
+    media_type = plain.media_type_of(data, name)
+    if media_type == plain.PDF:
+        return _assemble(name, _read_pages(data, name, limits, password, report), limits)
+    text, warnings = plain.decoded(data, name)
+    report(0, 1)
+    text = normal_form(text, max_chars=limits.chars).strip("\n")
+    if len(text) > limits.chars:
+        raise _too_many_chars(name, limits)
+    if not text.strip():
+        msg = f'"{name}" holds nothing but white space; there is nothing to read.'
+        raise NoTextError(msg)
+    report(1, 1)
+    page = Page(1, 0, len(text), 0.0, 0.0, no_boxes(len(text)), TextSource.PLAIN)
+    return _document(name, media_type, text, [page], warnings)
+
+
+def _document(
+    name: str, media_type: str, text: str, pages: Sequence[Page], warnings: Sequence[str]
+) -> Document:
+    return Document(
+        doc_id="",
+        name=name,
+        sha256="",
+        media_type=media_type,
+        text=text,
+        pages=tuple(pages),
+        size_bytes=0,
+        warnings=tuple(warnings),
+        sentences=sentence_spans(text, max_chars=len(text)),
+    )
+
+
+def _read_pages(
+    data: bytes,
+    name: str,
+    limits: ExtractionLimits,
+    password: str | None,
+    report: Callable[[int, int], None],
+) -> list[PageRead]:
+    """Return every page as the better of the two readers has it."""
+    pdf = PdfFile(data, name, password)
+    count = pdf.page_count
+    if count > limits.pages:
+        msg = (
+            f'"{name}" has {count:,} pages; up to {limits.pages:,} are read. '
+            "Split it into smaller files."
+        )
+        raise LimitExceededError(msg)
+    if count < 1:
+        msg = f'"{name}" has no pages: it is damaged or cut short. Export it again and add that.'
+        raise PdfReadError(msg)
+    report(0, count)
+    reads: list[PageRead] = []
+    chars = 0
+    for number in range(1, count + 1):
+        read = pdf.page(number, max_chars=limits.chars_per_page)
+        second = _second_text(pdf, number, limits) if _is_doubtful(read) else ""
+        reads.append(_better(read, second[: limits.chars_per_page]))
+        chars += len(reads[-1].characters.codes)
+        if chars > limits.chars:
+            raise _too_many_chars(name, limits)
+        report(number, count)
+    if all(read.broken for read in reads):
+        msg = (
+            f'"{name}" is damaged: none of its {count:,} pages can be read. '
+            "Export it again and add that."
+        )
+        raise PdfReadError(msg)
+    return reads
+
+
+class _TooSlowError(BaseException):
+    """Raised by the alarm; no `Exception`, so that no reader swallows it."""
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise in pure Python code that takes longer; the parent's clock does for native code."""
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+
+    def too_slow(*_: object) -> None:
+        raise _TooSlowError
+
+    before = signal.signal(signal.SIGALRM, too_slow)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _second_text(pdf: PdfFile, page_number: int, limits: ExtractionLimits) -> str:
+    """Return what pypdf reads on one page; "" when it fails or takes too long."""
+    try:
+        with _time_limit(limits.page_seconds / 2):
+            return pdf.second_text(page_number)
+    except (_TooSlowError, Exception):  # noqa: BLE001 - any failure only means: no second opinion
+        return ""
+
+
+def _is_doubtful(read: PageRead) -> bool:
+    """Empty although there is text on it, broken, or full of characters that are none."""
+    codes = read.characters.codes
+    empty = not count_visible(codes)
+    return read.broken or (empty and read.text_objects) or bad_share(codes) > BAD_SHARE
+
+
+def _too_many_chars(name: str, limits: ExtractionLimits) -> LimitExceededError:
+    return LimitExceededError(
+        f'"{name}" holds more than {limits.chars:,} characters of text. '
+        "Split it into smaller files."
+    )
+
+
+def _better(read: PageRead, second_text: str) -> PageRead:
+    """Return the page, characters in normal form, with the second reader's text if better."""
+    raw = without_boxes(second_text)
+    second = page_characters(raw)
+    empty = not count_visible(read.characters.codes)
+    if count_visible(second.codes) and (
+        empty or bad_share(raw.codes) <= bad_share(read.characters.codes) / 2
+    ):
+        return dataclasses.replace(
+            read, characters=second, text_source=TextSource.PYPDF, broken=False
+        )
+    return dataclasses.replace(read, characters=page_characters(read.characters))
+
+
+def _assemble(name: str, reads: list[PageRead], limits: ExtractionLimits) -> Document:
+    """Join the pages into a document; every page but the last with text ends in a line break."""
+    resolved, runs_on = resolve_hyphens([read.characters for read in reads])
+    with_text = [bool(count_visible(characters.codes)) for characters in resolved]
+    if not any(with_text):
+        raise NoTextError(_no_text_words(name, reads))
+    last = max(index for index, filled in enumerate(with_text) if filled)
+    texts, pages, position = [], [], 0
+    for index, (read, characters) in enumerate(zip(reads, resolved, strict=True)):
+        text = characters.text() if with_text[index] else ""
+        boxes = np.array(characters.boxes[: len(text)], np.float32)
+        if text and index != last and index not in runs_on:
+            text += "\n"
+            boxes = np.concatenate([boxes, np.full((1, 4), np.nan, np.float32)])
+        pages.append(
+            Page(
+                page_number=read.page_number,
+                start=position,
+                end=position + len(text),
+                width=read.width,
+                height=read.height,
+                char_boxes=boxes,
+                text_source=read.text_source if text else TextSource.NONE,
+                looks_scanned=_looks_scanned(read, len(text)),
+            )
+        )
+        texts.append(text)
+        position += len(text)
+    if position > limits.chars:
+        raise _too_many_chars(name, limits)
+    return _document(name, plain.PDF, "".join(texts), pages, _warnings(reads, pages))
+
+
+def _looks_scanned(read: PageRead, chars: int) -> bool:
+    few = chars < FEW_CHARS
+    return few and max(read.images, read.drawings) > SCANNED_SHARE
+
+
+def _no_text_words(name: str, reads: list[PageRead]) -> str:
+    count = len(reads)
+    pages = "its one page" if count == 1 else f"its {count:,} pages"
+    scanned = [read for read in reads if _looks_scanned(read, 0)]
+    if scanned:
+        looks = "looks" if count == 1 else "look"
+        if len(scanned) < count:
+            pages = f"{len(scanned):,} of {pages}"
+        return (
+            f'"{name}" has no text: {pages} {looks} scanned. Run OCR first, for example '
+            "ocrmypdf, and add what it makes."
+        )
+    be = "is" if count == 1 else "are"
+    return f'"{name}" has no text: {pages} {be} blank. There is nothing to read.'
+
+
+def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> tuple[str, ...]:
+    warnings = []
+    scanned = [page.page_number for page in pages if page.looks_scanned]
+    broken = [read.page_number for read in reads if read.broken]
+    missing = [page.page_number for page in pages if page.start == page.end]
+    blank = sorted(set(missing) - set(scanned) - set(broken))
+    if scanned or blank:
+        parts = []
+        if scanned:
+            looks = "looks" if len(scanned) == 1 else "look"
+            parts.append(f"{page_ranges(scanned)} {looks} scanned: run OCR, for example ocrmypdf")
+        if blank:
+            parts.append(f"{page_ranges(blank)} {'is' if len(blank) == 1 else 'are'} blank")
+        filled = len(pages) - len({*missing, *scanned})  # a stamp on a scan is not its text
+        have = "has" if filled == 1 else "have"
+        warnings.append(f"{filled:,} of {len(pages):,} pages {have} text; {'; '.join(parts)}.")
+    if broken:
+        be = "is" if len(broken) == 1 else "are"
+        warnings.append(f"{page_ranges(broken)} {be} damaged and left out.".capitalize())
+    cut = [read.page_number for read in reads if read.left_out_chars]
+    if cut:
+        left_out = sum(read.left_out_chars for read in reads)
+        warnings.append(
+            f"{left_out:,} characters beyond the limit for one page were left out on "
+            f"{page_ranges(cut)}."
+        )
+    garbled = [
+        read.page_number
+        for read in reads
+        if not read.broken and bad_share(read.characters.codes) > BAD_SHARE
+    ]
+    if garbled:
+        warnings.append(
+            f"Much of the text on {page_ranges(garbled)} is unreadable (its fonts do not say "
+            "which letters they draw): run OCR, for example ocrmypdf --force-ocr."
+        )
+    return tuple(warnings)
+
+
+def page_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending page numbers in words: ``"page 3"``, ``"pages 1, 4-6 and 9"``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    parts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    if len(numbers) == 1:
+        return f"page {parts[0]}"
+    if len(parts) == 1:
+        return f"pages {parts[0]}"
+    return f"pages {', '.join(parts[:-1])} and {parts[-1]}"

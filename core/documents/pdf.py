@@ -1,0 +1,337 @@
+"""PDF files: PDFium reads and draws them, pypdf gives a second opinion. Runs in the worker only.
+
+The only module that knows the PDF libraries.
+"""
+
+# ruff: noqa: ANN401 - handles of a C library have no types
+
+from __future__ import annotations
+
+import array
+import collections
+import contextlib
+import ctypes
+import io
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+
+from core.documents.text import Characters, displayed_boxes, no_characters
+from core.errors import EncryptedPdfError, PdfReadError, WrongPasswordError
+from core.records import TextSource
+
+FEW_CHARS = 20  # below this the page is searched for an image that covers it
+MAX_OBJECTS_SEARCHED = 5_000
+MAX_FORM_DEPTH = 3
+ANGLES_SAMPLED = 64
+ANGLE_MAJORITY = 0.6
+ANGLE_SLACK = 0.05  # of a quarter turn
+QUARTER_TURN = math.pi / 2
+MAX_PIXELS = 16_000_000
+BOX_BYTES = 16
+
+_OBJECT_TEXT = 1
+_OBJECT_PATH = 2
+_OBJECT_IMAGE = 3
+_OBJECT_SHADING = 4
+_OBJECT_FORM = 5
+_PASSWORD_ERROR = 4
+_SECURITY_ERROR = 5
+_LETTER = (0.0, 0.0, 612.0, 792.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageRead:
+    """One page as a reader has it, before the document is put together.
+
+    Attributes:
+        page_number: Counts from 1.
+        characters: As the reader gives them, boxes as displayed.
+        width: In points, as displayed.
+        height: In points, as displayed.
+        text_source: Which reader.
+        images: Share of the page covered by images; looked for where there is next to no text.
+        drawings: Share covered by drawings.
+        left_out_chars: Characters beyond the limit for one page.
+        broken: It could not be read at all.
+        text_objects: There are text objects, whether or not characters came out.
+    """
+
+    page_number: int
+    characters: Characters
+    width: float = 0.0
+    height: float = 0.0
+    text_source: TextSource = TextSource.PDFIUM
+    images: float = 0.0
+    drawings: float = 0.0
+    left_out_chars: int = 0
+    broken: bool = False
+    text_objects: bool = False
+
+
+class PdfFile:
+    """One open PDF and the two readers that look at it.
+
+    Raises:
+        EncryptedPdfError: It needs a password and none was given.
+        WrongPasswordError: The password does not open it.
+        PdfReadError: PDFium cannot open it.
+    """
+
+    def __init__(self, data: bytes, name: str, password: str | None) -> None:
+        pdfium.FPDF_InitLibrary()
+        self.data = data  # PDFium reads from it as long as the file is open
+        self.name = name
+        self.password = password
+        self._second: Any = None
+        self._handle: Any = None
+        for candidate in _password_bytes(password):
+            self._handle = pdfium.FPDF_LoadMemDocument64(data, len(data), candidate)
+            error = pdfium.FPDF_GetLastError()
+            if self._handle:
+                break
+            if error != _PASSWORD_ERROR:
+                raise PdfReadError(_refusal(name, encrypted=error == _SECURITY_ERROR))
+        if not self._handle and password is None:
+            raise EncryptedPdfError(
+                f'"{name}" is encrypted. Give its password, or remove the password and '
+                "add the file again."
+            )
+        if not self._handle:
+            msg = f'The password does not open "{name}". Check it and try again.'
+            raise WrongPasswordError(msg)
+        self.page_count = int(pdfium.FPDF_GetPageCount(self._handle))
+
+    def close(self) -> None:
+        """Release PDFium's side."""
+        if self._handle:
+            pdfium.FPDF_CloseDocument(self._handle)
+            self._handle = None
+
+    def page(self, page_number: int, *, max_chars: int) -> PageRead:
+        """Return what PDFium reads on one page."""
+        page = pdfium.FPDF_LoadPage(self._handle, page_number - 1)
+        if not page:
+            return PageRead(page_number, no_characters(), broken=True)
+        text_page = None
+        try:
+            bounds = _page_box(page)
+            rotation = pdfium.FPDFPage_GetRotation(page) & 3
+            text_page = _text_page(page, rotation)
+            total = max(0, pdfium.FPDFText_CountChars(text_page)) if text_page else 0
+            codes, user_boxes = _characters(text_page, min(total, max_chars))
+            boxes, width, height = displayed_boxes(user_boxes, bounds, rotation)
+            text_objects, images, drawings = False, 0.0, 0.0
+            if total < FEW_CHARS:
+                text_objects, images, drawings = _covering(page, bounds)
+            return PageRead(
+                page_number,
+                Characters(codes, boxes),
+                width,
+                height,
+                images=images,
+                drawings=drawings,
+                left_out_chars=total - len(codes),
+                text_objects=text_objects,
+            )
+        finally:
+            if text_page:
+                pdfium.FPDFText_ClosePage(text_page)
+            pdfium.FPDF_ClosePage(page)
+
+    def second_text(self, page_number: int) -> str:
+        """Return what pypdf reads on one page."""
+        if self._second is None:
+            self._second = _open_with_pypdf(self.data, self.password)
+        return str(self._second.pages[page_number - 1].extract_text() or "")
+
+    def image(self, page_number: int, width_pixels: int) -> bytes:
+        """Return a page as PNG, ``width_pixels`` wide."""
+        page = pdfium.FPDF_LoadPage(self._handle, page_number - 1)
+        if not page:
+            msg = f'"{self.name}": page {page_number} is damaged and cannot be drawn.'
+            raise PdfReadError(msg)
+        try:
+            width_points = max(pdfium.FPDF_GetPageWidthF(page), 1.0)
+            height_points = max(pdfium.FPDF_GetPageHeightF(page), 1.0)
+            width = width_pixels
+            height = max(1, round(width * height_points / width_points))
+            if width * height > MAX_PIXELS:
+                shrink = (MAX_PIXELS / (width * height)) ** 0.5
+                width, height = max(1, int(width * shrink)), max(1, int(height * shrink))
+                height = min(height, MAX_PIXELS // width)
+            bitmap = pdfium.FPDFBitmap_CreateEx(
+                width, height, pdfium.FPDFBitmap_BGRx, None, width * 4
+            )
+            if not bitmap:
+                raise MemoryError
+            try:
+                pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
+                flags = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
+                pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+                address = pdfium.FPDFBitmap_GetBuffer(bitmap)
+                pixels = ctypes.string_at(address, width * height * 4)
+            finally:
+                pdfium.FPDFBitmap_Destroy(bitmap)
+        finally:
+            pdfium.FPDF_ClosePage(page)
+        return png_bytes(pixels, width, height)
+
+
+def png_bytes(pixels: bytes, width: int, height: int) -> bytes:
+    """Encode ``height`` rows of ``width`` RGBx pixels as PNG, grey where all pixels are grey."""
+    from PIL import Image  # late: reading does without
+
+    rows = np.frombuffer(pixels, np.uint8).reshape(height, width, 4)
+    grey = bool((rows[..., 0] == rows[..., 1]).all() and (rows[..., 1] == rows[..., 2]).all())
+    image = Image.fromarray(np.ascontiguousarray(rows[..., 0] if grey else rows[..., :3]))
+    packed = io.BytesIO()
+    image.save(packed, "PNG", compress_level=4)
+    return packed.getvalue()
+
+
+def _refusal(name: str, *, encrypted: bool) -> str:
+    if encrypted:
+        return (
+            f'"{name}" is encrypted in a way this reader does not know. Print it to a new '
+            "PDF without encryption and add that."
+        )
+    return (
+        f'"{name}" is not a readable PDF: it is damaged or cut short. Download or export it again.'
+    )
+
+
+def _password_bytes(password: str | None) -> list[bytes | None]:
+    """Return the byte strings to try: newer files take UTF-8, older ones Latin-1."""
+    if password is None:
+        return [None]
+    candidates: list[bytes | None] = [password.encode("utf-8", "replace")]
+    with contextlib.suppress(UnicodeEncodeError):
+        latin = password.encode("latin-1")
+        if latin not in candidates:
+            candidates.append(latin)
+    candidates.append(None)  # a password that was not needed does no harm
+    return candidates
+
+
+def _text_page(page: Any, rotation: int) -> Any:
+    """Return the text page, read the way up that most of its characters stand.
+
+    PDFium orders lines as displayed; on a page that is shown sideways it would read them
+    from the last to the first.
+    """
+    text_page = pdfium.FPDFText_LoadPage(page)
+    upright = _upright_rotation(text_page) if text_page else None
+    if upright is None or upright == rotation:
+        return text_page
+    pdfium.FPDFText_ClosePage(text_page)
+    pdfium.FPDFPage_SetRotation(page, upright)
+    text_page = pdfium.FPDFText_LoadPage(page)
+    pdfium.FPDFPage_SetRotation(page, rotation)
+    return text_page
+
+
+def _upright_rotation(text_page: Any) -> int | None:
+    """Return the page rotation (quarter turns clockwise) that shows most characters upright.
+
+    None where there are too few characters, or they stand at odd or mixed angles.
+    """
+    count = pdfium.FPDFText_CountChars(text_page)
+    if count < FEW_CHARS:
+        return None
+    places = range(0, count, max(1, count // ANGLES_SAMPLED))
+    angles = [pdfium.FPDFText_GetCharAngle(text_page, place) for place in places]
+    quarters = collections.Counter(
+        round(angle / QUARTER_TURN) % 4
+        for angle in angles
+        if abs(angle / QUARTER_TURN - round(angle / QUARTER_TURN)) < ANGLE_SLACK
+    )
+    if not quarters:
+        return None
+    quarter, share = quarters.most_common(1)[0]
+    return (4 - quarter) % 4 if share > ANGLE_MAJORITY * len(angles) else None
+
+
+def _page_box(page: Any) -> tuple[float, float, float, float]:
+    """Return left, bottom, right, top of what is displayed (crop box within media box)."""
+    box = pdfium.FS_RECTF()
+    if pdfium.FPDF_GetPageBoundingBox(page, box):
+        bounds = box.left, box.bottom, box.right, box.top
+        if np.isfinite(bounds).all() and bounds[2] > bounds[0] and bounds[3] > bounds[1]:
+            return bounds
+    return _LETTER
+
+
+def _characters(text_page: Any, count: int) -> tuple[Any, Any]:
+    """Return ``count`` code points ``(n,)`` uint32 and boxes ``(n, 4)`` float32 in user space.
+
+    The loops run inside `map`, in C: about half a microsecond a character for both calls.
+    PYFUNCTYPE, because releasing the interpreter lock half a million times costs more than the
+    calls themselves.
+    """
+    if not count:
+        return np.zeros(0, np.uint32), np.zeros((0, 4), np.float32)
+    address = ctypes.cast(text_page, ctypes.c_void_p).value
+    get_code = ctypes.PYFUNCTYPE(ctypes.c_uint, ctypes.c_void_p, ctypes.c_int)(
+        ctypes.cast(pdfium.FPDFText_GetUnicode, ctypes.c_void_p).value or 0
+    )
+    get_box = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+        ctypes.cast(pdfium.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0
+    )
+    codes = array.array("I", map(get_code, itertools.repeat(address), range(count)))
+    boxes = ctypes.create_string_buffer(count * BOX_BYTES)
+    first = ctypes.addressof(boxes)
+    places = range(first, first + count * BOX_BYTES, BOX_BYTES)
+    collections.deque(map(get_box, itertools.repeat(address), range(count), places), maxlen=0)
+    return np.array(codes, np.uint32), np.frombuffer(boxes.raw, np.float32).reshape(count, 4)
+
+
+def _covering(page: Any, bounds: tuple[float, float, float, float]) -> tuple[bool, float, float]:
+    """Return whether there are text objects, and which share images and drawings cover."""
+    left, bottom, right, top = bounds
+    area = max((right - left) * (top - bottom), 1.0)
+    text, images, drawings = False, 0.0, 0.0
+    for index in range(min(pdfium.FPDFPage_CountObjects(page), MAX_OBJECTS_SEARCHED)):
+        item = pdfium.FPDFPage_GetObject(page, index)
+        kinds = _kinds(item, 0)
+        text |= _OBJECT_TEXT in kinds
+        share = _share(item, bounds) / area
+        if _OBJECT_IMAGE in kinds:
+            images += share  # scanners cut a page into strips, so shares add up
+        elif kinds & {_OBJECT_PATH, _OBJECT_SHADING}:
+            drawings += share
+    return text, min(images, 1.0), min(drawings, 1.0)
+
+
+def _kinds(item: Any, depth: int) -> set[int]:
+    kind = pdfium.FPDFPageObj_GetType(item)
+    if kind != _OBJECT_FORM or depth >= MAX_FORM_DEPTH:
+        return {kind}
+    kinds: set[int] = set()
+    for index in range(min(pdfium.FPDFFormObj_CountObjects(item), 200)):
+        kinds |= _kinds(pdfium.FPDFFormObj_GetObject(item, index), depth + 1)
+    return kinds
+
+
+def _share(item: Any, bounds: tuple[float, float, float, float]) -> float:
+    sides = [ctypes.c_float() for _ in range(4)]
+    if not pdfium.FPDFPageObj_GetBounds(item, *sides):
+        return 0.0
+    width = min(sides[2].value, bounds[2]) - max(sides[0].value, bounds[0])
+    height = min(sides[3].value, bounds[3]) - max(sides[1].value, bounds[1])
+    return width * height if width > 0 and height > 0 else 0.0
+
+
+def _open_with_pypdf(data: bytes, password: str | None) -> Any:
+    import pypdf
+
+    # No external program on behalf of a hostile file.
+    pypdf.overwrite_configuration(jbig2dec_binary=None, disable_legacy_handling=True)
+    reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
+    if reader.is_encrypted:
+        reader.decrypt(password or "")
+    return reader
