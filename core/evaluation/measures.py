@@ -1,4 +1,4 @@
-"""nDCG, recall and reciprocal rank per query, by ir-measures (trec_eval underneath).
+"""nDCG, recall, reciprocal rank and average precision per query, by ir-measures (trec_eval underneath).
 
 nDCG has linear gain and a log2 discount, as in trec_eval and BEIR. Every query of the qrels
 counts; one without a single hit scores 0. Unjudged passages count as not relevant, as trec_eval
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import ir_measures
 import numpy as np
-from ir_measures import RR, R, Success, nDCG
+from ir_measures import AP, RR, R, Success, nDCG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from core.records import Ranking
 
-MEASURES = ("nDCG@10", "Recall@10", "Recall@100", "MRR@10")
+MEASURES = ("nDCG@10", "Recall@10", "Recall@100", "MRR@10", "AP@100")
 ACCURACY = "Accuracy@1"  # whether the first hit is relevant; what LongEmbed reports by length
 DEPTH = 100  # hits a run needs for them
-_IR_MEASURES = dict(zip(MEASURES, (nDCG @ 10, R @ 10, R @ 100, RR @ 10), strict=True))
+_IR_MEASURES = dict(zip(MEASURES, (nDCG @ 10, R @ 10, R @ 100, RR @ 10, AP @ 100), strict=True))
 
 
 def per_query(

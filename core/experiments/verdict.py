@@ -21,6 +21,7 @@ from core.words import percent, plural, signed
 RESAMPLES = 2_000
 SMALL = 0.05  # a mean reciprocal rank closer than this is the same to a reader
 FEW_PASSAGES = 20  # fewer independent sources settle nothing
+TIE_PASSAGES = 50  # and fewer than these do not show that two systems are alike
 
 
 class Lead(StrEnum):
@@ -28,8 +29,8 @@ class Lead(StrEnum):
 
     FIRST = "first"
     SECOND = "second"
-    TIE = "tie"  # the whole interval lies within `SMALL` of 0
-    OPEN = "open"  # it holds 0 and more than `SMALL`: not settled
+    TIE = "tie"  # the whole interval lies within `SMALL` of 0, over `TIE_PASSAGES` or more
+    OPEN = "open"  # it holds 0, and more than `SMALL` or few passages: not settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ def _reciprocal(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _lead(low: float, high: float, passages: int) -> Lead:
-    if low > -SMALL and high < SMALL and low <= 0 <= high and passages >= FEW_PASSAGES:
+    if low > -SMALL and high < SMALL and low <= 0 <= high and passages >= TIE_PASSAGES:
         return Lead.TIE
     if passages < FEW_PASSAGES or low <= 0 <= high:
         return Lead.OPEN
@@ -231,7 +232,7 @@ def _encoders_words(found: Contrast, label_a: str, label_b: str, k: int) -> list
         f"{signed(gap, digits)}, 95 % interval {signed(found.low, digits)} to "
         f"{signed(found.high, digits)}."
     )
-    if found.first_higher == found.second_higher == 0:
+    if found.first_higher == found.second_higher == 0 and found.passages >= TIE_PASSAGES:
         head = "Choose either: both encoders put the right passage in the same place every time."
     elif found.lead is Lead.TIE:
         head = (
@@ -287,8 +288,12 @@ def _keyword_words(found: Contrast, encoders: Contrast, best: str) -> str:
         )
     if found.lead is Lead.FIRST:
         return f"An encoder is worth it here: {subject} beats plain keywords (BM25), {figures}."
+    level = (
+        "are about level on these drafts"
+        if found.lead is Lead.TIE
+        else "are not told apart by these drafts"
+    )
     return (
-        f"Is an encoder worth it? {subject[:1].upper()}{subject[1:]} and plain keywords (BM25) are "
-        f"about level on these drafts ({figures}); drafts use the documents' own words, questions "
-        "of your own may not."
+        f"Is an encoder worth it? {subject[:1].upper()}{subject[1:]} and plain keywords (BM25) "
+        f"{level} ({figures}); drafts use the documents' own words, questions of your own may not."
     )

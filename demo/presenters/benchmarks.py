@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-MEASURES = ("nDCG@10", "R@10", "Recall@10", "R@100", "Recall@100", "RR@10", "MRR@10")
+MEASURES = ("nDCG@10", "R@10", "Recall@10", "R@100", "Recall@100", "RR@10", "MRR@10", "AP@100")
 OVERVIEW_MEASURE = "nDCG@10"
 NONE_YET = (
     "No figures are here yet. Measure any collection in BEIR layout with "

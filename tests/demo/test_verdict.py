@@ -29,12 +29,12 @@ SAID = ("What was found, in <words>.",)
 
 
 def report(rank_a: int, rank_b: int, **changes: object) -> DisagreementReport:
-    outcomes = [Outcome(f"p{n:02d}", "headings", rank_a, rank_b, None) for n in range(40)]
+    outcomes = [Outcome(f"p{n:02d}", "headings", rank_a, rank_b, None) for n in range(50)]
     draft = Draft("q1", "who <b> opened it?", DraftKind.QUESTION, "p01", "d1")
     finding = Finding(draft, 0.7, 0.2, ("p01",), ("p02",), rank_a, rank_b, None, 3, 100, 0.5)
     nothing = Aggregates(1, 0.3, 0.2, 0.0, (), (), (), {}, (), ())
     made = {
-        "a": A, "b": B, "k": 10, "passages": 40, "drafts": 40, "findings": (finding,),
+        "a": A, "b": B, "k": 10, "passages": 50, "drafts": 50, "findings": (finding,),
         "aggregates": nothing, "hubness": (Hubness("dif", 0.0, 0.0, 1.0, ()),) * 2,
         "notes": ("Drafts are <drafts>.",), "seconds": 1.0, "stopped": False, "problem": "",
         "summary": SAID,

@@ -240,10 +240,10 @@ def test_an_unclear_difference_says_about_how_many_more() -> None:
     qrels = own_passages(first)
     report = judged_report(qrels, runs(first, second), passages=5)
     more = report.more_judgments["nDCG@10"]
-    # Differences +-d: mean 3/25 d, deviation about .7 d. z = 2.498 + .842 at 5 % over 4 measures:
-    # (3.34 * .7236 / .12)^2 = 405.6 -> 406 queries, 381 more, two judgments each.
+    # Differences +-d: mean 3/25 d, deviation about .7 d. z = 2.576 + .842 at 5 % over 5 measures:
+    # (3.417 * .7257 / .12)^2 = 427.1 -> 428 queries, 403 more, two judgments each.
     deviation = np.std([1.0] * 8 + [-1.0] * 5 + [0.0] * 12, ddof=1)
-    assert more == 2 * (int(np.ceil((3.3395 * deviation / 0.12) ** 2)) - 25)
+    assert more == 2 * (int(np.ceil((3.4175 * deviation / 0.12) ** 2)) - 25)
     assert "may be chance" in report.words[1]
     assert f"about {more:,} more judgments" in report.words[1]
     # Both recall the one relevant passage always: no number can be named there.

@@ -32,12 +32,13 @@ def test_a_worked_example() -> None:
     assert values["Recall@10"][0] == 0.5
     assert values["Recall@100"][0] == 0.5
     assert values["MRR@10"][0] == 0.5
+    assert values["AP@100"][0] == 0.25  # precision 1/2 at b, nothing for c: over two relevant
 
 
 def test_only_the_first_ten_count_where_the_name_says_so() -> None:
     listed = " ".join(f"x{number}" for number in range(10))
     values = per_query({"q1": {"a": 1}}, run(q1=f"{listed} a"))
-    assert [values[name][0] for name in MEASURES] == [0.0, 0.0, 1.0, 0.0]
+    assert [values[name][0] for name in MEASURES] == [0.0, 0.0, 1.0, 0.0, pytest.approx(1 / 11)]
 
 
 def test_queries_without_hits_count_as_zero_in_order_of_the_qrels() -> None:

@@ -73,6 +73,24 @@ def test_a_tie_needs_a_narrow_interval() -> None:
     assert found.encoders.lead is Lead.OPEN
 
 
+def test_equally_well_is_said_from_fifty_source_passages_on() -> None:
+    # 1 query in 25 a place lower for either: within 0.05, but 49 passages could hide more
+    def pairs(count: int) -> list[Outcome]:
+        return [
+            Outcome(f"p{n:03d}", "headings", 1 + (n == 0), 1 + (n == 1), 1 + (n == 2))
+            for n in range(count)
+        ]
+
+    few, enough = _verdict(pairs(49)), _verdict(pairs(50))
+    assert -0.05 < few.encoders.low < few.encoders.high < 0.05
+    assert (few.encoders.lead, enough.encoders.lead) == (Lead.OPEN, Lead.TIE)
+    assert "49 source passages are few" in few.sentences[0]
+    assert "equally well" in enough.sentences[0]
+    assert "are not told apart by these drafts" in few.sentences[-1]
+    assert "are about level on these drafts" in enough.sentences[-1]
+    assert _verdict(_outcomes(49, 2, 2)).sentences[0].startswith("Not settled")
+
+
 def test_drafts_of_one_passage_are_one_voice() -> None:
     # 40 queries: 20 from as many passages end level, 20 from one passage all win
     alone = contrast([1] * 40, [1] * 20 + [20] * 20, [f"p{n}" for n in range(40)], k=10)
