@@ -37,17 +37,15 @@ from core.encoders.tokens import neutral_counter
 from core.errors import CoreError
 from core.evaluation.mteb_adapter import RESULTS_FOLDER
 from core.settings import ASSETS, DEFAULT_PAIR, MEBIBYTE, ExtractionLimits
-from core.shelf import OWN_ID, SAMPLE_ID, Shelves
+from core.visitors import Visitors
 from demo.options import AppOptions, parse
-from demo.services import LibraryEntry, PageLimits, Services
+from demo.services import PageLimits, Services
 from demo.ui import build_app, launch_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from core.encoders.encoder import LoadedEncoder
-    from core.encoders.spec import Pair
-    from core.library import Library
 
 CLOSE_SECONDS = 5.0
 logger = logging.getLogger("bifocal")
@@ -86,10 +84,10 @@ def encoder_loader(environment: Mapping[str, str]) -> Callable[..., LoadedEncode
     return loader(spaces.GPU)
 
 
-def make_shelves(
+def make_visitors(
     options: AppOptions, *, load: Callable[..., LoadedEncoder] = load_encoder
-) -> Shelves:
-    """Return the libraries and the encoders behind them."""
+) -> Visitors:
+    """Return the visitors' libraries and the encoders behind them."""
     pool = EncoderPool(
         assets=ASSETS,
         device=options.device,
@@ -98,7 +96,7 @@ def make_shelves(
         load=load,
         pins=Pins(data_folder(options) / PINS_FILE),
     )
-    return Shelves(
+    return Visitors(
         data_folder(options),
         pool=pool,
         count_tokens=count_tokens,
@@ -109,79 +107,39 @@ def make_shelves(
     )
 
 
-def make_services(options: AppOptions, shelves: Shelves) -> Services:
-    """Return what the page works on."""
-
-    def open_library(visitor_id: str, library_id: str) -> Library:
-        return shelves.shelf(visitor_id).open(library_id)
-
-    def libraries(visitor_id: str) -> tuple[LibraryEntry, ...]:
-        return tuple(
-            LibraryEntry(line.library_id, line.label, line.documents, line.passages, line.is_sample)
-            for line in shelves.shelf(visitor_id).lines()
-        )
-
-    def create_library(visitor_id: str, label: str) -> LibraryEntry:
-        line = shelves.shelf(visitor_id).create(label)
-        return LibraryEntry(line.library_id, line.label)
-
-    def delete_library(visitor_id: str, library_id: str) -> None:
-        shelves.shelf(visitor_id).delete(library_id)
-
-    def pairs() -> tuple[Pair, ...]:
-        return tuple(shelves.pool.registry.pairs.values())
-
+def make_services(options: AppOptions, visitors: Visitors) -> Services:
+    """Return the parts of the program that the page works on."""
     catalogue = Catalogue(
-        data_folder(options) / CATALOGUE_FILE, shelves.pool, offline=options.offline
+        data_folder(options) / CATALOGUE_FILE, visitors.pool, offline=options.offline
     )
     problem = catalogue.register()
     if problem:
         logger.warning("Encoders that were added are left out. %s", problem)
-
-    def refresh_encoders() -> str:
-        told = catalogue.register()
-        return "" if options.hosted else told  # it names folders; the owner reads the log
-
-    # A server's own folders are nobody's business, and what one visitor adds all others see.
-    adding = not options.hosted or options.visitor_encoders
     return Services(
-        open_library=open_library,
-        libraries=libraries,
-        create_library=create_library,
-        delete_library=delete_library,
-        pairs=pairs,
-        new_visitor=shelves.new_visitor,
-        known_visitor=shelves.known_visitor,
-        upload_library_id=lambda _visitor_id: OWN_ID,
-        default_library_id=SAMPLE_ID,
-        hosted=options.hosted,
-        keep_hours=options.keep_hours,
+        visitors=visitors,
+        catalogue=catalogue,
         version=core.__version__,
         benchmarks=ASSETS / "benchmarks",
         official=None if options.hosted else data_folder(options) / RESULTS_FOLDER,
-        known_encoders=lambda: shelves.pool.registry.encoders,
         limits=PageLimits(upload_bytes=options.upload_mebibytes * MEBIBYTE),
-        add_encoder=partial(catalogue.add, folders=not options.hosted) if adding else None,
-        remove_encoder=None if options.hosted else catalogue.remove,
-        added_encoders=catalogue.added,
-        refresh_encoders=refresh_encoders,
-        encoder_folders=not options.hosted,
+        # The server's own folders are not for visitors, and an added encoder is seen by all.
+        adding=not options.hosted or options.visitor_encoders,
     )
 
 
-def warm_up(shelves: Shelves, *, leaving: threading.Event) -> None:
+def warm_up(visitors: Visitors, *, leaving: threading.Event) -> None:
     """Behind the page: the sample library first, then the encoders, then what it lacks.
 
     Args:
-        shelves: Where they are.
+        visitors: Whose libraries they are.
         leaving: Set when the program ends: libraries are closed then, and that is no failure.
     """
     try:
-        shelves.prepare()
-        shelves.pool.warm(
-            spec.encoder_id for spec in shelves.pool.registry.arms(DEFAULT_PAIR)
+        visitors.prepare()
+        visitors.pool.warm(
+            spec.encoder_id for spec in visitors.pool.registry.arms(DEFAULT_PAIR)
         ).join()
-        shelves.complete()
+        visitors.complete()
     except CoreError:
         if not leaving.is_set():
             logger.exception("The sample library could not be made ready")
@@ -194,14 +152,14 @@ def main(arguments: Sequence[str]) -> int:
         options = parse(arguments, os.environ)
         if options.offline:
             os.environ["HF_HUB_OFFLINE"] = "1"
-        shelves = make_shelves(options, load=encoder_loader(os.environ))
+        visitors = make_visitors(options, load=encoder_loader(os.environ))
     except CoreError as error:
         print(error, file=sys.stderr)
         return 1
-    services = make_services(options, shelves)
+    services = make_services(options, visitors)
     leaving = threading.Event()
     threading.Thread(
-        target=partial(warm_up, shelves, leaving=leaving), name="bifocal-start", daemon=True
+        target=partial(warm_up, visitors, leaving=leaving), name="bifocal-start", daemon=True
     ).start()
     app = build_app(services)
     launched = launch_options(
@@ -224,7 +182,7 @@ def main(arguments: Sequence[str]) -> int:
         # Long work may hold a library for a while. A workspace survives being left at any moment,
         # so nobody who pressed Ctrl+C is kept waiting for it.
         leaving.set()
-        closing = threading.Thread(target=shelves.close, name="bifocal-close", daemon=True)
+        closing = threading.Thread(target=visitors.close, name="bifocal-close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
     return 0

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from core.encoders.spec import EncoderSpec
-    from core.library import Library
     from core.settings import WorkspaceSettings
     from demo.handlers import Handlers
 
@@ -78,10 +77,9 @@ class Choosing:
 
     def screen(self, visitor_id: object, library_id: str) -> EncodersScreen:
         """Return what to show about a library."""
-        bench = self._bench(visitor_id, library_id)
+        settings = self._settings(visitor_id, library_id)
         problem = self.services.refresh_encoders()
-        registry = bench.pool.registry
-        settings = bench.settings
+        registry = self.services.visitors.pool.registry
         arms: tuple[EncoderSpec, EncoderSpec] | None
         try:
             arms = registry.arms(settings.pair_id)
@@ -90,8 +88,8 @@ class Choosing:
         also = tuple(registry.encoders[name] for name in settings.also if name in registry.encoders)
         pair = arms or ()
         columns = (*pair, *(spec for spec in also if spec not in pair))
-        listed = self.services.remove_encoder is not None and not problem
-        added = self.services.added_encoders() if listed else ()
+        listed = not self.services.hosted and not problem
+        added = self.services.catalogue.added() if listed else ()
         return EncodersScreen(
             known=_choices(_ordered(registry.encoders.values())),
             first=arms[0].encoder_id if arms else "",
@@ -112,9 +110,9 @@ class Choosing:
             UnknownNameError: An encoder nobody knows.
             InvalidSettingError: Twice the same encoder, or too many columns.
         """
-        bench = self._bench(visitor_id, library_id)
+        settings = self._settings(visitor_id, library_id)
         self.services.refresh_encoders()
-        registry = bench.pool.registry
+        registry = self.services.visitors.pool.registry
         for name in (first, second, *also):
             registry.encoder(name)
         if first == second:
@@ -124,20 +122,20 @@ class Choosing:
             raise InvalidSettingError(msg)
         listed = {(p.diffusion, p.autoregressive): p.pair_id for p in registry.pairs.values()}
         return replace(
-            bench.settings,
+            settings,
             pair_id=listed.get((first, second), f"{first}+{second}"),
             also=tuple(name for name in dict.fromkeys(also) if name not in {first, second}),
         )
 
-    def unfetched(self, visitor_id: object, library_id: str, names: tuple[str, ...]) -> str:
+    def unfetched(self, visitor_id: object, names: tuple[str, ...]) -> str:
         """Say what further columns cost that have to be fetched first; "" when none has to be.
 
         Raises:
             InvalidSettingError: If they cannot be had on this machine; says why.
             EncoderError: If the hub cannot be asked.
         """
-        bench = self._bench(visitor_id, library_id)
-        pool = bench.pool
+        self.handlers.sessions.require(visitor_id)
+        pool = self.services.visitors.pool
         wanted = [
             name
             for name in names
@@ -162,15 +160,15 @@ class Choosing:
         Raises:
             UnknownNameError: If nobody knows it.
         """
-        bench = self._bench(visitor_id, library_id)
-        spec = bench.pool.registry.encoder(encoder_id)
+        settings = self._settings(visitor_id, library_id)
+        spec = self.services.visitors.pool.registry.encoder(encoder_id)
         sizes = [(f"all {spec.dimension:,}", 0)]
         sizes += [(f"{size:,}", size) for size in reversed(spec.shorter_dimensions)]
         return OptionsScreen(
             outputs=tuple(output.value for output in spec.outputs),
             dimensions=tuple(sizes),
             can_centre=spec.raw,
-            choice=bench.settings.choice(encoder_id),
+            choice=settings.choice(encoder_id),
             words=encoders.offered(spec),
         )
 
@@ -195,7 +193,7 @@ class Choosing:
         choice = EncoderChoice(
             encoder_id, output=OutputType(output), dimension=dimension, centred=centred
         )
-        return self._bench(visitor_id, library_id).settings.with_choice(choice)
+        return self._settings(visitor_id, library_id).with_choice(choice)
 
     def add(self, visitor_id: object, request: EncoderRequest) -> EncoderSpec:
         """Add an encoder.
@@ -205,9 +203,9 @@ class Choosing:
             EncoderError: If there is no such checkpoint, or no stock class computes it.
         """
         self.handlers.sessions.require(visitor_id)
-        if self.services.add_encoder is None:
+        if not self.services.adding:
             raise InvalidSettingError(texts.ENCODERS_CLOSED)
-        return self.services.add_encoder(request)
+        return self.services.catalogue.add(request, folders=not self.services.hosted)
 
     def remove(self, visitor_id: object, encoder_id: str) -> None:
         """Remove an added encoder that no library of this visitor's uses.
@@ -217,21 +215,21 @@ class Choosing:
             UnknownNameError: If it was not added.
         """
         visitor = self.handlers.sessions.require(visitor_id)
-        if self.services.remove_encoder is None:
+        if self.services.hosted:
             raise InvalidSettingError(texts.ENCODERS_CLOSED)
-        for entry in self.services.libraries(visitor):
+        for line in self.services.visitors.libraries(visitor):
             try:
-                settings = self.services.open_library(visitor, entry.library_id).settings
+                settings = self._settings(visitor, line.library_id)
             except CoreError:
                 continue  # a library that cannot be opened keeps nobody from anything
             if encoder_id in {*settings.pair_id.split("+"), *settings.also}:
-                msg = f"{encoder_id} is a column of {entry.label}; choose another there first."
+                msg = f"{encoder_id} is a column of {line.label}; choose another there first."
                 raise InvalidSettingError(msg)
-        self.services.remove_encoder(encoder_id)
+        self.services.catalogue.remove(encoder_id)
 
-    def _bench(self, visitor_id: object, library_id: str) -> Library:
-        visitor = self.handlers.sessions.require(visitor_id)
-        return self.services.open_library(visitor, library_id)
+    def _settings(self, visitor_id: object, library_id: str) -> WorkspaceSettings:
+        with self.handlers.sessions.library(visitor_id, library_id, look=True) as bench:
+            return bench.settings
 
 
 def _ordered(specs: Iterable[EncoderSpec]) -> list[EncoderSpec]:

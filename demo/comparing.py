@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.laboratory.report import html_report, page_pictures
+from core.library import Library
 from demo import hits, texts
 from demo.grades import grades_on
 from demo.presenters import columns, frame, library, measures, plots, summary
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from core.comparison.records import Comparison
-    from core.library import Library
     from core.monitor import Monitor
     from demo.jobs import Job
     from demo.services import Services
@@ -62,19 +63,16 @@ class Comparing:
         """Ask both encoders; yields the waiting state only when it takes long enough to notice."""
         try:
             visitor = self.sessions.require(visitor_id)
-            bench = self.services.open_library(visitor, library_id)
-            if not text.strip():
-                yield self._blank(library_id, bench, texts.EMPTY_QUERY)
-                return
-            yield from self._until_embedded(visitor, library_id, bench)
-            job = self.sessions.jobs.start(
-                (visitor, library_id, "compare"),
-                "compare",
-                lambda monitor: bench.ask(text, monitor=monitor),
-            )
-            yield from _waiting(job)
-            comparison = job.outcome()
-            yield self._screen(visitor, library_id, comparison)
+            with self.sessions.library(visitor, library_id, look=not text.strip()) as bench:
+                if not text.strip():
+                    yield self._blank(library_id, bench, texts.EMPTY_QUERY)
+                    return
+                yield from self._until_embedded(visitor, library_id, bench)
+                job = self.sessions.jobs.start(
+                    (visitor, library_id, "compare"), "compare", partial(Library.ask, text=text)
+                )
+                yield from _waiting(job)
+                yield self._screen(visitor, library_id, bench, job.outcome())
         except StoppedError as error:
             yield CompareScreen("", frame.failure("Stopped", str(error)), "", "")
         except CoreError as error:
@@ -99,16 +97,16 @@ class Comparing:
             except CoreError:
                 if not text.strip():
                     raise UsageError(texts.EQUAL_NOTHING) from None
-            bench = self.services.open_library(visitor, library_id)
-            settings = replace(bench.settings, own_limits=False)
 
-            def work(monitor: Monitor) -> Comparison:
+            def work(bench: Library, monitor: Monitor) -> Comparison:
+                settings = replace(bench.settings, own_limits=False)
                 bench.change_settings(settings, monitor=monitor)
                 return bench.ask(text, monitor=monitor)
 
-            job = self.sessions.jobs.start((visitor, library_id, "compare"), "compare", work)
-            yield from _waiting(job)
-            yield self._screen(visitor, library_id, job.outcome())
+            with self.sessions.library(visitor, library_id) as bench:
+                job = self.sessions.jobs.start((visitor, library_id, "compare"), "compare", work)
+                yield from _waiting(job)
+                yield self._screen(visitor, library_id, bench, job.outcome())
         except CoreError as error:
             yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
 
@@ -121,13 +119,13 @@ class Comparing:
         try:
             visitor = self.sessions.require(visitor_id)
             shown = self.sessions.shown(visitor, token)
-            bench = self.services.open_library(visitor, shown.library_id)
+            with self.sessions.library(visitor, shown.library_id) as bench:
+                best = hits.best_sentences(bench, shown.comparison)
+                if not self.sessions.mark(visitor, str(token), best) or not best:
+                    return None
+                return columns.columns(shown.comparison, best, grades_on(bench, shown.comparison))
         except CoreError:
             return None
-        best = hits.best_sentences(bench, shown.comparison)
-        if not self.sessions.mark(visitor, str(token), best) or not best:
-            return None
-        return columns.columns(shown.comparison, best, grades_on(bench, shown.comparison))
 
     # -- one hit ---------------------------------------------------------------------------
 
@@ -138,8 +136,8 @@ class Comparing:
         try:
             visitor = self.sessions.require(visitor_id)
             shown = self.sessions.shown(visitor, token)
-            bench = self.services.open_library(visitor, shown.library_id)
-            return hits.pane(bench, shown, passage_id, page_number)
+            with self.sessions.library(visitor, shown.library_id) as bench:
+                return hits.pane(bench, shown, passage_id, page_number)
         except CoreError as error:
             return frame.pane_problem(str(error))
 
@@ -153,22 +151,19 @@ class Comparing:
         """
         visitor = self.sessions.require(visitor_id)
         shown = self.sessions.shown(visitor, token)
-        bench = self.services.open_library(visitor, shown.library_id)
-        comparison_id = bench.save_comparison(shown.comparison)
+        with self.sessions.library(visitor, shown.library_id) as bench:
+            comparison_id = bench.save_comparison(shown.comparison)
+            listed = library.saved(bench.saved_comparisons())
         command = {"do": "link", "library": shown.library_id, "comparison": comparison_id}
-        return (
-            command,
-            library.saved(bench.saved_comparisons()),
-            summary.summary(shown.comparison, saved=True),
-        )
+        return command, listed, summary.summary(shown.comparison, saved=True)
 
     def open_saved(self, visitor_id: object, library_id: str, comparison_id: str) -> CompareScreen:
         """Show a kept comparison exactly as it was."""
         try:
             visitor = self.sessions.require(visitor_id)
-            bench = self.services.open_library(visitor, library_id)
-            comparison = bench.load_comparison(comparison_id)
-            return self._screen(visitor, library_id, comparison, saved=True)
+            with self.sessions.library(visitor, library_id) as bench:
+                comparison = bench.load_comparison(comparison_id)
+                return self._screen(visitor, library_id, bench, comparison, saved=True)
         except CoreError:
             return CompareScreen("", frame.failure(texts.LINK_GONE, texts.LINK_GONE_NOW), "", "")
 
@@ -176,8 +171,8 @@ class Comparing:
         """Return a download for the page to make: never a file on the server."""
         visitor = self.sessions.require(visitor_id)
         shown = self.sessions.shown(visitor, token)
-        bench = self.services.open_library(visitor, shown.library_id)
-        name, mime, text = exported(bench, shown.comparison, kind)
+        with self.sessions.library(visitor, shown.library_id) as bench:
+            name, mime, text = exported(bench, shown.comparison, kind)
         return {"do": "download", "name": name, "mime": mime, "text": text}
 
     # -- inside ----------------------------------------------------------------------------
@@ -228,7 +223,7 @@ class Comparing:
         html = frame.blank(
             empty=not bench.documents(),
             hosted=self.services.hosted,
-            keep_hours=self.services.keep_hours,
+            keep_hours=self.services.visitors.keep_hours,
             examples=self.starters.of(library_id, bench),
             notice=notice,
         )
@@ -238,12 +233,13 @@ class Comparing:
         self,
         visitor: str,
         library_id: str,
+        bench: Library,
         comparison: Comparison,
         *,
         saved: bool = False,
     ) -> CompareScreen:
         token = self.sessions.show(visitor, library_id, comparison)
-        grades = grades_on(self.services.open_library(visitor, library_id), comparison)
+        grades = grades_on(bench, comparison)
         return CompareScreen(
             summary=summary.summary(comparison, saved=saved),
             columns=columns.columns(comparison, {}, grades),

@@ -54,46 +54,40 @@ class Experiments:
         self.services = handlers.services
         self._reports: dict[tuple[str, str], DisagreementReport] = {}
 
-    def bench(self, visitor_id: object, library_id: str) -> tuple[str, Library]:
-        """Return the visitor's checked id and the library."""
-        visitor = self.sessions.require(visitor_id)
-        return visitor, self.services.open_library(visitor, library_id)
-
     # -- choosing what to study --------------------------------------------------------------
 
     def documents(self, visitor_id: object, library_id: str) -> list[tuple[str, str]]:
         """Return ``(name, doc_id)`` of every document."""
-        _, bench = self.bench(visitor_id, library_id)
-        return [(shortened(report.name, 80), report.doc_id) for report in bench.documents()]
+        with self.sessions.library(visitor_id, library_id, look=True) as bench:
+            return [(shortened(report.name, 80), report.doc_id) for report in bench.documents()]
 
     def passages(self, visitor_id: object, library_id: str, doc_id: str) -> list[tuple[str, str]]:
         """Return ``(label, passage_id)`` of a document's passages, in reading order."""
-        _, bench = self.bench(visitor_id, library_id)
-        if not doc_id:
-            return []
-        return [
-            (f"p. {item.page_first}: {shortened(item.text, LABEL_CHARS)}", item.passage_id)
-            for item in bench.passages()
-            if item.doc_id == doc_id
-        ]
+        with self.sessions.library(visitor_id, library_id, look=True) as bench:
+            return [
+                (f"p. {item.page_first}: {shortened(item.text, LABEL_CHARS)}", item.passage_id)
+                for item in (bench.passages() if doc_id else ())
+                if item.doc_id == doc_id
+            ]
 
     def start_from(
         self, visitor_id: object, library_id: str, token: object, passage_id: str
     ) -> tuple[str, str, str]:
         """Return query, document and passage to begin with: the selected hit, or an example's."""
-        visitor, bench = self.bench(visitor_id, library_id)
-        try:
-            comparison = self.sessions.shown(visitor, token).comparison
-            first = next(iter(comparison.passages), None)
-            chosen = passage_id or (first.passage_id if first else "")
-            return comparison.query.text, bench.passage(chosen).doc_id, chosen
-        except CoreError:
-            pass  # nothing on screen; an example will do
-        for example in self.handlers.starters.of(library_id, bench):
-            if example.relevant:
-                found = example.relevant[0]
-                return example.text, bench.passage(found).doc_id, found
-        reports = bench.documents()
+        visitor = self.sessions.require(visitor_id)
+        with self.sessions.library(visitor, library_id, look=True) as bench:
+            try:
+                comparison = self.sessions.shown(visitor, token).comparison
+                first = next(iter(comparison.passages), None)
+                chosen = passage_id or (first.passage_id if first else "")
+                return comparison.query.text, bench.passage(chosen).doc_id, chosen
+            except CoreError:
+                pass  # nothing on screen; an example will do
+            for example in self.handlers.starters.of(library_id, bench):
+                if example.relevant:
+                    found = example.relevant[0]
+                    return example.text, bench.passage(found).doc_id, found
+            reports = bench.documents()
         if not reports:
             return "", "", ""
         choices = self.passages(visitor, library_id, reports[0].doc_id)
@@ -124,16 +118,14 @@ class Experiments:
             stop: The page's signal that stops it, where there is no Stop button beside it.
         """
         try:
-            visitor, bench = self.bench(visitor_id, library_id)
+            key = (self.sessions.require(visitor_id), library_id, "experiment")
 
-            def work(monitor: Monitor) -> R:
+            def work(bench: Library, monitor: Monitor) -> R:
                 result = run(bench, experiment, values, monitor=monitor)
                 keep(result)
                 return result
 
-            job = self.sessions.jobs.start(
-                (visitor, library_id, "experiment"), experiment.name, work, heavy=experiment.heavy
-            )
+            job = self.sessions.jobs.start(key, experiment.name, work, heavy=experiment.heavy)
         except CoreError as error:
             # "busy" leaves Stop in reach: what runs may have been started before a reload
             yield library.trouble(str(error)), self.running(visitor_id, library_id)
@@ -225,28 +217,28 @@ class Experiments:
 
     def verdict(self, visitor_id: object, library_id: str) -> str:
         """Return which encoder the last disagreements speak for; "" before any."""
-        visitor, _ = self.bench(visitor_id, library_id)
+        visitor = self.sessions.require(visitor_id)
         report = self._reports.get((visitor, library_id))
         return "" if report is None else disagree.verdict(report)
 
     def filtered(self, visitor_id: object, library_id: str, wanted: FindingFilter) -> str | None:
         """Return the list under another filter; None when there is no report yet."""
-        visitor, _ = self.bench(visitor_id, library_id)
+        visitor = self.sessions.require(visitor_id)
         report = self._reports.get((visitor, library_id))
         return None if report is None else self._list(visitor, library_id, report, wanted)
 
     def _list(
         self, visitor: str, library_id: str, report: DisagreementReport, wanted: FindingFilter
     ) -> str:
-        bench = self.services.open_library(visitor, library_id)
         findings = select(report.findings, wanted)
-        names = {line.doc_id: line.name for line in bench.documents()}
         passages = {}
-        for finding in findings[:SHOWN_FINDINGS]:
-            try:
-                passages[finding.draft.passage_id] = bench.passage(finding.draft.passage_id)
-            except CoreError:
-                continue  # re-chunked since; the line stands without its page
+        with self.sessions.library(visitor, library_id) as bench:
+            names = {line.doc_id: line.name for line in bench.documents()}
+            for finding in findings[:SHOWN_FINDINGS]:
+                try:
+                    passages[finding.draft.passage_id] = bench.passage(finding.draft.passage_id)
+                except CoreError:
+                    continue  # re-chunked since; the line stands without its page
         return disagree.report(report, findings, names, passages, most=SHOWN_FINDINGS)
 
     # -- evidence ------------------------------------------------------------------------------

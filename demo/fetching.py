@@ -63,24 +63,25 @@ class Fetching:
             EncoderUnavailableError: If it is not here and the hub cannot be asked.
             EncoderLoadError: If it has no weights that Bifocal opens.
         """
-        bench, pair = self._chosen(visitor_id, library_id, pair_id)
-        arms = bench.pool.registry.arms(pair_id)
+        pair = self._chosen(visitor_id, library_id, pair_id)
+        pool = self.handlers.services.visitors.pool
         wanted = [
             spec.encoder_id
-            for spec in arms
+            for spec in pool.registry.arms(pair_id)
             if not spec.checkpoint.startswith(BUNDLED_PREFIX)
-            and bench.pool.state(spec.encoder_id)[0] is not LoadState.READY
+            and pool.state(spec.encoder_id)[0] is not LoadState.READY
         ]
         if not wanted:
             return None
-        plan = bench.pool.plan_together(wanted)
-        reports = bench.documents()
+        plan = pool.plan_together(wanted)
+        with self.handlers.sessions.library(visitor_id, library_id, look=True) as bench:
+            reports, settings = bench.documents(), bench.settings
         share = sum(report.tokens for report in reports) / _PLANNED_TOKENS
         seconds = tuple(one.seconds_per_1000_passages * share for one in plan.plans)
         if not plan.refusal and not plan.download_bytes and sum(seconds) < WORTH_SAYING_SECONDS:
             return None
-        now = bench.pool.registry.pair(bench.settings.pair_id).label
-        return Offer(pair, plan, seconds, bench.passage_count(), now)
+        now = pool.registry.pair(settings.pair_id).label
+        return Offer(pair, plan, seconds, sum(report.passages for report in reports), now)
 
     def take(self, visitor_id: object, library_id: str, pair_id: str) -> Job[None]:
         """Fetch a pair and then use it; the library works on with the present pair meanwhile.
@@ -90,9 +91,9 @@ class Fetching:
             CoreError: If a download for this library is under way already.
         """
         visitor = self.handlers.sessions.require(visitor_id)
-        bench, _ = self._chosen(visitor, library_id, pair_id)
+        self._chosen(visitor, library_id, pair_id)
 
-        def work(monitor: Monitor) -> None:
+        def work(bench: Library, monitor: Monitor) -> None:
             with self._one_at_a_time(monitor):
                 for spec in bench.pool.registry.arms(pair_id):
                     bench.pool.fetch(spec.encoder_id, monitor=monitor)
@@ -158,8 +159,6 @@ class Fetching:
         finally:
             self._turn.release()
 
-    def _chosen(self, visitor_id: object, library_id: str, pair_id: str) -> tuple[Library, Pair]:
-        visitor = self.handlers.sessions.require(visitor_id)
-        self.handlers.indexing.with_pair(visitor, library_id, pair_id)  # is it on offer at all
-        bench = self.handlers.services.open_library(visitor, library_id)
-        return bench, bench.pool.registry.pair(pair_id)
+    def _chosen(self, visitor_id: object, library_id: str, pair_id: str) -> Pair:
+        self.handlers.indexing.with_pair(visitor_id, library_id, pair_id)  # is it on offer at all
+        return self.handlers.services.visitors.pool.registry.pair(pair_id)

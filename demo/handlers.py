@@ -23,7 +23,7 @@ class Handlers:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.sessions = Sessions(services)
+        self.sessions = Sessions(services.visitors, heavy_at_once=services.limits.heavy_at_once)
         self.starters = Starters()
         self.libraries = Libraries(services, self.sessions, self.starters)
         self.indexing = Indexing(services, self.sessions)

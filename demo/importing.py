@@ -36,8 +36,6 @@ class Importing:
             UsageError: If there is no run among them, or more than a library keeps.
         """
         paths = [Path(file) for file in files]
-        visitor = self.handlers.sessions.require(visitor_id)
-        bench = self.handlers.services.open_library(visitor, library_id)
         texts = [path for path in paths if path.suffix.lower() in QUERY_FILES]
         given = [path for path in paths if path not in texts]
         if not given:
@@ -54,7 +52,8 @@ class Importing:
                 path, queries=texts[0] if texts else None, most_bytes=MAX_FILE_BYTES
             )
         ]
-        return bench.add_runs(made)
+        with self.handlers.sessions.library(visitor_id, library_id) as bench:
+            return bench.add_runs(made)
 
     def remove(self, visitor_id: object, library_id: str, run_id: str) -> None:
         """Forget a run.
@@ -62,10 +61,10 @@ class Importing:
         Raises:
             UnknownNameError: If the library has none of this id.
         """
-        visitor = self.handlers.sessions.require(visitor_id)
-        self.handlers.services.open_library(visitor, library_id).remove_run(run_id)
+        with self.handlers.sessions.library(visitor_id, library_id) as bench:
+            bench.remove_run(run_id)
 
     def shown(self, visitor_id: object, library_id: str) -> str:
         """Return a library's runs as HTML."""
-        visitor = self.handlers.sessions.require(visitor_id)
-        return runs.runs(self.handlers.services.open_library(visitor, library_id).runs())
+        with self.handlers.sessions.library(visitor_id, library_id, look=True) as bench:
+            return runs.runs(bench.runs())

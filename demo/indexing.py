@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.documents import clean_name
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
+from core.library import SourceFile
 from core.records import Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
+from core.visitors import OWN_ID, SAMPLE_ID
 from demo import texts
 from demo.presenters import library
 from demo.session import discard, take_in
@@ -16,6 +19,7 @@ from demo.session import discard, take_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from core.library import Library
     from core.monitor import Monitor
     from core.records import IngestionReport
     from demo.jobs import Job
@@ -40,12 +44,9 @@ class Indexing:
         """
         visitor = self.sessions.require(visitor_id)
         remark = ""
-        entry = next(
-            (e for e in self.services.libraries(visitor) if e.library_id == library_id), None
-        )
-        if entry is None or entry.is_sample:
-            library_id = self.services.upload_library_id(visitor)
-            remark = texts.SAMPLE_UPLOADS
+        lines = self.services.visitors.libraries(visitor)
+        if library_id == SAMPLE_ID or library_id not in {line.library_id for line in lines}:
+            library_id, remark = OWN_ID, texts.SAMPLE_UPLOADS
         paths = [Path(file) for file in files]
         limit = self.services.limits.files_per_upload
         if len(paths) > limit:
@@ -64,8 +65,7 @@ class Indexing:
             UsageError: If it is the sample library, or there are no files.
         """
         visitor = self.sessions.require(visitor_id)
-        entries = {entry.library_id: entry for entry in self.services.libraries(visitor)}
-        if library_id in entries and entries[library_id].is_sample:
+        if library_id == SAMPLE_ID:
             raise UsageError(texts.SAMPLE_FIXED)
         if not paths:
             raise UsageError("There are no files to read; upload at least one.")
@@ -86,15 +86,13 @@ class Indexing:
     def _index(
         self, visitor: str, library_id: str, files: Sequence[tuple[str, Path, str | None]]
     ) -> Job[IngestionReport]:
-        bench = self.services.open_library(visitor, library_id)
-
-        def work(monitor: Monitor) -> IngestionReport:
-            sources = [_source_file(name, path, password) for name, path, password in files]
+        def work(bench: Library, monitor: Monitor) -> IngestionReport:
+            sources = [SourceFile(name, path=path, password=given) for name, path, given in files]
             report = bench.add(sources, monitor=monitor)
             locked = {skipped.name for skipped in report.skipped if skipped.needs_password}
             for name, path, _ in files:
-                if _clean(name) in locked or name in locked:
-                    self.sessions.hold(visitor, library_id, _clean(name), path)
+                if clean_name(name) in locked or name in locked:
+                    self.sessions.hold(visitor, library_id, clean_name(name), path)
                     held.add(path)
             return report
 
@@ -155,12 +153,10 @@ class Indexing:
 
     def embed(self, visitor_id: object, library_id: str) -> Job[Any]:
         """Go on embedding what has no vectors yet."""
-        visitor = self.sessions.require(visitor_id)
-        bench = self.services.open_library(visitor, library_id)
         return self.sessions.jobs.start(
-            (visitor, library_id, "index"),
+            (self.sessions.require(visitor_id), library_id, "index"),
             "index",
-            lambda monitor: bench.index(monitor=monitor),
+            lambda bench, monitor: bench.index(monitor=monitor),
             heavy=True,
         )
 
@@ -169,16 +165,16 @@ class Indexing:
     ) -> Job[Any] | None:
         """Keep new settings; returns the job when something has to be made anew."""
         visitor = self.sessions.require(visitor_id)
-        bench = self.services.open_library(visitor, library_id)
-        if settings == bench.settings:
-            return None
-        if replace(settings, k=bench.settings.k) == bench.settings:
-            bench.change_settings(settings)
-            return None
+        with self.sessions.library(visitor, library_id) as bench:
+            if settings == bench.settings:
+                return None
+            if replace(settings, k=bench.settings.k) == bench.settings:
+                bench.change_settings(settings)
+                return None
         return self.sessions.jobs.start(
             (visitor, library_id, "index"),
             "index",
-            lambda monitor: bench.change_settings(settings, monitor=monitor),
+            lambda bench, monitor: bench.change_settings(settings, monitor=monitor),
             heavy=True,
         )
 
@@ -188,13 +184,12 @@ class Indexing:
         Raises:
             UnknownNameError: If the pair is not on offer.
         """
-        visitor = self.sessions.require(visitor_id)
-        bench = self.services.open_library(visitor, library_id)
         if "+" in pair_id:
-            bench.pool.registry.arms(pair_id)  # any two encoders side by side
+            self.services.visitors.pool.registry.arms(pair_id)  # any two encoders side by side
         elif pair_id not in {pair.pair_id for pair in self.services.pairs()}:
             raise UnknownNameError(f"There is no pair named {pair_id!r} here.")
-        return replace(bench.settings, pair_id=pair_id)
+        with self.sessions.library(visitor_id, library_id, look=True) as bench:
+            return replace(bench.settings, pair_id=pair_id)
 
     def stop(self, visitor_id: object, library_id: str, kind: str = "index") -> bool:
         """Press Stop on a library's job."""
@@ -229,17 +224,3 @@ def settings_from(
         max_tokens=int(max_tokens or 0),
         own_limits=own_limits,
     )
-
-
-def _clean(name: str) -> str:
-    """Return a file's name as the library keeps it."""
-    from core.documents import clean_name  # late: it brings the PDF libraries along
-
-    return clean_name(name)
-
-
-def _source_file(name: str, path: Path, password: str | None) -> Any:  # noqa: ANN401  see below
-    """Return what `Library.add_files` takes."""
-    from core.library import SourceFile  # late: it brings the PDF libraries along
-
-    return SourceFile(name=name, path=path, password=password)

@@ -5,13 +5,14 @@ The page watches a job and may go away; on its return it finds the job by its ke
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
-import itertools
 import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from core.errors import CoreError, StoppedError
 from core.monitor import raise_if_stopped
@@ -19,10 +20,15 @@ from core.monitor import raise_if_stopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from core.library import Library
     from core.monitor import Monitor, Progress
+    from core.visitors import Visitors
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+Key = tuple[str, str, str]  # visitor, library, name
+JOBS_KEPT = 256  # the oldest finished ones go first
 PACE_SECONDS = 5.0  # of a stage's work before its end is foretold
 UNEXPECTED = (
     "Something went wrong that Bifocal did not expect ({kind}). What was finished before is kept. "
@@ -84,24 +90,41 @@ class _Pace:
         return self.seconds / done * (progress.total - progress.done)
 
 
+class Work(Protocol[R_co]):
+    """What a job does with its library."""
+
+    def __call__(self, library: Library, /, *, monitor: Monitor) -> R_co:
+        """Do it."""
+        ...
+
+
 class Job(Generic[T]):
-    """One piece of work in a thread of its own. It is its own monitor."""
+    """One piece of work in a thread of its own. It is its own monitor.
+
+    Args:
+        kind: Of work.
+        work: Gets the library and the job as its monitor.
+        library: Lent until the work ends.
+        lease: Closed when the work ends.
+        turn: Taken before the work begins, where it has to wait for other work.
+    """
 
     def __init__(
         self,
         kind: str,
-        work: Callable[[Monitor], T],
+        work: Work[T],
+        library: Library,
         *,
+        lease: contextlib.ExitStack,
         turn: threading.Semaphore | None = None,
-        after: Callable[[], None] | None = None,
     ) -> None:
         self.kind = kind
         self.result: T | None = None
         self.error: CoreError | None = None
         self.detail: dict[str, object] = {}
-        self._work = work
+        self._work: Callable[..., T] | None = partial(work, library)
+        self._lease = lease
         self._turn = turn
-        self._after = after
         self._stages: dict[str, Progress] = {}
         self._paces: dict[str, _Pace] = {}
         self._latest = ("", 0.0)  # the stage last heard of, and when
@@ -131,7 +154,9 @@ class Job(Generic[T]):
             try:
                 self._waiting = False
                 self._changed.set()
-                self.result = self._work(self)
+                # Let go of at the end: a finished job must not keep a library in memory.
+                work, self._work = self._work, None
+                self.result = work(monitor=self) if work is not None else None
             finally:
                 if self._turn is not None:
                     self._turn.release()
@@ -141,8 +166,7 @@ class Job(Generic[T]):
             logger.exception("%s failed", self.kind)
             self.error = CoreError(UNEXPECTED.format(kind=type(error).__name__))
         finally:
-            if self._after is not None:
-                self._after()
+            self._lease.close()
             self._ended = time.monotonic()
             self._done.set()
             self._changed.set()
@@ -222,56 +246,75 @@ class Job(Generic[T]):
         return self.result  # type: ignore[return-value]  # set whenever there was no error
 
 
-@dataclass
 class Jobs:
-    """Jobs by key. One at a time per key; heavy work takes turns on the machine."""
+    """Jobs by visitor, library and name. One at a time each; heavy work takes turns.
 
-    heavy_at_once: int = 1
-    _jobs: dict[tuple[str, ...], Job[object]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _turn: threading.Semaphore = field(init=False)
-    _count: itertools.count[int] = field(default_factory=itertools.count)
+    Args:
+        visitors: Lends a job its library for as long as it runs or waits.
+        heavy_at_once: Most heavy jobs at work.
+    """
 
-    def __post_init__(self) -> None:
-        self._turn = threading.Semaphore(self.heavy_at_once)
+    def __init__(self, visitors: Visitors, *, heavy_at_once: int = 1) -> None:
+        self._visitors = visitors
+        self._jobs: dict[Key, Job[object]] = {}
+        self._lock = threading.Lock()
+        self._turn = threading.Semaphore(heavy_at_once)
 
     def start(
         self,
-        key: tuple[str, ...],
+        key: Key,
         kind: str,
-        work: Callable[[Monitor], T],
+        work: Work[T],
         *,
         heavy: bool = False,
         after: Callable[[], None] | None = None,
     ) -> Job[T]:
-        """Start work under a key; ``after`` is called when it ends, even if it never began.
+        """Start work on a library.
+
+        Args:
+            key: Visitor, library, and a name: one job of this name at a time.
+            kind: Of work, for whoever looks for the job later.
+            work: Gets the library and a monitor.
+            heavy: It waits for other heavy work.
+            after: Called when the job ends, even if it never began.
 
         Raises:
+            UnknownNameError: There is no such visitor or library.
             CoreError: Something runs under this key already.
         """
-        job: Job[T] = Job(kind, work, turn=self._turn if heavy else None, after=after)
-        with self._lock:
-            current = self._jobs.get(key)
-            if current is not None and current.running:
-                raise CoreError(
-                    "This library is busy with something else. Wait until it is done, or press Stop."
-                )
-            self._jobs[key] = job  # type: ignore[assignment]  # Job is invariant; nobody writes back
-        return job.start()
+        with contextlib.ExitStack() as lease:
+            library = lease.enter_context(self._visitors.library(key[0], key[1]))
+            with self._lock:
+                current = self._jobs.get(key)
+                if current is not None and current.running:
+                    raise CoreError(
+                        "This library is busy with something else. Wait until it is done, or press "
+                        "Stop."
+                    )
+                if after is not None:
+                    lease.callback(after)
+                turn = self._turn if heavy else None
+                job = Job(kind, work, library, lease=lease.pop_all(), turn=turn)
+                self._jobs.pop(key, None)
+                self._jobs[key] = job  # type: ignore[assignment]  # Job is invariant; only read
+                over = [name for name, one in self._jobs.items() if not one.running]
+                for name in over[: max(0, len(self._jobs) - JOBS_KEPT)]:
+                    del self._jobs[name]
+            return job.start()
 
-    def get(self, key: tuple[str, ...]) -> Job[object] | None:
+    def get(self, key: Key) -> Job[object] | None:
         """Return the latest job under a key, running or done."""
         with self._lock:
             return self._jobs.get(key)
 
-    def forget(self, key: tuple[str, ...]) -> None:
+    def forget(self, key: Key) -> None:
         """Drop a finished job."""
         with self._lock:
             job = self._jobs.get(key)
             if job is not None and not job.running:
                 del self._jobs[key]
 
-    def stop(self, key: tuple[str, ...]) -> bool:
+    def stop(self, key: Key) -> bool:
         """Press Stop; returns whether anything was running."""
         job = self.get(key)
         if job is None or not job.running:

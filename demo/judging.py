@@ -59,10 +59,6 @@ class Judging:
         self._rounds: OrderedDict[tuple[str, str], Round] = OrderedDict()
         self._lock = threading.Lock()
 
-    def _bench(self, visitor_id: object, library_id: str) -> tuple[str, Library]:
-        visitor = self.sessions.require(visitor_id)
-        return visitor, self.services.open_library(visitor, library_id)
-
     def _keep(self, visitor: str, library_id: str, round_: Round) -> None:
         with self._lock:
             self._rounds[visitor, library_id] = round_
@@ -73,54 +69,56 @@ class Judging:
     def start(self, visitor_id: object, library_id: str, query: str) -> Iterator[str]:
         """Pool the top hits of every system for a query and show the first, blind."""
         try:
-            visitor, bench = self._bench(visitor_id, library_id)
+            visitor = self.sessions.require(visitor_id)
             if not query.strip():
                 raise InvalidQueryError("Type a query to judge, or ask one in Compare first.")
             job = self.sessions.jobs.start(
                 (visitor, library_id, "compare"),
                 "compare",
-                lambda monitor: bench.ask(query, k=POOL_DEPTH, monitor=monitor),
+                lambda bench, monitor: bench.ask(query, k=POOL_DEPTH, monitor=monitor),
             )
             if not job.wait(0.2):
                 for snapshot in job.watch():
                     if snapshot.running:
                         yield library.progress(snapshot)
             comparison = job.outcome()
-            items = pool(
-                [column.ranking for column in comparison.columns if not column.failure],
-                k=POOL_DEPTH,
-                grades=grades_of(bench).get(query, {}),
-            )
-            # Begin with what has no grade yet.
-            first = next((i for i, item in enumerate(items) if item.grade is None), len(items))
-            round_ = Round(query, items, first)
-            self._keep(visitor, library_id, round_)
-            yield self._card(bench, round_)
+            with self.sessions.library(visitor, library_id) as bench:
+                items = pool(
+                    [column.ranking for column in comparison.columns if not column.failure],
+                    k=POOL_DEPTH,
+                    grades=grades_of(bench).get(query, {}),
+                )
+                # Begin with what has no grade yet.
+                first = next((i for i, item in enumerate(items) if item.grade is None), len(items))
+                round_ = Round(query, items, first)
+                self._keep(visitor, library_id, round_)
+                yield self._card(bench, round_)
         except CoreError as error:
             yield library.trouble(str(error))
 
     def grade(self, visitor_id: object, library_id: str, key: str) -> str:
         """Take a key: 0 to 3 grades and goes on, ``s`` skips, ``b`` goes back."""
         try:
-            visitor, bench = self._bench(visitor_id, library_id)
-            with self._lock:
-                round_ = self._rounds.get((visitor, library_id))
-            if round_ is None:
-                return library.notice("Start with a query first.")
-            if key == "b":
-                round_ = replace(round_, position=max(0, round_.position - 1))
-            elif round_.done:
+            visitor = self.sessions.require(visitor_id)
+            with self.sessions.library(visitor, library_id) as bench:
+                with self._lock:
+                    round_ = self._rounds.get((visitor, library_id))
+                if round_ is None:
+                    return library.notice("Start with a query first.")
+                if key == "b":
+                    round_ = replace(round_, position=max(0, round_.position - 1))
+                elif round_.done:
+                    return self._card(bench, round_)
+                elif key == "s":
+                    round_ = replace(round_, position=round_.position + 1)
+                elif key in {"0", "1", "2", "3"}:
+                    item = round_.items[round_.position]
+                    self.keep(bench, round_.query, item.passage_id, int(key))
+                    items = list(round_.items)
+                    items[round_.position] = replace(item, grade=int(key))
+                    round_ = replace(round_, items=tuple(items), position=round_.position + 1)
+                self._keep(visitor, library_id, round_)
                 return self._card(bench, round_)
-            elif key == "s":
-                round_ = replace(round_, position=round_.position + 1)
-            elif key in {"0", "1", "2", "3"}:
-                item = round_.items[round_.position]
-                self.keep(bench, round_.query, item.passage_id, int(key))
-                items = list(round_.items)
-                items[round_.position] = replace(item, grade=int(key))
-                round_ = replace(round_, items=tuple(items), position=round_.position + 1)
-            self._keep(visitor, library_id, round_)
-            return self._card(bench, round_)
         except CoreError as error:
             return library.trouble(str(error))
 
@@ -150,12 +148,8 @@ class Judging:
     def report(self, visitor_id: object, library_id: str) -> Iterator[str]:
         """Ask every judged query again and measure every system on the judgments."""
         try:
-            visitor, bench = self._bench(visitor_id, library_id)
-            job = self.sessions.jobs.start(
-                (visitor, library_id, "experiment"),
-                "experiment",
-                lambda monitor: measure(bench, monitor),
-            )
+            key = (self.sessions.require(visitor_id), library_id, "experiment")
+            job = self.sessions.jobs.start(key, "experiment", measure)
             for snapshot in job.watch():
                 if snapshot.running:
                     yield library.progress(snapshot)
@@ -165,8 +159,8 @@ class Judging:
 
     def export(self, visitor_id: object, library_id: str, kind: str) -> dict[str, Any]:
         """Return the judgments as a download: TREC qrels or Quepid ratings."""
-        _, bench = self._bench(visitor_id, library_id)
-        grades = grades_of(bench)
+        with self.sessions.library(visitor_id, library_id, look=True) as bench:
+            grades = grades_of(bench)
         if kind == "quepid":
             rows = [
                 (text, passage_id, grade)

@@ -1,4 +1,4 @@
-"""What the page is given: callables and facts. `app.py` builds one; tests build another."""
+"""Facts about this server that every view works on. `app.py` makes one; tests make another."""
 
 from __future__ import annotations
 
@@ -8,36 +8,16 @@ from typing import TYPE_CHECKING
 from core.settings import MEBIBYTE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from core.encoders.catalogue import EncoderRequest
-    from core.encoders.spec import EncoderSpec, Pair
-    from core.library import Library
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryEntry:
-    """A line of the library picker.
-
-    Attributes:
-        library_id: Opaque.
-        label: Name for people.
-        documents: How many it holds.
-        passages: Under its current chunking.
-        is_sample: It came with Bifocal and takes no uploads.
-    """
-
-    library_id: str
-    label: str
-    documents: int = 0
-    passages: int = 0
-    is_sample: bool = False
+    from core.encoders.catalogue import Catalogue
+    from core.encoders.spec import Pair
+    from core.visitors import Visitors
 
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """What one visitor may ask of this server.
+    """The most that one visitor may ask of this server.
 
     Attributes:
         upload_bytes: Largest file.
@@ -56,50 +36,38 @@ class PageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything the page needs from the rest of the program.
+    """The parts of the program that the page works on.
 
     Attributes:
-        open_library: ``(visitor_id, library_id) -> Library``. Raises `UnknownNameError` when
-            the visitor has no such library: this is where one visitor is kept from another.
-        libraries: ``visitor_id ->`` their libraries, the sample first.
-        create_library: ``(visitor_id, label) -> LibraryEntry``.
-        delete_library: ``(visitor_id, library_id) -> None``; None where it is not offered.
-        pairs: ``() ->`` the pairs on offer, the default first.
-        new_visitor: Makes an opaque id that cannot be guessed. Locally always the same one.
-        known_visitor: Whether an id is one this server gave out and still keeps.
-        upload_library_id: ``visitor_id ->`` the library that uploads go to by default.
-        hosted: Many visitors, each with a workspace of their own that is removed after a time.
-        keep_hours: How long a visitor's workspace is kept when hosted.
+        visitors: Their libraries.
+        catalogue: Encoders that users added.
+        default_library_id: The library that is shown first.
         version: Of Bifocal.
         benchmarks: Folder with the measured figures as JSON.
         official: Folder of mteb results, of this machine's user; None on a shared server.
-        known_encoders: ``() ->`` every encoder by id, for labels.
-        add_encoder: Adds an encoder of the visitor's own; None where it is not offered.
-        remove_encoder: Removes one by id; None where it is not offered.
-        added_encoders: ``() ->`` those that were added.
-        refresh_encoders: Takes in what was added elsewhere; a problem to tell, "" when none.
-        encoder_folders: Whether a visitor may name folders of this machine.
-        library_report: ``(visitor_id, library_id) -> str``; a problem to tell, "" when none.
+        limits: What one visitor may ask.
+        adding: Whether visitors may add encoders.
     """
 
-    open_library: Callable[[str, str], Library]
-    libraries: Callable[[str], tuple[LibraryEntry, ...]]
-    create_library: Callable[[str, str], LibraryEntry]
-    pairs: Callable[[], tuple[Pair, ...]]
-    new_visitor: Callable[[], str]
-    known_visitor: Callable[[str], bool]
-    upload_library_id: Callable[[str], str]
+    visitors: Visitors
+    catalogue: Catalogue
     default_library_id: str = "sample"
-    delete_library: Callable[[str, str], None] | None = None
-    hosted: bool = False
-    keep_hours: int = 24
     version: str = ""
     benchmarks: Path | None = None
     official: Path | None = None
-    known_encoders: Callable[[], Mapping[str, EncoderSpec]] = dict
     limits: PageLimits = field(default_factory=PageLimits)
-    add_encoder: Callable[[EncoderRequest], EncoderSpec] | None = None
-    remove_encoder: Callable[[str], EncoderSpec] | None = None
-    added_encoders: Callable[[], tuple[EncoderSpec, ...]] = tuple
-    refresh_encoders: Callable[[], str] = str
-    encoder_folders: bool = True
+    adding: bool = True
+
+    @property
+    def hosted(self) -> bool:
+        """Whether many visitors each have libraries of their own that are removed after a time."""
+        return self.visitors.hosted
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """Return the pairs on offer, the default first."""
+        return tuple(self.visitors.pool.registry.pairs.values())
+
+    def refresh_encoders(self) -> str:
+        """Take in encoders that another process added; returns a problem to show, "" when none."""
+        problem = self.catalogue.register()
+        return "" if self.hosted else problem  # it names folders; the owner reads the log

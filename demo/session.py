@@ -8,27 +8,28 @@ handler passes the id through `Sessions.require`.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import tempfile
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import UnknownNameError, UsageError
 from demo.jobs import Jobs
+from demo.toolkit import address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from core.comparison.records import Comparison
-    from demo.services import Services
+    from core.library import Library
+    from core.visitors import Visitors
 
-VISITOR_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COMPARISONS_KEPT = 200
 PENDING_FILES_KEPT = 50
 PENDING_SECONDS = 3600.0
@@ -65,31 +66,29 @@ class PendingFile:
     since: float
 
 
-@dataclass
 class Sessions:
-    """The server's memory of visitors. Bounded: the oldest entries go first."""
+    """The server's memory of visitors. Bounded: the oldest entries go first.
 
-    services: Services
-    jobs: Jobs = field(init=False)
-    _shown: OrderedDict[str, Shown] = field(default_factory=OrderedDict)
-    _last: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    _pending: OrderedDict[str, PendingFile] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    Args:
+        visitors: Whose ids count.
+        heavy_at_once: Most long jobs at work.
+    """
 
-    def __post_init__(self) -> None:
-        self.jobs = Jobs(heavy_at_once=self.services.limits.heavy_at_once)
+    def __init__(self, visitors: Visitors, *, heavy_at_once: int = 1) -> None:
+        self.visitors = visitors
+        self.jobs = Jobs(visitors, heavy_at_once=heavy_at_once)
+        self._shown: OrderedDict[str, Shown] = OrderedDict()
+        self._last: OrderedDict[str, str] = OrderedDict()
+        self._pending: OrderedDict[str, PendingFile] = OrderedDict()
+        self._lock = threading.Lock()
 
     # -- visitors --------------------------------------------------------------------------
 
     def start(self, visitor_id: object) -> str:
         """Return the visitor's id: the one given if this server knows it, else a new one."""
-        if (
-            isinstance(visitor_id, str)
-            and VISITOR_PATTERN.fullmatch(visitor_id)
-            and self.services.known_visitor(visitor_id)
-        ):
+        if isinstance(visitor_id, str) and self.visitors.known(visitor_id):
             return visitor_id
-        return self.services.new_visitor()
+        return self.visitors.new(address())
 
     def require(self, visitor_id: object) -> str:
         """Return the id if this server gave it out.
@@ -97,13 +96,17 @@ class Sessions:
         Raises:
             UnknownNameError: In every other case, always with the same words.
         """
-        if (
-            not isinstance(visitor_id, str)
-            or not VISITOR_PATTERN.fullmatch(visitor_id)
-            or not self.services.known_visitor(visitor_id)
-        ):
+        if not isinstance(visitor_id, str) or not self.visitors.known(visitor_id):
             raise UnknownNameError(GONE)
         return visitor_id
+
+    @contextmanager
+    def library(
+        self, visitor_id: object, library_id: str, *, look: bool = False
+    ) -> Iterator[Library]:
+        """Lend a library of a visitor's; as `Visitors.library`."""
+        with self.visitors.library(self.require(visitor_id), library_id, look=look) as library:
+            yield library
 
     # -- comparisons on screen -------------------------------------------------------------
 

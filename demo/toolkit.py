@@ -22,7 +22,20 @@ def _getfile_of_no_class(of: Any) -> str:  # noqa: ANN401  as the original takes
 inspect.getfile = _getfile_of_no_class  # type: ignore[assignment]  # narrower on purpose
 try:
     import gradio as gr
+    from gradio.context import LocalContext
 finally:
     inspect.getfile = _getfile
 
-__all__ = ["gr"]
+__all__ = ["address", "gr"]
+
+
+def address() -> str:
+    """Return the address that the present call comes from; "" where there is none.
+
+    Behind a proxy it is the last one that the proxy vouches for.
+    """
+    request = LocalContext.request.get(None)
+    if request is None or request.client is None:
+        return ""
+    forwarded = dict(request.headers).get("x-forwarded-for", "").rsplit(",", 1)[-1].strip()
+    return forwarded or str(request.client.host)

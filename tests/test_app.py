@@ -22,7 +22,7 @@ import app
 from core.encoders.pool import load_encoder
 from core.errors import StoreError, UnknownNameError
 from core.settings import MEBIBYTE
-from core.shelf import OWN_ID, SAMPLE_ID
+from core.visitors import OWN_ID, SAMPLE_ID
 from demo.options import AppOptions, parse
 from demo.services import Services
 from tests.tools.lock import ROOT
@@ -42,12 +42,12 @@ def services_for(tmp_path: Path) -> Iterator[Callable[..., Services]]:
 
     def make(*arguments: str) -> Services:
         options = options_for(tmp_path, *arguments)
-        made.append(app.make_shelves(options))
+        made.append(app.make_visitors(options))
         return app.make_services(options, made[-1])
 
     yield make
-    for shelves in made:
-        shelves.close()
+    for visitors in made:
+        visitors.close()
 
 
 # -- options -----------------------------------------------------------------------------------
@@ -96,35 +96,32 @@ def test_where_libraries_are_kept(tmp_path: Path) -> None:
 # -- services ----------------------------------------------------------------------------------
 
 
-def test_locally_libraries_are_made_listed_and_removed(
-    services_for: Callable[..., Services],
-) -> None:
+def test_options_reach_the_services(services_for: Callable[..., Services]) -> None:
     services = services_for("--upload-mebibytes", "7")
-    visitor = services.new_visitor()
     assert services.limits.upload_bytes == 7 * MEBIBYTE
-    entry = services.create_library(visitor, "Harbour")
-    assert services.delete_library is not None
-    services.delete_library(visitor, entry.library_id)
-    with pytest.raises(UnknownNameError):
-        services.open_library(visitor, entry.library_id)
-    with pytest.raises(StoreError):
-        services.delete_library(visitor, SAMPLE_ID)
-    assert services.upload_library_id(visitor) == OWN_ID
     assert {pair.pair_id for pair in services.pairs()} >= {"pplx-0.6b", "dream-7b"}
+    visitors = services.visitors
+    line = visitors.create(visitors.new(), "Harbour")
+    visitors.delete("local", line.library_id)
+    with pytest.raises(UnknownNameError), visitors.library("local", line.library_id):
+        pass
+    with pytest.raises(StoreError):
+        visitors.delete("local", SAMPLE_ID)
 
 
 def test_hosted_visitors_are_kept_apart(services_for: Callable[..., Services]) -> None:
     services = services_for("--hosted", "--keep-hours", "3")
-    one, two = services.new_visitor(), services.new_visitor()
-    assert (services.hosted, services.keep_hours) == (True, 3)
+    visitors = services.visitors
+    assert (services.hosted, visitors.keep_hours) == (True, 3)
+    one, two = visitors.new(), visitors.new()
     assert one != two
-    assert services.known_visitor(one)
-    assert not services.known_visitor("local")
-    with pytest.raises(UnknownNameError):
-        services.open_library("local", OWN_ID)
-    entry = services.create_library(one, "Mine")
-    with pytest.raises(UnknownNameError):
-        services.open_library(two, entry.library_id)
+    assert visitors.known(one)
+    assert not visitors.known("local")
+    with pytest.raises(UnknownNameError), visitors.library("local", OWN_ID):
+        pass
+    line = visitors.create(one, "Mine")
+    with pytest.raises(UnknownNameError), visitors.library(two, line.library_id):
+        pass
 
 
 # -- ZeroGPU -----------------------------------------------------------------------------------
@@ -264,8 +261,8 @@ def test_a_library_closed_under_the_warm_up_is_a_failure_unless_the_program_ends
     leaving = threading.Event()
     if ending:
         leaving.set()
-    shelves: Any = SimpleNamespace(prepare=closed)
-    app.warm_up(shelves, leaving=leaving)
+    visitors: Any = SimpleNamespace(prepare=closed)
+    app.warm_up(visitors, leaving=leaving)
     assert ("could not be made ready" in caplog.text) is not ending
 
 

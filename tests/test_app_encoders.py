@@ -8,29 +8,29 @@ from pathlib import Path
 import pytest
 
 import app
-from core.encoders.catalogue import CATALOGUE_FILE, Catalogue, EncoderRequest
+from core.encoders.catalogue import CATALOGUE_FILE, EncoderRequest
 from core.errors import InvalidSettingError
-from core.shelf import Shelves
+from demo.choosing import Choosing
+from demo.handlers import Handlers
 from demo.options import parse
 from demo.services import Services
 from tests.encoders.tiny import write_tiny_checkpoint
 
-Make = Callable[..., tuple[Services, Shelves]]
+Make = Callable[..., Services]
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Make]:
     opened = []
 
-    def make(*arguments: str) -> tuple[Services, Shelves]:
+    def make(*arguments: str) -> Services:
         options = parse(["--data", str(tmp_path / "data"), "--offline", *arguments], {})
-        shelves = app.make_shelves(options)
-        opened.append(shelves)
-        return app.make_services(options, shelves), shelves
+        opened.append(app.make_visitors(options))
+        return app.make_services(options, opened[-1])
 
     yield make
-    for shelves in opened:
-        shelves.close()
+    for visitors in opened:
+        visitors.close()
 
 
 @pytest.fixture
@@ -40,37 +40,33 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_on_ones_own_machine_folders_are_added_and_removed(made: Make, folder: Path) -> None:
-    services, shelves = made()
-    assert services.add_encoder is not None
-    assert services.remove_encoder is not None
-    assert services.encoder_folders
-    spec = services.add_encoder(EncoderRequest(str(folder)))
-    assert services.added_encoders() == (spec,)
-    assert spec.encoder_id in shelves.pool.registry.encoders
-    services.remove_encoder(spec.encoder_id)
-    assert services.added_encoders() == ()
+    choosing = Choosing(Handlers(made()))
+    spec = choosing.add("local", EncoderRequest(str(folder)))
+    catalogue = choosing.services.catalogue
+    assert catalogue.added() == (spec,)
+    assert spec.encoder_id in choosing.services.visitors.pool.registry.encoders
+    choosing.remove("local", spec.encoder_id)
+    assert catalogue.added() == ()
 
 
 def test_visitors_of_a_shared_server_add_nothing_but_see_the_owners(
-    made: Make, folder: Path, tmp_path: Path
+    made: Make, folder: Path
 ) -> None:
-    _, shelves = made()
-    owned = Catalogue(tmp_path / "data" / CATALOGUE_FILE, shelves.pool).add(
-        EncoderRequest(str(folder))
-    )
-    services, hosted = made("--hosted")
-    assert services.add_encoder is None
-    assert services.remove_encoder is None
-    assert owned.encoder_id in hosted.pool.registry.encoders
+    owned = made().catalogue.add(EncoderRequest(str(folder)))
+    services = made("--hosted")
+    choosing, visitor = Choosing(Handlers(services)), services.visitors.new()
+    with pytest.raises(InvalidSettingError):
+        choosing.add(visitor, EncoderRequest("owner/model"))
+    with pytest.raises(InvalidSettingError):
+        choosing.remove(visitor, owned.encoder_id)
+    assert owned.encoder_id in services.visitors.pool.registry.encoders
 
 
 def test_an_owner_may_let_visitors_add_hub_ids_but_never_folders(made: Make, folder: Path) -> None:
-    services, _ = made("--hosted", "--visitor-encoders")
-    assert services.add_encoder is not None
-    assert services.remove_encoder is None
-    assert not services.encoder_folders
+    services = made("--hosted", "--visitor-encoders")
+    assert services.adding
     with pytest.raises(InvalidSettingError, match="no folder of the server"):
-        services.add_encoder(EncoderRequest(str(folder)))
+        Choosing(Handlers(services)).add(services.visitors.new(), EncoderRequest(str(folder)))
 
 
 def test_a_damaged_list_is_told_to_its_owner_and_not_to_visitors(
@@ -78,5 +74,5 @@ def test_a_damaged_list_is_told_to_its_owner_and_not_to_visitors(
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / CATALOGUE_FILE).write_text("{")
-    assert "is not JSON" in made()[0].refresh_encoders()
-    assert made("--hosted")[0].refresh_encoders() == ""
+    assert "is not JSON" in made().refresh_encoders()
+    assert made("--hosted").refresh_encoders() == ""

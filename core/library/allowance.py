@@ -95,7 +95,15 @@ class Allowance:
                 f"you added {len(files)}. Remove some or add fewer, {_ELSEWHERE}"
             )
             raise AllowanceExceededError(msg)
-        if self._kept_bytes() + sum(_size(file) for file in files) > self._limits.bytes_each:
+        self.require_bytes(sum(_size(file) for file in files))
+
+    def require_bytes(self, extra: int) -> None:
+        """Refuse what would go over the bytes a visitor may keep.
+
+        Raises:
+            AllowanceExceededError: Too many bytes.
+        """
+        if self._kept_bytes() + extra > self._limits.bytes_each:
             msg = (
                 f"Each visitor may keep {self._limits.bytes_each / MEBIBYTE:,.0f} MiB on this "
                 f"server. Remove documents first, {_ELSEWHERE}"

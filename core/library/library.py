@@ -445,6 +445,7 @@ class Library:
         view = self.view([*(self.encoders.info(spec) for spec in self.encoders.columns()), LEXICAL])
         for encoder_id in self.encoders.ids():
             self.background(self.encoders.get(encoder_id), view)
+        self.encoder_status()  # keeps what says, before an encoder is loaded, what is embedded
 
     def view(self, systems: Sequence[SystemInfo]) -> SearchView:
         """Return the passages that these systems can search now; as `Views.get`."""
@@ -505,7 +506,9 @@ class Library:
 
         Raises:
             UsageError: If there are too many, or one is too large to be kept.
+            AllowanceExceededError: On a shared server, when its visitor keeps too much.
         """
+        self._require_bytes(sum(len(run.rankings) for run in runs))
         added = {keep_run(self.workspace, run): run for run in runs}
         return matched_runs(added, self._matcher())
 
@@ -538,9 +541,15 @@ class Library:
     # -- keeping ---------------------------------------------------------------------------
 
     def save_comparison(self, comparison: Comparison) -> str:
-        """Keep a comparison; returns the id its permalink uses."""
+        """Keep a comparison; returns the id its permalink uses.
+
+        Raises:
+            AllowanceExceededError: On a shared server, when its visitor keeps too much.
+        """
+        payload = to_json(comparison).encode()
+        self._require_bytes(len(payload))
         return self.workspace.save_comparison(
-            to_json(comparison).encode(), query=comparison.query.text, pair_id=comparison.pair_id
+            payload, query=comparison.query.text, pair_id=comparison.pair_id
         )
 
     def saved_comparisons(self) -> tuple[StoredComparison, ...]:
@@ -562,12 +571,21 @@ class Library:
             raise WorkspaceDamagedError(msg) from exc
 
     def judge(self, judgments: Sequence[Judgment]) -> None:
-        """Keep judgments; a new grade for the same characters replaces the old one."""
+        """Keep judgments; a new grade for the same characters replaces the old one.
+
+        Raises:
+            AllowanceExceededError: On a shared server, when its visitor keeps too much.
+        """
+        self._require_bytes(sum(len(judgment.query_text) for judgment in judgments))
         self.workspace.put_judgments(judgments)
 
     def judgments(self, query_text: str | None = None) -> tuple[Judgment, ...]:
         """Return the judgments of one query, or all."""
         return self.workspace.judgments(query_text)
+
+    def _require_bytes(self, extra: int) -> None:
+        if self._allowance is not None:
+            self._allowance.require_bytes(extra)
 
 
 def nearest_sentence(

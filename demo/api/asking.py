@@ -73,7 +73,8 @@ def add(door: Door) -> None:
         """
         if not query.strip():
             raise InvalidQueryError("The query is empty; type a question.")
-        return fields(door.bench(visitor, library).received(query))
+        with door.library(visitor, library) as lent:
+            return fields(lent.received(query))
 
     @verb
     def export(
@@ -92,8 +93,8 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        comparison = _compared(door, query, k, library, visitor)
-        return exported(door.bench(visitor, library), comparison, format)[2]
+        with door.library(visitor, library) as lent:
+            return exported(lent, lent.ask(query, k=int(k)), format)[2]
 
     @verb
     def saved(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
@@ -103,7 +104,8 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        return listed(door.bench(visitor, library).saved_comparisons())
+        with door.library(visitor, library, look=True) as lent:
+            return listed(lent.saved_comparisons())
 
     @verb
     def saved_comparison(
@@ -116,8 +118,10 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        return to_fields(door.bench(visitor, library).load_comparison(comparison_id))
+        with door.library(visitor, library, look=True) as lent:
+            return to_fields(lent.load_comparison(comparison_id))
 
 
 def _compared(door: Door, query: str, k: int, library: str, visitor: str) -> Comparison:
-    return door.bench(visitor, library).ask(query, k=int(k))
+    with door.library(visitor, library) as lent:
+        return lent.ask(query, k=int(k))

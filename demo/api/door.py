@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -10,8 +11,8 @@ from typing import Any, TypeVar, cast
 from core.errors import CoreError
 from core.experiments.results import to_jsonable
 from core.library import Library
-from core.monitor import Monitor
 from demo.handlers import Handlers
+from demo.jobs import Work
 from demo.toolkit import gr
 
 MOST_AT_ONCE = 8  # calls of one endpoint that run beside each other
@@ -27,32 +28,24 @@ class Door:
     def visitor(self, visitor: str) -> str:
         """Return a checked visitor id; locally the empty one is the only one there is."""
         if not visitor and not self.handlers.services.hosted:
-            return self.handlers.services.new_visitor()
+            return self.handlers.services.visitors.new()
         return self.handlers.sessions.require(visitor)
 
     def place(self, visitor: str, library: str) -> tuple[str, str]:
         """Return a checked visitor id and a library id."""
         return self.visitor(visitor), library or self.handlers.services.default_library_id
 
-    def bench(self, visitor: str, library: str) -> Library:
-        """Return a library."""
-        return self.handlers.services.open_library(*self.place(visitor, library))
-
-    def experiment(
-        self,
-        visitor: str,
-        library: str,
-        work: Callable[[Library, Monitor], R],
-        *,
-        heavy: bool = False,
-    ) -> R:
-        """Run work on a library as a job of it, so that it takes turns with the page's own."""
+    @contextmanager
+    def library(self, visitor: str, library: str, *, look: bool = False) -> Iterator[Library]:
+        """Lend a library; as `Visitors.library`."""
         place = self.place(visitor, library)
-        bench = self.handlers.services.open_library(*place)
-        job = self.handlers.sessions.jobs.start(
-            (*place, "experiment"), "experiment", lambda monitor: work(bench, monitor), heavy=heavy
-        )
-        return job.outcome()
+        with self.handlers.services.visitors.library(*place, look=look) as lent:
+            yield lent
+
+    def experiment(self, visitor: str, library: str, work: Work[R], *, heavy: bool = False) -> R:
+        """Run work on a library as a job of it, so that it takes turns with the page's own."""
+        key = (*self.place(visitor, library), "experiment")
+        return self.handlers.sessions.jobs.start(key, "experiment", work, heavy=heavy).outcome()
 
 
 def verb(function: Callable[..., Any]) -> None:

@@ -47,7 +47,8 @@ def add(door: Door) -> None:
         job = door.handlers.sessions.jobs.get((*place, "index"))
         if job is not None:
             job.outcome()
-        return fields(door.bench(visitor, library).settings)
+        with door.library(visitor, library) as lent:
+            return fields(lent.settings)
 
     @verb
     def runs(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
@@ -57,7 +58,8 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        return listed([kept.facts() for kept in door.bench(visitor, library).runs()])
+        with door.library(visitor, library, look=True) as lent:
+            return listed([run.facts() for run in lent.runs()])
 
     @verb
     def add_run(

@@ -24,17 +24,17 @@ def add(door: Door, choosing: Choosing) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        bench = door.bench(visitor, library)
         choosing.services.refresh_encoders()
-        used = {arm.system_id for arm in bench.encoder_status()}
-        choice = bench.settings.choice
+        with door.library(visitor, library, look=True) as lent:
+            used = {arm.system_id for arm in lent.encoder_status()}
+            choice = lent.settings.choice
         return [
             {
                 **fields(replace(spec, checkpoint=shown_checkpoint(spec), adapter="")),
                 "column": spec.encoder_id in used,
                 "chosen": fields(choice(spec.encoder_id)),
             }
-            for spec in bench.pool.registry.encoders.values()
+            for spec in choosing.services.visitors.pool.registry.encoders.values()
         ]
 
     @verb
@@ -59,10 +59,10 @@ def add(door: Door, choosing: Choosing) -> None:
         Returns:
             The library's settings as they are then.
         """
-        bench = door.bench(visitor, library)
         known, name = door.place(visitor, library)
-        now = bench.settings
-        arms = bench.pool.registry.arms(now.pair_id)
+        with door.library(visitor, library) as lent:
+            now = lent.settings
+        arms = choosing.services.visitors.pool.registry.arms(now.pair_id)
         columns = now.also if not also else split_names(also)
         settings = choosing.settings(
             known, name, first or arms[0].encoder_id, second or arms[1].encoder_id, columns
@@ -73,7 +73,8 @@ def add(door: Door, choosing: Choosing) -> None:
         job = door.handlers.indexing.change_settings(known, name, settings)
         if job is not None:
             job.outcome()
-        return fields(bench.settings)
+        with door.library(visitor, library) as lent:
+            return fields(lent.settings)
 
     @verb
     def add_encoder(

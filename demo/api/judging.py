@@ -26,7 +26,8 @@ def add(door: Door, judging: Judging) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        judging.keep(door.bench(visitor, library), query, passage_id, int(grade))
+        with door.library(visitor, library) as lent:
+            judging.keep(lent, query, passage_id, int(grade))
         return True
 
     @verb
@@ -37,7 +38,8 @@ def add(door: Door, judging: Judging) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        return grades_of(door.bench(visitor, library))
+        with door.library(visitor, library, look=True) as lent:
+            return grades_of(lent)
 
     @verb
     def judged_report(library: str = "", visitor: str = "") -> dict[str, Any]:

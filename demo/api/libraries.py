@@ -6,8 +6,9 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from core.visitors import OWN_ID
 from demo.api.door import MOST_AT_ONCE, Door, fields, listed, told, verb
-from demo.toolkit import gr
+from demo.toolkit import address, gr
 
 
 def add(door: Door) -> None:
@@ -21,7 +22,7 @@ def add(door: Door) -> None:
         Returns:
             The visitor's id, to be passed to every other endpoint. Keep it: it is the only key.
         """
-        return services.new_visitor()
+        return services.visitors.new(address())
 
     @verb
     def libraries(visitor: str = "") -> list[dict[str, Any]]:
@@ -30,7 +31,7 @@ def add(door: Door) -> None:
         Args:
             visitor: From `start`; empty when run locally.
         """
-        return [fields(entry) for entry in services.libraries(door.visitor(visitor))]
+        return [fields(line) for line in services.visitors.libraries(door.visitor(visitor))]
 
     @verb
     def create_library(label: str, visitor: str = "") -> dict[str, Any]:
@@ -40,7 +41,7 @@ def add(door: Door) -> None:
             label: Its name.
             visitor: From `start`; empty when run locally.
         """
-        return fields(services.create_library(door.visitor(visitor), label))
+        return fields(services.visitors.create(door.visitor(visitor), label))
 
     @verb
     def delete_library(library: str, visitor: str = "") -> bool:
@@ -61,7 +62,8 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        return listed(door.bench(visitor, library).documents())
+        with door.library(visitor, library, look=True) as lent:
+            return listed(lent.documents())
 
     @verb
     def remove_document(doc_id: str, library: str, visitor: str = "") -> bool:
@@ -83,7 +85,8 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        return fields(door.bench(visitor, library).settings)
+        with door.library(visitor, library, look=True) as lent:
+            return fields(lent.settings)
 
     @verb
     def page_image(
@@ -98,8 +101,9 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        bench = door.bench(visitor, library)
-        view = bench.page_view(doc_id, page, width_pixels=max(100, min(int(width), 2000)))
+        pixels = max(100, min(int(width), 2000))
+        with door.library(visitor, library, look=True) as lent:
+            view = lent.page_view(doc_id, page, width_pixels=pixels)
         return {"media_type": "image/png", "base64": base64.b64encode(view.png).decode("ascii")}
 
     _index(door)
@@ -129,7 +133,7 @@ def _index(door: Door) -> None:
             The ingestion report: documents, what was skipped and why, passages embedded.
         """
         known = door.visitor(visitor or "")
-        target = library or door.handlers.services.upload_library_id(known)
+        target = library or OWN_ID
         paths = [Path(name) for name in files or ()]
         job = door.handlers.indexing.index_files(known, target, paths, password or None)
         return {"library": target, **fields(job.outcome())}

@@ -88,10 +88,10 @@ def build(services: Services) -> EncodersPart:
             why = html_part("bf-options-why")
             keep = gr.Button("Keep", size="sm", elem_id="bf-options-keep")
         with gr.Accordion("Add an encoder of your own", open=False, elem_id="bf-own"):
-            own = _form(services) if services.add_encoder is not None else None
+            own = _form(services) if services.adding else None
             if own is None:
                 html_part("bf-own-closed", frame.hint(texts.ENCODERS_CLOSED))
-        offered = services.remove_encoder is not None
+        offered = not services.hosted
         with gr.Accordion("Remove an encoder", open=False, elem_id="bf-unown", visible=offered):
             added = gr.Dropdown([], label="Added by you", elem_id="bf-added")
             remove = gr.Button("Remove", size="sm", elem_id="bf-added-remove")
@@ -102,7 +102,7 @@ def build(services: Services) -> EncodersPart:
 
 
 def _form(services: Services) -> OwnEncoder:
-    folders = services.encoder_folders
+    folders = not services.hosted
     html_part("bf-own-how", frame.hint(texts.OWN_ENCODER if folders else texts.OWN_ENCODER_HOSTED))
     families = (Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE)
     return OwnEncoder(
@@ -204,7 +204,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         columns = tuple(also or ())
         try:
             settings = choosing.settings(visitor, library_id, first or "", second or "", columns)
-            cost = choosing.unfetched(visitor, library_id, settings.also)
+            cost = choosing.unfetched(visitor, settings.also)
             if cost and cost != confirmed:
                 yield library.trouble(cost), cost, *rest
                 return

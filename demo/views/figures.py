@@ -96,7 +96,10 @@ def _measured(services: Services) -> str:
 
 
 def _official(services: Services) -> str:
-    known = {name: (spec.label, spec.family) for name, spec in services.known_encoders().items()}
+    known = {
+        name: (spec.label, spec.family)
+        for name, spec in services.visitors.pool.registry.encoders.items()
+    }
     if services.official is None or not services.official.is_dir():
         return official.official((), known)
     results, problems = find_mteb_results(services.official)

@@ -27,8 +27,8 @@ from core.encoders.registry import Registry
 from core.encoders.spec import Attention, Pair
 from core.records import Family
 from core.settings import DEFAULT_PAIR
-from core.shelf import OWN_ID, SAMPLE_ID, Shelves
-from demo.services import LibraryEntry, Services
+from core.visitors import Visitors
+from demo.services import Services
 from demo.ui import build_app, launch_options
 from tests.encoders.fake import FakeEncoder, fake_spec
 
@@ -115,7 +115,7 @@ def main(folder: Any, *, hosted: Any, hub: Any, unequal: Any) -> None:
         device="cpu",
         pins=Pins(Path(folder) / PINS_FILE),
     )
-    shelves = Shelves(
+    visitors = Visitors(
         Path(folder),
         pool=pool,
         count_tokens=lambda texts: [len(text.split()) * 4 // 3 for text in texts],
@@ -123,36 +123,14 @@ def main(folder: Any, *, hosted: Any, hub: Any, unequal: Any) -> None:
         hosted=hosted,
     )
     services = Services(
-        open_library=lambda visitor, library: shelves.shelf(visitor).open(library),
-        libraries=lambda visitor: tuple(
-            LibraryEntry(line.library_id, line.label, line.documents, line.passages, line.is_sample)
-            for line in shelves.shelf(visitor).lines()
-        ),
-        create_library=lambda visitor, label: LibraryEntry(
-            (made := shelves.shelf(visitor).create(label)).library_id, made.label
-        ),
-        delete_library=lambda visitor, library: shelves.shelf(visitor).delete(library),
-        pairs=lambda: tuple(pool.registry.pairs.values()),
-        new_visitor=shelves.new_visitor,
-        known_visitor=shelves.known_visitor,
-        upload_library_id=lambda _: OWN_ID,
-        default_library_id=SAMPLE_ID,
-        hosted=hosted,
+        visitors,
+        Catalogue(Path(folder) / CATALOGUE_FILE, pool, offline=True),
         benchmarks=ASSETS / "benchmarks",
         official=None if hosted else Path(folder) / "benchmarks",
-        known_encoders=lambda: pool.registry.encoders,
+        adding=not hosted,
     )
-    catalogue = Catalogue(Path(folder) / CATALOGUE_FILE, pool, offline=True)
-    services = dataclasses.replace(
-        services,
-        add_encoder=None if hosted else catalogue.add,
-        remove_encoder=None if hosted else catalogue.remove,
-        added_encoders=catalogue.added,
-        refresh_encoders=catalogue.register,
-        encoder_folders=not hosted,
-    )
-    shelves.prepare()
-    shelves.complete()
+    visitors.prepare()
+    visitors.complete()
     threading.excepthook = lambda _: None
     page = build_app(services)
     _, url, _ = page.launch(prevent_thread_lock=True, **launch_options(services, port=0))

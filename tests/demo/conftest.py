@@ -1,126 +1,110 @@
-"""A page over a workbench in memory, and one over the real rooms with a counting encoder."""
+"""A page over the real rooms, with encoders that count letters or words."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.encoders.pool import EncoderPool
-from core.encoders.registry import Registry
-from core.encoders.spec import Attention, Pair
+from core.encoders.spec import Attention
 from core.records import Family
-from core.settings import DEFAULT_PAIR
-from core.shelf import Shelves
+from core.settings import ChunkingSettings
+from core.visitors import OWN_ID
 from demo.handlers import Handlers
-from demo.services import LibraryEntry, Services
-from tests.demo.fakes import STORIES, FakeLibraries
+from tests.demo.world import STORIES, World, copied, make_world, upload, write_sample
 from tests.encoders.fake import FakeEncoder, fake_spec
+
+__all__ = ["upload"]
+
+CHUNKING = ChunkingSettings(chunk_tokens=32, overlap_tokens=0)  # seven passages of three stories
 
 
 def last(stream: Any) -> Any:
     return list(stream)[-1]
 
 
-def upload(folder: Any, name: Any, data: Any = b"The tide turns twice a day. Boats wait.") -> Any:
-    path = folder / name
-    path.write_bytes(data)
-    return path
+@pytest.fixture(scope="session")
+def made_ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Assets, and a data folder of each kind whose sample library is read and embedded."""
+    folder = tmp_path_factory.mktemp("made")
+    assets = write_sample(folder / "assets")
+    for name, hosted in (("local", False), ("hosted", True)):
+        world = make_world(folder / name, assets=assets, hosted=hosted)
+        world.visitors.prepare()
+        if not hosted:
+            with world.visitors.library("local", "sample") as library:
+                library.change_settings(replace(library.settings, chunking=CHUNKING))
+        world.visitors.complete()
+        world.visitors.close()
+    return folder
 
 
 @pytest.fixture
-def libraries() -> Any:
-    made = FakeLibraries()
-    made.new_visitor()
-    return made
+def world(tmp_path_factory: pytest.TempPathFactory, made_ready: Path) -> Iterator[World]:
+    """One visitor's, with the sample library and an empty one of their own."""
+    data = copied(made_ready / "local", tmp_path_factory.mktemp("world") / "data")
+    made = make_world(data, assets=made_ready / "assets")
+    yield made
+    made.visitors.close()
 
 
 @pytest.fixture
-def handlers(libraries: Any) -> Any:
-    return Handlers(libraries.services())
+def hosted(tmp_path_factory: pytest.TempPathFactory, made_ready: Path) -> Iterator[World]:
+    data = copied(made_ready / "hosted", tmp_path_factory.mktemp("world") / "data")
+    made = make_world(data, assets=made_ready / "assets", hosted=True)
+    yield made
+    made.visitors.close()
 
 
 @pytest.fixture
-def hosted() -> Any:
-    return FakeLibraries(hosted=True)
+def handlers(world: World) -> Handlers:
+    return world.handlers()
 
 
 @pytest.fixture
-def comparison(libraries: Any) -> Any:
-    return libraries.open_library("local", "sample").ask("sluice gate built of oak", k=5)
+def comparison(world: World) -> Any:
+    return world.library("sample").ask("sluice gate built of oak", k=5)
 
 
-def counting(spec: Any, **_options: Any) -> Any:
-    return FakeEncoder(spec)
-
-
-def counting_pool(tmp_path: Any) -> Any:
-    """Two counting encoders under the default pair's id, one for each family."""
-    specs = (
-        dataclasses.replace(
-            fake_spec(encoder_id="count-dif", query_prompt="query: "), label="Even"
-        ),
-        dataclasses.replace(
-            fake_spec(
-                encoder_id="count-aut",
-                family=Family.AUTOREGRESSIVE,
-                attention=Attention.CAUSAL,
-                query_prompt="query: ",
-            ),
-            label="Late",
-        ),
+def word_encoders() -> dict[str, FakeEncoder]:
+    """Two counting encoders, one for each family."""
+    even = fake_spec(encoder_id="count-dif", query_prompt="query: ")
+    late = fake_spec(
+        encoder_id="count-aut",
+        family=Family.AUTOREGRESSIVE,
+        attention=Attention.CAUSAL,
+        query_prompt="query: ",
     )
-    registry = Registry(
-        {spec.encoder_id: spec for spec in specs},
-        {
-            DEFAULT_PAIR: Pair(
-                DEFAULT_PAIR, "Counters", "count-dif", "count-aut", matched="all", unmatched=""
-            )
-        },
-    )
-    return EncoderPool(assets=tmp_path, registry=registry, load=counting)
+    specs = (dataclasses.replace(even, label="Even"), dataclasses.replace(late, label="Late"))
+    return {spec.encoder_id: FakeEncoder(spec) for spec in specs}
 
 
 @pytest.fixture
-def real(tmp_path: Any) -> Iterator[Any]:
-    """The real rooms in a temporary folder; uploads go to ``my-documents``."""
-    shelves = Shelves(
+def word_world(tmp_path: Path, made_ready: Path) -> Iterator[World]:
+    """A library of three files in ``my-documents``, by encoders that count words."""
+    made = make_world(
         tmp_path / "data",
-        pool=counting_pool(tmp_path),
-        count_tokens=lambda texts: [len(text.split()) for text in texts],
-        assets=tmp_path,
+        assets=made_ready / "assets",
+        encoders=word_encoders(),
+        default_library_id=OWN_ID,
     )
-
-    def listed(visitor_id: Any) -> Any:
-        shelf = shelves.shelf(visitor_id)
-        bench = shelf.open("my-documents")
-        return (
-            LibraryEntry("my-documents", "Mine", len(bench.documents()), bench.passage_count()),
-        )
-
-    services = Services(
-        open_library=lambda visitor_id, library_id: shelves.shelf(visitor_id).open(library_id),
-        libraries=listed,
-        create_library=lambda *_: LibraryEntry("x", "x"),
-        pairs=lambda: tuple(shelves.pool.registry.pairs.values()),
-        new_visitor=shelves.new_visitor,
-        known_visitor=shelves.known_visitor,
-        upload_library_id=lambda _: "my-documents",
-        default_library_id="my-documents",
-    )
-    made = Handlers(services)
-    visitor = made.libraries.arrive("")[0]
     folder = tmp_path / "uploads"
     folder.mkdir()
-    paths = []
-    for name, text in STORIES.items():
-        path = folder / name.replace("<b>", "").replace("</b>", "")
-        path.write_text(text * 3, "utf-8")
-        paths.append(path)
-    _, job, _ = made.indexing.upload(visitor, "my-documents", paths)
+    paths = [
+        upload(folder, f"{name}.txt", (text.replace("\n\n", "\n") * 3).encode())
+        for name, text in STORIES.items()
+    ]
+    job = made.handlers().indexing.upload("local", OWN_ID, paths)[1]
     assert job is not None
     job.outcome()
     yield made
-    shelves.close()
+    made.visitors.close()
+
+
+@pytest.fixture
+def real(word_world: World) -> Handlers:
+    return word_world.handlers()

@@ -9,18 +9,14 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from core.encoders.pool import EncoderPool
-from core.encoders.registry import Registry
-from core.encoders.spec import Attention, Pair
+from core.encoders.spec import Attention
 from core.errors import EncodingError
 from core.experiments.experiment import Place
 from core.experiments.registry import experiment, offered
 from core.records import Family
-from core.settings import DEFAULT_PAIR
-from core.shelf import Shelves
+from core.visitors import OWN_ID
 from demo.experiments import Experiments, wanted_findings
-from demo.handlers import Handlers
-from demo.services import LibraryEntry, Services
+from tests.demo.world import make_world
 from tests.encoders.fake import FakeEncoder, fake_spec
 
 HERE = ("local", "my-documents")
@@ -76,33 +72,10 @@ class Visit:
             ),
         )  # fmt: skip
         self.encoders = {spec.encoder_id: Failing(spec) for spec in specs}
-        pair = Pair(DEFAULT_PAIR, "Two", "dif", "aut", matched="all", unmatched="")
-
-        def loaded(spec: Any, **_: Any) -> Any:
-            return self.encoders[spec.encoder_id]
-
-        pool = EncoderPool(
-            assets=folder,
-            registry=Registry({spec.encoder_id: spec for spec in specs}, {DEFAULT_PAIR: pair}),
-            load=loaded,
+        self.world = make_world(
+            folder / "data", assets=folder, encoders=self.encoders, default_library_id=OWN_ID
         )
-        self.shelves = Shelves(
-            folder / "data",
-            pool=pool,
-            count_tokens=lambda found: [len(text.split()) for text in found],
-            assets=folder,
-        )
-        services = Services(
-            open_library=lambda visitor, library: self.shelves.shelf(visitor).open(library),
-            libraries=lambda _: (LibraryEntry("my-documents", "Mine", 1, 1),),
-            create_library=lambda *_: LibraryEntry("x", "x"),
-            pairs=lambda: (pair,),
-            new_visitor=self.shelves.new_visitor,
-            known_visitor=self.shelves.known_visitor,
-            upload_library_id=lambda _: "my-documents",
-            default_library_id="my-documents",
-        )
-        self.handlers = Handlers(services)
+        self.handlers = self.world.handlers()
         self.handlers.libraries.arrive("")
         paths = []
         for name, text in texts.items():
@@ -110,7 +83,7 @@ class Visit:
             path.write_text(text, "utf-8")
             paths.append(path)
         self.handlers.indexing.upload("local", "my-documents", paths)[1].outcome()  # type: ignore[union-attr]
-        self.bench = self.shelves.shelf("local").open("my-documents")
+        self.bench = self.world.library()
         self.do = Experiments(self.handlers)
 
     def passage(self, words: str) -> str:
@@ -162,7 +135,7 @@ def visit(tmp_path: Any) -> Any:
 
     yield start
     for one in made:
-        one.shelves.close()
+        one.world.visitors.close()
 
 
 def test_an_unreadable_passage(visit: Any) -> None:

@@ -15,6 +15,7 @@ from core.settings import EncoderChoice
 from demo.choosing import Choosing
 from demo.presenters import encoders as shown
 from demo.views.encoders import request_of
+from tests.demo.world import lent
 from tests.encoders.fake import fake_spec
 from tests.encoders.tiny import write_tiny_checkpoint
 
@@ -28,18 +29,11 @@ EXTRA = dataclasses.replace(
 
 def open_to(handlers: Any, folder: Path, **changes: Any) -> Choosing:
     """The desk of a page whose owner may add encoders."""
-    pool = handlers.services.open_library(VISITOR, LIBRARY).pool
+    pool = lent(handlers.services, VISITOR, LIBRARY).pool
     pool.register(EXTRA)
     pool.built_in = frozenset(pool.registry.encoders)
     catalogue = Catalogue(folder / CATALOGUE_FILE, pool, offline=True)
-    handlers.services = dataclasses.replace(
-        handlers.services,
-        add_encoder=catalogue.add,
-        remove_encoder=catalogue.remove,
-        added_encoders=catalogue.added,
-        refresh_encoders=catalogue.register,
-        **changes,
-    )
+    handlers.services = dataclasses.replace(handlers.services, catalogue=catalogue, **changes)
     return Choosing(handlers)
 
 
@@ -70,7 +64,7 @@ def test_any_two_encoders_and_further_columns_are_one_choice(choosing: Choosing)
     assert pairs["extra+count-aut"] == "<b>Extra</b> {0} + Late"
     assert "<b>" not in screen.in_use
     assert "{0}" not in screen.in_use
-    bench = choosing.services.open_library(VISITOR, LIBRARY)
+    bench = lent(choosing.services, VISITOR, LIBRARY)
     found = bench.ask("the tide", k=5)
     assert [c.info.system_id for c in found.columns] == ["extra", "count-aut", "count-dif", "bm25"]
 
@@ -111,9 +105,9 @@ def test_an_added_encoder_is_offered_and_one_in_use_is_not_removed(
     assert str(tmp_path) not in shown.described(spec)  # the folder's own name only
     assert ("Mini", "mini") in choosing.screen(VISITOR, LIBRARY).added
     settings = choosing.settings(VISITOR, LIBRARY, "count-dif", "count-aut", ("mini",))
-    bench = choosing.services.open_library(VISITOR, LIBRARY)
+    bench = lent(choosing.services, VISITOR, LIBRARY)
     bench.workspace.put_settings(settings)
-    with pytest.raises(InvalidSettingError, match="mini is a column of Mine"):
+    with pytest.raises(InvalidSettingError, match="mini is a column of My documents"):
         choosing.remove(VISITOR, "mini")
     bench.workspace.put_settings(dataclasses.replace(settings, also=()))
     choosing.remove(VISITOR, "mini")
@@ -123,7 +117,7 @@ def test_an_added_encoder_is_offered_and_one_in_use_is_not_removed(
 def test_a_library_whose_pair_lost_an_encoder_still_opens(
     choosing: Choosing, tmp_path: Path
 ) -> None:
-    bench = choosing.services.open_library(VISITOR, LIBRARY)
+    bench = lent(choosing.services, VISITOR, LIBRARY)
     gone = dataclasses.replace(bench.settings, pair_id="mini+count-aut")
     bench.workspace.put_settings(gone)
     screen = choosing.handlers.libraries.screen(VISITOR, LIBRARY)
@@ -134,15 +128,15 @@ def test_a_library_whose_pair_lost_an_encoder_still_opens(
     assert "Choose two encoders" in part.problem
 
 
-def test_where_adding_is_closed_the_reason_is_told(real: Any) -> None:
-    closed = Choosing(real)
+def test_where_adding_is_closed_the_reason_is_told(hosted: Any) -> None:
+    closed, visitor = Choosing(hosted.handlers()), hosted.visitors.new()
     for work in (
-        lambda: closed.add(VISITOR, EncoderRequest("a/b")),
-        lambda: closed.remove(VISITOR, "a"),
+        lambda: closed.add(visitor, EncoderRequest("a/b")),
+        lambda: closed.remove(visitor, "a"),
     ):
         with pytest.raises(InvalidSettingError, match="owner has not allowed it"):
             work()
-    assert closed.screen(VISITOR, LIBRARY).added == ()
+    assert closed.screen(visitor, "sample").added == ()
 
 
 def test_a_file_that_is_damaged_is_told_in_the_part(choosing: Choosing, tmp_path: Path) -> None:

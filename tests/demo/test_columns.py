@@ -4,9 +4,9 @@ import dataclasses
 import re
 from typing import Any
 
+from core.library import SourceFile
 from core.records import Family
 from demo.presenters import columns
-from tests.demo.fakes import FakeWorkbench, synthetic_document
 
 
 def cards(html: Any, kind: Any) -> Any:
@@ -17,7 +17,7 @@ def test_every_system_has_its_column_in_its_colour(comparison: Any) -> None:
     html = columns.columns(comparison, {})
     for kind, column in zip(("dif", "aut", "lex"), comparison.columns, strict=True):
         shown = cards(html, kind)
-        assert len(shown) == len(column.ranking.hits)
+        assert len(shown) == min(comparison.k, len(column.ranking.hits))
         # Rank first: the large number of the first card is 1.
         assert '<span class="rank num">1</span>' in shown[0]
 
@@ -35,7 +35,7 @@ def test_a_hit_that_only_one_arm_has_says_so_and_where_it_is_in_the_other(compar
 
 def test_a_moved_hit_carries_its_places(comparison: Any) -> None:
     html = columns.columns(comparison, {})
-    for hit in comparison.columns[0].ranking.hits:
+    for hit in comparison.columns[0].ranking.hits[: comparison.k]:
         passage = comparison.passage(hit.passage_id)
         there = passage.standing("late").rank
         if there is not None and there <= comparison.k and there != hit.rank:
@@ -55,26 +55,20 @@ def test_a_runs_score_is_called_nothing_more(comparison: Any) -> None:
     assert "raw cosine" not in shown
 
 
-def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(libraries: Any) -> None:
-    bench = libraries.open_library("local", "sample")
-    bench.fail_arm = "late"
-    html = columns.columns(bench.ask("sluice gate", k=5), {})
+def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(world: Any) -> None:
+    world.encoders["late"].failing = "The weights are damaged."
+    html = columns.columns(world.library("sample").ask("sluice gate", k=5), {})
     assert "The weights are damaged." in html
     assert not cards(html, "aut")
     assert cards(html, "dif")
     assert "only here" not in "".join(cards(html, "dif"))
 
 
-def test_hostile_documents_are_text() -> None:
-    bench = FakeWorkbench(
-        held=[
-            synthetic_document(
-                '<img src=x onerror="alert(1)">.pdf',
-                "<script>alert(2)</script> {{7*7}} ${8*8} sluice",
-            )
-        ]
-    )
-    html = columns.columns(bench.ask("sluice </textarea><script>", k=5), {})
+def test_hostile_documents_are_text(world: Any) -> None:
+    library = world.library()
+    text = b"<script>alert(2)</script> {{7*7}} ${8*8} sluice"
+    library.add([SourceFile('<img src=x onerror="alert(1)">.txt', data=text)])
+    html = columns.columns(library.ask("sluice </textarea><script>", k=5), {})
     assert "<script" not in html
     assert "<img" not in html
     assert "{{" not in html
@@ -95,12 +89,13 @@ def test_a_range_outside_the_text_marks_nothing() -> None:
     assert "<mark>" not in columns.marked_text("short", (3, 99))
 
 
-def test_fifty_long_hits_in_three_columns_stay_under_300_kilobytes() -> None:
+def test_fifty_long_hits_in_three_columns_stay_under_300_kilobytes(world: Any) -> None:
     words = "Sluice gates were built of oak and iron, and their keepers were paid in barley. "
-    documents = [synthetic_document(f"file-{i}.pdf", f"{i} " + words * 90) for i in range(12)]
-    bench = FakeWorkbench(held=documents)
-    comparison = bench.ask("sluice gates of oak", k=50)
-    best = bench.best_sentences("oak", [p.passage_id for p in comparison.passages])
+    library = world.library()
+    files = [SourceFile(f"{i}.txt", data=f"{i} {words * 90}".encode()) for i in range(12)]
+    library.add(files)
+    comparison = library.ask("sluice gates of oak", k=50)
+    best = library.best_sentences("oak", [p.passage_id for p in comparison.passages])
     html = columns.columns(comparison, best)
     assert len(cards(html, "dif")) == 50
     assert len(html.encode()) < 300_000

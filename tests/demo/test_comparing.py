@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -25,12 +26,14 @@ def test_a_comparison_comes_with_summary_columns_plot_and_measures(handlers: Any
     assert 'class="summary"' in screen.summary
 
 
-def test_a_slow_comparison_says_what_it_waits_for(handlers: Any, libraries: Any) -> None:
-    libraries.open_library("local", "sample").slow_seconds = 0.6
-    screens = list(handlers.comparing.compare("local", "sample", "sluice"))
-    assert "Loading the encoders" in screens[0].columns
-    assert 'aria-busy="true"' in screens[0].columns
-    assert 'class="hit dif"' in screens[-1].columns
+def test_a_slow_comparison_says_what_it_waits_for(world: Any) -> None:
+    held = world.encoders["late"].hold = threading.Event()
+    screens = world.handlers().comparing.compare("local", "sample", "sluice")
+    first = next(screens)
+    assert "Asking" in first.columns
+    assert 'aria-busy="true"' in first.columns
+    held.set()
+    assert 'class="hit dif"' in last(screens).columns
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
@@ -41,8 +44,8 @@ def test_an_empty_query_asks_for_one(handlers: Any, text: Any) -> None:
 
 
 def test_an_empty_library_says_how_to_fill_it(handlers: Any) -> None:
-    screen = last(handlers.comparing.compare("local", "mine", "sluice"))
-    assert "add a document first" in screen.columns
+    screen = last(handlers.comparing.compare("local", "my-documents", "sluice"))
+    assert "Add documents first" in screen.columns
 
 
 @pytest.mark.parametrize("text", ["\U0001f30a tide", "\u6f6e\u6c50", "x" * 100_000, "</script><b>"])
@@ -53,9 +56,9 @@ def test_odd_queries_get_an_answer(handlers: Any, text: Any) -> None:
 
 
 def test_a_question_to_a_half_embedded_library_shows_progress_and_a_stop_that_lasts(
-    handlers: Any, monkeypatch: Any
+    handlers: Any, world: Any, monkeypatch: Any
 ) -> None:
-    bench = handlers.services.open_library("local", "sample")
+    bench = world.library("sample")
     begun = []
 
     def embed(self: Any, *, monitor: Any) -> None:

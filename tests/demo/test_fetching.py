@@ -19,6 +19,7 @@ from core.records import Family
 from core.settings import DEFAULT_PAIR
 from demo.fetching import Fetching
 from demo.presenters import offer
+from tests.demo.world import lent
 from tests.encoders.fake import fake_spec
 from tests.encoders.hub import LocalHub, serving
 
@@ -50,7 +51,7 @@ def hub(tmp_path: Path) -> Any:
 def fetching(real: Any, hub: LocalHub, tmp_path: Path, monkeypatch: Any) -> Any:
     """The page's verbs over the real rooms, with one pair that is on a hub of this machine."""
     monkeypatch.setattr(hub_module, "expected_seconds", lambda *_args, **_options: 400.0)
-    pool = real.services.open_library("local", "my-documents").pool
+    pool = lent(real.services, "local", "my-documents").pool
     one = replace(
         fake_spec(encoder_id="hub-dif"), label="Far one", checkpoint=A, revision="main",
         parameters=10**6,
@@ -98,7 +99,7 @@ def test_an_offer_says_what_it_costs_and_fetches_nothing(
     assert made.plan.download_bytes == (3 << 20) + 8  # the weights, and two bytes for each {}
     assert made.plan.memory_needed_bytes > 0
     assert made.plan.refusal == ""
-    tokens = sum(r.tokens for r in fetching.handlers.services.open_library(*PLACE).documents())
+    tokens = sum(r.tokens for r in lent(fetching.handlers.services, *PLACE).documents())
     assert made.seconds == pytest.approx([400.0 * tokens / 160_000] * 2)
     html = fetching.shown(*PLACE, HUB_PAIR)
     assert "A &lt;far&gt; pair" in html
@@ -116,7 +117,7 @@ def test_taking_it_fetches_then_uses_it(fetching: Any, hub: LocalHub) -> None:
     job.outcome()
     shown = list(fetching.watch(*PLACE))
     assert shown[-1] == ("", False)
-    bench = fetching.handlers.services.open_library(*PLACE)
+    bench = lent(fetching.handlers.services, *PLACE)
     index = fetching.handlers.sessions.jobs.get((*PLACE, "index"))
     index.wait(60)
     assert bench.settings.pair_id == HUB_PAIR
@@ -134,7 +135,7 @@ def test_stop_keeps_what_has_arrived_and_the_next_try_goes_on(
     monkeypatch.setattr(hub_module, "_CHUNK_BYTES", 1 << 16)
     hub.delay_seconds = 0.05
     job = fetching.take(*PLACE, HUB_PAIR)
-    bench = fetching.handlers.services.open_library(*PLACE)
+    bench = lent(fetching.handlers.services, *PLACE)
     wait_until(lambda: any(p.stat().st_size for p in tmp_path.rglob("*.part")))
     seen = next(html for html, running in fetching.watch(*PLACE) if running and "%" in html)
     assert 'data-act="stop-fetch"' in seen
@@ -181,7 +182,7 @@ def test_a_failure_is_told_with_a_way_on(fetching: Any, hub: LocalHub) -> None:
 
 
 def test_offline_is_told_in_place_of_an_offer(fetching: Any) -> None:
-    fetching.handlers.services.open_library(*PLACE).pool._offline = True
+    lent(fetching.handlers.services, *PLACE).pool._offline = True
     html = fetching.shown(*PLACE, HUB_PAIR)
     assert "Bifocal is offline" in html
     assert "take-pair" not in html

@@ -10,6 +10,7 @@ import pytest
 from core.errors import CoreError, DatasetError, UnknownNameError, UsageError
 from demo.importing import Importing
 from demo.presenters import columns
+from tests.demo.world import lent
 
 PLACE = ("local", "my-documents")
 QUERY = "sluice gate built of oak"
@@ -33,7 +34,7 @@ def upload(tmp_path: Path) -> Any:
 
 
 def compared(importing: Importing) -> Any:
-    return importing.handlers.services.open_library(*PLACE).ask(QUERY, k=5)
+    return lent(importing.handlers.services, *PLACE).ask(QUERY, k=5)
 
 
 def test_a_run_is_kept_shown_asked_and_removed(importing: Importing, upload: Any) -> None:

@@ -10,54 +10,56 @@ import pytest
 
 from core.errors import CoreError, InvalidSettingError, UnknownNameError, UsageError
 from core.settings import WorkspaceSettings
-from demo.handlers import Handlers
 from demo.indexing import settings_from
+from demo.services import PageLimits
 from tests.demo.conftest import last, upload
-from tests.demo.fakes import FakeLibraries
+from tests.pdfs import PASSWORD, encrypted_pdf
 
 
 def test_uploads_never_change_the_sample(handlers: Any, tmp_path: Any) -> None:
     library, job, remark = handlers.indexing.upload("local", "sample", [upload(tmp_path, "a.txt")])
     assert job is not None
     job.outcome()
-    assert library == "mine"
+    assert library == "my-documents"
     assert "sample library stays as it is" in remark
-    assert "a.txt" in handlers.libraries.screen("local", "mine").documents
+    assert "a.txt" in handlers.libraries.screen("local", "my-documents").documents
     assert "a.txt" not in handlers.libraries.screen("local", "sample").documents
 
 
-def test_four_visitors_who_upload_the_same_file_at_once_all_keep_it(tmp_path: Any) -> None:
-    handlers: Any = Handlers(FakeLibraries(hosted=True).services())
+def test_four_visitors_who_upload_the_same_file_at_once_all_keep_it(
+    hosted: Any, tmp_path: Any
+) -> None:
+    handlers = hosted.handlers()
     handout = upload(tmp_path, "handout.txt")  # the same bytes are at the same path
     jobs = {}
     for _ in range(4):
         visitor = handlers.sessions.start("")
-        jobs[visitor] = handlers.indexing.upload(visitor, "mine", [handout])[1]
+        jobs[visitor] = handlers.indexing.upload(visitor, "my-documents", [handout])[1]
     for visitor, job in jobs.items():
         assert job.outcome().skipped == ()
-        assert "handout.txt" in handlers.libraries.screen(visitor, "mine").documents
+        assert "handout.txt" in handlers.libraries.screen(visitor, "my-documents").documents
 
 
 def test_a_job_deletes_what_it_took_in_and_nothing_else(handlers: Any, tmp_path: Any) -> None:
     path = upload(tmp_path, "a.txt")
-    handlers.indexing.upload("local", "mine", [path])[1].outcome()
+    handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_job_that_is_stopped_before_its_turn_leaves_nothing(handlers: Any, tmp_path: Any) -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def held_up(_: Any) -> None:
+    def held_up(*_: Any, **__: Any) -> None:
         begun.set()
         go.wait(20)
 
-    first = handlers.sessions.jobs.start(("x",), "index", held_up, heavy=True)
+    first = handlers.sessions.jobs.start(("local", "sample", "index"), "index", held_up, heavy=True)
     assert begun.wait(20)
     path = upload(tmp_path, "a.txt")
-    _, job, _ = handlers.indexing.upload("local", "mine", [path])
+    _, job, _ = handlers.indexing.upload("local", "my-documents", [path])
     assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(CoreError, match="busy"):
-        handlers.indexing.upload("local", "mine", [path])
+        handlers.indexing.upload("local", "my-documents", [path])
     assert len(list(tmp_path.iterdir())) == 2
     job.stop()
     assert job.wait(20)
@@ -68,14 +70,14 @@ def test_a_job_that_is_stopped_before_its_turn_leaves_nothing(handlers: Any, tmp
 
 def test_an_upload_that_was_swept_is_named(handlers: Any, tmp_path: Any) -> None:
     with pytest.raises(UsageError, match=r"gone\.txt is no longer on the server; upload it again"):
-        handlers.indexing.upload("local", "mine", [tmp_path / "gone.txt"])
+        handlers.indexing.upload("local", "my-documents", [tmp_path / "gone.txt"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_documents_are_listed_while_they_are_still_embedded(
-    handlers: Any, libraries: Any, tmp_path: Any, monkeypatch: Any
+    handlers: Any, world: Any, tmp_path: Any, monkeypatch: Any
 ) -> None:
-    bench = libraries.open_library("local", "mine")
+    bench = world.library()
     begun, go = threading.Event(), threading.Event()
     add_files = bench.add
 
@@ -88,89 +90,90 @@ def test_documents_are_listed_while_they_are_still_embedded(
     unready = [replace(arm, passages=7, passages_embedded=0) for arm in bench.encoder_status()]
     monkeypatch.setattr(type(bench), "encoder_status", lambda _: tuple(unready))
     monkeypatch.setattr(bench, "add", slowly)
-    assert not handlers.indexing.files_read("local", "mine")
-    _, job, _ = handlers.indexing.upload("local", "mine", [upload(tmp_path, "tide-tables.txt")])
+    assert not handlers.indexing.files_read("local", "my-documents")
+    _, job, _ = handlers.indexing.upload(
+        "local", "my-documents", [upload(tmp_path, "tide-tables.txt")]
+    )
     assert begun.wait(20)
-    assert handlers.indexing.files_read("local", "mine")
-    now = handlers.libraries.screen("local", "mine")
+    assert handlers.indexing.files_read("local", "my-documents")
+    now = handlers.libraries.screen("local", "my-documents")
     assert "tide-tables.txt" in now.documents
     assert now.notice == ""  # "go on" beside a job that goes on would be two answers
     go.set()
     job.outcome()
-    assert "go on" in handlers.libraries.screen("local", "mine").notice
+    assert "go on" in handlers.libraries.screen("local", "my-documents").notice
 
 
 def test_a_bad_file_is_named_and_the_others_are_read(handlers: Any, tmp_path: Any) -> None:
     files = [upload(tmp_path, "empty.txt", b""), upload(tmp_path, "good.txt")]
-    handlers.indexing.upload("local", "mine", files)[1].outcome()
-    html, running = last(handlers.indexing.watch("local", "mine"))
+    handlers.indexing.upload("local", "my-documents", files)[1].outcome()
+    html, running = last(handlers.indexing.watch("local", "my-documents"))
     assert not running
-    assert "empty.txt holds no text." in html
+    assert "empty.txt&quot; is empty" in html
     assert "Read 1 document" in html
 
 
 def test_an_encrypted_file_waits_for_its_password_and_is_read_then(
     handlers: Any, tmp_path: Any
 ) -> None:
-    path = upload(tmp_path, "locked.txt", b"LOCKED secret tide tables")
-    handlers.indexing.upload("local", "mine", [path])[1].outcome()
-    html, _ = last(handlers.indexing.watch("local", "mine"))
-    assert "locked.txt is encrypted. Type its password" in html
-    (token,) = handlers.sessions.held("local", "mine")
-    library, job = handlers.indexing.password("local", token, "open sesame")
+    path = upload(tmp_path, "locked.pdf", encrypted_pdf())
+    handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
+    html, _ = last(handlers.indexing.watch("local", "my-documents"))
+    assert "locked.pdf" in html
+    assert "Type its password" in html
+    (token,) = handlers.sessions.held("local", "my-documents")
+    library, job = handlers.indexing.password("local", token, PASSWORD)
     job.outcome()
-    assert library == "mine"
-    assert "locked.txt" in handlers.libraries.screen("local", "mine").documents
-    assert handlers.sessions.held("local", "mine") == {}
+    assert library == "my-documents"
+    assert "locked.pdf" in handlers.libraries.screen("local", "my-documents").documents
+    assert handlers.sessions.held("local", "my-documents") == {}
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_password_typed_while_the_library_is_busy_loses_no_file(
     handlers: Any, tmp_path: Any
 ) -> None:
-    path = upload(tmp_path, "locked.txt", b"LOCKED secret tide tables")
-    handlers.indexing.upload("local", "mine", [path])[1].outcome()
-    (token,) = handlers.sessions.held("local", "mine")
+    path = upload(tmp_path, "locked.pdf", encrypted_pdf())
+    handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
+    (token,) = handlers.sessions.held("local", "my-documents")
     go = threading.Event()
-    other = handlers.sessions.jobs.start(("local", "mine", "index"), "index", lambda _: go.wait(20))
+    other = handlers.sessions.jobs.start(
+        ("local", "my-documents", "index"), "index", lambda *_, **__: go.wait(20)
+    )
     with pytest.raises(CoreError, match="busy"):
-        handlers.indexing.password("local", token, "open sesame")
+        handlers.indexing.password("local", token, PASSWORD)
     go.set()
     other.outcome()
-    handlers.indexing.password("local", token, "open sesame")[1].outcome()
-    assert "locked.txt" in handlers.libraries.screen("local", "mine").documents
+    handlers.indexing.password("local", token, PASSWORD)[1].outcome()
+    assert "locked.pdf" in handlers.libraries.screen("local", "my-documents").documents
 
 
 def test_skipping_an_encrypted_file_deletes_it(handlers: Any, tmp_path: Any) -> None:
-    path = upload(tmp_path, "locked.txt", b"LOCKED")
-    handlers.indexing.upload("local", "mine", [path])[1].outcome()
-    (token,) = handlers.sessions.held("local", "mine")
+    path = upload(tmp_path, "locked.pdf", encrypted_pdf())
+    handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
+    (token,) = handlers.sessions.held("local", "my-documents")
     handlers.indexing.forget_file("local", token)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_only_so_many_files_are_taken_at_once(libraries: Any, tmp_path: Any) -> None:
-    import dataclasses
-
-    services = libraries.services()
-    limits = dataclasses.replace(services.limits, files_per_upload=1)
-    handlers = Handlers(dataclasses.replace(services, limits=limits))
+def test_only_so_many_files_are_taken_at_once(world: Any, tmp_path: Any) -> None:
+    handlers = world.handlers(limits=PageLimits(files_per_upload=1))
     files = [upload(tmp_path, "a.txt"), upload(tmp_path, "b.txt")]
-    _, job, remark = handlers.indexing.upload("local", "mine", files)
+    _, job, remark = handlers.indexing.upload("local", "my-documents", files)
     assert job is not None
     job.outcome()
     assert "first 1 files" in remark
-    documents = handlers.libraries.screen("local", "mine").documents
+    documents = handlers.libraries.screen("local", "my-documents").documents
     assert "a.txt" in documents
     assert "b.txt" not in documents
 
 
-def test_settings_are_kept_and_bad_ones_refused(handlers: Any) -> None:
-    now = handlers.services.open_library("local", "sample").settings
+def test_settings_are_kept_and_bad_ones_refused(handlers: Any, world: Any) -> None:
+    now = world.library("sample").settings
     new = settings_from(now, k=20, unit="passage", chunk_tokens=90, overlap_tokens=0,
                         instruction=" find ", max_tokens=0)  # fmt: skip
     handlers.indexing.change_settings("local", "sample", new).outcome()
-    kept = handlers.services.open_library("local", "sample").settings
+    kept = world.library("sample").settings
     assert (kept.k, kept.query_instruction) == (20, "find")
     with pytest.raises(InvalidSettingError):
         settings_from(now, k=500, unit="passage", chunk_tokens=90, overlap_tokens=0,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -12,27 +14,45 @@ from demo.jobs import Job, Jobs
 KEY = ("visitor", "library", "index")
 
 
+class Lender:
+    """Lends nothing, and counts how many have it."""
+
+    lent = 0
+
+    @contextmanager
+    def library(self, _visitor_id: str, _library_id: str) -> Iterator[None]:
+        self.lent += 1
+        try:
+            yield None
+        finally:
+            self.lent -= 1
+
+
+def jobs_for(lender: Lender | None = None) -> Any:
+    return Jobs(lender or Lender())  # type: ignore[arg-type]  # as much of it as is used
+
+
 def test_the_outcome_is_what_the_work_returned() -> None:
-    job = Jobs().start(KEY, "index", lambda _: 42)
+    job = jobs_for().start(KEY, "index", lambda *_, **__: 42)
     assert job.outcome() == 42
     assert not job.snapshot().running
 
 
 def test_an_error_of_ours_is_told_in_its_own_words() -> None:
-    def work(_: Any) -> None:
+    def work(_library: Any, *, monitor: Any) -> None:
         raise CoreError("The disk is full; free some space.")
 
-    job = Jobs().start(KEY, "index", work)
+    job = jobs_for().start(KEY, "index", work)
     with pytest.raises(CoreError, match="disk is full"):
         job.outcome()
     assert job.snapshot().error == "The disk is full; free some space."
 
 
 def test_a_bug_is_told_without_its_text(caplog: Any) -> None:
-    def work(_: Any) -> None:
+    def work(_library: Any, *, monitor: Any) -> None:
         raise ZeroDivisionError("secret path /home/x")
 
-    job = Jobs().start(KEY, "index", work)
+    job = jobs_for().start(KEY, "index", work)
     job.wait()
     assert "ZeroDivisionError" in job.snapshot().error
     assert "secret" not in job.snapshot().error
@@ -42,12 +62,12 @@ def test_a_bug_is_told_without_its_text(caplog: Any) -> None:
 def test_stop_reaches_the_work_and_is_no_failure() -> None:
     begun = threading.Event()
 
-    def work(monitor: Any) -> None:
+    def work(_library: Any, *, monitor: Any) -> None:
         begun.set()
         while True:
             raise_if_stopped(monitor)
 
-    jobs = Jobs()
+    jobs = jobs_for()
     job = jobs.start(KEY, "index", work)
     begun.wait(5)
     assert jobs.stop(KEY)
@@ -60,7 +80,7 @@ def test_stop_reaches_the_work_and_is_no_failure() -> None:
 def test_the_time_left_is_foretold_from_the_time_a_stage_was_at_work(monkeypatch: Any) -> None:
     now = [0.0]
     monkeypatch.setattr("demo.jobs.time.monotonic", lambda: now[0])
-    job = Job("index", lambda _: None)
+    job: Any = Job("index", lambda *_, **__: None, None, lease=ExitStack())  # type: ignore[arg-type]
     for at, stage, done in (
         (0, "embedding (one)", 10),  # 10 were here already
         (30, "embedding (one)", 20),  # the encoder was loaded: this says nothing of its pace
@@ -80,32 +100,32 @@ def test_the_time_left_is_foretold_from_the_time_a_stage_was_at_work(monkeypatch
 
 def test_a_second_job_under_a_running_key_is_refused() -> None:
     go = threading.Event()
-    jobs = Jobs()
-    first = jobs.start(KEY, "index", lambda _: go.wait(5))
+    jobs = jobs_for()
+    first = jobs.start(KEY, "index", lambda *_, **__: go.wait(5))
     with pytest.raises(CoreError, match="busy"):
-        jobs.start(KEY, "index", lambda _: None)
+        jobs.start(KEY, "index", lambda *_, **__: None)
     go.set()
     first.wait()
-    jobs.start(KEY, "index", lambda _: None).wait()
+    jobs.start(KEY, "index", lambda *_, **__: None).wait()
 
 
 def test_watching_sees_the_latest_progress_and_ends_with_the_outcome() -> None:
-    def work(monitor: Any) -> None:
+    def work(_library: Any, *, monitor: Any) -> None:
         for done in range(3):
             monitor.report(Progress("reading", done + 1, 3, f"{done}.pdf"))
 
-    seen = list(Jobs().start(KEY, "index", work).watch(every_seconds=0.01))
+    seen = list(jobs_for().start(KEY, "index", work).watch(every_seconds=0.01))
     assert seen[-1].running is False
     assert seen[-1].stages == (Progress("reading", 3, 3, "2.pdf"),)
 
 
 def test_heavy_jobs_take_turns_and_the_second_says_that_it_waits() -> None:
     go = threading.Event()
-    jobs = Jobs(heavy_at_once=1)
-    first = jobs.start(("a",), "index", lambda _: go.wait(5), heavy=True)
+    jobs = jobs_for()
+    first = jobs.start(("a", "library", "index"), "index", lambda *_, **__: go.wait(5), heavy=True)
     while first.snapshot().waiting:
         pass
-    second = jobs.start(("b",), "index", lambda _: "done", heavy=True)
+    second = jobs.start(("b", "library", "index"), "index", lambda *_, **__: "done", heavy=True)
     assert second.snapshot().waiting
     go.set()
     assert second.outcome() == "done"
@@ -113,10 +133,34 @@ def test_heavy_jobs_take_turns_and_the_second_says_that_it_waits() -> None:
 
 def test_a_waiting_job_can_be_stopped() -> None:
     go = threading.Event()
-    jobs = Jobs(heavy_at_once=1)
-    jobs.start(("a",), "index", lambda _: go.wait(5), heavy=True)
-    second = jobs.start(("b",), "index", lambda _: "done", heavy=True)
+    jobs = jobs_for()
+    jobs.start(("a", "library", "index"), "index", lambda *_, **__: go.wait(5), heavy=True)
+    second = jobs.start(("b", "library", "index"), "index", lambda *_, **__: "done", heavy=True)
     second.stop()
     with pytest.raises(StoppedError):
         second.outcome()
     go.set()
+
+
+def test_a_library_is_lent_for_as_long_as_its_job_runs_or_waits() -> None:
+    go, lender = threading.Event(), Lender()
+    jobs = jobs_for(lender)
+    first = jobs.start(("a", "library", "index"), "index", lambda *_, **__: go.wait(5), heavy=True)
+    second = jobs.start(("b", "library", "index"), "index", lambda *_, **__: None, heavy=True)
+    assert lender.lent == 2  # the second waits, and has its library already
+    with pytest.raises(CoreError, match="busy"):
+        jobs.start(("a", "library", "index"), "index", lambda *_, **__: None)
+    assert lender.lent == 2
+    go.set()
+    first.wait()
+    second.wait()
+    assert lender.lent == 0
+
+
+def test_only_the_last_finished_jobs_are_kept(monkeypatch: Any) -> None:
+    monkeypatch.setattr("demo.jobs.JOBS_KEPT", 3)
+    jobs = jobs_for()
+    for number in range(6):
+        jobs.start((f"{number}", "library", "index"), "index", lambda *_, **__: None).wait()
+    known = [number for number in range(6) if jobs.get((f"{number}", "library", "index"))]
+    assert known == [3, 4, 5]

@@ -15,7 +15,7 @@ def test_arriving_shows_the_sample_library_with_its_examples(handlers: Any) -> N
     visitor, screen = handlers.libraries.arrive("")
     assert visitor == "local"
     assert screen.library_id == "sample"
-    assert "tides.txt" in screen.documents
+    assert "tides.pdf" in screen.documents
     assert 'data-act="remove"' not in screen.documents
     for group in ("lookup", "paraphrase", "long-range", "reasoning"):
         assert f"{group} (1)" in screen.examples
@@ -29,22 +29,28 @@ def test_the_screen_before_a_question_is_about_the_library_that_is_open(
     handlers: Any, tmp_path: Any
 ) -> None:
     text = b"The sluice gate was built of oak in 1840. It opens when the tide falls below the sill."
-    assert "This library is empty" in handlers.libraries.blank("local", "mine")
-    handlers.indexing.upload("local", "mine", [upload(tmp_path, "a.txt", text)])[1].outcome()
-    own = handlers.libraries.blank("local", "mine")
+    assert "This library is empty" in handlers.libraries.blank("local", "my-documents")
+    handlers.indexing.upload("local", "my-documents", [upload(tmp_path, "a.txt", text)])[
+        1
+    ].outcome()
+    own = handlers.libraries.blank("local", "my-documents")
     assert "Ask your documents a question" in own
     assert 'data-view="disagree"' in own
     # what is offered is drafted from this library, not taken from the sample
     assert all(
         "sluice" in asked or "tide" in asked for asked in re.findall('data-text="([^"]*)', own)
     )
-    assert handlers.libraries.blank("nobody", "mine") is None
+    assert handlers.libraries.blank("nobody", "my-documents") is None
 
 
-def test_a_document_can_be_removed_but_not_from_the_sample(handlers: Any, tmp_path: Any) -> None:
-    handlers.indexing.upload("local", "mine", [upload(tmp_path, "a.txt")])[1].outcome()
-    doc_id = handlers.services.open_library("local", "mine").documents()[0].doc_id
-    assert "a.txt" not in handlers.libraries.remove_document("local", "mine", doc_id).documents
-    sample = handlers.services.open_library("local", "sample").documents()[0].doc_id
+def test_a_document_can_be_removed_but_not_from_the_sample(
+    handlers: Any, world: Any, tmp_path: Any
+) -> None:
+    handlers.indexing.upload("local", "my-documents", [upload(tmp_path, "a.txt")])[1].outcome()
+    doc_id = world.library().documents()[0].doc_id
+    assert (
+        "a.txt" not in handlers.libraries.remove_document("local", "my-documents", doc_id).documents
+    )
+    sample = world.library("sample").documents()[0].doc_id
     with pytest.raises(UsageError, match="sample library stays"):
         handlers.libraries.remove_document("local", "sample", sample)
