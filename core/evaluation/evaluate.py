@@ -19,7 +19,12 @@ from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_
 from core.evaluation.dimensions import costs, leading, shortened, unshortened_notes
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
-from core.evaluation.significance import bootstrap_means, paired_difference, query_clusters
+from core.evaluation.significance import (
+    confidence_sequence,
+    mean_interval,
+    paired_difference,
+    query_clusters,
+)
 from core.evaluation.units import (
     PASSAGE_TOKENS,
     Units,
@@ -172,6 +177,7 @@ def measure_runs(
     passages: int,
     length: int | None = None,
     seed: int = 0,
+    watched: bool = False,
 ) -> Measured:
     """Measure runs that are there already: of our own systems, or imported.
 
@@ -182,6 +188,8 @@ def measure_runs(
         passages: How many were ranked.
         length: Nominal length, where it has one; accuracy at 1 is measured as well then.
         seed: Of the bootstrap and the test.
+        watched: Whether the figures are looked at while queries are still being judged: intervals
+            are confidence sequences over the queries in the order of ``qrels`` then.
     """
     clusters = query_clusters(qrels)
     systems = []
@@ -192,15 +200,12 @@ def measure_runs(
                 system_id=info.system_id,
                 family=info.family,
                 label=info.label,
-                measures=dict(
-                    zip(
-                        values,
-                        bootstrap_means(
-                            np.column_stack(list(values.values())), clusters, seed=seed
-                        ),
-                        strict=True,
-                    )
-                ),
+                measures={
+                    name: confidence_sequence(column, clusters)
+                    if watched
+                    else mean_interval(column, clusters, seed=seed)
+                    for name, column in values.items()
+                },
                 per_query=values,
                 rankings=tuple(rankings),
             )
@@ -216,7 +221,9 @@ def measure_runs(
         length=length,
         systems=tuple(systems),
         difference={
-            measure: paired_difference(one, other, clusters, seed=seed)
+            measure: confidence_sequence(one - other, clusters, low=-1.0)
+            if watched
+            else paired_difference(one, other, clusters, seed=seed)
             for measure, (one, other) in pairs.items()
         },
         differences={measure: one - other for measure, (one, other) in pairs.items()},

@@ -21,7 +21,8 @@ from core.comparison.overlap import require_depth
 from core.errors import InvalidSettingError, UsageError
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.measures import DEPTH, MEASURES, unjudged_share
-from core.evaluation.significance import holm, queries_needed
+from core.evaluation.render import interval_text
+from core.evaluation.significance import ALPHA, holm, more_to_tell
 from core.records import Judgment
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 POOL_DEPTH = 10
-ALPHA = 0.05
-POWER = 0.8
 _HALF = 0.5
 
 
@@ -68,9 +67,8 @@ class JudgedReport:
         p_holm: By measure: p-value of the difference adjusted for the number of measures.
         unjudged: By system id: share of its top hits without a judgment.
         judgments: How many (query, passage) judgments there are.
-        more_judgments: By measure: about how many more would tell the difference seen from none,
-            by the power rule of `queries_needed`; 0 when it is told already (adjusted p below
-            5 %), None where no number can be named.
+        more_judgments: By measure: about how many more would tell the difference seen from none;
+            0 when it is told already (adjusted p below 5 %), None where no number can be named.
         words: One to three sentences on what can be said.
     """
 
@@ -176,19 +174,20 @@ def judged_report(
     k: int = POOL_DEPTH,
     depth: int = DEPTH,
     failures: Mapping[str, str] | None = None,
-    seed: int = 0,
 ) -> JudgedReport:
-    """Measure systems on the queries judged so far.
+    """Measure systems on the queries judged so far, as often as one likes.
+
+    Intervals and p-values are those of `confidence_sequence`: they hold at every look, so judging
+    may stop as soon as they tell.
 
     Args:
-        qrels: Grades by query id and passage id; queries without a grade above 0 are left out,
-            since every system scores 0 on them.
+        qrels: Grades by query id and passage id, in the order of judging; queries without a grade
+            above 0 are left out, since every system scores 0 on them.
         runs: By system id: who it is, and its rankings for those queries.
         passages: Size of the library.
         k: Depth at which unjudged hits are counted.
         depth: Hits that every ranking was asked for; measures that look deeper are left out.
         failures: Why a system is not among the runs, by its label.
-        seed: Of the bootstrap and the test.
 
     Raises:
         UsageError: If no query has a relevant passage.
@@ -198,7 +197,7 @@ def judged_report(
         msg = "No query has a passage judged relevant yet. Judge some, and give grades above 0."
         raise UsageError(msg)
     measured = _down_to(
-        measure_runs(useful, runs, name="judged", passages=passages, seed=seed), depth
+        measure_runs(useful, runs, name="judged", passages=passages, watched=True), depth
     )
     judgments = sum(len(row) for row in useful.values())
     p_holm = holm({name: one.p_value for name, one in measured.difference.items()})
@@ -279,15 +278,10 @@ def _more_judgments(
 ) -> int | None:
     if p_adjusted < ALPHA:
         return 0
-    differences = measured.differences[name]
     # Holm's hardest step divides alpha by the number of measures.
     alpha = ALPHA / len(measured.differences)
-    needed = queries_needed(differences, measured.clusters, power=POWER, alpha=alpha)
-    if needed is None:
-        return None
-    per_query = judgments / measured.queries
-    # The rule is rough: where it says "enough" and the test does not, one query more at least.
-    return math.ceil(max(1, needed - measured.queries) * per_query)
+    needed = more_to_tell(measured.differences[name], measured.clusters, alpha=alpha)
+    return None if needed is None else math.ceil(needed * judgments / measured.queries)
 
 
 def _words(
@@ -304,14 +298,11 @@ def _words(
     if measured.difference:
         name = MEASURES[0]
         difference = measured.difference[name]
-        shown = (
-            f"{name} differs by {difference.value:+.3f} "
-            f"[{difference.low:+.3f}, {difference.high:+.3f}]"
-        )
+        shown = f"{name} differs by {interval_text(difference, signed=True)}"
         if measured.queries == 1:
             sentences.append(
-                f"{name} differs by {difference.value:+.3f} on this one query, which has no "
-                "interval: judge more queries before you believe a difference."
+                f"{name} differs by {difference.value:+.3f} on this one query, which tells nothing: "
+                "judge more queries before you believe a difference."
             )
         elif p_holm[name] < ALPHA:
             sentences.append(f"{shown}; that is more than chance (p {p_holm[name]:.3f}, Holm).")

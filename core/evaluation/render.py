@@ -83,27 +83,25 @@ def to_text(evaluation: Evaluation) -> str:
         ]
     lines += [
         "",
-        "[low, high]: 95 % bootstrap interval over clusters of queries that share a relevant "
-        "document. p: two-sided paired randomisation test over them; Holm: adjusted for the "
-        "measures of the table.",
+        *_withheld_lines([whole, *evaluation.lengths]),
+        "[low, high]: 95 % studentised bootstrap interval over clusters of queries that share a "
+        "relevant document. p: two-sided, from the same resamples; Holm: adjusted for the measures "
+        "of the table.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _counted(measured: Measured) -> str:
-    said = f"{measured.queries:,} queries"
-    return (
-        said
-        if measured.independent == measured.queries
-        else (f"{said} in {measured.independent:,} clusters")
-    )
+    clusters = f" in {measured.independent:,} clusters"
+    return f"{measured.queries:,} queries" + clusters * (measured.independent < measured.queries)
 
 
 # -- parts ---------------------------------------------------------------------------------
 
 
-def _interval_fields(interval: Interval | Difference) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+def _interval_fields(interval: Interval) -> dict[str, Any]:
+    fields: dict[str, Any] = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return fields | ({"withheld": interval.withheld} if interval.withheld else {})
 
 
 def _systems_fields(measured: Measured) -> list[dict[str, Any]]:
@@ -119,7 +117,7 @@ def _systems_fields(measured: Measured) -> list[dict[str, Any]]:
     ]
 
 
-def _difference_fields(difference: Mapping[str, Difference]) -> dict[str, dict[str, float]]:
+def _difference_fields(difference: Mapping[str, Difference]) -> dict[str, dict[str, Any]]:
     return {
         name: {**_interval_fields(one), "p_value": one.p_value} for name, one in difference.items()
     }
@@ -133,13 +131,13 @@ def _measured_lines(measured: Measured, arms: tuple[str, str] | None) -> list[st
     names = MEASURES if measured.length is None else (ACCURACY, *MEASURES)
     rows: list[tuple[str, ...]] = [("system", *names)]
     rows += [
-        (system.system_id, *(_interval_text(system.measures[name]) for name in names))
+        (system.system_id, *(interval_text(system.measures[name]) for name in names))
         for system in measured.systems
     ]
     if arms is not None and measured.difference:
         adjusted = _holm_fields(measured.difference)
         ordered = [measured.difference[name] for name in names]
-        rows.append(("difference", *(_interval_text(one, signed=True) for one in ordered)))
+        rows.append(("difference", *(interval_text(one, signed=True) for one in ordered)))
         rows.append(
             (
                 "p (Holm)",
@@ -155,6 +153,18 @@ def _measured_lines(measured: Measured, arms: tuple[str, str] | None) -> list[st
     return lines
 
 
+def _withheld_lines(parts: Sequence[Measured]) -> list[str]:
+    """Why an interval is withheld, each reason once."""
+    reasons = dict.fromkeys(
+        interval.withheld
+        for part in parts
+        for figures in (*(system.measures for system in part.systems), part.difference)
+        for interval in figures.values()
+        if interval.withheld
+    )
+    return [f"[withheld]: no interval, for {'; '.join(reasons)}."] if reasons else []
+
+
 def _dimension_lines(costs: Sequence[DimensionCost]) -> list[str]:
     """What shorter embeddings cost each encoder against its own full length."""
     if not costs:
@@ -163,15 +173,18 @@ def _dimension_lines(costs: Sequence[DimensionCost]) -> list[str]:
     rows += [
         (
             cost.system_id,
-            *(_interval_text(cost.difference[name], signed=True) for name in MEASURES),
+            *(interval_text(cost.difference[name], signed=True) for name in MEASURES),
         )
         for cost in costs
     ]
     return ["", *_table(rows)]
 
 
-def _interval_text(interval: Interval | Difference, *, signed: bool = False) -> str:
+def interval_text(interval: Interval, *, signed: bool = False) -> str:
+    """Return a mean with its interval, ``[withheld]`` where there is none."""
     form = "+.3f" if signed else ".3f"
+    if interval.low is None:
+        return f"{interval.value:{form}} [withheld]"
     return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 

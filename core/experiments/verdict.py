@@ -15,10 +15,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from core.evaluation.significance import bootstrap_means, query_clusters
+from core.evaluation.significance import confidence_sequence, paired_difference, query_clusters
 from core.words import percent, plural, signed
 
-RESAMPLES = 2_000
 SMALL = 0.05  # a mean reciprocal rank closer than this is the same to a reader
 FEW_PASSAGES = 20  # fewer independent sources settle nothing
 TIE_PASSAGES = 50  # and fewer than these do not show that two systems are alike
@@ -149,8 +148,10 @@ def _interval(
     if not len(gains):
         return 0.0, 0.0
     clusters = query_clusters({str(n): {source: 1} for n, source in enumerate(sources)})
-    interval = bootstrap_means(gains[:, np.newaxis], clusters, seed=seed, resamples=RESAMPLES)[0]
-    return round(interval.low, 12), round(interval.high, 12)
+    interval = paired_difference(gains, np.zeros(len(gains)), clusters, seed=seed)
+    if interval.low is None or interval.high is None:  # so few differ that only bets bound it
+        interval = confidence_sequence(gains, clusters, low=-1.0)
+    return interval.low or 0.0, interval.high or 0.0
 
 
 def _clipped(ranks: Sequence[int | None], k: int) -> NDArray[np.float64]:

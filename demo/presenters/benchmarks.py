@@ -135,6 +135,8 @@ def _gap(value: Any) -> str:  # noqa: ANN401  parsed JSON
     if not isinstance(value, dict):
         return DASH
     ends = (value.get("value", value.get("mean")), value.get("low"), value.get("high"))
+    if value.get("withheld") and isinstance(ends[0], int | float):
+        return f'{signed(float(ends[0]), 3)} <span class="meta">no interval</span>'
     known = [float(end) for end in ends if isinstance(end, int | float)]
     if len(known) < len(ends):
         return DASH
@@ -212,6 +214,8 @@ def _interval(value: Any, *, sign: bool = False) -> str:  # noqa: ANN401  parsed
     if not isinstance(mean, int | float):
         return "\u2013"
     text = signed(float(mean), 3) if sign else number(float(mean), 3)
+    if value.get("withheld"):
+        text += f'<br><span class="meta" title="{escape(value["withheld"])}">no interval</span>'
     if isinstance(low, int | float) and isinstance(high, int | float):
         shown = signed if sign else number
         text += f'<br><span class="meta">[{shown(float(low), 3)}, {shown(float(high), 3)}]</span>'

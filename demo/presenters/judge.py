@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.evaluation.render import interval_text
 from core.render import escape, join
 from core.words import DASH, flowing, number, plural, signed
 from demo.presenters.columns import page_range
@@ -27,8 +28,9 @@ HOW_ONE = (
     "relevant, the share found."
 )
 HOW_MANY = (
-    f"{HOW_ONE} Brackets: 95 % bootstrap interval over queries; those that share a relevant passage "
-    "count together. p: paired randomisation test, adjusted for the number of measures (Holm)."
+    f"{HOW_ONE} Brackets: 95 % confidence sequence over queries, which holds however often you look "
+    "and whenever you stop; queries that share a relevant passage count together. p: from the same "
+    "sequence, adjusted for the number of measures (Holm)."
 )
 
 
@@ -82,7 +84,7 @@ def report(found: JudgedReport) -> str:
         + join(
             f'<td class="r">{number(system.measures[name].value, 3)}'
             + _below(
-                f"[{number(system.measures[name].low, 3)}, {number(system.measures[name].high, 3)}]",
+                interval_text(system.measures[name]).partition(" ")[2],
                 found,
             )
             for name in names

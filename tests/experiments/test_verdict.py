@@ -27,11 +27,12 @@ def test_ranks_count_within_the_top_k_only() -> None:
 
 def test_a_constant_lead_is_a_lead_with_a_closed_interval() -> None:
     found = _verdict(_outcomes(50, 1, 2))
-    assert (found.encoders.low, found.encoders.high) == (0.5, 0.5)
+    # every draft says the same, so only bets bound it: never the point +0.50 to +0.50
+    assert 0.2 < found.encoders.low < 0.5 < found.encoders.high < 0.8
     assert found.encoders.lead is Lead.FIRST
     assert found.sentences[0].startswith("For these documents choose Blue: a net 100 %")
     assert "higher for Blue on 50 and for Orange on 0 of 50 drafted queries" in found.sentences[1]
-    assert "difference +0.50, 95 % interval +0.50 to +0.50" in found.sentences[1]
+    assert "difference +0.50, 95 % interval +0.3" in found.sentences[1]
 
 
 def test_a_small_lead_is_called_small() -> None:
@@ -74,10 +75,10 @@ def test_a_tie_needs_a_narrow_interval() -> None:
 
 
 def test_equally_well_is_said_from_fifty_source_passages_on() -> None:
-    # 1 query in 25 a place lower for either: within 0.05, but 49 passages could hide more
+    # 1 query in 5 is 6th instead of 5th for either: within 0.05, but 49 passages could hide more
     def pairs(count: int) -> list[Outcome]:
         return [
-            Outcome(f"p{n:03d}", "headings", 1 + (n == 0), 1 + (n == 1), 1 + (n == 2))
+            Outcome(f"p{n:03d}", "headings", *(5 + (n % 5 == place) for place in range(3)))
             for n in range(count)
         ]
 
@@ -98,7 +99,7 @@ def test_drafts_of_one_passage_are_one_voice() -> None:
         [1] * 40, [1] * 20 + [20] * 20, [f"p{n}" for n in range(20)] + ["big"] * 20, k=10
     )
     assert alone.low > 0.3
-    assert together.low == 0.0  # the big passage may be missing from a resample
+    assert together.low < 0 < together.high  # 21 voices, of which one says something
 
 
 def test_keywords_are_the_better_arms_rival() -> None:

@@ -291,9 +291,11 @@ def _by_length(measured: Mapping[str, Any]) -> str:
     return "\n".join([*rows, "", f"Queries: {queries}; documents: {documents}."])
 
 
-def _interval(one: Mapping[str, float]) -> str:
-    return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+def _interval(one: Mapping[str, Any]) -> str:
+    ends = f"[{one['low']:.3f}, {one['high']:.3f}]" if one["low"] is not None else "(no interval)"
+    return f"{one['value']:.3f} {ends}"
 
 
-def _signed(one: Mapping[str, float]) -> str:
-    return f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+def _signed(one: Mapping[str, Any]) -> str:
+    ends = f"[{one['low']:+.3f}, {one['high']:+.3f}]" if one["low"] is not None else "(no interval)"
+    return f"{one['value']:+.3f} {ends}"

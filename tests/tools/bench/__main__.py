@@ -17,6 +17,7 @@ from tests.tools.bench import (
     bench_app,
     bench_documents,
     bench_encoders,
+    bench_evaluation,
     bench_laboratory,
     bench_search,
 )
@@ -43,6 +44,8 @@ def parts(workspace: Path | None = None) -> dict[str, Callable[[], Any]]:
         "bundled arms": bench_encoders.bundled_speed,
         "query latency": bench_search.all_query_latencies,
         "growth": bench_app.growth_cost,
+        "how often 95 % intervals hold": bench_evaluation.coverage,
+        "how often an interval that is watched ever misses": bench_evaluation.looks,
         "disagreements": lambda: bench_laboratory.disagreements(PDF_FOLDER, workspace),
     }
     if PDF_FOLDER.is_dir():
