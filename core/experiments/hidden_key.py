@@ -143,17 +143,6 @@ class HiddenKeyMap:
         )
 
 
-def truncation_ceiling(lengths: Sequence[int], limit: int) -> float:
-    """Return the accuracy that truncation alone allows when the key's depth is uniform.
-
-    >>> round(truncation_ceiling((8192, 16384, 32768), 4096), 3)
-    0.292
-
-    The paper's ">4k" columns average exactly these lengths at a limit of 4,096 tokens.
-    """
-    return sum(min(1.0, limit / length) for length in lengths) / len(lengths)
-
-
 def draw_keys(count: int, *, seed: int) -> tuple[Key, ...]:
     """Draw different names with different five-digit numbers."""
     generator = np.random.default_rng(seed)

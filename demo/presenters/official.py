@@ -120,7 +120,7 @@ def _printed(place: PaperPlace | None) -> str:
         return f'<td class="r apart">{DASH}</td><td class="r">{DASH}</td><td></td>'
     table = paper.table(place.table_id)
     best = paper.best_baseline(table, place.column)
-    column = next(found for found in table.columns if found.name == place.column)
+    column = table.column(place.column)
     ceiling = "" if column.ceiling is None else f"; its cut inputs allow {column.ceiling} at most"
     return (
         f'<td class="r apart">{number(table.value("DiffEmbed", place.column), 1)}</td>'

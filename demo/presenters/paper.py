@@ -56,7 +56,7 @@ def claims() -> str:
 
 
 def _counterweight() -> str:
-    found = paper.PPLX_ABLATION
+    found = paper.table("pplx-ablation")
     column = found.columns[0].name
     best = paper.best_baseline(found, column)
     words = COUNTERWEIGHT.format(
@@ -185,8 +185,9 @@ def _difference(found: PaperTable, subject: str, baseline: str) -> str:
 
 def training_curve() -> str:
     """Return the training-size curve of both."""
-    dream = [(float(point.samples), point.dream) for point in paper.TRAINING_CURVE]
-    qwen = [(float(point.samples), point.qwen) for point in paper.TRAINING_CURVE]
+    points = paper.TRAINING_CURVE.points
+    dream = [(float(samples), value) for samples, value, _ in points]
+    qwen = [(float(samples), value) for samples, _, value in points]
     chart = plots.line_chart(
         [("Dream (diffusion)", "dif", dream), ("Qwen2.5 (autoregressive)", "aut", qwen)],
         x_title="training samples",
@@ -196,6 +197,6 @@ def training_curve() -> str:
     )
     return (
         '<div class="bf lab"><h3>Size of the training set (TheoremQA questions)</h3>'
-        f'{chart}<p class="how">Source: {escape(paper.TRAINING_CURVE_SOURCE)}. '
+        f'{chart}<p class="how">Source: {escape(paper.TRAINING_CURVE.source)}. '
         "One run per point.</p></div>"
     )

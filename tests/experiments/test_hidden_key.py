@@ -14,7 +14,6 @@ from core.experiments.hidden_key import (
     first_place,
     hidden_key,
     plant,
-    truncation_ceiling,
 )
 from core.experiments.results import from_json, to_json
 from tests.experiments.stand_in import (
@@ -86,12 +85,6 @@ def test_ties_for_first_are_shared() -> None:
     scores = np.array([[0.9, 0.1], [0.5, 0.5]], np.float32)
     assert first_place(scores) == 0.75
     assert first_place(np.array([[0.1, 0.9], [0.9, 0.1]], np.float32)) == 0.0
-
-
-def test_the_papers_ceiling() -> None:
-    # (4/8 + 4/16 + 4/32) / 3
-    assert truncation_ceiling((8192, 16384, 32768), 4096) == pytest.approx(0.875 / 3)
-    assert truncation_ceiling((1024,), 4096) == 1.0
 
 
 def test_keys_differ_and_follow_the_seed() -> None:
