@@ -7,6 +7,7 @@ are in a library is `core.comparison.matching`'s business.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -30,13 +31,17 @@ _HEADERS = {
     "text": ("query text", "query_text", "query"),
     "passage": ("passage_id", "docid", "doc_id", "corpus-id", "doc id", "id"),
     "document": ("document", "file", "filename", "file_name", "source", "doc_name"),
-    "page": ("page", "page_number", "page_first", "page_label"),
+    "page": ("page", "page_number", "page_first"),
+    "label": ("page_label",),
     "score": ("score", "similarity"),
     "rank": ("rank", "doc position", "position"),
 }
 _EXPORT_RANK = " rank"  # Bifocal's own CSV: "<system> rank", "<system> score", ...
 _EXPORT_SCORE = " score"
 _SPACES = re.compile(r"\s+")
+_BLANKS = re.compile(r"[ \t]+")  # wide spaces belong to ids
+
+_Scores = dict[str, dict[str, list[tuple[float, int]]]]  # query, passage: minus score and rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,15 @@ class ImportedRun:
 
     Attributes:
         name: Its tag or file name.
-        rankings: By query id; hits by score, ties by passage id ascending.
+        rankings: By query id; hits by score, ties by the rank that the run gave, then by passage id.
         queries: Text by query id, where it is known.
+        notes: What was read otherwise than it stands, each a sentence.
     """
 
     name: str
     rankings: Mapping[str, Ranking]
     queries: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def ranking(self, query_id: str) -> Ranking:
         """Return the ranking of a query.
@@ -122,7 +129,7 @@ def read_query_texts(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     is_json = path.suffix.lower() in {".jsonl", ".ndjson"}
-    for number, line in enumerate(_text(path, MAX_QUERY_FILE_BYTES).splitlines(), start=1):
+    for number, line in enumerate(_lines(path, MAX_QUERY_FILE_BYTES), start=1):
         if not line.strip():
             continue
         if is_json:
@@ -165,25 +172,25 @@ def read_trec_run(path: Path) -> ImportedRun:
 
 
 def read_trec_runs(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> tuple[ImportedRun, ...]:
-    """Read ``qid Q0 docid rank score tag`` lines; ranks are ignored, as trec_eval does.
+    """Read ``qid Q0 docid rank score tag`` lines, what follows the tag is ignored.
 
-    Several tags in one file are several runs, as Bifocal's own export has them.
+    The score decides, as for trec_eval; among equal scores the rank does. Several tags in one file are several runs, as Bifocal's own export has them.
 
     Raises:
         DatasetError: If a line is not that; names file and line.
     """
-    tagged: dict[str, dict[str, dict[str, float]]] = {}
-    for number, line in enumerate(_text(path, most_bytes).splitlines(), start=1):
-        parts = line.split()
-        if not parts:
+    tagged: dict[str, _Scores] = {}
+    for number, line in enumerate(_lines(path, most_bytes), start=1):
+        parts = _BLANKS.split(line.strip(" \t"))
+        if parts == [""]:
             continue
         where = f"{path.name}, line {number}"
-        if len(parts) != _TREC_COLUMNS:
+        if len(parts) < _TREC_COLUMNS:
             msg = f"{where}: expected qid Q0 docid rank score tag, found {len(parts)} column(s)."
             raise DatasetError(msg)
-        query_id, _, passage_id, _, score, tag = parts
-        scores = tagged.setdefault(tag, {})
-        _add(scores, query_id, passage_id, _number(score, where), where)
+        query_id, _, passage_id, rank, score, tag = parts[:_TREC_COLUMNS]
+        place = int(rank) if rank.isascii() and rank.isdecimal() else 0
+        _add(tagged.setdefault(tag, {}), query_id, passage_id, _number(score, where), where, place)
     if not tagged:
         raise DatasetError(f"{path.name} holds no rankings.")
     return tuple(_run(name, scores, path) for name, scores in tagged.items())
@@ -206,7 +213,7 @@ def read_json_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun
         )
         raise DatasetError(msg)
     table = _score_table(found, path)
-    scores: dict[str, dict[str, float]] = {}
+    scores: _Scores = {}
     for query_id, row in table.items():
         for passage_id, score in row.items():
             where = f"{path.name}, query {query_id!r}"
@@ -230,7 +237,7 @@ def read_csv_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun:
     }
     query = places["query"]
     found = places["document"] if places["passage"] is None else places["passage"]
-    page = places["page"] if places["passage"] is None else None
+    pages, notes = _pages(places, rows) if places["passage"] is None else ({}, ())
     by_rank = places["score"] is None
     value = places["rank"] if by_rank else places["score"]
     if query is None or found is None or value is None:
@@ -239,20 +246,24 @@ def read_csv_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun:
             "and score or rank."
         )
         raise DatasetError(msg)
-    scores: dict[str, dict[str, float]] = {}
+    last = max(place for place in places.values() if place is not None)
+    scores: _Scores = {}
     texts: dict[str, str] = {}
     for number, row in rows:
         where = f"{path.name}, line {number}"
-        if len(row) <= max(query, found, value, page or 0, places["text"] or 0):
+        if len(row) <= last:
             raise DatasetError(f"{where}: found {len(row)} column(s), the header has more.")
         score = _number(row[value], where)
         query_id, passage_id = row[query].strip(), row[found].strip()
-        if page is not None and row[page].strip():
-            passage_id += f"#page={row[page].strip()}"
+        if pages.get(number):
+            passage_id += f"#page={pages[number]}"
         if places["text"] is not None:
             texts[query_id] = row[places["text"]].strip()
-        _add(scores, query_id, passage_id, -score if by_rank else score, where)
-    return replace(_run(path.stem, scores, path), queries=texts)
+        rank = "" if places["rank"] is None else row[places["rank"]].strip()
+        place = int(rank) if rank.isascii() and rank.isdecimal() else 0
+        _add(scores, query_id, passage_id, -score if by_rank else score, where, place)
+    run = _run(path.stem, scores, path)
+    return replace(run, queries=texts, notes=(*notes, *run.notes))
 
 
 # -- parts ---------------------------------------------------------------------------------
@@ -296,7 +307,7 @@ def _exported_csv(
 ) -> tuple[ImportedRun, ...]:
     """The columns of a comparison that Bifocal exported as CSV."""
     query, passage = header.index("query"), header.index("passage_id")
-    tables: dict[str, dict[str, dict[str, float]]] = {
+    tables: dict[str, _Scores] = {
         name.removesuffix(_EXPORT_RANK): {} for name in header if name.endswith(_EXPORT_RANK)
     }
     for number, row in rows:
@@ -339,7 +350,7 @@ def _json_query(line: str) -> tuple[str, str]:
 
 def _csv(path: Path, most_bytes: int) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header in lower case, and every line that is not empty with its number."""
-    reader = csv.reader(_text(path, most_bytes).splitlines(keepends=True))
+    reader = csv.reader(io.StringIO(_text(path, most_bytes), newline=""))
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as exc:
@@ -348,6 +359,32 @@ def _csv(path: Path, most_bytes: int) -> tuple[list[str], list[tuple[int, list[s
         raise DatasetError(f"{path.name} is empty.")
     header = [cell.strip().lower() for cell in rows[0][1]]
     return header, [(number, row) for number, row in rows[1:] if row]
+
+
+def _pages(
+    places: Mapping[str, int | None], rows: Iterable[tuple[int, list[str]]]
+) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Pages by line, counted from 1, and what was done to them.
+
+    A label that is a number is what people see; else a page 0 shows that the file counts from 0.
+    """
+    read = {
+        name: {n: row[place].strip() for n, row in rows if len(row) > place}
+        for name in ("label", "page")
+        if (place := places[name]) is not None
+    }
+    labels, pages = read.get("label", {}), read.get("page", {})
+    if labels and ("page" not in read or all(one.isdecimal() for one in labels.values())):
+        return labels, ()
+    if "0" not in pages.values():
+        return pages, ()
+    moved = {n: str(int(one) + 1) if one.isdecimal() else one for n, one in pages.items()}
+    return moved, ("Its pages count from 0; 1 was added to each.",)
+
+
+def _lines(path: Path, most_bytes: int) -> list[str]:
+    """Lines as programs write them: only a line feed ends one."""
+    return [line.removesuffix("\r") for line in _text(path, most_bytes).split("\n")]
 
 
 def _folded(text: str) -> str:
@@ -400,32 +437,32 @@ def _number(value: Any, where: str) -> float:  # noqa: ANN401 - parsed JSON, CSV
 
 
 def _add(
-    scores: dict[str, dict[str, float]], query_id: str, passage_id: str, score: float, where: str
+    scores: _Scores, query_id: str, passage_id: str, score: float, where: str, rank: int = 0
 ) -> None:
     if not query_id or not passage_id:
         raise DatasetError(f"{where}: an id is empty.")
-    row = scores.setdefault(query_id, {})
-    if passage_id in row:
-        raise DatasetError(f"{where}: {passage_id!r} comes twice for query {query_id!r}.")
-    row[passage_id] = score
+    scores.setdefault(query_id, {}).setdefault(passage_id, []).append((-score, rank))
 
 
-def _run(name: str, scores: Mapping[str, Mapping[str, float]], path: Path) -> ImportedRun:
+def _run(name: str, scores: _Scores, path: Path) -> ImportedRun:
     if not scores:
         raise DatasetError(f"{path.name} holds no rankings.")
+    merged = sum(len(found) - 1 for row in scores.values() for found in row.values())
+    again = "hit names" if merged == 1 else "hits name"
     return ImportedRun(
         name=name,
         rankings={query_id: _ranking(name, query_id, row) for query_id, row in scores.items()},
+        notes=(f"{merged:,} {again} again what stands higher already.",) if merged else (),
     )
 
 
-def _ranking(name: str, query_id: str, row: Mapping[str, float]) -> Ranking:
-    ordered: Iterable[str] = sorted(row, key=lambda passage_id: (-row[passage_id], passage_id))
+def _ranking(name: str, query_id: str, row: Mapping[str, list[tuple[float, int]]]) -> Ranking:
+    ordered = sorted((min(found), passage_id) for passage_id, found in row.items())
     return Ranking(
         query_id=query_id,
         system_id=name,
         hits=tuple(
-            Hit(passage_id=passage_id, score=row[passage_id], rank=rank)
-            for rank, passage_id in enumerate(ordered, start=1)
+            Hit(passage_id=passage_id, score=-score, rank=place)
+            for place, ((score, _), passage_id) in enumerate(ordered, start=1)
         ),
     )

@@ -52,6 +52,7 @@ class KeptRun:
             "name": self.run.name,
             "queries": len(self.run.rankings),
             "matched": self.matched,
+            "notes": self.run.notes,
         }
 
 
@@ -167,7 +168,8 @@ def _column(
     if not placed.hits:
         return SystemResult(info, nothing, failure=f"Nothing to show: {report.words}")
     whole = report.matched == report.hits and not report.merged
-    return SystemResult(info, placed, note="" if whole else report.words)
+    said = (*run.notes, *([] if whole else [report.words]))
+    return SystemResult(info, placed, note=" ".join(said))
 
 
 def _system_id(name: str, used: set[str]) -> str:
@@ -197,7 +199,14 @@ def _to_json(run: ImportedRun) -> str:
         query_id: [[hit.passage_id, hit.score] for hit in ranking.hits[:HITS_KEPT]]
         for query_id, ranking in run.rankings.items()
     }
-    return json.dumps({"name": run.name, "queries": dict(run.queries), "rankings": rankings})
+    return json.dumps(
+        {
+            "name": run.name,
+            "queries": dict(run.queries),
+            "rankings": rankings,
+            "notes": list(run.notes),
+        }
+    )
 
 
 def _from_json(text: str) -> ImportedRun:
@@ -217,4 +226,5 @@ def _from_json(text: str) -> ImportedRun:
             for query_id, hits in fields["rankings"].items()
         },
         queries={str(name): str(text) for name, text in fields["queries"].items()},
+        notes=tuple(map(str, fields.get("notes", ()))),
     )

@@ -83,11 +83,11 @@ def read_beir(folder: Path, *, split: str = DEFAULT_SPLIT) -> BeirDataset:
     lengths = _length_files(folder / "qrels", split=split)
     whole_file = folder / "qrels" / f"{split}.tsv"
     if whole_file.is_file() or not lengths:
-        qrels = _read_qrels(whole_file, queries)
+        qrels = _read_qrels(whole_file)
     else:  # lengths only: the whole is all of them
         qrels = {}
         for path in lengths.values():
-            qrels.update(_read_qrels(path, queries))
+            qrels.update(_read_qrels(path))
     whole = _collection(folder.resolve().name, documents, queries, qrels, length=None)
     return BeirDataset(
         whole=whole,
@@ -96,7 +96,7 @@ def read_beir(folder: Path, *, split: str = DEFAULT_SPLIT) -> BeirDataset:
                 f"{whole.name}@{length}",
                 _documents_of_length(documents, length),
                 queries,
-                _read_qrels(path, queries),
+                _read_qrels(path),
                 length=length,
             )
             for length, path in sorted(lengths.items())
@@ -186,10 +186,11 @@ def _read_queries(path: Path) -> dict[str, str]:
     return queries
 
 
-def _read_qrels(path: Path, queries: Mapping[str, str]) -> dict[str, dict[str, int]]:
+def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    first = True
     qrels: dict[str, dict[str, int]] = {}
     for number, line in _lines(path):
-        where = f"{path}, line {number}"
+        where, is_first, first = f"{path}, line {number}", first, False
         parts = line.split("\t")
         if len(parts) != _COLUMNS:
             msg = (
@@ -201,11 +202,9 @@ def _read_qrels(path: Path, queries: Mapping[str, str]) -> dict[str, dict[str, i
         try:
             grade = int(score)
         except ValueError as exc:
-            if number == 1:  # the header
+            if is_first:  # the header
                 continue
             raise DatasetError(f"{where}: the score {score!r} is not a whole number.") from exc
-        if query_id not in queries:
-            raise DatasetError(f"{where}: queries.jsonl has no query {query_id!r}.")
         grades = qrels.setdefault(query_id, {})
         if grades.setdefault(doc_id, grade) != grade:
             msg = f"{where}: {query_id!r} and {doc_id!r} were judged {grades[doc_id]} before."
@@ -220,8 +219,9 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         where = f"{path}, line {number}"
         try:
             fields = json.loads(line)
-        except ValueError as exc:
-            raise DatasetError(f"{where}: this is not JSON ({exc}).") from exc
+        except (ValueError, RecursionError) as exc:
+            why = "nested too deeply" if isinstance(exc, RecursionError) else exc
+            raise DatasetError(f"{where}: this is not JSON ({why}).") from exc
         if not isinstance(fields, dict):
             raise DatasetError(f'{where}: expected an object with "_id" and "text".')
         yield where, fields
@@ -253,7 +253,7 @@ def _id(fields: Mapping[str, Any], where: str) -> str:
         identifier = str(identifier)
     if not isinstance(identifier, str) or not identifier.strip():
         raise DatasetError(f'{where}: "_id" is missing or empty.')
-    return identifier
+    return identifier.strip()  # as in the qrels
 
 
 def _text(fields: Mapping[str, Any], name: str, where: str) -> str:
@@ -288,10 +288,15 @@ def _collection(
     length: int | None,
 ) -> Collection:
     notes = []
-    judged = {q: grades for q, grades in qrels.items() if any(g > 0 for g in grades.values())}
-    if len(judged) < len(qrels):
-        left_out = len(qrels) - len(judged)
-        notes.append(f"{left_out:,} queries have no relevant document and are left out.")
+    known = {q: grades for q, grades in qrels.items() if q in queries}
+    judged = {q: grades for q, grades in known.items() if any(g > 0 for g in grades.values())}
+    for count, why in (
+        (len(qrels) - len(known), "not in queries.jsonl"),
+        (len(known) - len(judged), "without a relevant document"),
+    ):
+        if count:
+            said = "judged query is" if count == 1 else "judged queries are"
+            notes.append(f"{count:,} {said} {why} and left out.")
     absent = sum(
         grade > 0 and doc_id not in documents
         for grades in judged.values()
@@ -299,6 +304,10 @@ def _collection(
     )
     if absent:
         notes.append(f"{absent:,} relevant documents are not in the corpus; they count as missed.")
+    if not known:
+        raise DatasetError(
+            f"{name}: queries.jsonl has none of the judged queries; are both its own?"
+        )
     if not judged:
         raise DatasetError(f"{name}: no query has a relevant document, so nothing can be measured.")
     return Collection(

@@ -103,7 +103,28 @@ def test_the_synthetic_sets_have_eight_lengths_of_their_own_documents() -> None:
 def test_queries_without_a_relevant_document_are_left_out_and_told(tmp_path: Path) -> None:
     whole = read_beir(write_folder(tmp_path, qrels={"q1": {"dog": 1}, "q2": {"cat": 0}})).whole
     assert list(whole.queries) == ["q1"]
-    assert whole.notes == ("1 queries have no relevant document and are left out.",)
+    assert whole.notes == ("1 judged query is without a relevant document and left out.",)
+
+
+def test_judged_queries_that_are_not_there_are_left_out_and_told(tmp_path: Path) -> None:
+    whole = read_beir(write_folder(tmp_path, qrels={"q1": {"dog": 1}, "q9": {"cat": 1}})).whole
+    assert list(whole.qrels) == ["q1"]
+    assert whole.notes == ("1 judged query is not in queries.jsonl and left out.",)
+
+
+def test_ids_are_read_alike_on_both_sides(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path)
+    write_lines(folder / "corpus.jsonl", ['{"_id": "d1 ", "text": "a b"}'])
+    write_lines(folder / "qrels/test.tsv", ["q1\td1 \t1"])
+    whole = read_beir(folder).whole
+    assert list(whole.documents) == ["d1"]
+    assert whole.notes == ()  # d1 is there
+
+
+def test_a_blank_line_may_stand_before_the_header(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path)
+    write_lines(folder / "qrels/test.tsv", ["", "query-id\tcorpus-id\tscore", "q1\tdog\t1"])
+    assert read_beir(folder).whole.qrels == {"q1": {"dog": 1}}
 
 
 def test_judged_documents_that_are_not_there_are_counted(tmp_path: Path) -> None:
@@ -115,6 +136,7 @@ def test_judged_documents_that_are_not_there_are_counted(tmp_path: Path) -> None
     ("file", "lines", "message"),
     [
         ("corpus.jsonl", ['{"_id": "a", "text": "x"}', "{"], r"corpus.jsonl, line 2: this is not JSON"),
+        ("corpus.jsonl", ['{"_id": "a", "m": ' + "[" * 5000], r"line 1: this is not JSON \(nested too"),
         ("corpus.jsonl", ["[1]"], r"corpus.jsonl, line 1: expected an object"),
         ("corpus.jsonl", ['{"text": "x"}'], r'line 1: "_id" is missing'),
         ("corpus.jsonl", ['{"_id": " ", "text": "x"}'], r'line 1: "_id" is missing'),
@@ -126,7 +148,7 @@ def test_judged_documents_that_are_not_there_are_counted(tmp_path: Path) -> None
         ("queries.jsonl", ['{"_id": "q1", "text": "x"}'] * 2, r"line 2: the id 'q1' comes twice"),
         ("qrels/test.tsv", ["query-id\tcorpus-id\tscore", "q1 dog 1"], r"test.tsv, line 2: expected"),
         ("qrels/test.tsv", ["h\th\th", "q1\tdog\tyes"], r"line 2: the score 'yes' is not a whole"),
-        ("qrels/test.tsv", ["h\th\th", "q9\tdog\t1"], r"line 2: queries.jsonl has no query 'q9'"),
+        ("qrels/test.tsv", ["h\th\th", "q9\tdog\t1"], r"queries.jsonl has none of the judged queries"),
         ("qrels/test.tsv", ["q1\tdog\t1", "q1\tdog\t0"], r"line 2: .* were judged 1 before"),
         ("qrels/test.tsv", ["query-id\tcorpus-id\tscore"], r"holds no judgments"),
         ("qrels/test.tsv", ["q1\tdog\t0"], r"no query has a relevant document"),
