@@ -109,9 +109,7 @@ def make_visitors(
 
 def make_services(options: AppOptions, visitors: Visitors) -> Services:
     """Return the parts of the program that the page works on."""
-    catalogue = Catalogue(
-        data_folder(options) / CATALOGUE_FILE, visitors.pool, offline=options.offline
-    )
+    catalogue = Catalogue(data_folder(options) / CATALOGUE_FILE, visitors.pool)
     problem = catalogue.register()
     if problem:
         logger.warning("Encoders that were added are left out. %s", problem)

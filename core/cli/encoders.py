@@ -92,7 +92,7 @@ def add(
 ) -> None:
     """Add an encoder of your own; the page and every command offer it from then on."""
     pool = make_pool(offline=offline)
-    spec = catalogue_of(pool, offline=offline).add(
+    spec = catalogue_of(pool).add(
         EncoderRequest(
             source=source,
             family=family,

@@ -145,9 +145,9 @@ def keep_data_folder(folder: Path | None) -> None:
     _data.set(None if folder is None else folder.expanduser().resolve())
 
 
-def catalogue_of(pool: EncoderPool, *, offline: bool = False) -> Catalogue:
+def catalogue_of(pool: EncoderPool) -> Catalogue:
     """Return the encoders that the user added."""
-    return Catalogue(data_folder() / CATALOGUE_FILE, pool, offline=offline)
+    return Catalogue(data_folder() / CATALOGUE_FILE, pool)
 
 
 def counter() -> Callable[[Sequence[str]], Sequence[int]]:

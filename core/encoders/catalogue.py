@@ -156,25 +156,11 @@ class Catalogue:
     Args:
         path: The file; made when the first encoder is added.
         pool: Where they are registered.
-        cache_dir: For descriptions of hub checkpoints; None keeps huggingface_hub's own rule.
-        offline: Never ask a hub.
-        endpoint: Another hub; for tests.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        pool: EncoderPool,
-        *,
-        cache_dir: Path | None = None,
-        offline: bool = False,
-        endpoint: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, pool: EncoderPool) -> None:
         self.path = path
         self.pool = pool
-        self._cache_dir = cache_dir
-        self._offline = offline
-        self._endpoint = endpoint
         self._registered: set[str] = set()
 
     def register(self) -> str:
@@ -252,9 +238,7 @@ class Catalogue:
             family=request.family or Family.REFERENCE,
             label=request.label,
             revision=request.revision,
-            cache_dir=self._cache_dir,
-            offline=self._offline,
-            endpoint=self._endpoint,
+            hub=None if local else self.pool.hub,
             local=local,
         )
         label = request.label or base.label

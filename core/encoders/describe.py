@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.encoders.architectures import (
     ARCHITECTURES,
@@ -21,6 +21,9 @@ from core.encoders.architectures import (
 from core.encoders.spec import LOCAL_PREFIX, UNPINNED, Attention, EncoderSpec, Pooling
 from core.errors import EncoderLoadError
 from core.records import Family
+
+if TYPE_CHECKING:
+    from core.encoders.hub import Hub
 
 _MODULES = "modules.json"
 _TRANSFORMER_SETTINGS = "sentence_bert_config.json"
@@ -44,9 +47,7 @@ def describe_checkpoint(
     family: Family,
     label: str = "",
     revision: str = "",
-    cache_dir: Path | None = None,
-    offline: bool = False,
-    endpoint: str | None = None,
+    hub: Hub | None = None,
     local: bool = True,
 ) -> EncoderSpec:
     """Return a spec for any supported checkpoint, as its files say.
@@ -59,9 +60,7 @@ def describe_checkpoint(
         family: Of the encoder.
         label: Name for people; the folder's or repository's own name otherwise.
         revision: Commit on the hub.
-        cache_dir: Where hub files are kept.
-        offline: Do not touch the network.
-        endpoint: Another hub.
+        hub: Where a hub id is looked up; None for the usual one.
         local: Whether the source may be a folder of this machine.
 
     Raises:
@@ -72,11 +71,9 @@ def describe_checkpoint(
     if local and path.is_dir():
         folder, checkpoint = path.resolve(), f"{LOCAL_PREFIX}{path.resolve()}"
     else:
-        from core.encoders.hub import fetch_description  # the hub library only when needed
+        from core.encoders.hub import Hub  # the hub library only when needed
 
-        folder = fetch_description(
-            source, revision=revision, cache_dir=cache_dir, offline=offline, endpoint=endpoint
-        )
+        folder = (hub or Hub()).description(source, revision=revision)
         checkpoint, revision = source, revision or UNPINNED
     config = read_json(folder / CONFIG_FILE)
     layout = find_layout(str(config.get("model_type", "")))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -49,13 +51,14 @@ class EncoderOptions:
     centre: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, eq=False)
 class LoadedEncoder:
     """An encoder in memory; see `core.encoders.protocol.Encoder` for its contract.
 
-    Args:
+    Attributes:
         spec: Its description.
         backbone: The network, its attention proven already.
-        readout: Token states to embedding.
+        readout: Token states to embedding, on the backbone's device.
         tokenizer: Strings to ids.
         weights_digest: Hash of everything stored: weights, adapter, readout.
         options: Of the user.
@@ -64,76 +67,48 @@ class LoadedEncoder:
         InvalidSettingError: If an option cannot work with this encoder.
     """
 
-    def __init__(
-        self,
-        spec: EncoderSpec,
-        *,
-        backbone: Backbone,
-        readout: TokenReadout,
-        tokenizer: TextTokenizer,
-        weights_digest: str,
-        options: EncoderOptions | None = None,
-    ) -> None:
-        self._spec = spec
-        self._backbone = backbone
-        self._readout = readout.to(backbone.device)
-        self._tokenizer = tokenizer
-        self._weights_digest = weights_digest
-        self._options = options or EncoderOptions()
-        wanted = self._options.max_tokens or spec.max_tokens
-        self._max_tokens = min(wanted, backbone.max_positions)
-        width = readout.dimension
-        if not 0 <= self._options.dimension <= width:
+    spec: EncoderSpec
+    backbone: Backbone
+    readout: TokenReadout
+    tokenizer: TextTokenizer
+    weights_digest: str
+    options: EncoderOptions = field(default_factory=EncoderOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse options that cannot work."""
+        width, centre = self.readout.dimension, self.options.centre
+        if not 0 <= self.options.dimension <= width:
             msg = (
-                f"{spec.label} has {width} dimensions; {self._options.dimension} cannot be kept. "
-                f"Choose from 1 to {width}."
+                f"{self.spec.label} has {width} dimensions; {self.options.dimension} cannot be "
+                f"kept. Choose from 1 to {width}."
             )
             raise InvalidSettingError(msg)
-        self._dimension = self._options.dimension or width
-        centre = self._options.centre
         if centre is not None and centre.shape != (width,):
             msg = f"The centre has shape {centre.shape}, the embedding ({width},)."
             raise InvalidSettingError(msg)
-        instruction = self._options.query_instruction or spec.default_instruction
-        self._prompts = {
-            TextKind.QUERY: spec.query_prompt.replace(INSTRUCTION, instruction),
-            TextKind.PASSAGE: spec.passage_prompt.replace(INSTRUCTION, instruction),
-        }
-
-    @property
-    def spec(self) -> EncoderSpec:
-        """Its description."""
-        return self._spec
 
     @property
     def device(self) -> str:
         """Where it runs: ``cpu``, ``cuda:0``, ``mps``."""
-        return self._backbone.device
+        return self.backbone.device
 
     @property
     def dimension(self) -> int:
         """Length of the embeddings, after any cut."""
-        return self._dimension
-
-    @property
-    def parameters(self) -> int:
-        """Number of the backbone's weights, counted."""
-        return self._backbone.parameters
-
-    @property
-    def tensors(self) -> int:
-        """Number of the backbone's tensors, all of them matched by name and shape."""
-        return self._backbone.tensors
+        return self.options.dimension or self.readout.dimension
 
     @property
     def max_tokens(self) -> int:
         """The limit in force."""
-        return self._max_tokens
+        return min(self.options.max_tokens or self.spec.max_tokens, self.backbone.max_positions)
 
-    @property
-    def options(self) -> EncoderOptions:
-        """Options in force."""
-        return self._options
+    @cached_property
+    def _prompts(self) -> dict[TextKind, str]:
+        instruction = self.options.query_instruction or self.spec.default_instruction
+        return {
+            TextKind.QUERY: self.spec.query_prompt.replace(INSTRUCTION, instruction),
+            TextKind.PASSAGE: self.spec.passage_prompt.replace(INSTRUCTION, instruction),
+        }
 
     @property
     def fingerprint(self) -> str:
@@ -146,36 +121,29 @@ class LoadedEncoder:
         return self._digest([self._prompts[TextKind.PASSAGE]])
 
     def _digest(self, prompts: list[str]) -> str:
-        centre = self._options.centre
+        centre = self.options.centre
         stated = {
             "format": _FINGERPRINT_FORMAT,
-            "weights": self._weights_digest,
-            "tokenizer": self._tokenizer.digest,
-            "readout": type(self._readout).__name__,
-            "attention": self._spec.attention.value,
-            "pooling": self._spec.pooling.value,
-            "pools_prompt": self._spec.pools_prompt,
+            "weights": self.weights_digest,
+            "tokenizer": self.tokenizer.digest,
+            "readout": type(self.readout).__name__,
+            "attention": self.spec.attention.value,
+            "pooling": self.spec.pooling.value,
+            "pools_prompt": self.spec.pools_prompt,
             "prompts": prompts,
-            "max_tokens": self._max_tokens,
-            "dtype": str(self._backbone.dtype),
-            "output": self._options.output.value,
-            "dimension": self._dimension,
+            "max_tokens": self.max_tokens,
+            "dtype": str(self.backbone.dtype),
+            "output": self.options.output.value,
+            "dimension": self.dimension,
             "centre": "" if centre is None else hashlib.sha256(centre.tobytes()).hexdigest(),
         }
-        if self._spec.late_chunking:  # only then, so that all other fingerprints stay what they are
+        if self.spec.late_chunking:  # only then, so that all other fingerprints stay what they are
             stated["late_chunking"] = True
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
-    def with_options(self, options: EncoderOptions) -> LoadedEncoder:
+    def with_options(self, options: EncoderOptions) -> Self:
         """Return an encoder with other options that shares the weights in memory."""
-        return LoadedEncoder(
-            self._spec,
-            backbone=self._backbone,
-            readout=self._readout,
-            tokenizer=self._tokenizer,
-            weights_digest=self._weights_digest,
-            options=options,
-        )
+        return replace(self, options=options)
 
     def moved(self, device: str, dtype: torch.dtype) -> LoadedEncoder:
         """Return an encoder on another device; the weights go there and this one is used up.
@@ -184,16 +152,9 @@ class LoadedEncoder:
             AttentionProbeError: If attention goes another way there.
             EncoderLoadError: If it was loaded for the packed forward.
         """
-        backbone = self._backbone.moved(device, dtype)
-        backbone.probe(self._spec.attention, name=self._spec.label)
-        return LoadedEncoder(
-            self._spec,
-            backbone=backbone,
-            readout=self._readout,
-            tokenizer=self._tokenizer,
-            weights_digest=self._weights_digest,
-            options=self._options,
-        )
+        backbone = self.backbone.moved(device, dtype)
+        backbone.probe(self.spec.attention, name=self.spec.label)
+        return replace(self, backbone=backbone, readout=self.readout.to(device))
 
     def encode(
         self,
@@ -226,7 +187,7 @@ class LoadedEncoder:
         Returns:
             ``(n, readout dimension)`` float32, in the order given.
         """
-        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
+        raw = np.empty((len(texts), self.readout.dimension), dtype=np.float32)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             part = slice(start, start + _TEXTS_AT_ONCE)
             tokenised = self._tokenise(texts[part], kind)
@@ -236,7 +197,7 @@ class LoadedEncoder:
                 rows: NDArray[np.float32] = raw[part],
                 tokenised: list[TokenisedText] = tokenised,
             ) -> None:
-                for block in self._blocks(batch, tokenised, self._spec.attention):
+                for block in self._blocks(batch, tokenised, self.spec.attention):
                     places = [batch[row] for row in block.rows]
                     rows[places] = self._read_out(block, [tokenised[p] for p in places], kind)
 
@@ -267,12 +228,12 @@ class LoadedEncoder:
         traces: list[TokenTrace | None] = [None] * len(texts)
 
         def follow(batch: Sequence[int]) -> None:
-            for block in self._blocks(batch, tokenised, attention or self._spec.attention):
+            for block in self._blocks(batch, tokenised, attention or self.spec.attention):
                 with torch.inference_mode():
                     shares = self._shares(
                         block, [tokenised[batch[row]] for row in block.rows], kind
                     )
-                    states = self._readout.project(self._readout.normalised(block.states))
+                    states = self.readout.project(self.readout.normalised(block.states))
                 states_np, shares_np = states.cpu().numpy(), shares.cpu().numpy()
                 for place, row in enumerate(block.rows):
                     text = batch[row]
@@ -309,7 +270,7 @@ class LoadedEncoder:
         Raises:
             EncodingError: If a range is outside the text, longer than a window or not finite.
         """
-        raw = np.empty((len(spans), self._readout.dimension), dtype=np.float32)
+        raw = np.empty((len(spans), self.readout.dimension), dtype=np.float32)
         for begin, inside in self.span_windows(text, spans):
 
             def work(batch: Sequence[int], begin: int = begin) -> None:
@@ -352,8 +313,8 @@ class LoadedEncoder:
                 start, end = spans[waiting[0]]
                 if start == begin:
                     msg = (
-                        f"{self._spec.label} embeds passages in the light of their document and reads "
-                        f"{self._max_tokens:,} tokens at once; the passage that begins "
+                        f"{self.spec.label} embeds passages in the light of their document and reads "
+                        f"{self.max_tokens:,} tokens at once; the passage that begins "
                         f"{text[start:end][:_QUOTED_CHARS]!r} is longer. Raise its token limit or cut "
                         "shorter passages."
                     )
@@ -372,14 +333,12 @@ class LoadedEncoder:
         return plan_batches(
             [len(text.ids) for text in tokenised],
             token_budget=_TOKEN_BUDGET_CPU if self.device == "cpu" else _TOKEN_BUDGET_DEVICE,
-            padded=not self._backbone.is_packed,
+            padded=not self.backbone.is_packed,
         )
 
     def _tokenise(self, texts: Sequence[str], kind: TextKind) -> list[TokenisedText]:
         prompt = self._prompts[kind]
-        return self._tokenizer.encode(
-            [prompt + text for text in texts], max_tokens=self._max_tokens
-        )
+        return self.tokenizer.encode([prompt + text for text in texts], max_tokens=self.max_tokens)
 
     def _read_out(
         self, block: StateBlock, tokenised: Sequence[TokenisedText], kind: TextKind
@@ -387,21 +346,21 @@ class LoadedEncoder:
         """Raw embeddings of a block's texts, ``(rows, dimension)``."""
         with torch.inference_mode():
             shares = self._shares(block, tokenised, kind)
-            pooled = pool(self._readout.normalised(block.states), shares)
-            found: NDArray[np.float32] = self._readout.project(pooled).cpu().numpy()
+            pooled = pool(self.readout.normalised(block.states), shares)
+            found: NDArray[np.float32] = self.readout.project(pooled).cpu().numpy()
         return found
 
     def _window(
         self, text: str, spans: Sequence[tuple[int, int]], begin: int
     ) -> NDArray[np.float32]:
         tokenised = self._tokenise([text], TextKind.PASSAGE)
-        (block,) = self._blocks([0], tokenised, self._spec.attention)
+        (block,) = self._blocks([0], tokenised, self.spec.attention)
         prompt = len(self._prompts[TextKind.PASSAGE])
         offsets = np.asarray(tokenised[0].offsets)
         own = offsets[:, 1] > prompt  # neither prompt nor special
         offsets = np.where(own[:, None], offsets - prompt + begin, -1)
         with torch.inference_mode():
-            normalised = self._readout.normalised(block.states)[0]  # (length, width)
+            normalised = self.readout.normalised(block.states)[0]  # (length, width)
             pooled = []
             for start, end in spans:
                 inside = (offsets[:, 0] < end) & (offsets[:, 1] > start)
@@ -410,11 +369,9 @@ class LoadedEncoder:
                     before = np.flatnonzero(offsets[:, 0] <= start)
                     inside[before[-1] if len(before) else 0] = True
                 marked = torch.from_numpy(inside.astype(np.int64))[None].to(self.device)
-                shares = self._readout.shares(block.token_ids, marked)
+                shares = self.readout.shares(block.token_ids, marked)
                 pooled.append(pool(normalised[None], shares)[0])
-            projected: NDArray[np.float32] = (
-                self._readout.project(torch.stack(pooled)).cpu().numpy()
-            )
+            projected: NDArray[np.float32] = self.readout.project(torch.stack(pooled)).cpu().numpy()
         return projected
 
     def _text_offsets(self, tokenised: TokenisedText) -> list[tuple[int, int]]:
@@ -428,7 +385,7 @@ class LoadedEncoder:
         attention: Attention,
     ) -> list[StateBlock]:
         texts = [tokenised[text].ids for text in batch]
-        return self._backbone.run(texts, attention=attention, layers=self._readout.layers)
+        return self.backbone.run(texts, attention=attention, layers=self.readout.layers)
 
     def _shares(
         self, block: StateBlock, tokenised: Sequence[TokenisedText], kind: TextKind
@@ -436,13 +393,13 @@ class LoadedEncoder:
         """How much each token of a block counts, ``(rows, length)``."""
         pooled = block.attention_mask
         prompt = self._prompts[kind]
-        if prompt and not self._spec.pools_prompt:
+        if prompt and not self.spec.pools_prompt:
             pooled = pooled.clone()
             for place, text in enumerate(tokenised):
                 own = [end > len(prompt) for _, end in text.offsets]
                 if any(own):  # a prompt alone (an empty text) has to be pooled itself
                     pooled[place, : own.index(True)] = 0
-        return self._readout.shares(block.token_ids, pooled)
+        return self.readout.shares(block.token_ids, pooled)
 
     def _run(
         self,
@@ -456,7 +413,7 @@ class LoadedEncoder:
         run_batches(
             plan,
             work,
-            stage=f"embedding ({self._spec.label})",
+            stage=f"embedding ({self.spec.label})",
             monitor=monitor,
             done_before=done_before,
             total=total,
@@ -466,19 +423,19 @@ class LoadedEncoder:
 
     def _unit(self, raw: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
         """Centre, cut, quantise and bring to unit length; refuse what is not finite."""
-        if self._options.centre is not None:
-            raw = raw - self._options.centre
-        raw = raw[:, : self._dimension]
-        if self._options.output is OutputType.INT8:
+        if self.options.centre is not None:
+            raw = raw - self.options.centre
+        raw = raw[:, : self.dimension]
+        if self.options.output is OutputType.INT8:
             raw = np.clip(np.round(127.0 * np.tanh(raw)), -127.0, 127.0)
-        elif self._options.output is OutputType.BINARY:
+        elif self.options.output is OutputType.BINARY:
             raw = np.where(raw >= 0, np.float32(1.0), np.float32(-1.0))
         norms = np.linalg.norm(raw, axis=1, keepdims=True)
         bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
         if len(bad):
             quoted = texts[int(bad[0])][:_QUOTED_CHARS]
             msg = (
-                f"{self._spec.label} gave no usable vector for {len(bad)} of {len(texts)} texts, "
+                f"{self.spec.label} gave no usable vector for {len(bad)} of {len(texts)} texts, "
                 f"first for the one that begins {quoted!r}. Load the encoder again; if it happens "
                 "again, its weights are damaged."
             )
@@ -499,16 +456,16 @@ class LoadedEncoder:
         for position, (start, end) in enumerate(tokenised.offsets):
             if end > len(prompt):
                 offsets[position] = max(0, start - len(prompt)), end - len(prompt)
-        if self._options.centre is not None:
-            states = states - self._options.centre
+        if self.options.centre is not None:
+            states = states - self.options.centre
         return TokenTrace(
             token_ids=np.asarray(tokenised.ids, dtype=np.int64),
             tokens=tuple(
-                self._tokenizer.piece(token, source, offset)
+                self.tokenizer.piece(token, source, offset)
                 for token, offset in zip(tokenised.ids, tokenised.offsets, strict=True)
             ),
             offsets=offsets,
-            states=np.ascontiguousarray(states[:, : self._dimension], dtype=np.float32),
+            states=np.ascontiguousarray(states[:, : self.dimension], dtype=np.float32),
             weights=weights.astype(np.float32),
             tokens_dropped=tokenised.total - len(tokenised.ids),
         )

@@ -147,88 +147,6 @@ class PairPlan:
     refusal: str = ""
 
 
-def plan_fetch(
-    spec: EncoderSpec,
-    *,
-    cache_dir: Path | None = None,
-    device: str = "cpu",
-    offline: bool = False,
-    in_memory: bool = False,
-    endpoint: str | None = None,
-) -> FetchPlan:
-    """Return the cost of an encoder on this machine. Fetches no weights.
-
-    The hub is asked only about a checkpoint that is not wholly here.
-
-    Args:
-        spec: A hub checkpoint, or a local one.
-        cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
-        device: Where it would run.
-        offline: Do not ask the hub.
-        in_memory: It is loaded already and needs no more memory.
-        endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
-
-    Raises:
-        EncoderUnavailableError: If the hub cannot be asked, or does not have it.
-        EncoderLoadError: If it has no safetensors weights.
-    """
-    place = cache_dir or Path(constants.HF_HUB_CACHE)
-    disk = disk_present(place)
-    plan = FetchPlan(
-        checkpoint=spec.checkpoint.removeprefix(LOCAL_PREFIX),
-        revision=spec.revision,
-        files=(),
-        download_bytes=0,
-        licence=spec.licence,
-        gated=False,
-        memory_needed_bytes=0 if in_memory else memory_needed(spec, device),
-        memory_present_bytes=memory_present(device),
-        disk_present_bytes=disk,
-        seconds_per_1000_passages=expected_seconds(spec.parameters, device),
-        encoder_id=spec.encoder_id,
-        label=spec.label,
-        family=spec.family.value,
-        revision_origin=spec.revision_origin,
-    )
-    refusal = memory_refusal(spec, plan.memory_needed_bytes, plan.memory_present_bytes, device)
-    plan = replace(plan, refusal=refusal)
-    if in_memory or not spec.from_hub:
-        return plan
-    folder = _complete_folder(spec, cache_dir)
-    if folder is not None:
-        return replace(plan, revision=folder.name)
-    _require_online(spec, offline=offline)
-    api = HfApi(endpoint=endpoint)
-    with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
-        info = api.model_info(spec.checkpoint, revision=spec.revision or None, files_metadata=True)
-    sizes = {entry.rfilename: int(entry.size or 0) for entry in info.siblings or ()}
-    digests = {entry.rfilename: str(entry.lfs.sha256) for entry in info.siblings or () if entry.lfs}
-    files = _wanted_files(spec, sizes)
-    revision = str(info.sha)
-    cached = _cached_files(spec, revision, files, cache_dir)
-    card: Any = info.card_data
-    missing = [name for name in files if name not in cached]
-    kept = sum(_kept_bytes(spec, digests.get(name, ""), cache_dir) for name in missing)
-    download = sum(sizes[name] for name in missing) - kept
-    if not refusal and download > disk:
-        refusal = (
-            f"{spec.label} needs {size_words(download)} on disk and {place} has {gibibytes(disk)} "
-            "left. Free some space or set HF_HOME to a larger disk."
-        )
-    if not refusal and info.gated:
-        refusal = _gate(spec, revision, endpoint)
-    return replace(
-        plan,
-        revision=revision,
-        files=files,
-        download_bytes=download,
-        kept_bytes=kept,
-        licence=str(getattr(card, "license", None) or spec.licence),
-        gated=bool(info.gated),
-        refusal=refusal,
-    )
-
-
 def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPlan:
     """Add plans up: two encoders that fit one by one need not fit together.
 
@@ -257,162 +175,322 @@ def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPla
     return PairPlan(tuple(plans), download, needed, present, disk, refusal)
 
 
-def resolve_revision(
-    spec: EncoderSpec,
-    *,
-    cache_dir: Path | None = None,
-    offline: bool = False,
-    fresh: bool = False,
-    endpoint: str | None = None,
-) -> str:
-    """Return the commit that a checkpoint's revision ("main", say) means: here, else on the hub.
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The hub, as one user reaches it. Asked only about checkpoints that are not wholly here.
 
-    Args:
-        spec: A hub checkpoint.
+    Attributes:
         cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
-        offline: Do not ask the hub.
-        fresh: Ask the hub even if a whole copy is here.
+        offline: Use files on the machine or none.
         endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
-
-    Raises:
-        EncoderUnavailableError: If it is not here and the hub cannot be asked.
     """
-    folder = None if fresh else _complete_folder(spec, cache_dir)
-    if folder is not None:
-        return folder.name
-    _require_online(spec, offline=offline)
-    with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
-        info = HfApi(endpoint=endpoint).model_info(spec.checkpoint, revision=spec.revision or None)
-    return str(info.sha)
 
+    cache_dir: Path | None = None
+    offline: bool = False
+    endpoint: str | None = None
 
-def _gate(spec: EncoderSpec, revision: str, endpoint: str | None) -> str:
-    """Return why a gated checkpoint would be refused to this user; "" when it would not."""
-    url = hf_hub_url(spec.checkpoint, "config.json", revision=revision, endpoint=endpoint)
-    try:
-        with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
-            get_hf_file_metadata(url, endpoint=endpoint)
-    except EncoderUnavailableError as exc:
-        return str(exc)
-    return ""
+    def plan(
+        self,
+        spec: EncoderSpec,
+        *,
+        device: str = "cpu",
+        in_memory: bool = False,
+    ) -> FetchPlan:
+        """Return the cost of an encoder on this machine. Fetches no weights.
 
+        Args:
+            spec: A hub checkpoint, or a local one.
+            device: Where it would run.
+            in_memory: It is loaded already and needs no more memory.
 
-def fetch_checkpoint(
-    spec: EncoderSpec,
-    *,
-    cache_dir: Path | None = None,
-    offline: bool = False,
-    device: str = "cpu",
-    monitor: Monitor | None = None,
-    endpoint: str | None = None,
-) -> Path:
-    """Return a checkpoint's folder, fetching what is missing; a stopped download goes on later.
-
-    Args:
-        spec: A hub checkpoint.
-        cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
-        offline: Use what is on the machine or nothing.
-        device: Where it will run; decides how much memory it needs.
-        monitor: Sees progress in bytes, may stop.
-        endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
-
-    Raises:
-        EncoderTooLargeError: If it does not fit in memory or on disk.
-        EncoderUnavailableError: If it is neither here nor to be had.
-        EncoderLoadError: If it has no safetensors weights.
-        StoppedError: If the monitor asks to stop.
-    """
-    require_memory(spec, device)
-    folder = _complete_folder(spec, cache_dir)
-    if folder is not None:
-        return folder
-    plan = plan_fetch(spec, cache_dir=cache_dir, device=device, offline=offline, endpoint=endpoint)
-    if plan.refusal:
-        raise (EncoderUnavailableError if plan.gated else EncoderTooLargeError)(plan.refusal)
-    watcher = monitor or SilentMonitor()
-    progress = _DownloadProgress(watcher, spec.label, plan.download_bytes + plan.kept_bytes)
-    path = ""
-    for name in plan.files:
-        raise_if_stopped(watcher)
-        with _explained(spec.label, spec.checkpoint, spec.revision, endpoint):
-            if name.endswith(_SHARD_SUFFIX):
-                _fetch_blob(spec, name, plan.revision, cache_dir, endpoint, progress)
-            path = hf_hub_download(
-                spec.checkpoint,
-                name,
-                revision=plan.revision,
-                cache_dir=cache_dir,
-                endpoint=endpoint,
-                tqdm_class=progress.bar_class(),
+        Raises:
+            EncoderUnavailableError: If the hub cannot be asked, or does not have it.
+            EncoderLoadError: If it has no safetensors weights.
+        """
+        place = self.cache_dir or Path(constants.HF_HUB_CACHE)
+        disk = disk_present(place)
+        plan = FetchPlan(
+            checkpoint=spec.checkpoint.removeprefix(LOCAL_PREFIX),
+            revision=spec.revision,
+            files=(),
+            download_bytes=0,
+            licence=spec.licence,
+            gated=False,
+            memory_needed_bytes=0 if in_memory else memory_needed(spec, device),
+            memory_present_bytes=memory_present(device),
+            disk_present_bytes=disk,
+            seconds_per_1000_passages=expected_seconds(spec.parameters, device),
+            encoder_id=spec.encoder_id,
+            label=spec.label,
+            family=spec.family.value,
+            revision_origin=spec.revision_origin,
+        )
+        refusal = memory_refusal(spec, plan.memory_needed_bytes, plan.memory_present_bytes, device)
+        plan = replace(plan, refusal=refusal)
+        if in_memory or not spec.from_hub:
+            return plan
+        folder = self._complete_folder(spec)
+        if folder is not None:
+            return replace(plan, revision=folder.name)
+        self._require_online(spec)
+        api = HfApi(endpoint=self.endpoint)
+        with self._explained(spec.label, spec.checkpoint, spec.revision):
+            info = api.model_info(
+                spec.checkpoint, revision=spec.revision or None, files_metadata=True
             )
-    depth = len(Path(plan.files[-1]).parts)
-    return Path(path).parents[depth - 1]
-
-
-def fetch_description(
-    checkpoint: str,
-    *,
-    revision: str = "",
-    cache_dir: Path | None = None,
-    offline: bool = False,
-    endpoint: str | None = None,
-) -> Path:
-    """Return a folder with a checkpoint's config and tokenizer files, without its weights.
-
-    Raises:
-        EncoderUnavailableError: If they are neither here nor to be had.
-    """
-    with _explained(checkpoint, checkpoint, revision, endpoint):
-        return Path(
-            snapshot_download(
-                checkpoint,
-                revision=revision or None,
-                cache_dir=cache_dir,
-                local_files_only=offline,
-                allow_patterns=sorted(_SMALL_FILES),
-                endpoint=endpoint,
-                tqdm_class=_DownloadProgress(SilentMonitor(), checkpoint, 0).bar_class(),
+        sizes = {entry.rfilename: int(entry.size or 0) for entry in info.siblings or ()}
+        digests = {
+            entry.rfilename: str(entry.lfs.sha256) for entry in info.siblings or () if entry.lfs
+        }
+        files = _wanted_files(spec, sizes)
+        revision = str(info.sha)
+        cached = self._cached_files(spec, revision, files)
+        card: Any = info.card_data
+        missing = [name for name in files if name not in cached]
+        kept = sum(self._kept_bytes(spec, digests.get(name, "")) for name in missing)
+        download = sum(sizes[name] for name in missing) - kept
+        if not refusal and download > disk:
+            refusal = (
+                f"{spec.label} needs {size_words(download)} on disk and {place} has {gibibytes(disk)} "
+                "left. Free some space or set HF_HOME to a larger disk."
             )
+        if not refusal and info.gated:
+            refusal = self._gate(spec, revision)
+        return replace(
+            plan,
+            revision=revision,
+            files=files,
+            download_bytes=download,
+            kept_bytes=kept,
+            licence=str(getattr(card, "license", None) or spec.licence),
+            gated=bool(info.gated),
+            refusal=refusal,
         )
 
+    def commit(self, spec: EncoderSpec, *, fresh: bool = False) -> str:
+        """Return the commit that a checkpoint's revision ("main", say) means: here, else on the hub.
 
-def _fetch_blob(
-    spec: EncoderSpec,
-    name: str,
-    revision: str,
-    cache_dir: Path | None,
-    endpoint: str | None,
-    progress: _DownloadProgress,
-) -> None:
-    """Put a weights file into huggingface_hub's cache, going on where an earlier try stopped.
+        Args:
+            spec: A hub checkpoint.
+            fresh: Ask the hub even if a whole copy is here.
 
-    The library itself begins a file anew after every interruption, which for one file of several
-    gigabytes is no way to use Stop. What is fetched is checked against the hub's own SHA-256 before
-    it takes its place.
-    """
-    url = hf_hub_url(spec.checkpoint, name, revision=revision, endpoint=endpoint)
-    stated = get_hf_file_metadata(url, endpoint=endpoint)
-    etag, size = str(stated.etag), int(stated.size or 0)
-    blobs = _blobs_folder(spec, cache_dir)
-    blobs.mkdir(parents=True, exist_ok=True)
-    blob, part = blobs / etag, blobs / f"{etag}.part"
-    with FileLock(blobs / f"{etag}.part.lock"):
-        if blob.exists():
-            return
-        have = part.stat().st_size if part.exists() else 0
-        progress.add(min(have, size), fetched=False)
-        for attempt in range(1, _ATTEMPTS + 1):
+        Raises:
+            EncoderUnavailableError: If it is not here and the hub cannot be asked.
+        """
+        folder = None if fresh else self._complete_folder(spec)
+        if folder is not None:
+            return folder.name
+        self._require_online(spec)
+        with self._explained(spec.label, spec.checkpoint, spec.revision):
+            info = HfApi(endpoint=self.endpoint).model_info(
+                spec.checkpoint, revision=spec.revision or None
+            )
+        return str(info.sha)
+
+    def fetch(
+        self, spec: EncoderSpec, *, device: str = "cpu", monitor: Monitor | None = None
+    ) -> Path:
+        """Return a checkpoint's folder, fetching what is missing; a stopped download goes on later.
+
+        Args:
+            spec: A hub checkpoint.
+            device: Where it will run; decides how much memory it needs.
+            monitor: Sees progress in bytes, may stop.
+
+        Raises:
+            EncoderTooLargeError: If it does not fit in memory or on disk.
+            EncoderUnavailableError: If it is neither here nor to be had.
+            EncoderLoadError: If it has no safetensors weights.
+            StoppedError: If the monitor asks to stop.
+        """
+        require_memory(spec, device)
+        folder = self._complete_folder(spec)
+        if folder is not None:
+            return folder
+        plan = self.plan(spec, device=device)
+        if plan.refusal:
+            raise (EncoderUnavailableError if plan.gated else EncoderTooLargeError)(plan.refusal)
+        watcher = monitor or SilentMonitor()
+        progress = _DownloadProgress(watcher, spec.label, plan.download_bytes + plan.kept_bytes)
+        path = ""
+        for name in plan.files:
+            raise_if_stopped(watcher)
+            with self._explained(spec.label, spec.checkpoint, spec.revision):
+                if name.endswith(_SHARD_SUFFIX):
+                    self._fetch_blob(spec, name, plan.revision, progress)
+                path = hf_hub_download(
+                    spec.checkpoint,
+                    name,
+                    revision=plan.revision,
+                    cache_dir=self.cache_dir,
+                    endpoint=self.endpoint,
+                    tqdm_class=progress.bar_class(),
+                )
+        depth = len(Path(plan.files[-1]).parts)
+        return Path(path).parents[depth - 1]
+
+    def description(self, checkpoint: str, *, revision: str = "") -> Path:
+        """Return a folder with a checkpoint's config and tokenizer files, without its weights.
+
+        Raises:
+            EncoderUnavailableError: If they are neither here nor to be had.
+        """
+        with self._explained(checkpoint, checkpoint, revision):
+            return Path(
+                snapshot_download(
+                    checkpoint,
+                    revision=revision or None,
+                    cache_dir=self.cache_dir,
+                    local_files_only=self.offline,
+                    allow_patterns=sorted(_SMALL_FILES),
+                    endpoint=self.endpoint,
+                    tqdm_class=_DownloadProgress(SilentMonitor(), checkpoint, 0).bar_class(),
+                )
+            )
+
+    def _gate(self, spec: EncoderSpec, revision: str) -> str:
+        """Return why a gated checkpoint would be refused to this user; "" when it would not."""
+        url = hf_hub_url(spec.checkpoint, "config.json", revision=revision, endpoint=self.endpoint)
+        try:
+            with self._explained(spec.label, spec.checkpoint, spec.revision):
+                get_hf_file_metadata(url, endpoint=self.endpoint)
+        except EncoderUnavailableError as exc:
+            return str(exc)
+        return ""
+
+    def _fetch_blob(
+        self, spec: EncoderSpec, name: str, revision: str, progress: _DownloadProgress
+    ) -> None:
+        """Put a weights file into huggingface_hub's cache, going on where an earlier try stopped.
+
+        The library itself begins a file anew after every interruption, which for one file of several
+        gigabytes is no way to use Stop. What is fetched is checked against the hub's own SHA-256 before
+        it takes its place.
+        """
+        url = hf_hub_url(spec.checkpoint, name, revision=revision, endpoint=self.endpoint)
+        stated = get_hf_file_metadata(url, endpoint=self.endpoint)
+        etag, size = str(stated.etag), int(stated.size or 0)
+        blobs = self._blobs_folder(spec)
+        blobs.mkdir(parents=True, exist_ok=True)
+        blob, part = blobs / etag, blobs / f"{etag}.part"
+        with FileLock(blobs / f"{etag}.part.lock"):
+            if blob.exists():
+                return
+            have = part.stat().st_size if part.exists() else 0
+            progress.add(min(have, size), fetched=False)
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    _append(url, part, size, progress)
+                    break
+                except TRANSPORT_ERROR:
+                    if attempt == _ATTEMPTS:
+                        raise
+            if part.stat().st_size != size or not _is_whole(part, etag):
+                part.unlink()
+                msg = f"{name} arrived damaged and was thrown away."
+                raise OSError(msg)
+            part.replace(blob)
+
+    def _complete_folder(self, spec: EncoderSpec) -> Path | None:
+        """Return the folder of a checkpoint that is wholly on this machine, or None."""
+        try:
+            folder = Path(
+                snapshot_download(
+                    spec.checkpoint,
+                    revision=spec.revision or None,
+                    cache_dir=self.cache_dir,
+                    local_files_only=True,
+                    allow_patterns=[CONFIG_FILE],
+                )
+            )
+        except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, OSError):
+            return None
+        if not (folder / CONFIG_FILE).is_file():
+            return None
+        if (folder / WEIGHTS_FILE).is_file():
+            return folder
+        if (folder / WEIGHTS_INDEX).is_file():
             try:
-                _append(url, part, size, progress)
-                break
-            except TRANSPORT_ERROR:
-                if attempt == _ATTEMPTS:
-                    raise
-        if part.stat().st_size != size or not _is_whole(part, etag):
-            part.unlink()
-            msg = f"{name} arrived damaged and was thrown away."
-            raise OSError(msg)
-        part.replace(blob)
+                weight_files(folder)
+            except EncoderUnavailableError:
+                return None
+            return folder
+        return None
+
+    def _cached_files(self, spec: EncoderSpec, revision: str, files: Iterable[str]) -> set[str]:
+        """Return which of these files are here at a commit."""
+        found = set()
+        for name in files:
+            try:
+                hf_hub_download(
+                    spec.checkpoint,
+                    name,
+                    revision=revision,
+                    cache_dir=self.cache_dir,
+                    local_files_only=True,
+                )
+            except (EntryNotFoundError, LocalEntryNotFoundError):
+                continue
+            found.add(name)
+        return found
+
+    def _kept_bytes(self, spec: EncoderSpec, digest: str) -> int:
+        """Return how many bytes an earlier, stopped try has left of a file."""
+        part = self._blobs_folder(spec) / f"{digest}.part"
+        return part.stat().st_size if digest and part.is_file() else 0
+
+    def _blobs_folder(self, spec: EncoderSpec) -> Path:
+        """Return where huggingface_hub keeps what the files of a checkpoint hold, by hash."""
+        folder = repo_folder_name(repo_id=spec.checkpoint, repo_type="model")
+        return (self.cache_dir or Path(constants.HF_HUB_CACHE)) / folder / "blobs"
+
+    @contextmanager
+    def _explained(self, label: str, checkpoint: str, revision: str) -> Iterator[None]:
+        """Turn the hub library's errors into sentences that say what to do."""
+        hub, name = self.endpoint or constants.ENDPOINT, f"{label} ({checkpoint})"
+        try:
+            yield
+        except GatedRepoError as exc:
+            msg = (
+                f"{name} is gated. Open {hub}/{checkpoint} in a browser, accept its terms, then log in "
+                "on this machine with `hf auth login` (or set HF_TOKEN) and try again."
+            )
+            raise EncoderUnavailableError(msg) from exc
+        except RevisionNotFoundError as exc:
+            msg = (
+                f"{name} no longer has revision {revision}. Update Bifocal; where the commit is your own "
+                "first fetch's, `python -m core fetch PAIR --repin` takes the present one."
+            )
+            raise EncoderUnavailableError(msg) from exc
+        except RepositoryNotFoundError as exc:
+            msg = (
+                f"{name} is not on the hub, or is private. Check the id at {hub}; for a private one log "
+                "in with `hf auth login`."
+            )
+            raise EncoderUnavailableError(msg) from exc
+        except HFValidationError as exc:
+            msg = f"{checkpoint!r} is no hub id: {exc}. It looks like owner/name."
+            raise EncoderUnavailableError(msg) from exc
+        except (TRANSPORT_ERROR, LocalEntryNotFoundError, OSError) as exc:
+            first = (str(exc).strip().splitlines() or [type(exc).__name__])[0].strip().rstrip(".")
+            msg = (
+                f"{name} cannot be fetched from {hub}: {first}. Check the connection (HF_ENDPOINT names "
+                "a mirror, HF_HUB_OFFLINE=1 asks none) and try again; the download goes on where it "
+                "stopped."
+            )
+            raise EncoderUnavailableError(msg) from exc
+
+    def _require_online(self, spec: EncoderSpec) -> None:
+        """Refuse to ask the hub when Bifocal or its environment is offline."""
+        if not (self.offline or constants.HF_HUB_OFFLINE):
+            return
+        switch = "Bifocal was started so" if self.offline else "HF_HUB_OFFLINE is set"
+        msg = (
+            f"{spec.label} ({spec.checkpoint}) is not on this machine and Bifocal is offline "
+            f"({switch}). Start it once without that to fetch it, point HF_HOME to a cache that holds "
+            "it, or give a folder."
+        )
+        raise EncoderUnavailableError(msg)
 
 
 def _append(url: str, part: Path, size: int, progress: _DownloadProgress) -> None:
@@ -468,113 +546,6 @@ def _wanted_files(spec: EncoderSpec, names: Iterable[str]) -> tuple[str, ...]:
         "files can run code. Choose a checkpoint saved as safetensors."
     )
     raise EncoderLoadError(msg)
-
-
-def _complete_folder(spec: EncoderSpec, cache_dir: Path | None) -> Path | None:
-    """Return the folder of a checkpoint that is wholly on this machine, or None."""
-    try:
-        folder = Path(
-            snapshot_download(
-                spec.checkpoint,
-                revision=spec.revision or None,
-                cache_dir=cache_dir,
-                local_files_only=True,
-                allow_patterns=[CONFIG_FILE],
-            )
-        )
-    except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, OSError):
-        return None
-    if not (folder / CONFIG_FILE).is_file():
-        return None
-    if (folder / WEIGHTS_FILE).is_file():
-        return folder
-    if (folder / WEIGHTS_INDEX).is_file():
-        try:
-            weight_files(folder)
-        except EncoderUnavailableError:
-            return None
-        return folder
-    return None
-
-
-def _cached_files(
-    spec: EncoderSpec, revision: str, files: Iterable[str], cache_dir: Path | None
-) -> set[str]:
-    """Return which of these files are here at a commit."""
-    found = set()
-    for name in files:
-        try:
-            hf_hub_download(
-                spec.checkpoint, name, revision=revision, cache_dir=cache_dir, local_files_only=True
-            )
-        except (EntryNotFoundError, LocalEntryNotFoundError):
-            continue
-        found.add(name)
-    return found
-
-
-def _kept_bytes(spec: EncoderSpec, digest: str, cache_dir: Path | None) -> int:
-    """Return how many bytes an earlier, stopped try has left of a file."""
-    part = _blobs_folder(spec, cache_dir) / f"{digest}.part"
-    return part.stat().st_size if digest and part.is_file() else 0
-
-
-def _blobs_folder(spec: EncoderSpec, cache_dir: Path | None) -> Path:
-    """Return where huggingface_hub keeps what the files of a checkpoint hold, by hash."""
-    folder = repo_folder_name(repo_id=spec.checkpoint, repo_type="model")
-    return (cache_dir or Path(constants.HF_HUB_CACHE)) / folder / "blobs"
-
-
-@contextmanager
-def _explained(
-    label: str, checkpoint: str, revision: str, endpoint: str | None = None
-) -> Iterator[None]:
-    """Turn the hub library's errors into sentences that say what to do."""
-    hub, name = endpoint or constants.ENDPOINT, f"{label} ({checkpoint})"
-    try:
-        yield
-    except GatedRepoError as exc:
-        msg = (
-            f"{name} is gated. Open {hub}/{checkpoint} in a browser, accept its terms, then log in "
-            "on this machine with `hf auth login` (or set HF_TOKEN) and try again."
-        )
-        raise EncoderUnavailableError(msg) from exc
-    except RevisionNotFoundError as exc:
-        msg = (
-            f"{name} no longer has revision {revision}. Update Bifocal; where the commit is your own "
-            "first fetch's, `python -m core fetch PAIR --repin` takes the present one."
-        )
-        raise EncoderUnavailableError(msg) from exc
-    except RepositoryNotFoundError as exc:
-        msg = (
-            f"{name} is not on the hub, or is private. Check the id at {hub}; for a private one log "
-            "in with `hf auth login`."
-        )
-        raise EncoderUnavailableError(msg) from exc
-    except HFValidationError as exc:
-        msg = f"{checkpoint!r} is no hub id: {exc}. It looks like owner/name."
-        raise EncoderUnavailableError(msg) from exc
-    except (TRANSPORT_ERROR, LocalEntryNotFoundError, OSError) as exc:
-        first = (str(exc).strip().splitlines() or [type(exc).__name__])[0].strip().rstrip(".")
-        msg = (
-            f"{name} cannot be fetched from {hub}: {first}. Check the connection (HF_ENDPOINT names "
-            "a mirror, HF_HUB_OFFLINE=1 asks none) and try again; the download goes on where it "
-            "stopped."
-        )
-        raise EncoderUnavailableError(msg) from exc
-
-
-def _require_online(spec: EncoderSpec, *, offline: bool) -> None:
-    """Refuse to ask the hub when Bifocal or its environment is offline."""
-    if not (offline or constants.HF_HUB_OFFLINE):
-        return
-    switch = "Bifocal was started so" if offline else "HF_HUB_OFFLINE is set"
-    msg = (
-        f"{spec.label} ({spec.checkpoint}) is not on this machine and Bifocal is offline "
-        f"({switch}). Start it once without that to fetch it, point HF_HOME to a cache that holds "
-        "it, or give a folder."
-    )
-    raise EncoderUnavailableError(msg)
 
 
 class _DownloadProgress:

@@ -258,78 +258,53 @@ KNOWN_ENCODERS: tuple[EncoderSpec, ...] = (
     ),
 )  # fmt: skip
 
-_NOT_THE_RECIPE = "Their contrastive data, prompts and pooling differ."
+_RECIPES_DIFFER = "Their contrastive data, prompts and pooling differ."
 _SAME_BASE = "Base network, tokenizer, pooling, prompts."
 _MORE_TEXT = (
     "The diffusion arm saw more text; both are raw language models, not trained for retrieval."
 )
+
+# id, label, diffusion encoder, autoregressive encoder, what is matched, what is not
 KNOWN_PAIRS: tuple[Pair, ...] = (
     Pair(
-        "pplx-0.6b",
-        "pplx-embed 0.6B and Qwen3-Embedding 0.6B",
-        "pplx-embed-0.6b",
-        "qwen3-embedding-0.6b",
-        matched="Architecture and size: both are the Qwen3-0.6B network.",
-        unmatched=_NOT_THE_RECIPE,
+        "pplx-0.6b", "pplx-embed 0.6B and Qwen3-Embedding 0.6B",
+        "pplx-embed-0.6b", "qwen3-embedding-0.6b",
+        "Architecture and size: both are the Qwen3-0.6B network.", _RECIPES_DIFFER,
     ),
     Pair(
-        "pplx-4b",
-        "pplx-embed 4B and Qwen3-Embedding 4B",
-        "pplx-embed-4b",
-        "qwen3-embedding-4b",
-        matched="Architecture and size: both are the Qwen3-4B network.",
-        unmatched=_NOT_THE_RECIPE,
+        "pplx-4b", "pplx-embed 4B and Qwen3-Embedding 4B",
+        "pplx-embed-4b", "qwen3-embedding-4b",
+        "Architecture and size: both are the Qwen3-4B network.", _RECIPES_DIFFER,
     ),
     Pair(
-        "pplx-context",
-        "pplx-embed-context and Qwen3-Embedding, late chunking",
-        "pplx-embed-context-0.6b",
-        "qwen3-embedding-0.6b-late",
-        matched="Architecture and size.",
-        unmatched=f"{_NOT_THE_RECIPE} Only the diffusion arm was trained for late chunking: one "
-        "forward of the document, pooled passage by passage.",
+        "pplx-context", "pplx-embed-context and Qwen3-Embedding, late chunking",
+        "pplx-embed-context-0.6b", "qwen3-embedding-0.6b-late",
+        "Architecture and size.",
+        f"{_RECIPES_DIFFER} Only the diffusion arm was trained for late chunking: one forward of the "
+        "document, pooled passage by passage.",
     ),
     Pair(
-        "dream-7b",
-        "Dream 7B and Qwen2.5 7B (the paper's)",
-        "dream-7b",
-        "qwen2.5-7b",
-        matched="Base network and the embedding recipe.",
-        unmatched="Dream saw about 580 billion tokens more. The paper's trained adapters were never "
-        "released: without an adapter both are untuned, and these are not the paper's figures.",
+        "dream-7b", "Dream 7B and Qwen2.5 7B (the paper's)", "dream-7b", "qwen2.5-7b",
+        "Base network and the embedding recipe.",
+        "Dream saw about 580 billion tokens more. The paper's trained adapters were never released: "
+        "without an adapter both are untuned, and these are not the paper's figures.",
     ),
     Pair(
-        "llada-8b",
-        "LLaDA 8B and Llama 3 8B",
-        "llada-8b",
-        "llama-3-8b",
-        matched="Size only.",
-        unmatched="Training data, tokenizer and attention heads differ; both are raw language "
-        "models, not trained for retrieval.",
+        "llada-8b", "LLaDA 8B and Llama 3 8B", "llada-8b", "llama-3-8b", "Size only.",
+        "Training data, tokenizer and attention heads differ; both are raw language models, not "
+        "trained for retrieval.",
     ),
     Pair(
-        "qwen3-0.6b-raw",
-        "Qwen3 0.6B as diffusion model and as it is",
-        "qwen3-0.6b-mdlm",
-        "qwen3-0.6b",
-        matched=_SAME_BASE,
-        unmatched="The diffusion arm had fine-tuning on instructions besides; both are raw language "
-        "models, not trained for retrieval.",
+        "qwen3-0.6b-raw", "Qwen3 0.6B as diffusion model and as it is",
+        "qwen3-0.6b-mdlm", "qwen3-0.6b", _SAME_BASE,
+        "The diffusion arm had fine-tuning on instructions besides; both are raw language models, "
+        "not trained for retrieval.",
     ),
     Pair(
-        "diffugpt-s",
-        "DiffuGPT and GPT-2, small",
-        "diffugpt-s",
-        "gpt2",
-        matched=_SAME_BASE,
-        unmatched=_MORE_TEXT,
+        "diffugpt-s", "DiffuGPT and GPT-2, small", "diffugpt-s", "gpt2", _SAME_BASE, _MORE_TEXT
     ),
     Pair(
-        "diffugpt-m",
-        "DiffuGPT and GPT-2, medium",
-        "diffugpt-m",
-        "gpt2-medium",
-        matched=_SAME_BASE,
-        unmatched=_MORE_TEXT,
+        "diffugpt-m", "DiffuGPT and GPT-2, medium", "diffugpt-m", "gpt2-medium",
+        _SAME_BASE, _MORE_TEXT,
     ),
-)
+)  # fmt: skip

@@ -66,11 +66,9 @@ def load_encoder(
     if spec.checkpoint.startswith(LOCAL_PREFIX):
         folder = Path(spec.checkpoint.removeprefix(LOCAL_PREFIX))
     else:
-        from core.encoders.hub import fetch_checkpoint  # huggingface_hub only when it is needed
+        from core.encoders.hub import Hub  # huggingface_hub only when it is needed
 
-        folder = fetch_checkpoint(
-            spec, cache_dir=cache_dir, offline=offline, device=where, monitor=monitor
-        )
+        folder = Hub(cache_dir, offline=offline).fetch(spec, device=where, monitor=monitor)
     if adapter is None and spec.adapter:
         adapter = Path(spec.adapter)
     return load_folder(spec, folder, device=where, options=options, adapter=adapter, packed=packed)
@@ -121,7 +119,7 @@ def load_folder(
         readout=readout,
         tokenizer=tokenizer,
         weights_digest=digest,
-        options=options,
+        options=options or EncoderOptions(),
     )
 
 
@@ -142,10 +140,10 @@ def _load_bundled(
     return LoadedEncoder(
         spec,
         backbone=backbone,
-        readout=arm.readout,
+        readout=arm.readout.to(device),
         tokenizer=TextTokenizer(arm.tokenizer, end_token=spec.appends_end_token, empty_token=empty),
         weights_digest=arm.digest,
-        options=options,
+        options=options or EncoderOptions(),
     )
 
 

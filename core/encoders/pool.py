@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from core.settings import EncoderChoice, OutputType
 
 if TYPE_CHECKING:
     from core.encoders.encoder import LoadedEncoder
-    from core.encoders.hub import FetchPlan, PairPlan
+    from core.encoders.hub import FetchPlan, Hub, PairPlan
     from core.encoders.protocol import Encoder
 
 LOADED_AT_ONCE = 4
@@ -67,7 +68,7 @@ class EncoderPool:
         registry: What is known; read from the assets unless given.
         load: Loads one encoder; for tests.
         pins: Commits of checkpoints that Bifocal states none for; None keeps no account of them.
-        endpoint: Another hub for `plan` and `fetch`; None keeps huggingface_hub's own rule.
+        endpoint: Another hub; None keeps huggingface_hub's own rule.
     """
 
     def __init__(
@@ -96,6 +97,13 @@ class EncoderPool:
         self._lock = threading.Lock()
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._variants: OrderedDict[_Variant, LoadedEncoder] = OrderedDict()
+
+    @cached_property
+    def hub(self) -> Hub:
+        """The hub that checkpoints come from."""
+        from core.encoders.hub import Hub  # imports torch
+
+        return Hub(self._cache_dir, offline=self._offline, endpoint=self._endpoint)
 
     def state(self, encoder_id: str) -> tuple[LoadState, str]:
         """Return where an encoder is, and the problem if it failed. Loads nothing."""
@@ -205,15 +213,10 @@ class EncoderPool:
             EncoderUnavailableError: If it is not here and the hub cannot be asked.
             EncoderLoadError: If it has no weights that Bifocal opens.
         """
-        from core.encoders.hub import plan_fetch
-
         spec = self.registry.encoder(encoder_id)
-        return plan_fetch(
+        return self.hub.plan(
             spec if self._pins is None else self._pins.applied(spec),
-            cache_dir=self._cache_dir,
             device=self._where(),
-            offline=self._offline,
-            endpoint=self._endpoint,
             in_memory=self.state(encoder_id)[0] is LoadState.READY,
         )
 
@@ -228,22 +231,13 @@ class EncoderPool:
 
         Raises:
             UnknownNameError: If it is unknown.
-            EncoderError: As `core.encoders.hub.fetch_checkpoint`.
+            EncoderError: As `core.encoders.hub.Hub.fetch`.
             StoppedError: If the monitor asks to stop.
         """
         spec = self.registry.encoder(encoder_id)
         if not spec.from_hub or self.state(encoder_id)[0] is LoadState.READY:
             return
-        from core.encoders.hub import fetch_checkpoint
-
-        fetch_checkpoint(
-            self._pinned(spec),
-            cache_dir=self._cache_dir,
-            offline=self._offline,
-            device=self._where(),
-            monitor=monitor,
-            endpoint=self._endpoint,
-        )
+        self.hub.fetch(self._pinned(spec), device=self._where(), monitor=monitor)
 
     def repin(self, encoder_id: str) -> tuple[str, str]:
         """Take the hub's present commit of a checkpoint that Bifocal states none for.
@@ -260,7 +254,7 @@ class EncoderPool:
             msg = f"The commit of {spec.label} is stated by Bifocal itself and does not move."
             raise InvalidSettingError(msg)
         before = self._pins.get(spec.checkpoint)
-        now = self._resolved(spec, fresh=True)
+        now = self.hub.commit(spec, fresh=True)
         self._pins.move(spec.checkpoint, now)
         return ("" if before is None else before.revision), now
 
@@ -273,18 +267,7 @@ class EncoderPool:
         """Return a spec at the commit that is written down; the first time writes it down."""
         if self._pins is None or spec.is_pinned or not spec.from_hub:
             return spec
-        return self._pins.pinned(spec, lambda: self._resolved(spec, fresh=False))
-
-    def _resolved(self, spec: EncoderSpec, *, fresh: bool) -> str:
-        from core.encoders.hub import resolve_revision
-
-        return resolve_revision(
-            spec,
-            cache_dir=self._cache_dir,
-            offline=self._offline,
-            fresh=fresh,
-            endpoint=self._endpoint,
-        )
+        return self._pins.pinned(spec, lambda: self.hub.commit(spec))
 
     def warm(self, encoder_ids: Iterable[str]) -> threading.Thread:
         """Load encoders behind the page, one after the other; failures show in `state`."""

@@ -19,7 +19,7 @@ import re
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -164,66 +164,41 @@ def loader(
             return inner
         _in_memory[spec] = inner
         return ZeroGpuEncoder(
-            inner, call=call, assets=assets, cache_dir=cache_dir, gpu_device=worker_device
+            **{name.name: getattr(inner, name.name) for name in fields(inner)},
+            inner=inner,
+            call=call,
+            assets=assets,
+            cache_dir=cache_dir,
+            gpu_device=worker_device,
         )
 
     worker_device = device
     return load
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ZeroGpuEncoder(LoadedEncoder):
     """An encoder whose network runs in GPU calls; everything else happens in this process.
 
-    Args:
-        inner: The same on the CPU, its network whole.
+    Attributes:
+        inner: The same on the CPU, its network whole; keeps it in `_in_memory`.
         call: `run_task`, decorated.
         assets: Bifocal's assets folder.
         cache_dir: Where hub checkpoints are kept.
         gpu_device: Where workers run it.
-        options: What the user changed; None keeps what ``inner`` has.
     """
 
-    def __init__(
-        self,
-        inner: LoadedEncoder,
-        *,
-        call: Callable[[GpuTask], GpuResult],
-        assets: Path,
-        cache_dir: Path | None,
-        gpu_device: str,
-        options: EncoderOptions | None = None,
-    ) -> None:
-        super().__init__(
-            inner._spec,
-            backbone=inner._backbone,
-            readout=inner._readout,
-            tokenizer=inner._tokenizer,
-            weights_digest=inner._weights_digest,
-            options=options or inner.options,
-        )
-        self._inner = inner  # keeps it in `_in_memory`
-        self._call = call
-        self._assets = assets
-        self._cache_dir = cache_dir
-        self._gpu_device = gpu_device
+    inner: LoadedEncoder
+    call: Callable[[GpuTask], GpuResult]
+    assets: Path
+    cache_dir: Path | None
+    gpu_device: str
 
     @property
     @override
     def device(self) -> str:
         """Where the network runs."""
-        return self._gpu_device
-
-    @override
-    def with_options(self, options: EncoderOptions) -> ZeroGpuEncoder:
-        """Return an encoder with other options that shares the weights."""
-        return ZeroGpuEncoder(
-            self._inner,
-            call=self._call,
-            assets=self._assets,
-            cache_dir=self._cache_dir,
-            gpu_device=self._gpu_device,
-            options=options,
-        )
+        return self.gpu_device
 
     @override
     def raw_embeddings(
@@ -234,7 +209,7 @@ class ZeroGpuEncoder(LoadedEncoder):
         monitor: Monitor | None = None,
     ) -> NDArray[np.float32]:
         """Pooled and projected states, ``(n, readout dimension)``; one GPU call after another."""
-        raw = np.empty((len(texts), self._readout.dimension), dtype=np.float32)
+        raw = np.empty((len(texts), self.readout.dimension), dtype=np.float32)
 
         def keep(start: int, end: int, found: NDArray[np.float32]) -> None:
             raw[start:end] = found
@@ -274,7 +249,7 @@ class ZeroGpuEncoder(LoadedEncoder):
     @override
     def _digest(self, prompts: list[str]) -> str:
         own = super()._digest(prompts)
-        there, here = loading.compute_dtype(self._gpu_device), self._backbone.dtype
+        there, here = loading.compute_dtype(self.gpu_device), self.backbone.dtype
         if there == here:
             return own
         return hashlib.sha256(f"{own}:{there}".encode()).hexdigest()
@@ -291,7 +266,7 @@ class ZeroGpuEncoder(LoadedEncoder):
         """Call the GPU for a part of the texts at a time; a part that is cut short is halved."""
         watcher = monitor or SilentMonitor()
         lengths = [len(text.ids) for text in self._tokenise(texts, kind)]
-        waiting = parts(self._spec, lengths)
+        waiting = parts(self.spec, lengths)
         done = 0
         while waiting:
             raise_if_stopped(watcher)
@@ -311,27 +286,27 @@ class ZeroGpuEncoder(LoadedEncoder):
                 continue
             keep(start, end, found)
             done += end - start
-            watcher.report(Progress(f"embedding ({self._spec.label})", done, len(texts)))
+            watcher.report(Progress(f"embedding ({self.spec.label})", done, len(texts)))
 
     def _ask(self, verb: str, arguments: dict[str, Any], *, tokens: int, texts: int) -> Any:  # noqa: ANN401  what the verb returns
         task = GpuTask(
-            spec=self._spec,
-            assets=self._assets,
-            cache_dir=self._cache_dir,
-            device=self._gpu_device,
-            options=self._options,
+            spec=self.spec,
+            assets=self.assets,
+            cache_dir=self.cache_dir,
+            device=self.gpu_device,
+            options=self.options,
             verb=verb,
             arguments=arguments,
             tokens=tokens,
             texts=texts,
         )
         try:
-            found = self._call(task)
+            found = self.call(task)
         except CoreError:
             raise
         except Exception as exc:
             # The host reports with the page toolkit's own error class, which core does not know.
-            raise host_error(exc, self._spec.label) from exc
+            raise host_error(exc, self.spec.label) from exc
         if isinstance(found, GpuFailure):
             raise found.to_error()
         return found

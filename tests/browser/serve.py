@@ -124,7 +124,7 @@ def main(folder: Any, *, hosted: Any, hub: Any, unequal: Any) -> None:
     )
     services = Services(
         visitors,
-        Catalogue(Path(folder) / CATALOGUE_FILE, pool, offline=True),
+        Catalogue(Path(folder) / CATALOGUE_FILE, pool),
         benchmarks=ASSETS / "benchmarks",
         official=None if hosted else Path(folder) / "benchmarks",
         adding=not hosted,

@@ -29,9 +29,9 @@ PLAN = hub.FetchPlan(
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
-    monkeypatch.setattr(hub, "plan_fetch", lambda _spec, **_options: PLAN)
+    monkeypatch.setattr(hub.Hub, "plan", lambda _hub, _spec, **_options: PLAN)
     monkeypatch.setattr(
-        hub, "fetch_checkpoint", lambda spec, **_options: found.append(spec.checkpoint)
+        hub.Hub, "fetch", lambda _hub, spec, **_options: found.append(spec.checkpoint)
     )
     return found
 
@@ -53,7 +53,7 @@ def test_what_cannot_fit_is_refused_with_the_reason(
     fetched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = replace(PLAN, refusal="somebody/encoder needs 30 GiB; 8 GiB are free.")
-    monkeypatch.setattr(hub, "plan_fetch", lambda _spec, **_options: refused)
+    monkeypatch.setattr(hub.Hub, "plan", lambda _hub, _spec, **_options: refused)
     result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--yes"])
     assert result.exit_code == 1
     assert "needs 30 GiB" in result.output

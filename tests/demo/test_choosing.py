@@ -32,7 +32,7 @@ def open_to(handlers: Any, folder: Path, **changes: Any) -> Choosing:
     pool = lent(handlers.services, VISITOR, LIBRARY).pool
     pool.register(EXTRA)
     pool.built_in = frozenset(pool.registry.encoders)
-    catalogue = Catalogue(folder / CATALOGUE_FILE, pool, offline=True)
+    catalogue = Catalogue(folder / CATALOGUE_FILE, pool)
     handlers.services = dataclasses.replace(handlers.services, catalogue=catalogue, **changes)
     return Choosing(handlers)
 

@@ -180,7 +180,7 @@ def make_world(
     encoders = letter_encoders() if encoders is None else encoders
     pool = pool or pool_of(encoders, folder)
     visitors = Visitors(folder, pool=pool, count_tokens=count_words, assets=assets, hosted=hosted)
-    catalogue = Catalogue(folder / CATALOGUE_FILE, pool, offline=True)
+    catalogue = Catalogue(folder / CATALOGUE_FILE, pool)
     return World(
         Services(visitors, catalogue, version="0.1.0", adding=not hosted, **services), encoders
     )

@@ -42,9 +42,9 @@ CheckpointOf = Callable[[str], Checkpoint]
 
 
 def catalogue(folder: Path, **more: Any) -> Catalogue:
-    pool = EncoderPool(assets=folder / "no-assets", device="cpu", offline=True)
+    pool = EncoderPool(assets=folder / "no-assets", device="cpu", **{"offline": True, **more})
     pool._set_threads = lambda: None  # type: ignore[method-assign]  # other tests share torch
-    made = Catalogue(folder / CATALOGUE_FILE, pool, **more)
+    made = Catalogue(folder / CATALOGUE_FILE, pool)
     assert made.register() == ""
     return made
 
@@ -243,7 +243,9 @@ def test_a_hub_id_is_added_by_its_small_files_alone(
 ) -> None:
     with serving() as hub:
         hub.repositories["someone/tiny"] = checkpoint_of("llama-3").folder
-        made = catalogue(tmp_path, cache_dir=tmp_path / "cache", endpoint=hub.endpoint)
+        made = catalogue(
+            tmp_path, cache_dir=tmp_path / "cache", endpoint=hub.endpoint, offline=False
+        )
         spec = made.add(EncoderRequest("someone/tiny", family=Family.DIFFUSION), folders=False)
         assert not any("safetensors" in path for _, path, _ in hub.requests)
     assert (spec.checkpoint, spec.attention) == ("someone/tiny", Attention.BIDIRECTIONAL)

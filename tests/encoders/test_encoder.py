@@ -239,7 +239,7 @@ def test_spans_outside_the_text_are_refused(pplx: LoadedEncoder) -> None:
 
 def test_variants_share_their_weights(pplx: LoadedEncoder) -> None:
     other = pplx.with_options(EncoderOptions(max_tokens=9))
-    assert other._backbone is pplx._backbone
+    assert other.backbone is pplx.backbone
     assert other.max_tokens == 9
 
 
@@ -256,7 +256,7 @@ def test_the_same_folder_has_the_same_fingerprint(
 def test_devices_and_types(pplx: LoadedEncoder) -> None:
     assert choose_device("cpu") == "cpu"
     assert pplx.device == "cpu"
-    assert pplx.parameters > 0
+    assert pplx.backbone.parameters > 0
     with pytest.raises(InvalidSettingError, match="cannot be used"):
         choose_device("abacus")
     assert compute_dtype("cpu") is torch.float32
@@ -278,8 +278,8 @@ def test_bfloat16_stays_close_to_float32(checkpoint_of: Callable[[str], Checkpoi
             tokenizer=TextTokenizer(tiny_tokenizer(), end_token=checkpoint.spec.appends_end_token),
             weights_digest="",
         )
-        assert not half._backbone.is_packed
-        half._backbone.probe(checkpoint.spec.attention, name=name)
+        assert not half.backbone.is_packed
+        half.backbone.probe(checkpoint.spec.attention, name=name)
         cosines = (half.encode(TEXTS, kind=PASSAGE) * exact).sum(axis=1)
         assert cosines.min() > 0.995
 

@@ -128,7 +128,7 @@ def test_weights_move_once_however_many_calls(
 def test_moving_needs_a_whole_network(checkpoint: Checkpoint) -> None:
     whole = load_folder(checkpoint.spec, checkpoint.folder, packed=False)
     there = whole.moved("cpu", torch.float64)  # another type stands for another device
-    assert there._backbone.dtype is torch.float64
+    assert there.backbone.dtype is torch.float64
     with pytest.raises(EncoderLoadError, match="taken apart"):
         load_folder(checkpoint.spec, checkpoint.folder).moved("cpu", torch.float32)
 

@@ -59,7 +59,7 @@ def _pin(spec: EncoderSpec) -> str:
 def _proof(spec: EncoderSpec, assets: Path) -> tuple[str, str]:
     """Tensors matched and the probe, which raises where attention goes another way."""
     if spec.is_bundled:
-        tensors = load_encoder(spec, assets=assets, device="cpu").tensors
+        tensors = load_encoder(spec, assets=assets, device="cpu").backbone.tensors
         return f"{tensors} of {tensors} (bundled)", "passed"
     return f"{matched(CHECKPOINT_OF[spec.encoder_id])}", "passed"
 

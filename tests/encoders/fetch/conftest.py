@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.encoders import hub as hub_module
-from core.encoders.hub import fetch_checkpoint
+from core.encoders.hub import Hub
 from core.errors import StoppedError
 from tests.encoders.hub import LocalHub, serving
 from tests.monitors import Watcher
@@ -46,8 +46,6 @@ def stopped_halfway(
     """Fetch some of the weights, and return the file that holds them until the rest is there."""
     monkeypatch.setattr(hub_module, "_CHUNK_BYTES", 8192)
     with pytest.raises(StoppedError):
-        fetch_checkpoint(
-            spec, cache_dir=cache, monitor=Watcher(stop_after=6), endpoint=hub.endpoint
-        )
+        Hub(cache, endpoint=hub.endpoint).fetch(spec, monitor=Watcher(stop_after=6))
     (part,) = cache.rglob("*.part")
     return part

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.encoders.hub import fetch_checkpoint, fetch_description, plan_fetch
+from core.encoders.hub import Hub
 from core.encoders.loading import load_encoder, load_folder
 from core.errors import EncoderLoadError, EncoderTooLargeError, EncoderUnavailableError
 from tests.encoders.fetch.conftest import REPOSITORY, stopped_halfway
@@ -25,7 +25,7 @@ def test_only_what_is_needed_is_fetched_and_it_loads(
 ) -> None:
     watcher = Watcher()
     cache = tmp_path / "cache"
-    folder = fetch_checkpoint(spec, cache_dir=cache, monitor=watcher, endpoint=hub.endpoint)
+    folder = Hub(cache, endpoint=hub.endpoint).fetch(spec, monitor=watcher)
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json",
         "model.safetensors",
@@ -37,11 +37,11 @@ def test_only_what_is_needed_is_fetched_and_it_loads(
 
     hub.requests.clear()
     pinned = replace(spec, revision=COMMIT)
-    assert fetch_checkpoint(pinned, cache_dir=cache, offline=True) == folder
+    assert Hub(cache, offline=True).fetch(pinned) == folder
     encoder = load_encoder(pinned, assets=tmp_path, device="cpu", cache_dir=cache, offline=True)
     assert encoder.spec is pinned
     assert hub.requests == []
-    assert plan_fetch(pinned, cache_dir=cache, endpoint=hub.endpoint).download_bytes == 0
+    assert Hub(cache, endpoint=hub.endpoint).plan(pinned).download_bytes == 0
 
 
 def test_stop_keeps_what_is_there_and_the_next_try_goes_on(
@@ -54,7 +54,7 @@ def test_stop_keeps_what_is_there_and_the_next_try_goes_on(
 
     hub.requests.clear()
     watcher = Watcher()
-    folder = fetch_checkpoint(spec, cache_dir=cache, monitor=watcher, endpoint=hub.endpoint)
+    folder = Hub(cache, endpoint=hub.endpoint).fetch(spec, monitor=watcher)
 
     ranges = [wanted for method, _, wanted in hub.requests if method == "GET" and wanted]
     assert ranges == [f"bytes={kept}-"]
@@ -70,15 +70,15 @@ def test_a_damaged_transfer_is_thrown_away(
     part = stopped_halfway(hub, spec, cache, monkeypatch)
     part.write_bytes(bytes(part.stat().st_size))  # a disk that forgot
     with pytest.raises(EncoderUnavailableError, match="arrived damaged"):
-        fetch_checkpoint(spec, cache_dir=cache, endpoint=hub.endpoint)
-    fetch_checkpoint(spec, cache_dir=cache, endpoint=hub.endpoint)  # and the next try is whole
+        Hub(cache, endpoint=hub.endpoint).fetch(spec)
+    Hub(cache, endpoint=hub.endpoint).fetch(spec)  # and the next try is whole
 
 
 def test_offline_says_what_to_do(spec: EncoderSpec, tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailableError, match="Bifocal is offline"):
-        fetch_checkpoint(spec, cache_dir=tmp_path, offline=True)
+        Hub(tmp_path, offline=True).fetch(spec)
     with pytest.raises(EncoderUnavailableError, match="cannot be fetched"):
-        fetch_description(REPOSITORY, cache_dir=tmp_path, offline=True)
+        Hub(tmp_path, offline=True).description(REPOSITORY)
 
 
 def test_the_hubs_own_offline_switch_is_respected(
@@ -86,7 +86,7 @@ def test_the_hubs_own_offline_switch_is_respected(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EncoderUnavailableError, match="Bifocal is offline"):
-        fetch_checkpoint(spec, cache_dir=tmp_path)
+        Hub(tmp_path).fetch(spec)
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_a_refusal_of_the_hub_is_explained(
 ) -> None:
     hub.refusals[REPOSITORY] = refusal
     with pytest.raises(EncoderUnavailableError, match=message):
-        fetch_checkpoint(spec, cache_dir=tmp_path, endpoint=hub.endpoint)
+        Hub(tmp_path, endpoint=hub.endpoint).fetch(spec)
 
 
 def test_a_name_that_is_no_id_is_explained(spec: EncoderSpec, tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailableError, match="no hub id"):
-        fetch_checkpoint(replace(spec, checkpoint="a/b/c"), cache_dir=tmp_path)
+        Hub(tmp_path).fetch(replace(spec, checkpoint="a/b/c"))
 
 
 def test_a_repository_without_safetensors_is_refused(
@@ -116,7 +116,7 @@ def test_a_repository_without_safetensors_is_refused(
 ) -> None:
     (hub.repositories[REPOSITORY] / "model.safetensors").unlink()
     with pytest.raises(EncoderLoadError, match="no safetensors"):
-        fetch_checkpoint(spec, cache_dir=tmp_path, endpoint=hub.endpoint)
+        Hub(tmp_path, endpoint=hub.endpoint).fetch(spec)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_asked(
@@ -124,9 +124,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_asked(
 ) -> None:
     huge = replace(spec, parameters=10**13)
     with pytest.raises(EncoderTooLargeError, match=r"needs about .* GiB of memory on cpu"):
-        fetch_checkpoint(huge, cache_dir=tmp_path, endpoint=hub.endpoint)
+        Hub(tmp_path, endpoint=hub.endpoint).fetch(huge)
     assert hub.requests == []
-    assert "needs about" in plan_fetch(huge, cache_dir=tmp_path, endpoint=hub.endpoint).refusal
+    assert "needs about" in Hub(tmp_path, endpoint=hub.endpoint).plan(huge).refusal
 
 
 def test_a_full_disk_is_noticed_beforehand(
@@ -135,9 +135,9 @@ def test_a_full_disk_is_noticed_beforehand(
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     with pytest.raises(EncoderTooLargeError, match="on disk"):
-        fetch_checkpoint(spec, cache_dir=tmp_path / "cache", endpoint=hub.endpoint)
+        Hub(tmp_path / "cache", endpoint=hub.endpoint).fetch(spec)
 
 
 def test_a_description_comes_without_weights(hub: LocalHub, tmp_path: Path) -> None:
-    folder = fetch_description(REPOSITORY, cache_dir=tmp_path, endpoint=hub.endpoint)
+    folder = Hub(tmp_path, endpoint=hub.endpoint).description(REPOSITORY)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "tokenizer.json"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from core.encoders.hub import FetchPlan, fetch_checkpoint, plan_fetch, plan_together
+from core.encoders.hub import FetchPlan, Hub, plan_together
 from core.encoders.machine import memory_needed
 from core.encoders.pins import Pins
 from core.encoders.pool import EncoderPool
@@ -31,7 +31,7 @@ def a_plan(memory: int, download: int, **more: Any) -> FetchPlan:
 def test_a_plan_says_what_a_download_costs(
     hub: LocalHub, spec: EncoderSpec, tmp_path: Path
 ) -> None:
-    plan = plan_fetch(spec, cache_dir=tmp_path / "cache", endpoint=hub.endpoint)
+    plan = Hub(tmp_path / "cache", endpoint=hub.endpoint).plan(spec)
     assert plan.revision == COMMIT
     assert plan.files == ("config.json", "tokenizer.json", "model.safetensors")
     sizes = {name: len(data) for name, data in hub.files(REPOSITORY).items()}
@@ -49,7 +49,7 @@ def test_a_plan_counts_what_an_earlier_try_left(
 ) -> None:
     cache = tmp_path / "cache"
     part = stopped_halfway(hub, spec, cache, monkeypatch)
-    plan = plan_fetch(spec, cache_dir=cache, endpoint=hub.endpoint)
+    plan = Hub(cache, endpoint=hub.endpoint).plan(spec)
     assert plan.kept_bytes == part.stat().st_size > 0
     whole = len(hub.files(REPOSITORY)["model.safetensors"])
     assert plan.download_bytes == whole - plan.kept_bytes
@@ -59,10 +59,10 @@ def test_a_whole_checkpoint_is_planned_without_a_hub(
     hub: LocalHub, spec: EncoderSpec, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    fetch_checkpoint(spec, cache_dir=cache, endpoint=hub.endpoint)
+    Hub(cache, endpoint=hub.endpoint).fetch(spec)
     hub.requests.clear()
     pinned = replace(spec, revision=COMMIT)
-    plan = plan_fetch(pinned, cache_dir=cache, offline=True)
+    plan = Hub(cache, offline=True).plan(pinned)
     assert (plan.download_bytes, plan.refusal, plan.revision) == (0, "", COMMIT)
     assert hub.requests == []
 
@@ -73,30 +73,30 @@ def test_a_plan_without_a_hub_says_what_to_do(
     with pytest.raises(
         EncoderUnavailableError, match=r"offline .Bifocal was started so.\..* HF_HOME"
     ):
-        plan_fetch(spec, cache_dir=tmp_path, offline=True)
+        Hub(tmp_path, offline=True).plan(spec)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EncoderUnavailableError, match="HF_HUB_OFFLINE is set"):
-        plan_fetch(spec, cache_dir=tmp_path)
+        Hub(tmp_path).plan(spec)
 
 
 def test_a_mirror_that_is_down_is_named(spec: EncoderSpec, tmp_path: Path) -> None:
     with pytest.raises(
         EncoderUnavailableError, match=r"from http://127\.0\.0\.1:1: .*HF_ENDPOINT names a mirror"
     ):
-        plan_fetch(spec, cache_dir=tmp_path, endpoint="http://127.0.0.1:1")
+        Hub(tmp_path, endpoint="http://127.0.0.1:1").plan(spec)
 
 
 def test_a_gate_that_is_shut_is_told_before_the_download(
     hub: LocalHub, spec: EncoderSpec, tmp_path: Path
 ) -> None:
     hub.gated.add(REPOSITORY)
-    plan = plan_fetch(spec, cache_dir=tmp_path, endpoint=hub.endpoint)
+    plan = Hub(tmp_path, endpoint=hub.endpoint).plan(spec)
     assert (plan.gated, plan.refusal) == (True, "")  # its terms were accepted: files are answered
     hub.refusals[REPOSITORY] = (403, "GatedRepo")
-    plan = plan_fetch(spec, cache_dir=tmp_path, endpoint=hub.endpoint)
+    plan = Hub(tmp_path, endpoint=hub.endpoint).plan(spec)
     assert f"Open {hub.endpoint}/{REPOSITORY} in a browser" in plan.refusal
     with pytest.raises(EncoderUnavailableError, match="hf auth login"):
-        fetch_checkpoint(spec, cache_dir=tmp_path, endpoint=hub.endpoint)
+        Hub(tmp_path, endpoint=hub.endpoint).fetch(spec)
 
 
 def test_two_that_fit_alone_may_not_fit_together() -> None:
