@@ -23,11 +23,12 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     DO_NOT_TRACK="1",
     TOKENIZERS_PARALLELISM="false",  # its threads and the PDF workers' forks do not mix
+    # A folder of its own, in the user's choice where there is one: what is in it may be swept.
+    GRADIO_TEMP_DIR=tempfile.mkdtemp(
+        prefix="bifocal-uploads-",
+        dir=next(filter(os.path.isdir, [os.environ.get("GRADIO_TEMP_DIR", "")]), None),
+    ),
 )
-if "GRADIO_TEMP_DIR" in os.environ:
-    UPLOADS = None
-else:
-    UPLOADS = os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="bifocal-uploads-")
 
 import core
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
@@ -151,10 +152,19 @@ def main(arguments: Sequence[str]) -> int:
         if options.offline:
             os.environ["HF_HUB_OFFLINE"] = "1"
         visitors = make_visitors(options, load=encoder_loader(os.environ))
+        services = make_services(options, visitors)
     except CoreError as error:
         print(error, file=sys.stderr)
         return 1
-    services = make_services(options, visitors)
+    except OSError as error:
+        print(
+            f"The data folder cannot be used ({error}). Choose another with --data.",
+            file=sys.stderr,
+        )
+        return 1
+    for name in ("NO_PROXY", "no_proxy"):  # the page asks itself whether it is up, by no proxy
+        local = f"localhost,127.0.0.1,::1,{options.host}"
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), local)))
     leaving = threading.Event()
     threading.Thread(
         target=partial(warm_up, visitors, leaving=leaving), name="bifocal-start", daemon=True
@@ -197,8 +207,7 @@ def leave(code: int) -> NoReturn:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             child.kill()
-    if UPLOADS is not None:  # made above, not the user's own choice
-        shutil.rmtree(UPLOADS, ignore_errors=True)
+    shutil.rmtree(os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)  # made above
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -207,5 +216,11 @@ def leave(code: int) -> NoReturn:
 
 if __name__ == "__main__":
     # A script that starts programs in the background has them ignore Ctrl+C; this one heeds it.
+    # Whatever ends services (SIGTERM) is to leave as little behind.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    leave(main(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        ended = main(sys.argv[1:])
+    except KeyboardInterrupt:  # before the page was up
+        ended = 0
+    leave(ended)

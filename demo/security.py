@@ -1,20 +1,27 @@
-"""Headers of every response, and the requests that the server refuses."""
+"""Headers of every response, the requests that the server refuses, and the upload folder."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-from contextlib import asynccontextmanager
+import time
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+UPLOAD_PATH = "/gradio_api/upload"
+SWEEP_EVERY_SECONDS, UPLOAD_SECONDS = 300.0, 1800.0  # the second: how long an upload is kept
+READ_OFF_BYTES = 64 * 1024 * 1024
+OWN_PREFIX = "own-"  # folders that a job made for itself, which it removes
 # The UI toolkit builds its event functions from strings, so script needs 'unsafe-eval'; what the
 # policy is for is that nothing, not even a mistake of ours, can reach another host.
 CONTENT_POLICY = "; ".join(
@@ -76,12 +83,30 @@ class Guard:
         allow_hosts: Further names, with a port where their pages have one; ``*`` for every name,
             where a proxy has checked it.
         framed: Whether a Space's page may show this one in a frame.
+        body_bytes: Largest body of a request that is no upload.
+        upload_bytes: Largest body of an upload.
+        uploads: Folder that uploads are in.
+        uploads_bytes: Most that they may take together; None for a server of one's own.
     """
 
     def __init__(
-        self, app: ASGIApp, *, host: str, allow_hosts: Sequence[str] = (), framed: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        allow_hosts: Sequence[str] = (),
+        framed: bool = False,
+        body_bytes: int,
+        upload_bytes: int,
+        uploads: Path,
+        uploads_bytes: int | None = None,
     ) -> None:
         self.app = app
+        self._most = {UPLOAD_PATH: upload_bytes}
+        self._body_bytes = body_bytes
+        self._uploads = uploads
+        self._uploads_bytes = uploads_bytes
+        self._coming = 0  # bytes of uploads that are being sent
         self._any_address = host in {"", "0.0.0.0", "::", "[::]"}  # noqa: S104  compared, not bound
         self._sites = {name.lower() for name in allow_hosts}
         self._names = {_name(name) for name in self._sites} | {host.strip("[]").lower()} - {""}
@@ -105,10 +130,62 @@ class Guard:
                 message["headers"] = [*kept, *self._headers]
             await send(message)
 
-        refusal = self._refusal(scope)
-        await (refusal or self.app)(scope, receive, send_with_headers)
+        path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")).rstrip("/")
+        most = self._most.get(path, self._body_bytes)
+        stated = _number(_values(scope, b"content-length"))
+        too_long = PlainTextResponse(
+            f"This request is larger than the {most:,} bytes that are taken. Send less at once.",
+            status_code=413,
+        )
+        refusal = self._refusal(scope, path) or (too_long if stated > most else None)
+        if refusal is None and path == UPLOAD_PATH:
+            refusal = await self._no_room(stated)
+        if refusal is not None:
+            await _read_off(receive, stated)
+            await refusal(scope, receive, send_with_headers)
+            return
+        coming = stated if path == UPLOAD_PATH else 0
+        self._coming += coming
+        try:
+            whole = await self._answer(scope, receive, send_with_headers, most)
+        finally:
+            self._coming -= coming
+        if not whole:
+            await too_long(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, most: int) -> bool:
+        """Let the app answer; returns False, and sends nothing, if the body is too long."""
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            return message if taken <= most else {"type": "http.disconnect"}
+
+        async def unless_too_long(message: Message) -> None:
+            if taken <= most:
+                await send(message)
+
+        try:
+            await self.app(scope, counted, unless_too_long)
+        except Exception:
+            if taken <= most:
+                raise  # else it is the end of a request that was cut off
+        return taken <= most
+
+    async def _no_room(self, coming: int) -> PlainTextResponse | None:
+        if self._uploads_bytes is None:
+            return None
+        held = await asyncio.to_thread(folder_bytes, self._uploads)
+        if held + self._coming + coming <= self._uploads_bytes:
+            return None
+        return PlainTextResponse(
+            "Too many uploads are waiting on this server. Try again in some minutes.",
+            status_code=503,
+        )
+
+    def _refusal(self, scope: Scope, path: str) -> PlainTextResponse | None:
         given = {name: _values(scope, name) for name in (b"host", b"origin")}
         host = given[b"host"][0] if len(given[b"host"]) == 1 else ""
         if not self._is_own(host):
@@ -123,7 +200,6 @@ class Guard:
                     "Bifocal answers its own page only, and this request comes from another site.",
                     status_code=403,
                 )
-        path = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
         if path.startswith(CLOSED_PREFIXES):
             return PlainTextResponse("Not offered here.", status_code=404)
         return None
@@ -141,6 +217,19 @@ class Guard:
 
 def _values(scope: Scope, wanted: bytes) -> list[str]:
     return [value.decode("latin-1").lower() for name, value in scope["headers"] if name == wanted]
+
+
+async def _read_off(receive: Receive, stated: int) -> None:
+    """Read what is still being sent, within reason: a client that sends hears no answer."""
+    left, more = min(stated, READ_OFF_BYTES), True
+    while more and left > 0:
+        message = await receive()
+        more = message.get("more_body", False)
+        left -= len(message.get("body", b""))
+
+
+def _number(values: Sequence[str]) -> int:
+    return int(values[0]) if values and values[0].isdecimal() else 0
 
 
 def _name(host: str) -> str:
@@ -162,6 +251,52 @@ def guarding(**options: Any) -> Callable[[Any], AbstractAsyncContextManager[None
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:  # noqa: ANN401  the toolkit's app
         app.middleware_stack = Guard(app.middleware_stack, **options)
+
+        async def sweeping() -> None:
+            while True:
+                await asyncio.sleep(SWEEP_EVERY_SECONDS)
+                await asyncio.to_thread(sweep, options["uploads"])
+
+        sweeper = asyncio.create_task(sweeping())
         yield
+        sweeper.cancel()
 
     return lifespan
+
+
+def sweep(folder: Path, *, older_than_seconds: float = UPLOAD_SECONDS) -> int:
+    """Delete uploads that no job took in, parts of those that were cut off among them.
+
+    Args:
+        folder: Of the uploads, and of nothing else. The folders of jobs in it stay.
+        older_than_seconds: Since a file came, or since a job last took it in or ended.
+
+    Returns:
+        How many files were deleted.
+    """
+    swept = 0
+    for path in _files(folder):
+        with suppress(OSError):  # gone meanwhile
+            if time.time() - path.stat().st_ctime > older_than_seconds:
+                path.unlink()
+                swept += 1
+    return swept
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return what the uploads in a folder take; a file that a job took in counts once."""
+    total = 0
+    for path in _files(folder):
+        with suppress(OSError):
+            total += path.stat().st_size
+    return total
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Return the files in a folder and in the folders of uploads in it."""
+    with suppress(OSError):
+        for path in list(folder.iterdir()):
+            if path.is_dir() and not path.name.startswith(OWN_PREFIX):
+                yield from _files(path)
+            elif path.is_file():
+                yield path

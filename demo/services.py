@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """The most that one visitor may ask of this server.
+    """The limits of one request and of the server; a visitor's own are `core`'s `VisitorLimits`.
 
     Attributes:
         upload_bytes: Largest file.
+        uploads_bytes: Largest upload request, and on a shared server most bytes of uploads that
+            wait to be read.
+        body_bytes: Largest body of any other request.
         files_per_upload: Most files in one go.
         queue_size: Most requests waiting.
         concurrency: Most quick requests served at once.
@@ -28,6 +31,8 @@ class PageLimits:
     """
 
     upload_bytes: int = 200 * MEBIBYTE
+    uploads_bytes: int = 4096 * MEBIBYTE
+    body_bytes: int = 8 * MEBIBYTE
     files_per_upload: int = 200
     queue_size: int = 64
     concurrency: int = 8

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UnknownNameError, UsageError
 from demo.jobs import Jobs
+from demo.security import OWN_PREFIX
 from demo.toolkit import address
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 COMPARISONS_KEPT = 200
 PENDING_FILES_KEPT = 50
 PENDING_SECONDS = 3600.0
-OWN_PREFIX = "own-"
 GONE = (
     "This page's session is not known to the server (any more). Reload the page to start a new "
     "one; a library that was kept only for a time may have been removed."

@@ -1,4 +1,4 @@
-"""The UI toolkit, imported once and without its development aid. Everyone here gets `gr` from this.
+"""The UI toolkit, imported once, without its development aid and without its downloads.
 
 At every start the toolkit parses the source of each of its components to write type stubs beside
 them; that is a third of its import time, and a page that opens fast is worth more than the stubs.
@@ -8,7 +8,7 @@ It leaves out components that have no source file, so during the import no class
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, NoReturn
 
 _getfile = inspect.getfile
 
@@ -25,6 +25,15 @@ try:
     from gradio.context import LocalContext
 finally:
     inspect.getfile = _getfile
+
+
+def _no_address(*_arguments: Any, **_options: Any) -> NoReturn:  # noqa: ANN401  whatever it is given
+    raise gr.Error("A file has to be uploaded; no address is fetched.", print_exception=False)
+
+
+# A value that says it is a file may name an address instead: the toolkit would fetch it.
+for _name in ("ssrf_protected_download", "async_ssrf_protected_download", "save_url_to_cache"):
+    setattr(gr.processing_utils, _name, _no_address)
 
 __all__ = ["address", "gr"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demo import api, security, style, texts
@@ -35,7 +36,6 @@ VISITOR_KEY = "bifocal-visitor"
 LIBRARY_KEY = "bifocal-library"  # the last one opened: a reload comes back to it
 # Only hides the id from a glance: it is the id itself, 144 random bits, that keeps others out.
 VISITOR_SECRET = "bifocal"  # noqa: S105  not a secret
-SWEEP_SECONDS, UPLOAD_SECONDS = 300, 1800  # how often, and what is left of uploads that are older
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -52,7 +52,6 @@ def build_app(services: Services) -> gr.Blocks:
     with gr.Blocks(
         title=texts.NAME,
         analytics_enabled=False,
-        delete_cache=(SWEEP_SECONDS, UPLOAD_SECONDS),
         fill_width=True,
     ) as app:
         # First, so that the public names are theirs and not those of the page's own events.
@@ -179,11 +178,12 @@ def launch_options(
         mcp: Also serve the verbs as MCP tools.
         blocked_paths: Folders that must never be served, the user's data folder among them.
     """
+    limits = services.limits
     return {
         "server_name": host,
         "server_port": port or None,
         "share": False,
-        "max_file_size": services.limits.upload_bytes,
+        "max_file_size": limits.upload_bytes,
         "allowed_paths": [],
         "blocked_paths": blocked_paths or [],
         "run_history": False,
@@ -201,8 +201,17 @@ def launch_options(
         "js": style.script(),
         "app_kwargs": {
             "lifespan": security.guarding(
-                host=host, allow_hosts=allow_hosts, framed=services.hosted
+                host=host,
+                allow_hosts=allow_hosts,
+                framed=services.hosted,
+                body_bytes=limits.body_bytes,
+                upload_bytes=limits.uploads_bytes
+                if services.hosted
+                else limits.files_per_upload * limits.upload_bytes,
+                uploads=Path(gr.utils.get_upload_folder()),
+                uploads_bytes=limits.uploads_bytes if services.hosted else None,
             )
         },
         "quiet": True,
+        "_frontend": False,  # or it gives up on a busy machine that answers late
     }

@@ -174,7 +174,7 @@ class Program:
             connection.close()
 
 
-def start(folder: Path, *arguments: str) -> Program:
+def start(folder: Path, *arguments: str, **environment: str) -> Program:
     (folder / "tmp").mkdir(parents=True)
     log = folder / "log"
     with log.open("wb") as stream:
@@ -186,6 +186,7 @@ def start(folder: Path, *arguments: str) -> Program:
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith(_OWN)},
                 "TMPDIR": str(folder / "tmp"),
+                **environment,
             },
         )
     return Program(process, log, 0, folder / "tmp")
@@ -198,21 +199,26 @@ def wait_for(program: Program, done: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
+def up(program: Program) -> Program:
+    """Wait until it is up, or has ended."""
+    pattern = re.compile(r"is at http://127\.0\.0\.1:(\d+)")
+    wait_for(
+        program,
+        lambda: program.process.poll() is not None or pattern.search(program.said()) is not None,
+    )
+    found = pattern.search(program.said())
+    assert found is not None, program.said()
+    program.port = int(found[1])
+    return program
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    running = start(tmp_path_factory.mktemp("app") / "one", "--port", "0")
+    # Behind a proxy that is not there: what goes by way of it fails.
+    proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    running = start(tmp_path_factory.mktemp("app") / "one", "--port", "0", **proxy)
     try:
-        pattern = re.compile(r"is at http://127\.0\.0\.1:(\d+)")
-        wait_for(
-            running,
-            lambda: (
-                running.process.poll() is not None or pattern.search(running.said()) is not None
-            ),
-        )
-        found = pattern.search(running.said())
-        assert found is not None, running.said()
-        running.port = int(found[1])
-        yield running
+        yield up(running)
     finally:
         if running.process.poll() is None:
             running.process.kill()
@@ -251,6 +257,15 @@ def test_a_port_in_use_ends_with_what_to_do(program: Program, tmp_path: Path) ->
     assert "Traceback" not in second.said()
 
 
+def test_a_data_folder_that_is_a_file_ends_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").write_text("a file")
+    for arguments in ([], ["--hosted"]):
+        assert app.main(["--data", str(tmp_path / "data"), *arguments]) == 1
+        assert "Choose another with --data." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("ending", [False, True])
 def test_a_library_closed_under_the_warm_up_is_a_failure_unless_the_program_ends(
     ending: bool, caplog: pytest.LogCaptureFixture
@@ -267,12 +282,21 @@ def test_a_library_closed_under_the_warm_up_is_a_failure_unless_the_program_ends
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is another thing there")
-def test_ctrl_c_ends_it_cleanly(program: Program) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_the_signal_that_ends_services_end_it_cleanly(
+    how: signal.Signals, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     # The last test of the program: it is over after this.
-    program.process.send_signal(signal.SIGINT)
-    assert program.process.wait(STOP_SECONDS) == 0
-    assert "Traceback" not in program.said()
-    assert list(program.uploads.glob("bifocal-uploads-*")) == []
+    interrupted = how is signal.SIGINT
+    running: Program = (
+        request.getfixturevalue("program")
+        if interrupted
+        else up(start(tmp_path / "three", "--port", "0"))
+    )
+    running.process.send_signal(how)
+    assert running.process.wait(STOP_SECONDS) == 0
+    assert "Traceback" not in running.said()
+    assert list(running.uploads.glob("bifocal-uploads-*")) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is another thing there")

@@ -300,7 +300,7 @@ def from_json(text: str) -> Comparison:
     """
     try:
         fields = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise UsageError(f"This is not a comparison saved by Bifocal: {exc}.") from exc
     return from_fields(fields)
 

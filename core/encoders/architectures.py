@@ -373,7 +373,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as exc:
         msg = f"{path} cannot be read. A checkpoint folder needs it; download it again."
         raise EncoderUnavailableError(msg) from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         msg = f"{path} is not JSON: {exc}. Download the checkpoint again."
         raise EncoderLoadError(msg) from exc
     if not isinstance(content, dict):

@@ -150,7 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise EncoderLoadError(msg)
         arms = {Family(name): _facts(facts) for name, facts in stated["arms"].items()}
         files = {str(name): str(digest) for name, digest in stated["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         msg = f"{path} is not a manifest of a bundled pair: {exc}. Reinstall Bifocal."
         raise EncoderLoadError(msg) from exc
     return Manifest(digest=hashlib.sha256(content).hexdigest(), files=files, arms=arms)

@@ -339,7 +339,7 @@ def specs_from_json(text: str, path: Path) -> tuple[EncoderSpec, ...]:
     """
     try:
         stored = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         msg = f"{path} is not JSON ({exc}). Repair it, or move it away to start anew."
         raise EncoderLoadError(msg) from exc
     if not isinstance(stored, dict) or set(stored) != {"format", "encoders"}:

@@ -121,7 +121,7 @@ def _sentence_transformer(folder: Path) -> dict[str, Any]:
     try:  # a list, which read_json refuses
         modules = json.loads((folder / _MODULES).read_text(encoding="utf-8"))
         kinds = {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in modules}
-    except (ValueError, KeyError, TypeError, OSError) as exc:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as exc:
         msg = f"{folder / _MODULES} is not a list of modules: {exc}. Download the model again."
         raise EncoderLoadError(msg) from exc
     strange = sorted(kinds.keys() - _MODULES_FOLLOWED)

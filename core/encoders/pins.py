@@ -103,7 +103,7 @@ class Pins:
             return {name: self._entry(entry) for name, entry in fields.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
             msg = (
                 f"{self.path} is damaged ({exc}). It holds the commits that checkpoints were first "
                 "fetched at: put it right, or delete it to take the hub's present ones."

@@ -66,7 +66,7 @@ def from_json(kind: type[T], text: str) -> T:
     """
     try:
         return cast("T", _rebuild(kind, json.loads(text)))
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
         msg = f"A kept {kind.__name__} cannot be read ({exc}); run the experiment again."
         raise StaleResultError(msg) from exc
 

@@ -79,7 +79,7 @@ def kept_centre(workspace: Workspace, fingerprint: str) -> Centre | None:
         centre = Centre(
             mean.astype(np.float32), int(stored["passages"]), int(stored["library_passages"])
         )
-    except (ValueError, KeyError, TypeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         return None  # it is measured again
     return centre if np.isfinite(centre.mean).all() else None
 

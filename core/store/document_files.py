@@ -86,7 +86,7 @@ def read_part(folder: Path, name: str) -> bytes:
         facts = json.loads((folder / "facts.json").read_bytes())
         content = (folder / name).read_bytes()
         expected = facts[f"{name}_sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
         msg = f"{folder / name} is damaged or missing. Upload the document again."
         raise WorkspaceDamagedError(msg) from exc
     if hashlib.sha256(content).hexdigest() != expected:
@@ -108,6 +108,6 @@ def stored_in(folder: Path) -> StoredDocument | None:
         whole = stored.doc_id == folder.name and all(
             file_sha256(folder / name) == facts[f"{name}_sha256"] for name in _PARTS
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return stored if whole else None

@@ -118,5 +118,5 @@ def settings_from_json(text: str) -> WorkspaceSettings:
                 overlap_tokens=chunking["overlap_tokens"],
             ),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise WorkspaceDamagedError(f"The stored settings are damaged: {exc}.") from exc

@@ -45,7 +45,7 @@ def document_of(row: Sequence[Any]) -> StoredDocument:
     """
     try:
         scanned, warnings = tuple(json.loads(row[7])), tuple(json.loads(row[9]))
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise WorkspaceDamagedError(f"The line of document {row[0]} is damaged.") from exc
     doc_id, sha256, name, media_type, size_bytes, pages, with_text, _, chars, _, added = row
     return StoredDocument(

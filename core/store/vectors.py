@@ -140,7 +140,7 @@ class _Manifest:
                 and fields["shape"][0] == sum(segment.rows for segment in segments)
                 and all(_GENERATION.fullmatch(segment.generation) for segment in segments)
             )
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as exc:
             raise WorkspaceDamagedError(f"{where} is damaged: {exc}.") from exc
         if not sound:
             raise WorkspaceDamagedError(f"{where} is damaged: its numbers do not add up.")

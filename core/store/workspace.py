@@ -723,7 +723,7 @@ def _fingerprint_in(folder: Path) -> str | None:
     for manifest in sorted(folder.glob("gen-*/manifest.json"), reverse=True):
         try:
             return str(json.loads(manifest.read_bytes())["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return None
 

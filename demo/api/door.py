@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
-from core.errors import CoreError
+from core.errors import CoreError, UsageError
 from core.experiments.results import to_jsonable
 from core.library import Library
+from core.settings import MAX_QUERY_CHARS
 from demo.handlers import Handlers
 from demo.jobs import Work
 from demo.toolkit import gr
 
 MOST_AT_ONCE = 8  # calls of one endpoint that run beside each other
+MOST_CHARS = 10_000  # of a text that is given
+WHOLE_FILES = ("text", "queries")  # texts of files: as long as a request may be
 R = TypeVar("R")
 
 
@@ -54,16 +58,42 @@ def verb(function: Callable[..., Any]) -> None:
 
 
 def told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a `CoreError` reach the caller as its sentence."""
+    """Check what an endpoint is given, and let a `CoreError` reach the caller as its sentence."""
+    kinds = get_type_hints(function)
+    signature = inspect.signature(function)
 
     @wraps(function)
     def telling(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:
-            return function(*args, **kwargs)
+            given = signature.bind(*args, **kwargs).arguments
+            checked = {name: _checked(name, kinds[name], value) for name, value in given.items()}
+            return function(**checked)
         except CoreError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
     return telling
+
+
+def _checked(name: str, kind: object, value: object) -> object:
+    """Return an argument of the kind that the endpoint states: a text, a number or a list."""
+    if kind is int:
+        if not isinstance(value, int | float) or value != value // 1 or isinstance(value, bool):
+            raise UsageError(f"{name} is {value!r:.40}; give a whole number.")
+        return int(value)
+    if kind is not str:
+        if not isinstance(value, list):
+            raise UsageError(f"{name} is {value!r:.40}; give a list.")
+        return value
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is {value!r:.40}; give a text.")
+    most = {"query": MAX_QUERY_CHARS, **dict.fromkeys(WHOLE_FILES, len(value))}.get(
+        name, MOST_CHARS
+    )
+    if len(value) > most:
+        raise UsageError(f"{name} has {len(value):,} characters; up to {most:,} are taken.")
+    return value
 
 
 def fields(value: object) -> dict[str, Any]:

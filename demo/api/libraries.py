@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from gradio.components.api_component import Api
+from gradio_client.utils import is_file_obj_with_meta  # type: ignore[import-untyped]
+
+from core.errors import UsageError
 from core.visitors import OWN_ID
 from demo.api.door import MOST_AT_ONCE, Door, fields, listed, told, verb
 from demo.toolkit import address, gr
+
+# Clients without an upload (MCP) give files inline; no other shape passes their check.
+FILES: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "base64": {"type": "string"}},
+        "required": ["name", "base64"],
+        "additionalProperties": {"type": "null"},  # nothing, in words that the toolkit reads
+    },
+}
 
 
 def add(door: Door) -> None:
@@ -110,8 +126,8 @@ def add(door: Door) -> None:
 
 
 def _index(door: Door) -> None:
-    """Uploads need a file component: it checks that what comes in was uploaded, not named."""
-    files = gr.File(file_count="multiple", visible=False, label="files")
+    """Add the one endpoint that takes files: uploaded ones, or given inline."""
+    files = Api(None, FILES, label="files")
     library = gr.Textbox("", visible=False, label="library")
     password = gr.Textbox("", visible=False, label="password")
     visitor = gr.Textbox("", visible=False, label="visitor")
@@ -119,12 +135,12 @@ def _index(door: Door) -> None:
     trigger = gr.Button(visible=False)
 
     def index(
-        files: list[str], library: str = "", password: str = "", visitor: str = ""
+        files: list[Any], library: str = "", password: str = "", visitor: str = ""
     ) -> dict[str, Any]:
-        """Read, chunk and embed uploaded files with both encoders.
+        """Read, chunk and embed files with both encoders.
 
         Args:
-            files: PDFs, plain text or Markdown.
+            files: PDFs, plain text or Markdown: uploaded, or inline as name and base64.
             library: Id; empty for the visitor's own library.
             password: For encrypted PDFs.
             visitor: From `start`; empty when run locally.
@@ -132,11 +148,12 @@ def _index(door: Door) -> None:
         Returns:
             The ingestion report: documents, what was skipped and why, passages embedded.
         """
-        known = door.visitor(visitor or "")
+        known = door.visitor(visitor)
         target = library or OWN_ID
-        paths = [Path(name) for name in files or ()]
-        job = door.handlers.indexing.index_files(known, target, paths, password or None)
-        return {"library": target, **fields(job.outcome())}
+        with TemporaryDirectory() as folder:
+            paths = [_file(file, Path(folder, str(i))) for i, file in enumerate(files)]
+            job = door.handlers.indexing.index_files(known, target, paths, password or None)
+            return {"library": target, **fields(job.outcome())}
 
     trigger.click(
         told(index),
@@ -145,3 +162,21 @@ def _index(door: Door) -> None:
         api_name="index",
         concurrency_limit=MOST_AT_ONCE,
     )
+
+
+def _file(given: object, folder: Path) -> Path:
+    """Return the path of an uploaded file, or of an inline one, written to a new folder.
+
+    The toolkit has checked by now that the path of what is marked as a file was uploaded.
+    """
+    if is_file_obj_with_meta(given):
+        return Path(given["path"])  # type: ignore[index]  # that is what was asked
+    from core.documents import clean_name  # late: it brings the PDF libraries along
+
+    folder.mkdir()
+    try:
+        path = folder / clean_name(given["name"])  # type: ignore[index]
+        path.write_bytes(base64.b64decode(given["base64"], validate=True))  # type: ignore[index]
+    except (TypeError, KeyError, ValueError, AttributeError, OSError) as exc:
+        raise UsageError("Give each file as its upload, or as name and base64.") from exc
+    return path

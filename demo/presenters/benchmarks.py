@@ -32,7 +32,7 @@ def read_results(folder: Path | None) -> list[tuple[str, Mapping[str, Any]]]:
     ):
         try:
             content = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue  # a half-written file is not a figure
         if isinstance(content, dict):
             found.append((path.stem, content))

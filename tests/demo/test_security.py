@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +12,21 @@ from demo.security import (
     CONTENT_POLICY,
     FRAMED_BY_A_SPACE,
     FRAMED_BY_NO_PAGE,
+    UPLOAD_PATH,
     Guard,
+    folder_bytes,
+    sweep,
 )
 
 
-async def inner(scope: Any, _receive: Any, send: Any) -> None:
+async def inner(scope: Any, receive: Any, send: Any) -> None:
     scope["reached"] = True
+    more = scope["type"] == "http"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError  # as the toolkit's own routes do
+        more = message.get("more_body", False)
     headers = [(b"content-type", b"text/html"), (b"referrer-policy", b"unsafe-url")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"hello"})
@@ -29,18 +40,27 @@ def ask(
     hosts: tuple[str, ...] = ("127.0.0.1:7860",),
     origins: tuple[str, ...] = (),
     method: str = "GET",
+    body: tuple[bytes, ...] = (b"",),
+    stated: int | None = None,
     **options: Any,
 ) -> tuple[dict[str, Any], list[Any]]:
     headers = [(b"host", host.encode()) for host in hosts]
     headers += [(b"origin", origin.encode()) for origin in origins]
+    headers += [] if stated is None else [(b"content-length", str(stated).encode())]
     scope = {"type": kind, "path": path, "root_path": root, "method": method, "headers": headers}
     sent: list[Any] = []
+    parts = iter(body)
+
+    async def receive() -> Any:
+        part = next(parts)
+        return {"type": "http.request", "body": part, "more_body": part is not body[-1]}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    guard = Guard(inner, **{"host": "127.0.0.1", **options})
-    asyncio.run(guard(scope, None, send))  # type: ignore[arg-type]
+    own = {"host": "127.0.0.1", "body_bytes": 10, "upload_bytes": 100, "uploads": Path("none")}
+    guard = Guard(inner, **{**own, **options})
+    asyncio.run(guard(scope, receive, send))
     return scope, sent
 
 
@@ -171,3 +191,51 @@ def test_the_pages_own_requests_are_answered() -> None:
     assert status("127.0.0.1:7860", origins=("https://a.example:81",), **named) == 403
     assert status("a.example:81", allow_hosts=("a.example:81",)) == 200
     assert status("a.example", origins=("https://b.example",), allow_hosts=("*",)) == 403
+
+
+# -- sizes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stated", [None, 11, 3], ids=["none", "true", "false"])
+@pytest.mark.parametrize("root", ["", "/bifocal"])
+def test_a_body_that_is_too_long_is_refused_whatever_it_says_of_itself(
+    stated: int | None, root: str
+) -> None:
+    scope, sent = ask(root + "/config", root=root, body=(b"a" * 6, b"b" * 5), stated=stated)
+    assert [message["status"] for message in sent if "status" in message] == [413]
+    assert "reached" not in scope or stated != 11
+    assert ask("/config", body=(b"a" * 5, b"b" * 5), stated=10)[1][0]["status"] == 200
+
+
+def test_an_upload_may_be_longer_than_another_request() -> None:
+    assert ask(UPLOAD_PATH, body=(b"a" * 100,), stated=100)[1][0]["status"] == 200
+    assert ask(UPLOAD_PATH + "/", body=(b"a" * 101,), stated=101)[1][0]["status"] == 413
+
+
+def test_a_failure_of_the_app_is_no_cut_off_request() -> None:
+    with pytest.raises(RuntimeError):  # a body without an end
+        ask("/config", body=())
+
+
+def test_a_shared_server_takes_so_many_bytes_of_uploads_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "a1").mkdir()
+    (tmp_path / "a1" / "a.pdf").write_bytes(b"a" * 60)
+    (tmp_path / "tmp4").write_bytes(b"a" * 10)  # of an upload that was cut off
+    (tmp_path / "a1" / "own-1").mkdir()
+    os.link(tmp_path / "a1" / "a.pdf", tmp_path / "a1" / "own-1" / "a.pdf")
+    assert folder_bytes(tmp_path) == 70
+    shared: dict[str, Any] = {"uploads": tmp_path, "uploads_bytes": 100}
+    assert ask(UPLOAD_PATH, stated=30, **shared)[1][0]["status"] == 200
+    assert ask(UPLOAD_PATH, stated=31, **shared)[1][0]["status"] == 503
+    assert ask(UPLOAD_PATH, stated=31, uploads=tmp_path)[1][0]["status"] == 200
+
+
+def test_what_nobody_came_for_is_swept_and_what_a_job_took_in_stays(tmp_path: Path) -> None:
+    (tmp_path / "a1" / "own-1").mkdir(parents=True)
+    for name in ("tmp4", "a1/a.pdf", "a1/own-1/a.pdf"):
+        (tmp_path / name).write_bytes(b"a")
+    assert sweep(tmp_path, older_than_seconds=60.0) == 0
+    assert sweep(tmp_path, older_than_seconds=-1.0) == 2
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.pdf"]
+    assert (tmp_path / "a1" / "own-1" / "a.pdf").exists()
+    assert sweep(tmp_path / "none") == 0

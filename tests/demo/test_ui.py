@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import urllib.error
 from collections.abc import Iterator
-from typing import Any
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
 
 import pytest
 
 from demo import style
 from demo.security import CLOSED_PREFIXES, CONTENT_POLICY, FRAMED_BY_NO_PAGE
 from demo.ui import launch_options
-from tests.demo.wire import ApiError, asked, call, get, server, through_client
+from tests.demo.wire import ApiError, asked, call, get, server, through_client, through_mcp
 
 PUBLIC = {
     "start", "libraries", "create_library", "delete_library", "attention_switch", "growing_text",
@@ -22,6 +25,13 @@ PUBLIC = {
     "disagree", "explain", "edit_last_sentence", "fairness", "judge", "judgments", "judged_report",
     "encoders", "choose_encoders", "add_encoder", "remove_encoder",
     "pair_costs", "use_pair", "runs", "add_run", "remove_run",
+}  # fmt: skip
+
+NEEDS_MORE = {
+    "delete_library", "remove_document", "page_image", "explain", "edit_last_sentence",
+    "attention_switch", "growing_text", "hidden_key", "add_encoder", "remove_encoder",
+    "pair_costs", "use_pair", "remove_run", "saved_comparison", "judge", "judged_report",
+    "late_context",
 }  # fmt: skip
 
 
@@ -166,6 +176,79 @@ def test_a_path_on_the_servers_disk_is_not_an_upload(local: Any) -> None:
     with pytest.raises(ApiError):
         call(local, "index", [stolen], "my-documents", "", "")
     assert "hostname" not in [one["name"] for one in call(local, "documents", "my-documents", "")]
+
+
+def test_a_file_may_come_inline(local: Any) -> None:
+    inline = {"name": "../moon.txt", "base64": base64.b64encode(b"The moon pulls.").decode()}
+    made = call(local, "create_library", "Inline", "")["library_id"]
+    report = call(local, "index", [inline], made, "", "")
+    assert [one["name"] for one in report["documents"]] == ["moon.txt"]
+    for bad in (
+        {"name": "a.txt"},
+        {"name": "a.txt", "base64": "?"},
+        "a.txt",
+        {"path": "/etc/hosts"},
+    ):
+        with pytest.raises(ApiError, match="as name and base64"):
+            call(local, "index", [bad], made, "", "")
+
+
+def test_an_address_is_no_file_and_is_not_fetched(local: Any) -> None:
+    class Seen(BaseHTTPRequestHandler):
+        asked: ClassVar[list[str]] = []
+
+        def do_GET(self) -> None:
+            self.asked.append(self.path)
+
+    with HTTPServer(("127.0.0.1", 0), Seen) as other:
+        other.timeout = 0.2
+        address = f"http://127.0.0.1:{other.server_port}/x.txt"
+        for path in (address, "https://example.org/x.txt"):
+            file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+            with pytest.raises(ApiError, match="no address is fetched"):
+                call(local, "index", [file], "my-documents", "", "")
+            with pytest.raises(ApiError, match="no address is fetched"):
+                call(local, "search", file, "", 5, "", "")
+        other.handle_request()
+        assert Seen.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("search", ["tide", "", "ten", "", ""], "k is 'ten'; give a whole number"),
+        ("search", ["tide", "", 2.5, "", ""], "k is 2.5; give a whole number"),
+        ("search", ["tide", "", True, "", ""], "k is True; give a whole number"),
+        ("compare", [["tide"], 5, "", ""], "query is .'tide'.; give a text"),
+        ("compare", ["tide", {}, "", ""], "k is {}; give a whole number"),
+        ("judge", ["a" * 100_001, "p", 1, "", ""], "query has 100,001 characters; up to 100,000"),
+        ("received", ["a" * 100_001, "", ""], "query has 100,001 characters; up to 100,000"),
+        ("create_library", ["a" * 10_001, ""], "label has 10,001 characters; up to 10,000"),
+        ("index", ["a.txt", "", "", ""], "files is 'a.txt'; give a list"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_value_of_the_wrong_kind_or_length_is_named(
+    local: Any, name: str, values: Any, words: str
+) -> None:
+    with pytest.raises(ApiError, match=words):
+        call(local, name, *values)
+
+
+def test_a_body_that_is_too_long_is_refused(local: Any) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="413") as refused:
+        call(local, "received", "a" * 9_000_000, "", "")
+    refused.value.close()
+
+
+def test_every_tool_can_be_called_over_mcp(local: Any) -> None:
+    """Each once, with what its schema asks for; a sentence is an answer too."""
+    outcomes = through_mcp(local)
+    assert set(outcomes) == PUBLIC
+    failed = {name: text for name, (is_error, text) in outcomes.items() if is_error}
+    assert set(failed) <= NEEDS_MORE, failed
+    assert [text for text in failed.values() if "did not expect" in text] == []
+    assert "tides.txt" in outcomes["index"][1]
 
 
 def test_two_visitors_over_the_wire_see_their_own_libraries_only(shared_server: Any) -> None:

@@ -31,6 +31,32 @@ for name, arguments, files in calls:
         out.append(["error", str(error)])
 print("RESULT" + json.dumps(out))
 """
+MCP_CLIENT = """
+import asyncio, base64, json, sys
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+
+given = {"query": "sluice gate of oak", "k": 5, "label": "Over MCP", "count": 4, "show": 2,
+         "name": "a.trec", "text": "7 Q0 x 1 1 t", "files": [{"name": "tides.txt",
+         "base64": base64.b64encode(b"The tide turns twice a day.").decode()}]}
+kinds = {"string": "none-such", "integer": 1, "array": []}
+
+async def main():
+    out = {}
+    async with streamablehttp_client(sys.argv[1] + "/gradio_api/mcp/") as (read, write, _):
+        async with ClientSession(read, write) as session:
+            await session.initialize()
+            for tool in (await session.list_tools()).tools:
+                schema = tool.inputSchema
+                wanted = schema.get("required", ())
+                values = {name: given.get(name, kinds[schema["properties"][name]["type"]])
+                          for name in wanted}
+                answer = await session.call_tool(tool.name, values)
+                out[tool.name] = [answer.isError, "".join(part.text for part in answer.content)]
+    print("RESULT" + json.dumps(out))
+
+asyncio.run(main())
+"""
 
 
 class ApiError(Exception):
@@ -104,12 +130,21 @@ def call(url: Any, name: Any, *values: Any) -> Any:
 
 def through_client(url: Any, *calls: Any) -> Any:
     """Run calls ``(name, arguments, files)`` through `gradio_client`; returns their outcomes."""
+    return _result(CLIENT, url, json.dumps(calls))
+
+
+def through_mcp(url: Any) -> Any:
+    """Call every MCP tool once; returns whether it is an error, and its text, by name."""
+    return _result(MCP_CLIENT, url)
+
+
+def _result(program: str, *arguments: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, url, json.dumps(calls)],
+        [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT")), None)
