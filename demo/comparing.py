@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
-from core.laboratory.report import html_report, page_pictures
+from core.experiments.rendering import html_report, page_pictures
 from core.library import Library
+from core.render import cards, measures, page, plots, verdict
 from demo import hits, texts
-from demo.grades import grades_on
-from demo.presenters import columns, frame, library, measures, plots, summary
+from demo.grades import answers_on, grades_on
+from demo.presenters import frame, library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from core.comparison.records import Comparison
     from core.monitor import Monitor
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from demo.services import Services
     from demo.session import Sessions
     from demo.starters import Starters
+
+    Marked = tuple[Comparison, Mapping[str, tuple[int, int]]]
 
 STALLED_SECONDS = 6.0  # without a new vector: nobody is at work
 POLL_SECONDS = 0.5
@@ -69,10 +71,12 @@ class Comparing:
                     return
                 yield from self._until_embedded(visitor, library_id, bench)
                 job = self.sessions.jobs.start(
-                    (visitor, library_id, "compare"), "compare", partial(Library.ask, text=text)
+                    (visitor, library_id, "compare"),
+                    "compare",
+                    lambda bench, monitor: _marked(bench, bench.ask(text, monitor=monitor)),
                 )
                 yield from _waiting(job)
-                yield self._screen(visitor, library_id, bench, job.outcome())
+                yield self._screen(visitor, library_id, bench, *job.outcome())
         except StoppedError as error:
             yield CompareScreen("", frame.failure("Stopped", str(error)), "", "")
         except CoreError as error:
@@ -98,34 +102,17 @@ class Comparing:
                 if not text.strip():
                     raise UsageError(texts.EQUAL_NOTHING) from None
 
-            def work(bench: Library, monitor: Monitor) -> Comparison:
+            def work(bench: Library, monitor: Monitor) -> Marked:
                 settings = replace(bench.settings, own_limits=False)
                 bench.change_settings(settings, monitor=monitor)
-                return bench.ask(text, monitor=monitor)
+                return _marked(bench, bench.ask(text, monitor=monitor))
 
             with self.sessions.library(visitor, library_id) as bench:
                 job = self.sessions.jobs.start((visitor, library_id, "compare"), "compare", work)
                 yield from _waiting(job)
-                yield self._screen(visitor, library_id, bench, job.outcome())
+                yield self._screen(visitor, library_id, bench, *job.outcome())
         except CoreError as error:
             yield CompareScreen("", frame.failure("This did not work", str(error)), "", "")
-
-    def marked(self, visitor_id: object, token: object) -> str | None:
-        """Return the columns again with the nearest sentence of every hit marked.
-
-        That takes both encoders a while, so the columns are shown before. None when there is
-        nothing to mark, or something else is on screen by now.
-        """
-        try:
-            visitor = self.sessions.require(visitor_id)
-            shown = self.sessions.shown(visitor, token)
-            with self.sessions.library(visitor, shown.library_id) as bench:
-                best = hits.best_sentences(bench, shown.comparison)
-                if not self.sessions.mark(visitor, str(token), best) or not best:
-                    return None
-                return columns.columns(shown.comparison, best, grades_on(bench, shown.comparison))
-        except CoreError:
-            return None
 
     # -- one hit ---------------------------------------------------------------------------
 
@@ -139,7 +126,7 @@ class Comparing:
             with self.sessions.library(visitor, shown.library_id) as bench:
                 return hits.pane(bench, shown, passage_id, page_number)
         except CoreError as error:
-            return frame.pane_problem(str(error))
+            return page.problem(str(error))
 
     # -- keeping ---------------------------------------------------------------------------
 
@@ -154,16 +141,18 @@ class Comparing:
         with self.sessions.library(visitor, shown.library_id) as bench:
             comparison_id = bench.save_comparison(shown.comparison)
             listed = library.saved(bench.saved_comparisons())
+            answers = answers_on(bench, shown.comparison)
+            kept = verdict.verdict(shown.comparison, answers=answers, saved=True)
         command = {"do": "link", "library": shown.library_id, "comparison": comparison_id}
-        return command, listed, summary.summary(shown.comparison, saved=True)
+        return command, listed, kept
 
     def open_saved(self, visitor_id: object, library_id: str, comparison_id: str) -> CompareScreen:
         """Show a kept comparison exactly as it was."""
         try:
             visitor = self.sessions.require(visitor_id)
             with self.sessions.library(visitor, library_id) as bench:
-                comparison = bench.load_comparison(comparison_id)
-                return self._screen(visitor, library_id, bench, comparison, saved=True)
+                marked = _marked(bench, bench.load_comparison(comparison_id))
+                return self._screen(visitor, library_id, bench, *marked, saved=True)
         except CoreError:
             return CompareScreen("", frame.failure(texts.LINK_GONE, texts.LINK_GONE_NOW), "", "")
 
@@ -209,14 +198,14 @@ class Comparing:
                 at_work = self._embed(visitor, library_id)
             if at_work is not None and at_work.running:
                 shown = library.progress(at_work.snapshot(), stop="stop-index")
-                yield CompareScreen("", columns.skeleton(texts.PREPARING, progress=shown), "", "")
+                yield CompareScreen("", cards.skeleton(texts.PREPARING, progress=shown), "", "")
                 time.sleep(POLL_SECONDS)
                 continue
             counts = "; ".join(
                 f"{arm.label}: {arm.passages_embedded:,} of {arm.passages:,} passages"
                 for arm in missing
             )
-            yield CompareScreen("", columns.skeleton(texts.PREPARING, counts), "", "")
+            yield CompareScreen("", cards.skeleton(texts.PREPARING, counts), "", "")
             time.sleep(POLL_SECONDS)
 
     def _blank(self, library_id: str, bench: Library, notice: str = "") -> CompareScreen:
@@ -235,21 +224,25 @@ class Comparing:
         library_id: str,
         bench: Library,
         comparison: Comparison,
+        best: Mapping[str, tuple[int, int]],
         *,
         saved: bool = False,
     ) -> CompareScreen:
-        token = self.sessions.show(visitor, library_id, comparison)
-        grades = grades_on(bench, comparison)
+        token = self.sessions.show(visitor, library_id, comparison, best)
+        answers = answers_on(bench, comparison)
         return CompareScreen(
-            summary=summary.summary(comparison, saved=saved),
-            columns=columns.columns(comparison, {}, grades),
-            lower=(
-                f'<div class="bf"><div class="lower">{plots.score_plot(comparison)}'
-                f"<div>{measures.measures(comparison)}{summary.received(comparison)}</div>"
-                "</div></div>"
+            summary=verdict.verdict(comparison, answers=answers, saved=saved),
+            columns=cards.columns(comparison, best, grades_on(bench, comparison), answers),
+            lower=verdict.details(
+                comparison, plots.score_plot(comparison), measures.measures(comparison)
             ),
             token=token,
         )
+
+
+def _marked(bench: Library, comparison: Comparison) -> Marked:
+    """Return a comparison with the nearest sentence of every hit: cards are marked when shown."""
+    return comparison, hits.best_sentences(bench, comparison)
 
 
 def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
@@ -263,7 +256,7 @@ def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
         detail = f"{words[:1].upper()}{words[1:]}\u2026" if words else ""
         if snapshot.seconds > 2.0 and not detail:
             detail = texts.LOADING_FIRST
-        yield CompareScreen("", columns.skeleton(texts.LOADING_COMPARE, detail), "", "")
+        yield CompareScreen("", cards.skeleton(texts.LOADING_COMPARE, detail), "", "")
 
 
 def exported(bench: Library, comparison: Comparison, kind: str) -> tuple[str, str, str]:
@@ -280,6 +273,11 @@ def exported(bench: Library, comparison: Comparison, kind: str) -> tuple[str, st
     if kind == "trec":
         return "comparison.run", "text/plain", "".join(trec_runs(comparison).values())
     if kind == "html":
-        html = html_report(comparison, pictures=page_pictures(bench, comparison))
+        html = html_report(
+            comparison,
+            pictures=page_pictures(bench, comparison),
+            best=hits.best_sentences(bench, comparison),
+            answers=answers_on(bench, comparison),
+        )
         return "comparison.html", "text/html", html
     raise UnknownNameError(f"There is no export named {kind!r}; choose csv, json, trec or html.")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from core.errors import CoreError, StoppedError
+from core.experiments import rendering
 from core.experiments.disagree import DisagreementReport, FindingFilter, select
 from core.experiments.drafts import DraftKind
 from core.experiments.experiment import Experiment, Kind, Place
@@ -17,7 +18,7 @@ from core.experiments.registry import experiment, offered
 from core.experiments.run import run
 from core.words import shortened
 from demo import texts
-from demo.presenters import disagree, evidence, laboratory, library
+from demo.presenters import disagree, laboratory, library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,14 +35,14 @@ STOP_SIGNAL = "stop-experiment"
 DISAGREE = "disagree"
 SHOWN: dict[str, Callable[[Any], str]] = {
     "attention": laboratory.attention_switch,
-    "clauses": evidence.evidence,
-    "context": evidence.context,
+    "clauses": rendering.leave_one_out,
+    "context": rendering.context,
     "fairness": laboratory.fairness,
     "growing": laboratory.growing,
     "hidden-key": laboratory.hidden_key,
     "last-sentence": laboratory.last_sentence,
-    "sentences": evidence.evidence,
-    "shares": evidence.shares,
+    "sentences": rendering.leave_one_out,
+    "shares": rendering.shares,
 }
 
 

@@ -40,3 +40,13 @@ def grades_on(bench: Library, comparison: Comparison) -> dict[str, int]:
 def _sha256_of(bench: Library) -> dict[str, str]:
     # from the lines about documents: reading each whole for this would take seconds
     return {stored.doc_id: stored.sha256 for stored in bench.workspace.documents()}
+
+
+def answers_on(bench: Library, comparison: Comparison) -> frozenset[str]:
+    """Return the passages known to answer a comparison's query: the sample's, and the judged."""
+    known = {passage for passage, grade in grades_on(bench, comparison).items() if grade > 0}
+    text = comparison.query.text.strip()
+    for example in bench.examples():
+        if example.text.strip() == text:
+            known.update(example.relevant)
+    return frozenset(known)

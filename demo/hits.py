@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from core.encoders.spec import TextKind
 from core.errors import CoreError, UnknownNameError
-from demo import texts
-from demo.presenters import page
+from core.render import page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.comparison.records import Comparison
     from core.library import Library
-    from core.records import Document
     from demo.session import Shown
 
 PAGE_WIDTH_PIXELS = 1100
@@ -54,11 +52,11 @@ def pane(bench: Library, shown: Shown, passage_id: str, page_number: int | None)
     comparison = shown.comparison
     passage = comparison.passage(passage_id)
     document = bench.document(passage.doc_id)
-    number = passage.page_first if page_number is None else page_number
-    if shown.best is not None and passage_id in shown.best:
+    if passage_id in shown.best:
         best: tuple[int, int] | None = shown.best[passage_id]
     else:
         best = best_sentence(bench, comparison, passage_id)
+    number = page.page_of_best(document, passage, best) if page_number is None else page_number
     try:
         received = bench.received(passage.text, kind=TextKind.PASSAGE)
     except CoreError:
@@ -67,16 +65,20 @@ def pane(bench: Library, shown: Shown, passage_id: str, page_number: int | None)
     if not 1 <= number <= len(document.pages):
         raise UnknownNameError(f"{document.name} has no page {number}.")
     if document.media_type != "application/pdf":
-        notice = texts.PAGE_TEXT_ONLY
+        notice = page.TEXT_ONLY
     else:
+        sheet = document.pages[number - 1]
+        drawn = page.drawn_on(comparison, document, number, passage, best)
+        own_page = passage.page_first <= number <= passage.page_last
+        if own_page and not any(item.selected and item.boxes for item in drawn):
+            notice = page.NO_BOXES
         try:
-            picture, drawn = _picture(bench, comparison, document, number, passage_id)
+            image = bench.page_view(passage.doc_id, number, width_pixels=PAGE_WIDTH_PIXELS).png
+            picture = page.page_image(
+                image, (sheet.width, sheet.height), drawn, label=f"Page {number}"
+            )
         except CoreError as error:
             notice = str(error)
-        else:
-            own_page = passage.page_first <= number <= passage.page_last
-            if own_page and not any(item.selected and item.boxes for item in drawn):
-                notice = texts.PAGE_NO_BOXES
     return page.pane(
         comparison,
         passage,
@@ -87,21 +89,3 @@ def pane(bench: Library, shown: Shown, passage_id: str, page_number: int | None)
         received=received,
         notice=notice,
     )
-
-
-def _picture(
-    bench: Library, comparison: Comparison, document: Document, number: int, selected: str
-) -> tuple[str, list[page.DrawnPassage]]:
-    """Return a page as HTML, and every passage of the comparison's top k that stands on it."""
-    ranks = {
-        passage.passage_id: page.drawn_ranks(comparison, passage)
-        for passage in comparison.passages
-        if passage.doc_id == document.doc_id and passage.page_first <= number <= passage.page_last
-    }
-    placed = [passage_id for passage_id in ranks if ranks[passage_id] or passage_id == selected]
-    view = bench.page_view(document.doc_id, number, placed, width_pixels=PAGE_WIDTH_PIXELS)
-    drawn = [
-        page.DrawnPassage(passage_id, boxes, ranks[passage_id], passage_id == selected)
-        for passage_id, boxes in view.boxes.items()
-    ]
-    return page.page_image(view.png, document.pages[number - 1], drawn), drawn

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ class Shown:
     visitor_id: str
     library_id: str
     comparison: Comparison
-    best: Mapping[str, tuple[int, int]] | None = None  # nearest sentences, once they are known
+    best: Mapping[str, tuple[int, int]]  # the nearest sentence of every hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,6 @@ class Sessions:
         self.visitors = visitors
         self.jobs = Jobs(visitors, heavy_at_once=heavy_at_once)
         self._shown: OrderedDict[str, Shown] = OrderedDict()
-        self._last: OrderedDict[str, str] = OrderedDict()
         self._pending: OrderedDict[str, PendingFile] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -110,27 +109,20 @@ class Sessions:
 
     # -- comparisons on screen -------------------------------------------------------------
 
-    def show(self, visitor_id: str, library_id: str, comparison: Comparison) -> str:
+    def show(
+        self,
+        visitor_id: str,
+        library_id: str,
+        comparison: Comparison,
+        best: Mapping[str, tuple[int, int]],
+    ) -> str:
         """Remember a comparison; returns the token by which its visitor finds it again."""
         token = new_token()
         with self._lock:
-            self._shown[token] = Shown(visitor_id, library_id, comparison)
-            self._last[visitor_id] = token
-            self._last.move_to_end(visitor_id)
-            while len(self._last) > COMPARISONS_KEPT:
-                self._last.popitem(last=False)
+            self._shown[token] = Shown(visitor_id, library_id, comparison, best)
             while len(self._shown) > COMPARISONS_KEPT:
                 self._shown.popitem(last=False)
         return token
-
-    def mark(self, visitor_id: str, token: str, best: Mapping[str, tuple[int, int]]) -> bool:
-        """Keep a comparison's nearest sentences; returns whether it is still the visitor's last."""
-        with self._lock:
-            shown = self._shown.get(token)
-            if shown is None or shown.visitor_id != visitor_id:
-                return False
-            self._shown[token] = replace(shown, best=best)
-            return self._last.get(visitor_id) == token
 
     def shown(self, visitor_id: str, token: object) -> Shown:
         """Return a comparison of this visitor's.

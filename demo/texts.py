@@ -7,18 +7,6 @@ from core.records import Family
 NAME = "Bifocal"
 TAGLINE = "one question, two lenses"
 
-FAMILY_NAMES = {
-    Family.DIFFUSION: "Diffusion",
-    Family.AUTOREGRESSIVE: "Autoregressive",
-    Family.LEXICAL: "BM25",
-    Family.REFERENCE: "Reference",
-    Family.FUSION: "Fusion",
-    Family.IMPORTED: "Imported",
-}
-FAMILY_CLASSES = {
-    Family.DIFFUSION: "dif",
-    Family.AUTOREGRESSIVE: "aut",
-}
 FAMILY_SUBJECTS = {
     Family.DIFFUSION: "the diffusion encoder",
     Family.AUTOREGRESSIVE: "the autoregressive encoder",
@@ -46,7 +34,6 @@ SYSTEM_NAMES = {
     "bm25": "BM25, keywords",
     "rrf": "both arms fused (RRF)",
 }
-LEXICAL_NOTE = "keywords, for orientation"
 
 VIEWS = (
     ("compare", "Compare"),
@@ -105,75 +92,10 @@ LOADING_FIRST = (
     "The first question takes a few seconds longer: the encoders are being loaded and checked."
 )
 
-NO_HITS = "Nothing found. No passage shares a word with the query."
-FAILED_COLUMN = "This column is empty because its encoder failed."
-EMPTY_RUN = "This run has nothing to show for this question."
 
-WEAK = "weak match"
-ONLY_HERE = "only here"
-NOT_RANKED = "not ranked"
-FIRST_THERE = "same place"
-
-PLOT_TITLE = "Passages, seen by both"
-PLOT_HOW = (
-    "Each point is a passage. Its place is its z-score in either encoder: how many standard "
-    "deviations its cosine lies above that encoder's scores for random query-passage pairs of "
-    "this library. Cosines of two encoders cannot be compared; z-scores can. Large points are in "
-    "a top {k}; grey dots are some of the rest: what came close, and a spread over all. On the "
-    "dashed line both encoders find a passage equally unusual."
-)
-PLOT_NONE = "There is no plot: it needs calibrated scores from both encoders."
-
-MEASURES = {
-    "overlap": (
-        "Overlap@{k}",
-        "Of the top {k}, the share both lists hold. Order does not count.",
-        "Number of passages in both top {k}, divided by {k} (or by the longer list where both "
-        "hold fewer): {shared} of {depth}.",
-    ),
-    "jaccard": (
-        "Jaccard@{k}",
-        "Shared passages over all passages in either list; stricter than overlap.",
-        "Shared passages divided by the number of different passages in both top {k} together.",
-    ),
-    "rbo": (
-        "RBO",
-        "Agreement of the two orders, the top counting most. 1 is the same list, 0 has nothing "
-        "in common.",
-        "Rank-biased overlap (Webber, Moffat, Zobel 2010), extrapolated, persistence "
-        "p = {p}, over the first {depth} hits. What lies below could still add at most "
-        "{residual}.",
-    ),
-    "tau": (
-        "Kendall \u03c4-b",
-        "Whether passages that both found stand in the same order: 1 same, 0 unrelated, \u22121 "
-        "reversed.",
-        "Kendall's tau-b over the {items} passages in both top {k}, by rank.",
-    ),
-}
-TAU_NONE = "needs two shared passages"
-MEASURES_TITLE = "How far they agree"
-MEASURES_NONE = "There is no agreement to measure: one of the two encoders failed."
-
-RECEIVED_TITLE = "What each encoder received"
-RECEIVED_HOW = (
-    "The exact string, prompt included, before it was cut into tokens. Dropped tokens were cut "
-    "off at the end and had no influence."
-)
-
-EQUAL_YES = "equal token limits"
-EQUAL_NO = "unequal token limits"
-EQUAL_RUN = "run both at equal limits"
 EQUAL_NOTHING = "Ask a question first; it is then asked again at equal limits."
-ONE_QUERY = "one query is one query: ask many"
 ASK_MANY = "No question yet? Let Bifocal draft them"
 
-PAGE_EMPTY = "Select a hit to see its page."
-PAGE_TEXT_ONLY = "This document is plain text; it has no pages to draw."
-PAGE_NO_BOXES = (
-    "The passage's place on this page is not known (its text came from the second reader), so no "
-    "boxes are drawn."
-)
 
 DROP_LABEL = "Drop PDFs, text or Markdown here, or click to choose"
 FOLDER = "Add a folder"

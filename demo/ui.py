@@ -94,9 +94,7 @@ def build_app(services: Services) -> gr.Blocks:
             pane = html_part("bf-page")
             why = html_part("bf-evidence")
         shared = Shared(handlers, visitor, picker, pair, token, query, link, command)
-        mark = compare.wire(
-            main, shared, compare.Pane(pane, why, selected), side.saved, experiments
-        )
+        compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
         disagree.wire(found, shared, experiments)
         figures.wire_paper(paper)
         figures.wire_benchmarks(measured, benchmarks_tab, services)
@@ -139,7 +137,6 @@ def build_app(services: Services) -> gr.Blocks:
             [visitor, *sidebar.screen_outputs(side, shared, main.examples), *screen, query],
             **PRIVATE,
         )
-        arrived.then(mark, [visitor, token], main.columns, **PRIVATE)
         arrived.then(
             watched,
             [visitor, picker],

@@ -33,7 +33,7 @@ from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
 from core.comparison.records import to_fields, to_json
 from core.errors import UnknownNameError, UsageError
-from core.laboratory.report import html_report, page_pictures
+from core.experiments.rendering import html_report, page_pictures
 from core.library import Library, SourceFile
 from core.records import Unit
 from core.settings import ChunkingSettings

@@ -26,6 +26,8 @@ FILTERS = {
 
 def _shown(value: object) -> Html:
     """Return what an expression of a template becomes: escaped text, nothing for None."""
+    if isinstance(value, float):
+        value = round(value, 4)  # a place on a picture; numbers that are read come as words
     return Html("") if value is None else escape(value)
 
 

@@ -50,12 +50,14 @@ def with_code(words: str) -> Html:
     return Html("".join(parts))
 
 
-def attrs(**pairs: str | int | float | None) -> str:
+def attrs(**pairs: str | int | float | None) -> Html:
     """Return `` name="value"`` for every pair that is not None; ``_`` in names becomes ``-``."""
-    return "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
-        for name, value in pairs.items()
-        if value is not None
+    return Html(
+        "".join(
+            f' {name.replace("_", "-")}="{escape(value)}"'
+            for name, value in pairs.items()
+            if value is not None
+        )
     )
 
 

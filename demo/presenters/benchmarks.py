@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.records import Family
 from core.render import escape, join, with_code
+from core.render.systems import family_kind
 from core.words import DASH, DOT, number, signed
 from demo import texts
-from demo.presenters.families import family_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,7 +194,7 @@ def _measures(system: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _system(system: Mapping[str, Any], names: Sequence[str]) -> str:
     try:
-        kind = family_class(Family(system.get("family", "")))
+        kind = family_kind(Family(system.get("family", "")))
     except ValueError:
         kind = "lex"
     cells = join(f'<td class="r">{_interval(_measures(system).get(name))}</td>' for name in names)

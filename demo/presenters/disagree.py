@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from core.render import escape, join, sentence
+from core.render import escape, join, plots, sentence
+from core.render.strips import named as system_name
+from core.render.systems import family_kind, page_range
 from core.words import DASH, DOT, number, ordinal, shortened
-from demo.presenters import plots
-from demo.presenters.columns import page_range
-from demo.presenters.evidence import kind_of, system_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +87,7 @@ def _forest(decided: Verdict, found: DisagreementReport) -> str:
         _interval(name, one, found, across, top + step * (place + 0.72))
         for place, (name, one) in enumerate(rows)
     )
-    kinds = kind_of(found.a), kind_of(found.b)
+    kinds = family_kind(found.a.family), family_kind(found.b.family)
     return (
         f'<svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
         'role="img" aria-label="Difference of the arms with its interval, by kind of query">'
@@ -110,7 +109,7 @@ def _interval(
     name: str, one: Contrast, found: DisagreementReport, across: plots.Scale, y: float
 ) -> str:
     ahead = {"first": found.a, "second": found.b}.get(one.lead.value)
-    kind = kind_of(ahead) if ahead else "lex"
+    kind = family_kind(ahead.family) if ahead else "lex"
     tip = (
         f"{name}: {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]; higher "
         f"{one.first_higher:,} / {one.second_higher:,}, level {one.level:,}"
@@ -183,8 +182,8 @@ def _finding(
         f'<div><p class="q" dir="auto">{escape(shortened(draft.text, QUERY_CHARS))}</p>'
         f'<p class="meta">{escape(draft.kind.value)} from <bdi>{where}</bdi>{page}{DOT}overlap '
         f"{finding.overlap:.0%}{DOT}the passage it came from: "
-        f'<span class="{kind_of(found.a)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_a)}</span> '
-        f'<span class="{kind_of(found.b)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_b)}</span>'
+        f'<span class="{family_kind(found.a.family)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_a)}</span> '
+        f'<span class="{family_kind(found.b.family)} nowrap"><i class="sym"></i>{ordinal(finding.source_rank_b)}</span>'
         f"{lexical}</p></div></li>"
     )
 
@@ -250,8 +249,8 @@ def _documents(found: DisagreementReport) -> str:
     items = join(
         f'<tr><th scope="row"><bdi>{escape(shortened(row.name, 48))}</bdi></th>'
         f'<td class="r">{row.passages:.0%}</td>'
-        f'<td class="r {kind_of(found.a)}">{_bar(row.share_a / most, kind_of(found.a))}{row.share_a:.0%}</td>'
-        f'<td class="r {kind_of(found.b)}">{_bar(row.share_b / most, kind_of(found.b))}{row.share_b:.0%}</td>'
+        f'<td class="r {family_kind(found.a.family)}">{_bar(row.share_a / most, family_kind(found.a.family))}{row.share_a:.0%}</td>'
+        f'<td class="r {family_kind(found.b.family)}">{_bar(row.share_b / most, family_kind(found.b.family))}{row.share_b:.0%}</td>'
         "</tr>"
         for row in rows[:12]
     )
@@ -264,7 +263,7 @@ def _documents(found: DisagreementReport) -> str:
 
 
 def _short(system: SystemName) -> str:
-    return f'<span class="{kind_of(system)}"><i class="sym"></i>{escape(system.family)}</span>'
+    return f'<span class="{family_kind(system.family)}"><i class="sym"></i>{escape(system.family)}</span>'
 
 
 def _bar(share: float, kind: str) -> str:

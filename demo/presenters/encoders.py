@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from core.encoders.catalogue import shown_checkpoint
 from core.render import escape, join
+from core.render.systems import symbol
 from core.words import DOT, shortened
 from demo import texts
-from demo.presenters.families import symbol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -131,15 +131,6 @@ def failure(title: str, words: str) -> str:
     return f'<div class="bf fail" role="alert"><h3>{escape(title)}</h3><p>{escape(words)}</p></div>'
 
 
-def pane_problem(words: str) -> str:
-    """Return the page pane when there is nothing to show in it."""
-    return (
-        '<div class="bf pane"><header><h3>Page</h3>'
-        '<button class="close" data-act="close" aria-label="close">\u00d7</button></header>'
-        f'<div class="fail" role="alert"><p>{escape(words)}</p></div></div>'
-    )
-
-
 def section(title: str, words: str) -> str:
     """Return a view's heading."""
     return f'<div class="bf lab"><h2>{escape(title)}</h2><p class="how">{escape(words)}</p></div>'

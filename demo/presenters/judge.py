@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from core.evaluation.render import interval_text
 from core.render import escape, join
+from core.render.systems import family_kind, page_range
 from core.words import DASH, flowing, number, plural, signed
-from demo.presenters.columns import page_range
-from demo.presenters.families import family_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +78,7 @@ def report(found: JudgedReport) -> str:
     names = list(measured.systems[0].measures) if measured.systems else []
     heads = join(f'<th class="r">{escape(name)}</th>' for name in names)
     rows = join(
-        f'<tr><th scope="row" class="{family_class(system.family)}"><i class="sym"></i>'
+        f'<tr><th scope="row" class="{family_kind(system.family)}"><i class="sym"></i>'
         f"{escape(system.label)}</th>"
         + join(
             f'<td class="r">{number(system.measures[name].value, 3)}'

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from core.render import escape, join, sentence
+from core.experiments.rendering import changes
+from core.render import escape, join, plots, sentence
+from core.render.strips import named as system_name
+from core.render.strips import strip
+from core.render.systems import family_kind
 from core.words import DASH, DOT, number, ordinal, percentile, plural
-from demo.presenters import plots
-from demo.presenters.evidence import changes, kind_of, strip, system_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -292,7 +294,7 @@ def _ripple(found: LastSentenceEdit, most: float) -> str:
 
 def _wave(found: LastSentenceEdit, side: EncoderEdit, most: float, place: str) -> str:
     starts = {sentence.start for sentence in side.sentences}
-    kind = kind_of(side.system)
+    kind = family_kind(side.system.family)
     tokens = [token for token in side.strip if token.start >= 0]
     bars = join(
         f'<i class="{"gap " if token.start in starts else ""}{"over" if token.change > most else ""}" '
@@ -326,7 +328,7 @@ def _edited(found: LastSentenceEdit, side: EncoderEdit, most: float) -> str:
     painted = strip(
         found.before[: found.edit_start],
         changes(side.strip),
-        kind=kind_of(side.system),
+        kind=family_kind(side.system.family),
         unit="change",
         most=most,
         tail=(
@@ -390,7 +392,9 @@ def _switch_strips(side: EncoderSwitch, text: str) -> str:
         f"<div><h3>{system_name(side.system)}</h3>"
         + join(
             f"<details{' open' if not outcome.is_own else ''}><summary>{_mode(outcome)}</summary>"
-            + strip(text, changes(outcome.strip), kind=kind_of(side.system), unit="change")
+            + strip(
+                text, changes(outcome.strip), kind=family_kind(side.system.family), unit="change"
+            )
             + "</details>"
             for outcome in shown
         )
@@ -407,7 +411,11 @@ def growing(found: GrowingText) -> str:
 
     def series(pick: object) -> list[tuple[str, str, list[tuple[float, float]]]]:
         return [
-            (system.label, kind_of(system), [(float(p.tokens), float(pick(p))) for p in points])  # type: ignore[operator]
+            (
+                system.label,
+                family_kind(system.family),
+                [(float(p.tokens), float(pick(p))) for p in points],  # type: ignore[operator]
+            )
             for system, points in sides
         ]
 
@@ -472,8 +480,22 @@ def hidden_key(found: HiddenKeyMap) -> str:
     a, b = found.a, found.b
     stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
     maps = (
-        _map(found, system_name(a), kind_of(a), "accuracy_a", "ceiling_a", found.truncation_a),
-        _map(found, system_name(b), kind_of(b), "accuracy_b", "ceiling_b", found.truncation_b),
+        _map(
+            found,
+            system_name(a),
+            family_kind(a.family),
+            "accuracy_a",
+            "ceiling_a",
+            found.truncation_a,
+        ),
+        _map(
+            found,
+            system_name(b),
+            family_kind(b.family),
+            "accuracy_b",
+            "ceiling_b",
+            found.truncation_b,
+        ),
         _map(
             found,
             '<span class="lex"><i class="sym"></i>BM25</span>',

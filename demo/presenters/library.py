@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.render import escape, join
+from core.render.systems import family_kind
 from core.words import DOT, plural
 from demo import texts
 
@@ -203,7 +204,7 @@ def arms(statuses: Sequence[EncoderStatus]) -> str:
     """Return what is not ready about the two encoders; nothing when all is well."""
     lines = []
     for arm in statuses:
-        kind = texts.FAMILY_CLASSES.get(arm.family, "lex")
+        kind = family_kind(arm.family)
         name = f'<span class="{kind}"><i class="sym"></i>{escape(arm.label)}</span>'
         if arm.problem:
             lines.append(f'<p class="notice bad">{name}: {escape(arm.problem)}</p>')

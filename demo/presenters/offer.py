@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from core.records import Family
 from core.render import escape, join
+from core.render.systems import named
 from core.words import DOT, plural
 from demo import texts
-from demo.presenters.families import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

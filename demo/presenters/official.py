@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from core.experiments import paper
 from core.render import escape, join, with_code
+from core.render.systems import named
 from core.words import DASH, number
 from demo import texts
-from demo.presenters.families import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.experiments import paper
-from core.render import escape, join
+from core.render import escape, join, plots
 from core.words import number, signed
-from demo.presenters import benchmarks, plots
+from demo.presenters import benchmarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

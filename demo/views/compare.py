@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # The UI toolkit reads the handlers' annotations when it wires them, so these are real imports.
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +68,8 @@ def build(go: gr.Button) -> CompareView:
 
 def wire(  # noqa: C901  closures over the components, wired at the end
     view: CompareView, shared: Shared, pane: Pane, saved: gr.HTML, experiments: Experiments
-) -> Callable[..., Any]:
-    """Connect the view to its handlers; returns the event that marks sentences."""
+) -> None:
+    """Connect the view to its handlers."""
     handlers = shared.handlers
     screen = [view.summary, view.columns, view.lower, shared.token]
 
@@ -131,13 +131,8 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         command = {"do": "link", "library": library, "comparison": name}
         return *parts(shown), text, command
 
-    def mark(visitor: Any, token: str) -> Any:  # noqa: ANN401
-        html = handlers.comparing.marked(visitor, token)
-        return gr.skip() if html is None else html
-
     # A question asked while another is still being answered is answered after it, never dropped.
     together: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "always_last"}
-    marking: dict[str, Any] = {**PRIVATE, "concurrency_limit": 4, "trigger_mode": "multiple"}
     tokened = [shared.visitor, shared.token]
     gr.on(
         [shared.query.submit, view.go.click],
@@ -145,25 +140,22 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         [shared.query, shared.visitor, shared.library],
         screen,
         **together,
-    ).then(mark, tokened, view.columns, **marking)
-    shared.bridge.do_ask(ask, [shared.visitor, shared.library], screen, **together).then(
-        mark, tokened, view.columns, **marking
     )
+    shared.bridge.do_ask(ask, [shared.visitor, shared.library], screen, **together)
     latest: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "always_last"}
+    explaining = shared.bridge.do_evidence(
+        why, [shared.visitor, shared.token], pane.evidence, concurrency_limit=8, **PRIVATE
+    )
     shared.bridge.do_pick(
         pick,
         [shared.visitor, shared.token],
         [pane.page, pane.evidence, pane.selected],
+        cancels=[explaining],  # an explanation is of one passage: it ends with the choice of it
         **latest,
-    )
-    shared.bridge.do_evidence(
-        why, [shared.visitor, shared.token], pane.evidence, concurrency_limit=8, **PRIVATE
     )
     shared.bridge.do_stop_experiment(stop_experiment, tokened, None, queue=False, **PRIVATE)
     shared.bridge.do_page(page, [shared.visitor, shared.token], pane.page, **latest)
-    shared.bridge.do_equal(equal, [*tokened, shared.library], screen, **together).then(
-        mark, tokened, view.columns, **marking
-    )
+    shared.bridge.do_equal(equal, [*tokened, shared.library], screen, **together)
     shared.bridge.do_save(
         save, [shared.visitor, shared.token], [shared.command, saved, view.summary], **PRIVATE
     ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private")
@@ -175,10 +167,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         [shared.visitor, shared.library],
         [*screen, shared.query, shared.command],
         **PRIVATE,
-    ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private").then(
-        mark, tokened, view.columns, **marking
-    )
-    return mark
+    ).then(None, shared.command, None, js=COMMAND_JS, api_visibility="private")
 
 
 def parts(shown: CompareScreen) -> tuple[str, str, str, str]:

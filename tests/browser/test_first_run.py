@@ -38,7 +38,7 @@ def test_three_files_at_once_then_a_question_then_the_page(visit: Any, real_url:
     assert one.hits("dif").count() > 0
     assert one.hits("aut").count() > 0
     one.open_first()
-    assert page.locator("#bf-pane .box-dif, #bf-pane .box-aut").count() > 0
+    assert page.locator("#bf-pane .region").count() > 0
     assert not one.overflows()
     one.shot("first-run-1440-light")
 

@@ -62,22 +62,6 @@ def test_from_the_verdict_to_the_fairness_panel_although_it_was_never_open(
     one.page.wait_for_selector("#bf-fairness table.accounts")
 
 
-def test_what_is_chosen_stays_chosen_when_the_sentences_are_marked(
-    visit: Any, local_url: Any
-) -> None:
-    one = visit(local_url, width=390, height=844)
-    one.ask(QUERY)
-    one.page.click('#bf-columns .coltabs [data-index="1"]')
-    one.page.evaluate(
-        "() => window.bifocal.select("
-        "document.querySelectorAll('#bf-columns .col')[1].querySelector('.hit').dataset.pid, "
-        "{ ask: false })"
-    )
-    one.page.wait_for_selector("#bf-columns mark", state="attached")
-    assert one.page.locator('#bf-columns .col.shown[data-col="1"]').count() == 1
-    assert one.page.locator("#bf-columns .hit.sel").count() >= 1
-
-
 def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     one.ask(QUERY)

@@ -17,6 +17,7 @@ from demo.experiments import Experiments, wanted_findings
 from demo.grades import grades_of
 from demo.judging import Judging
 from tests.demo.world import lent
+from tests.dom import parse
 
 HERE = ("local", "my-documents")
 
@@ -254,11 +255,10 @@ def test_what_was_judged_stands_on_the_hits_of_its_query_alone(real: Any) -> Non
     judging.grade(*HERE, "2")
     graded = grades_of(lent(real.services, *HERE))["sluice gate of oak"]  # and what overlaps it
     asked = last(real.comparing.compare(*HERE, "sluice gate of oak"))
-    for html in (asked.columns, real.comparing.marked("local", asked.token)):
-        cards = re.findall(r'<li class="hit.*?</li>', html, flags=re.DOTALL)
-        judged = [card for card in cards if ">judged 2<" in card]
-        assert judged  # in every column that has it
-        assert all(any(f'data-pid="{one}"' in card for one in graded) for card in judged)
+    judged = [card for card in parse(asked.columns).all("li.hit") if "judged 2" in card.text]
+    assert judged  # in every column that has it
+    assert {card.attributes["data-pid"] for card in judged} <= set(graded)
+    assert all("answers it" in card.text for card in judged)
     assert ">judged " not in last(real.comparing.compare(*HERE, "who opened the gate")).columns
 
 

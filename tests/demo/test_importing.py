@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from core.errors import CoreError, DatasetError, UnknownNameError, UsageError
+from core.render.cards import columns
 from demo.importing import Importing
-from demo.presenters import columns
 from tests.demo.world import lent
 
 PLACE = ("local", "my-documents")
@@ -53,7 +53,7 @@ def test_a_run_is_kept_shown_asked_and_removed(importing: Importing, upload: Any
     comparison = compared(importing)
     column = comparison.columns[-1]
     assert (column.info.family, len(column.ranking.hits)) == ("imported", 1)
-    shown = columns.columns(comparison, {})
+    shown = columns(comparison, {})
     assert "<b>x" not in shown
     assert "gone.pdf" in shown  # named where it is missing
     importing.remove(*PLACE, kept.run_id)
@@ -64,7 +64,7 @@ def test_a_run_is_kept_shown_asked_and_removed(importing: Importing, upload: Any
 def test_a_run_without_the_words_of_its_queries_says_so(importing: Importing, upload: Any) -> None:
     importing.add(*PLACE, [upload("theirs.trec", "7 Q0 tides.txt:0-60 1 0.9 x\n")])
     assert "The words of its queries are not known" in importing.shown(*PLACE)
-    html = columns.columns(compared(importing), {})
+    html = columns(compared(importing), {})
     assert "This run has nothing to show for this question" in html
     assert "was not asked this query" in html
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from core.encoders.spec import Attention
+from core.experiments import rendering
 from core.experiments.attention import AttentionSwitch, EncoderSwitch, TokenChange
 from core.experiments.context import SystemName
 from core.experiments.disagree import (
@@ -21,7 +22,7 @@ from core.experiments.hidden_key import HiddenKeyMap, KeyCell
 from core.experiments.last_sentence import EncoderEdit, LastSentenceEdit
 from core.experiments.late_context import EncoderInContext, LateContext
 from core.experiments.verdict import Outcome, verdict
-from demo.presenters import disagree, evidence, laboratory, paper
+from demo.presenters import disagree, laboratory, paper
 
 A = SystemName("dif", "Blue <arm>", "diffusion")
 B = SystemName("aut", "Orange arm", "autoregressive")
@@ -98,7 +99,7 @@ def summaries() -> dict[str, str]:
         "hidden key": laboratory.hidden_key(
             HiddenKeyMap(A, B, (0.0,), (256,), 4, 0.25, (cell,), 512, 512, (), False, "", SAID)
         ),
-        "late context": evidence.context(LateContext("q", "p", 9, side, side, (), SAID)),
+        "late context": rendering.context(LateContext("q", "p", 9, side, side, (), SAID)),
         "disagreements": disagree.verdict(report(1, 2)),
     }
 

@@ -1,0 +1,200 @@
+"""Why a hit stands where it stands, and how fair the pair is, as HTML for page and report."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from core.errors import CoreError
+from core.render import Html, render, systems
+from core.render.page import PagePicture
+from core.render.report import report
+from core.render.strips import named, strip
+from core.words import number, ordinal, quoted, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from core.comparison.records import Comparison
+    from core.experiments.attention import TokenChange
+    from core.experiments.evidence import Effect, EncoderEvidence, Evidence
+    from core.experiments.fairness import FairnessReport
+    from core.experiments.late_context import LateContext
+    from core.experiments.token_shares import SharedScores
+    from core.library import Library
+
+BAR_MOST = 1.5  # z; longer bars are cut there
+PART_TITLES = {
+    "sentence": "Without each sentence",
+    "clause": "Without each clause of the query",
+    "word": "Without each word of the query",
+}
+
+
+def leave_one_out(found: Evidence) -> Html:
+    """Return leave-one-out over one text, both encoders in the same rows."""
+    sides = (found.a, found.b)
+    return render(
+        "evidence",
+        found=found,
+        title=PART_TITLES[found.unit],
+        headline=headline(found),
+        sides=[(side, systems.family_kind(side.system.family)) for side in sides],
+        named=named,
+        bar=_bar,
+        moved=_moved,
+        change=lambda effect: signed(effect.z_change, 2),
+        checks=[(side, _check(side)) for side in sides if side.faithfulness is not None],
+    )
+
+
+def headline(found: Evidence) -> str:
+    """Return in one sentence what both encoders rank a passage for; "" where neither needs a part."""
+    told = []
+    for side in (found.a, found.b):
+        effect = next((one for one in side.effects if one.number == side.top), None)
+        if effect is not None:
+            told.append((side, found.parts[effect.number - 1], _moved(effect)))
+    if not told:
+        return ""
+    name = {
+        side.system.system_id: systems.NAMES.get(side.system.family, side.system.label)  # type: ignore[call-overload]  # a StrEnum's value is its key
+        for side in (found.a, found.b)
+    }
+    if len(told) == 2 and found.a.top == found.b.top:
+        ways = " and ".join(f"{name[side.system.system_id]} {moved}" for side, _, moved in told)
+        return f"Both rank it here because of {quoted(told[0][1].text, 90)}; without it: {ways}."
+    return " ".join(
+        f"{name[side.system.system_id]} ranks it here because of {quoted(part.text, 90)}; "
+        f"without it: {moved}."
+        for side, part, moved in told
+    )
+
+
+def _moved(effect: Effect) -> str:
+    """Return how the rank changes without a part."""
+    rank, change = effect.rank, effect.rank_change
+    return (
+        f"{ordinal(rank - change)} \u2192 {ordinal(rank)}" if change else f"stays {ordinal(rank)}"
+    )
+
+
+def _bar(effect: Effect) -> tuple[float, float]:
+    """Return where the bar of a change in z begins, and its width, in percent."""
+    change = effect.z_change
+    width = 0.0 if math.isnan(change) else 50 * min(1.0, abs(change) / BAR_MOST)
+    return round(50 - width if change < 0 else 50, 1), round(width, 1)
+
+
+def _check(side: EncoderEvidence) -> str:
+    check = side.faithfulness
+    if check is None:
+        return ""
+    if check.contexts:
+        return (
+            f"check: in {check.contexts} shortened copies, deleting sentence {check.top} costs "
+            f"{number(check.context_top_drop, 4)} of cosine, a random other one "
+            f"{number(check.context_other_drop, 4)}; it hurts more in {check.wins:.0%} of them"
+        )
+    return (
+        f"check: deleting sentence {check.top} costs {number(check.top_drop, 4)}, others "
+        f"{number(check.others_drop, 4)} on average"
+    )
+
+
+def context(found: LateContext) -> Html:
+    """Return the passage alone against the passage read inside its document."""
+    return render(
+        "late_context", found=found, sides=(found.a, found.b), named=named, isnan=math.isnan
+    )
+
+
+def shares(found: SharedScores) -> Html:
+    """Return the exact additive share of every token, where the pooling allows one."""
+    strips = [
+        strip(
+            found.text,
+            [(share.start, share.end, share.token, share.share) for share in side.shares],
+            kind=systems.family_kind(side.system.family),
+            unit="of the cosine",
+        )
+        for side in found.sides
+    ]
+    return render("shares", sides=list(zip(found.sides, strips, strict=True)), named=named)
+
+
+def changes(strip_: Sequence[TokenChange]) -> list[tuple[int, int, str, float]]:
+    """Return a strip's entries as `strip` takes them."""
+    return [(item.start, item.end, item.token, item.change) for item in strip_]
+
+
+def html_report(
+    comparison: Comparison,
+    *,
+    evidence: Sequence[Evidence] = (),
+    fairness: FairnessReport | None = None,
+    pictures: Mapping[str, PagePicture] | None = None,
+    best: Mapping[str, tuple[int, int]] | None = None,
+    answers: Collection[str] = (),
+) -> str:
+    """Return a whole HTML document about one comparison, with what was found out about it.
+
+    Args:
+        comparison: What was compared.
+        evidence: Explanations of single hits, shown after the passages.
+        fairness: The panel, for its flags and counts.
+        pictures: The page of a passage by passage id, put into the file itself.
+        best: Range of the sentence nearest to the query, by passage id.
+        answers: Passages known to answer the query.
+    """
+    known = {passage.passage_id: passage for passage in comparison.passages}
+    sections = [
+        render(
+            "why",
+            found=one,
+            passage=known.get(one.passage_id),
+            systems=systems,
+            section=leave_one_out(one),
+        )
+        for one in evidence
+    ]
+    if fairness is not None:
+        sections.append(render("pair_table", fairness=fairness))
+    return report(
+        comparison,
+        pictures=pictures,
+        best=best,
+        answers=answers,
+        flags=fairness.flags if fairness else (),
+        sections=sections,
+    )
+
+
+def page_pictures(
+    library: Library, comparison: Comparison, *, hits: int = 2, width_pixels: int = 700
+) -> dict[str, PagePicture]:
+    """Return the pages of both encoders' first hits that can be had, by passage id.
+
+    Args:
+        library: Which the comparison is of.
+        comparison: Whose hits.
+        hits: How many of each encoder of the pair.
+        width_pixels: Of the pictures.
+    """
+    pictures = {}
+    for encoder_id in systems.encoder_ids(comparison):
+        for hit in comparison.column(encoder_id).ranking.hits[:hits]:
+            passage = comparison.passage(hit.passage_id)
+            try:
+                page = library.page_view(
+                    passage.doc_id,
+                    passage.page_first,
+                    [hit.passage_id],
+                    width_pixels=width_pixels,
+                )
+            except CoreError:
+                continue  # plain text, or removed since
+            boxes = page.boxes.get(hit.passage_id)
+            if boxes is not None:  # not of another chunking
+                pictures[hit.passage_id] = PagePicture(page.png, page.width, page.height, boxes)
+    return pictures

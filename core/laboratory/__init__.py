@@ -1,1 +1,0 @@
-"""Experiments on the user's own documents: where the arms part, whether it is fair, and why."""
