@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
+from core.evaluation.judging import answers_on, grades_on
 from core.experiments.rendering import html_report, page_pictures
 from core.library import Library
 from core.render import cards, measures, page, plots, verdict
 from demo import hits, texts
-from demo.grades import answers_on, grades_on
 from demo.presenters import frame, library
 
 if TYPE_CHECKING:

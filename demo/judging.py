@@ -7,32 +7,29 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from core.comparison.export import quepid_ratings, query_id_of, to_trec_qrels
-from core.comparison.from_search import search_depth
-from core.errors import CoreError, InvalidQueryError
+from core.errors import CoreError
 from core.evaluation.judging import (
-    JudgedReport,
     PoolItem,
-    judge,
-    judged_report,
-    pool,
-    qrels_rows,
+    grades_of,
+    judgments_as,
+    keep_grade,
+    measure_judgments,
+    pooled,
 )
-from demo.grades import grades_of
 from demo.presenters import judge as shown
 from demo.presenters import library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.comparison.records import Comparison
     from core.library import Library
-    from core.monitor import Monitor
-    from core.records import Ranking, SystemInfo
     from demo.handlers import Handlers
 
 ROUNDS_KEPT = 200
-POOL_DEPTH = 10
+_FILES = {
+    "qrels": ("judgments.qrels", "text/plain"),
+    "quepid": ("ratings.csv", "text/csv"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +67,17 @@ class Judging:
         """Pool the top hits of every system for a query and show the first, blind."""
         try:
             visitor = self.sessions.require(visitor_id)
-            if not query.strip():
-                raise InvalidQueryError("Type a query to judge, or ask one in Compare first.")
             job = self.sessions.jobs.start(
                 (visitor, library_id, "compare"),
                 "compare",
-                lambda bench, monitor: bench.ask(query, k=POOL_DEPTH, monitor=monitor),
+                lambda bench, monitor: pooled(bench, query, monitor=monitor),
             )
             if not job.wait(0.2):
                 for snapshot in job.watch():
                     if snapshot.running:
                         yield library.progress(snapshot)
-            comparison = job.outcome()
+            items = job.outcome()
             with self.sessions.library(visitor, library_id) as bench:
-                items = pool(
-                    [column.ranking for column in comparison.columns if not column.failure],
-                    k=POOL_DEPTH,
-                    grades=grades_of(bench).get(query, {}),
-                )
                 # Begin with what has no grade yet.
                 first = next((i for i, item in enumerate(items) if item.grade is None), len(items))
                 round_ = Round(query, items, first)
@@ -113,7 +103,7 @@ class Judging:
                     round_ = replace(round_, position=round_.position + 1)
                 elif key in {"0", "1", "2", "3"}:
                     item = round_.items[round_.position]
-                    self.keep(bench, round_.query, item.passage_id, int(key))
+                    keep_grade(bench, round_.query, item.passage_id, int(key))
                     items = list(round_.items)
                     items[round_.position] = replace(item, grade=int(key))
                     round_ = replace(round_, items=tuple(items), position=round_.position + 1)
@@ -121,14 +111,6 @@ class Judging:
                 return self._card(bench, round_)
         except CoreError as error:
             return library.trouble(str(error))
-
-    def keep(self, bench: Library, query: str, passage_id: str, grade: int) -> None:
-        """Keep a grade on the characters of the passage's file."""
-        if not query.strip():
-            raise InvalidQueryError("A judgment needs the query it is about.")
-        passage = bench.passage(passage_id)
-        sha256 = bench.document(passage.doc_id).sha256
-        bench.judge([judge(query, passage, sha256=sha256, grade=grade)])
 
     def _card(self, bench: Library, round_: Round) -> str:
         if round_.done:
@@ -149,7 +131,7 @@ class Judging:
         """Ask every judged query again and measure every system on the judgments."""
         try:
             key = (self.sessions.require(visitor_id), library_id, "experiment")
-            job = self.sessions.jobs.start(key, "experiment", measure)
+            job = self.sessions.jobs.start(key, "experiment", measure_judgments)
             for snapshot in job.watch():
                 if snapshot.running:
                     yield library.progress(snapshot)
@@ -160,48 +142,6 @@ class Judging:
     def export(self, visitor_id: object, library_id: str, kind: str) -> dict[str, Any]:
         """Return the judgments as a download: TREC qrels or Quepid ratings."""
         with self.sessions.library(visitor_id, library_id, look=True) as bench:
-            grades = grades_of(bench)
-        if kind == "quepid":
-            rows = [
-                (text, passage_id, grade)
-                for text, row in sorted(grades.items())
-                for passage_id, grade in sorted(row.items())
-            ]
-            return _download("ratings.csv", "text/csv", quepid_ratings(rows))
-        ids = {text: query_id_of(text) for text in grades}
-        return _download("judgments.qrels", "text/plain", to_trec_qrels(qrels_rows(grades, ids)))
-
-
-def _download(name: str, mime: str, text: str) -> dict[str, Any]:
-    return {"do": "download", "name": name, "mime": mime, "text": text}
-
-
-def measure(bench: Library, monitor: Monitor) -> JudgedReport:
-    """Measure every system on the judged queries.
-
-    Raises:
-        UsageError: If nothing was judged relevant yet.
-    """
-    grades = grades_of(bench)
-    useful = {text: row for text, row in grades.items() if any(row.values())}
-    runs: dict[str, tuple[SystemInfo, list[Ranking]]] = {}
-    qrels: dict[str, dict[str, int]] = {}
-    failures: dict[str, tuple[SystemInfo, str]] = {}
-    for text, row in useful.items():
-        comparison: Comparison = bench.ask(text, monitor=monitor)
-        qrels[comparison.query.query_id] = row
-        for column in comparison.columns:
-            if column.failure:
-                failures[column.info.system_id] = (column.info, column.failure)
-            else:
-                kept = runs.setdefault(column.info.system_id, (column.info, []))
-                kept[1].append(column.ranking)
-    # Without an answer to every query a system would be given a 0 for its failure.
-    answered = {name: run for name, run in runs.items() if name not in failures}
-    return judged_report(
-        qrels,
-        dict(answered),
-        passages=bench.passage_count(),
-        depth=search_depth(bench.settings.k),
-        failures={info.label: why for info, why in failures.values()},
-    )
+            text = judgments_as(grades_of(bench), kind)
+        name, mime = _FILES.get(kind, _FILES["qrels"])
+        return {"do": "download", "name": name, "mime": mime, "text": text}

@@ -55,7 +55,7 @@ def build_app(services: Services) -> gr.Blocks:
         fill_width=True,
     ) as app:
         # First, so that the public names are theirs and not those of the page's own events.
-        api.add(handlers, judging, choosing)
+        api.add(handlers, choosing)
         visitor = gr.BrowserState("", storage_key=VISITOR_KEY, secret=VISITOR_SECRET)
         last = gr.BrowserState("", storage_key=LIBRARY_KEY, secret=VISITOR_SECRET)
         token = gr.State("")

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.cli.encoders import choices_of
-from core.cli.options import DeviceOption, EncoderOption, JsonOption, OfflineOption, PairOption
+from core.cli.options import (
+    DeviceOption,
+    EncoderOption,
+    JsonOption,
+    OfflineOption,
+    PairOption,
+    WorkspaceOption,
+)
 from core.cli.output import (
     EXIT_PARTIAL,
     ConsoleMonitor,
     counter,
     data_folder,
+    excerpt,
     make_pool,
     opened,
     plain,
@@ -26,6 +34,13 @@ from core.cli.output import (
 )
 from core.encoders.registry import read_registry
 from core.errors import EncoderTooLargeError, UsageError
+from core.evaluation.judging import (
+    grades_of,
+    judgments_as,
+    keep_grade,
+    measure_judgments,
+    pooled,
+)
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text
@@ -47,6 +62,7 @@ if TYPE_CHECKING:
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("evaluate")(told(evaluate))
+    cli.command("judge")(told(judge))
     cli.command("benchmark")(told(benchmark))
     cli.command("pairs")(told(pairs))
     cli.command("fetch")(told(fetch))
@@ -123,6 +139,42 @@ def evaluate(
     typer.echo(to_text(evaluation))
     if limit is not None:
         _exit_if_crossed(evaluation, limit, said=fail_if)
+
+
+def judge(
+    query: Annotated[str, typer.Argument(help="What was asked; empty to measure only.")] = "",
+    *,
+    workspace: WorkspaceOption,
+    grade: Annotated[
+        list[str] | None,
+        typer.Option(help="PASSAGE=GRADE: 0 not relevant, 1 related, 2 in part, 3 answers it."),
+    ] = None,
+    qrels: Annotated[Path | None, typer.Option(help="Write all grades here as TREC qrels.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List what to judge for a query, blind, keep grades, and say what all grades tell."""
+    graded = [one.rpartition("=") for one in grade or ()]
+    for passage_id, _, number in graded:
+        if not passage_id or number not in {"0", "1", "2", "3"}:
+            raise UsageError("--grade is PASSAGE=GRADE with a grade of 0, 1, 2 or 3.")
+    with ConsoleMonitor() as monitor, opened(workspace) as library:
+        for passage_id, _, number in graded:
+            keep_grade(library, query, passage_id, int(number))
+        items = pooled(library, query, monitor=monitor) if query else ()
+        listed = [{**asdict(item), "text": library.passage(item.passage_id).text} for item in items]
+        grades = grades_of(library)
+        told_something = any(any(row.values()) for row in grades.values())
+        words = measure_judgments(library, monitor).words if told_something else ()
+    if qrels is not None:
+        write(qrels, judgments_as(grades, "qrels"))
+    if json:
+        print_json({"query": query, "pool": listed, "words": list(words)})
+        return
+    for row in listed:
+        mark = "-" if row["grade"] is None else row["grade"]
+        typer.echo(f"{mark}  {row['passage_id']}  {excerpt(str(row['text']))}")
+    for sentence in words:
+        typer.echo(plain(sentence))
 
 
 def _limit(fail_if: str) -> tuple[str, str, float] | None:

@@ -11,24 +11,31 @@ from __future__ import annotations
 
 import hashlib
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from core.comparison.export import quepid_ratings, query_id_of, to_trec_qrels
+from core.comparison.from_search import search_depth
 from core.comparison.overlap import require_depth
-from core.errors import InvalidSettingError, UsageError
+from core.errors import CoreError, InvalidQueryError, InvalidSettingError, UsageError
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.measures import DEPTH, MEASURES, unjudged_share
 from core.evaluation.render import interval_text
 from core.evaluation.significance import ALPHA, holm, more_to_tell
 from core.records import Judgment
+from core.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from core.comparison.records import Comparison
     from core.evaluation.records import Measured
+    from core.library import Library
+    from core.monitor import Monitor
     from core.records import Passage, Ranking, SystemInfo
 
 T = TypeVar("T")
@@ -222,6 +229,113 @@ def judged_report(
     )
 
 
+# -- the judgments of a library ------------------------------------------------------------
+
+
+def pooled(library: Library, query: str, *, monitor: Monitor | None = None) -> tuple[PoolItem, ...]:
+    """Ask a library and return the passages to judge, in a blind order, with their grades so far.
+
+    Raises:
+        InvalidQueryError: If the query is blank.
+    """
+    if not query.strip():
+        raise InvalidQueryError("Type a query to judge, or ask one in Compare first.")
+    comparison = library.ask(query, k=POOL_DEPTH, monitor=monitor)
+    return pool(
+        [column.ranking for column in comparison.columns if not column.failure],
+        k=POOL_DEPTH,
+        grades=grades_of(library).get(query),
+    )
+
+
+def keep_grade(library: Library, query: str, passage_id: str, grade: int) -> None:
+    """Keep a grade on the characters of the passage's file.
+
+    Raises:
+        InvalidQueryError: If the query is blank.
+        InvalidSettingError: If the grade is not 0, 1, 2 or 3.
+        UnknownNameError: If there is no such passage.
+    """
+    if not query.strip():
+        raise InvalidQueryError("A judgment needs the query it is about.")
+    passage = library.passage(passage_id)
+    sha256 = library.document(passage.doc_id).sha256
+    library.judge([judge(query, passage, sha256=sha256, grade=grade)])
+
+
+def grades_of(library: Library) -> dict[str, dict[str, int]]:
+    """Return all grades of a library, by query text and passage id of its chunking now."""
+    judgments = library.judgments()
+    if not judgments:
+        return {}
+    return project(judgments, library.passages(), sha256_of=_sha256_of(library))
+
+
+def grades_on(library: Library, comparison: Comparison) -> dict[str, int]:
+    """Return the grades that were given for a comparison's query, by passage id.
+
+    Passages of another chunking (in a saved comparison) and documents that are gone have none.
+    """
+    text = comparison.query.text
+    judgments = library.judgments(text)
+    if not judgments:
+        return {}
+    passages = []
+    for compared in comparison.passages:
+        with suppress(CoreError):
+            passages.append(library.passage(compared.passage_id))
+    return project(judgments, passages, sha256_of=_sha256_of(library)).get(text, {})
+
+
+def answers_on(library: Library, comparison: Comparison) -> frozenset[str]:
+    """Return the passages known to answer a comparison's query: the sample's, and the judged."""
+    known = {passage for passage, grade in grades_on(library, comparison).items() if grade > 0}
+    text = comparison.query.text.strip()
+    for example in library.examples():
+        if example.text.strip() == text:
+            known.update(example.relevant)
+    return frozenset(known)
+
+
+def measure_judgments(library: Library, monitor: Monitor | None = None) -> JudgedReport:
+    """Ask every judged query again and measure every system on the grades.
+
+    Raises:
+        UsageError: If nothing was judged relevant yet.
+    """
+    runs: dict[str, tuple[SystemInfo, list[Ranking]]] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    failures: dict[str, tuple[SystemInfo, str]] = {}
+    for text, row in grades_of(library).items():
+        if not any(row.values()):
+            continue
+        comparison = library.ask(text, monitor=monitor)
+        qrels[comparison.query.query_id] = row
+        for column in comparison.columns:
+            if column.failure:
+                failures[column.info.system_id] = (column.info, column.failure)
+            else:
+                _, rankings = runs.setdefault(column.info.system_id, (column.info, []))
+                rankings.append(column.ranking)
+    return judged_report(
+        qrels,
+        # Without an answer to every query a system would be given a 0 for its failure.
+        {name: run for name, run in runs.items() if name not in failures},
+        passages=library.passage_count(),
+        depth=search_depth(library.settings.k),
+        failures={info.label: why for info, why in failures.values()},
+    )
+
+
+def judgments_as(grades: Mapping[str, Mapping[str, int]], form: str) -> str:
+    """Return grades by query text and passage id as ``quepid`` ratings, else as TREC qrels."""
+    if form == "quepid":
+        return quepid_ratings(
+            [(text, one, row[one]) for text, row in sorted(grades.items()) for one in sorted(row)]
+        )
+    return to_trec_qrels(qrels_rows(grades, {text: query_id_of(text) for text in grades}))
+
+
 def qrels_rows(
     grades: Mapping[str, Mapping[str, int]], query_ids: Mapping[str, str]
 ) -> list[tuple[str, str, int]]:
@@ -259,6 +373,11 @@ def _down_to(measured: Measured, depth: int) -> Measured:
     )
 
 
+def _sha256_of(library: Library) -> dict[str, str]:
+    # from the lines about documents: reading each whole for this would take seconds
+    return {stored.doc_id: stored.sha256 for stored in library.workspace.documents()}
+
+
 def _generator(seed: int, *names: str) -> np.random.Generator:
     digest = hashlib.sha256("\0".join((str(seed), *names)).encode("utf-8", "surrogatepass"))
     return np.random.default_rng(int.from_bytes(digest.digest()[:8], "big"))
@@ -293,8 +412,8 @@ def _words(
     judgments: int,
     k: int,
 ) -> tuple[str, ...]:
-    queries = "query" if measured.queries == 1 else "queries"
-    sentences = [f"{measured.queries:,} {queries} judged, {judgments:,} judgments."]
+    queries = plural(measured.queries, "query", "queries")
+    sentences = [f"{queries} judged, {plural(judgments, 'judgment')}."]
     if measured.difference:
         name = MEASURES[0]
         difference = measured.difference[name]

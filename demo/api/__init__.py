@@ -11,10 +11,9 @@ from demo.api import asking, elsewhere, encoders, experiments, judging, librarie
 from demo.api.door import Door
 from demo.choosing import Choosing
 from demo.handlers import Handlers
-from demo.judging import Judging
 
 
-def add(handlers: Handlers, judgments: Judging, choosing: Choosing) -> None:
+def add(handlers: Handlers, choosing: Choosing) -> None:
     """Add every endpoint to the page under construction."""
     door = Door(handlers)
     libraries.add(door)
@@ -22,4 +21,4 @@ def add(handlers: Handlers, judgments: Judging, choosing: Choosing) -> None:
     elsewhere.add(door)
     asking.add(door)
     experiments.add(door)
-    judging.add(door, judgments)
+    judging.add(door)

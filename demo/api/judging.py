@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.evaluation.judging import grades_of, keep_grade, measure_judgments
 from core.experiments.results import to_jsonable
 from demo.api.door import Door, verb
-from demo.grades import grades_of
-from demo.judging import Judging, measure
 
 
-def add(door: Door, judging: Judging) -> None:
+def add(door: Door) -> None:
     """Add the endpoints."""
 
     @verb
@@ -27,7 +26,7 @@ def add(door: Door, judging: Judging) -> None:
             visitor: From `start`; empty when run locally.
         """
         with door.library(visitor, library) as lent:
-            judging.keep(lent, query, passage_id, int(grade))
+            keep_grade(lent, query, passage_id, int(grade))
         return True
 
     @verb
@@ -49,7 +48,7 @@ def add(door: Door, judging: Judging) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        found = door.experiment(visitor, library, measure)
+        found = door.experiment(visitor, library, measure_judgments)
         return {
             "words": list(found.words),
             "judgments": found.judgments,

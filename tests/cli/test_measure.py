@@ -208,3 +208,25 @@ def test_help_names_every_command(terminal: Terminal) -> None:
     result = terminal("--help")
     for name in ("index", "search", "compare", "export", "evaluate", "doctor", "pairs"):
         assert name in result.stdout
+
+
+def test_judging_works_on_the_command_line(
+    terminal: Terminal, workspace: Path, tmp_path: Path
+) -> None:
+    query = "which owl hunts mice"
+    first = terminal.json("judge", query, "-w", workspace)
+    ids = [row["passage_id"] for row in first["pool"]]
+    assert len(ids) > 1
+    assert {row["grade"] for row in first["pool"]} == {None}
+    assert first["words"] == []  # nothing is judged yet
+    target = tmp_path / "judged.qrels"
+    graded = terminal.json(
+        "judge", query, "-w", workspace, "--grade", f"{ids[0]}=3", "--qrels", target
+    )
+    assert [row["passage_id"] for row in graded["pool"]] == ids  # the blind order stays
+    assert graded["pool"][0]["grade"] == 3
+    assert graded["words"][0] == "1 query judged, 1 judgment."
+    assert target.read_text().split()[2:] == [ids[0], "3"]
+    wrong = terminal("judge", query, "-w", workspace, "--grade", f"{ids[0]}=7")
+    assert wrong.exit_code == 2
+    assert "a grade of 0, 1, 2 or 3" in wrong.stderr

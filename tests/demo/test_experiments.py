@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from core.errors import StoppedError
+from core.evaluation.judging import grades_of
 from core.experiments.drafts import DraftKind
 from core.experiments.experiment import Place
 from core.experiments.registry import experiment, offered
 from core.experiments.run import run
 from demo.experiments import Experiments, wanted_findings
-from demo.grades import grades_of
 from demo.judging import Judging
 from tests.demo.world import lent
 from tests.dom import parse
