@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
+SERVED_KEPT = 1000  # visitors whose order of turns is remembered
 Key = tuple[str, str, str]  # visitor, library, name
 JOBS_KEPT = 256  # the oldest finished ones go first
 PACE_SECONDS = 5.0  # of a stage's work before its end is foretold
@@ -106,7 +107,7 @@ class Job(Generic[T]):
         work: Gets the library and the job as its monitor.
         library: Lent until the work ends.
         lease: Closed when the work ends.
-        turn: Taken before the work begins, where it has to wait for other work.
+        turn: Taken before the work begins, and ended after it, where it waits for other work.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Job(Generic[T]):
         library: Library,
         *,
         lease: contextlib.ExitStack,
-        turn: threading.Semaphore | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self.kind = kind
         self.result: T | None = None
@@ -148,18 +149,12 @@ class Job(Generic[T]):
 
     def _run(self) -> None:
         try:
-            if self._turn is not None:
-                while not self._turn.acquire(timeout=0.2):
-                    raise_if_stopped(self)
-            try:
+            with self._turn.taken(self) if self._turn else contextlib.nullcontext():
                 self._waiting = False
                 self._changed.set()
                 # Let go of at the end: a finished job must not keep a library in memory.
                 work, self._work = self._work, None
                 self.result = work(monitor=self) if work is not None else None
-            finally:
-                if self._turn is not None:
-                    self._turn.release()
         except CoreError as error:
             self.error = error
         except Exception as error:
@@ -170,6 +165,11 @@ class Job(Generic[T]):
             self._ended = time.monotonic()
             self._done.set()
             self._changed.set()
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it takes turns with other heavy work."""
+        return self._turn is not None
 
     # -- the monitor's side ----------------------------------------------------------------
 
@@ -246,6 +246,62 @@ class Job(Generic[T]):
         return self.result  # type: ignore[return-value]  # set whenever there was no error
 
 
+@dataclass(eq=False)
+class Turn:
+    """One heavy job's place among those that wait."""
+
+    turns: Turns
+    visitor: str
+
+    @contextlib.contextmanager
+    def taken(self, monitor: Monitor) -> Iterator[None]:
+        """Wait for the turn and hold it.
+
+        Raises:
+            StoppedError: Stop was pressed before it came.
+        """
+        turns = self.turns
+        with turns.changed:
+            turns.waiting.append(self)
+            try:
+                while turns.next() is not self:
+                    raise_if_stopped(monitor)
+                    turns.changed.wait(0.2)
+                turns.working.append(self)
+                turns.served.pop(self.visitor, None)
+                turns.served[self.visitor] = None
+                if len(turns.served) > SERVED_KEPT:
+                    del turns.served[next(iter(turns.served))]
+            finally:
+                turns.waiting.remove(self)
+        try:
+            yield
+        finally:
+            with turns.changed:
+                turns.working.remove(self)
+                turns.changed.notify_all()
+
+
+@dataclass
+class Turns:
+    """Turns of heavy work: one job of each visitor, the visitor served longest ago next."""
+
+    at_once: int
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    waiting: list[Turn] = field(default_factory=list)
+    working: list[Turn] = field(default_factory=list)
+    served: dict[str, None] = field(default_factory=dict)  # visitors, the latest last
+
+    def next(self) -> Turn | None:
+        """Return the turn that may begin now; None while the machine is at work."""
+        if len(self.working) >= self.at_once:
+            return None
+        order = {visitor: place for place, visitor in enumerate(self.served)}
+        at_work = {turn.visitor for turn in self.working}
+        free = [turn for turn in self.waiting if turn.visitor not in at_work]
+        return min(free, key=lambda turn: order.get(turn.visitor, -1), default=None)
+
+
 class Jobs:
     """Jobs by visitor, library and name. One at a time each; heavy work takes turns.
 
@@ -258,7 +314,7 @@ class Jobs:
         self._visitors = visitors
         self._jobs: dict[Key, Job[object]] = {}
         self._lock = threading.Lock()
-        self._turn = threading.Semaphore(heavy_at_once)
+        self._turns = Turns(heavy_at_once)
 
     def start(
         self,
@@ -280,7 +336,8 @@ class Jobs:
 
         Raises:
             UnknownNameError: There is no such visitor or library.
-            CoreError: Something runs under this key already.
+            CoreError: Something runs under this key already, or on a shared server other heavy
+                work of this visitor.
         """
         with contextlib.ExitStack() as lease:
             library = lease.enter_context(self._visitors.library(key[0], key[1]))
@@ -291,9 +348,14 @@ class Jobs:
                         "This library is busy with something else. Wait until it is done, or press "
                         "Stop."
                     )
+                if heavy and self._visitors.hosted and self._works_hard(key[0]):
+                    raise CoreError(
+                        "You have long work at hand here already, and each visitor has a turn of "
+                        "it at a time. Wait until it is done, or press Stop."
+                    )
                 if after is not None:
                     lease.callback(after)
-                turn = self._turn if heavy else None
+                turn = Turn(self._turns, key[0]) if heavy else None
                 job = Job(kind, work, library, lease=lease.pop_all(), turn=turn)
                 self._jobs.pop(key, None)
                 self._jobs[key] = job  # type: ignore[assignment]  # Job is invariant; only read
@@ -301,6 +363,11 @@ class Jobs:
                 for name in over[: max(0, len(self._jobs) - JOBS_KEPT)]:
                     del self._jobs[name]
             return job.start()
+
+    def _works_hard(self, visitor: str) -> bool:
+        return any(
+            one.heavy and one.running for key, one in self._jobs.items() if key[0] == visitor
+        )
 
     def get(self, key: Key) -> Job[object] | None:
         """Return the latest job under a key, running or done."""

@@ -26,6 +26,7 @@ class PageLimits:
         body_bytes: Largest body of any other request.
         files_per_upload: Most files in one go.
         queue_size: Most requests waiting.
+        queue_share: Most of them of one visitor, on a shared server.
         concurrency: Most quick requests served at once.
         heavy_at_once: Most long jobs (indexing, experiments) at once; others wait their turn.
     """
@@ -35,6 +36,7 @@ class PageLimits:
     body_bytes: int = 8 * MEBIBYTE
     files_per_upload: int = 200
     queue_size: int = 64
+    queue_share: int = 16
     concurrency: int = 8
     heavy_at_once: int = 1
 

@@ -25,7 +25,7 @@ from demo.security import OWN_PREFIX
 from demo.toolkit import address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from core.comparison.records import Comparison
     from core.library import Library
@@ -98,6 +98,10 @@ class Sessions:
         if not isinstance(visitor_id, str) or not self.visitors.known(visitor_id):
             raise UnknownNameError(GONE)
         return visitor_id
+
+    def visitor_in(self, values: Sequence[object]) -> str:
+        """Return the first known visitor's id among values, "" when there is none."""
+        return next((v for v in values if isinstance(v, str) and self.visitors.known(v)), "")
 
     @contextmanager
     def library(

@@ -8,7 +8,10 @@ It leaves out components that have no source file, so during the import no class
 from __future__ import annotations
 
 import inspect
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _getfile = inspect.getfile
 
@@ -35,7 +38,7 @@ def _no_address(*_arguments: Any, **_options: Any) -> NoReturn:  # noqa: ANN401 
 for _name in ("ssrf_protected_download", "async_ssrf_protected_download", "save_url_to_cache"):
     setattr(gr.processing_utils, _name, _no_address)
 
-__all__ = ["address", "gr"]
+__all__ = ["address", "gr", "share_queue"]
 
 
 def address() -> str:
@@ -48,3 +51,28 @@ def address() -> str:
         return ""
     forwarded = dict(request.headers).get("x-forwarded-for", "").rsplit(",", 1)[-1].strip()
     return forwarded or str(request.client.host)
+
+
+def share_queue(queue: Any, visitor_in: Callable[[Sequence[Any]], str], *, most: int) -> None:  # noqa: ANN401
+    """Let one visitor have so many events in the toolkit's queue, so that others find room.
+
+    Args:
+        queue: The toolkit's.
+        visitor_in: Returns the visitor named among an event's values, "" when there is none; such
+            events count by the page that sends them.
+        most: Events of one visitor that wait.
+    """
+    push = queue.push
+
+    async def push_in_turn(body: Any, request: Any, username: str | None) -> Any:  # noqa: ANN401
+        mine = visitor_in(body.data or ()) or body.session_hash
+        waiting = [
+            event.data
+            for line in list(queue.event_queue_per_concurrency_id.values())
+            for event in list(line.queue)
+        ]
+        if sum((visitor_in(one.data or ()) or one.session_hash) == mine for one in waiting) >= most:
+            return False, "You have many requests waiting here. Wait for them.", "queue_full"
+        return await push(body, request, username)
+
+    queue.push = push_in_turn

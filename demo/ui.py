@@ -13,7 +13,7 @@ from demo.handlers import Handlers
 from demo.importing import Importing
 from demo.judging import Judging
 from demo.presenters import frame
-from demo.toolkit import gr
+from demo.toolkit import gr, share_queue
 from demo.views import (
     compare,
     disagree,
@@ -149,6 +149,8 @@ def build_app(services: Services) -> gr.Blocks:
         default_concurrency_limit=services.limits.concurrency,
         api_open=False,
     )
+    if services.hosted:
+        share_queue(app._queue, handlers.sessions.visitor_in, most=services.limits.queue_share)
     return app
 
 

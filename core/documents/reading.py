@@ -50,6 +50,8 @@ OPENING_PAGES = 3  # opening a file may take as long as this many pages
 STARTING_SECONDS = 30.0
 _DOC_ID_DIGITS = 16
 _QUEUE_FRAMES = 64
+DRAWING_BYTES = 512 * MEBIBYTE  # of memory, besides the file's own
+_DRAWING = threading.BoundedSemaphore(2)  # drawings at once; others wait, each for moments
 _WATCH_MEMORY = platform.system() != "Linux"  # elsewhere RLIMIT_AS is missing or not enforced
 _MEMORY_SIGNALS = {"SIGTRAP", "SIGILL"}
 
@@ -125,7 +127,7 @@ def render_page(
         page_number: Counts from 1.
         width_pixels: Width of the image; very tall pages come smaller, 16 million pixels at most.
         password: For an encrypted PDF.
-        limits: What it may cost.
+        limits: What it may cost; `DRAWING_BYTES` of memory where none are given.
         name: For messages.
         monitor: Asked whether to stop.
 
@@ -143,7 +145,8 @@ def render_page(
     if not plain.looks_like_pdf(data):
         msg = f'"{name}" is not a PDF; only PDF pages have images.'
         raise PdfReadError(msg)
-    with Worker(limits or ExtractionLimits()) as running:
+    limits = limits or ExtractionLimits(memory_bytes=DRAWING_BYTES + 2 * len(data))
+    with _DRAWING, Worker(limits) as running:
         return running.draw(
             data,
             name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -13,7 +14,7 @@ from core.errors import AllowanceExceededError
 from core.settings import MEBIBYTE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from core.library.ingest import SourceFile
 
@@ -27,11 +28,13 @@ class VisitorLimits:
 
     Attributes:
         queries_per_minute: Comparisons in any 60 seconds.
+        drawings_per_minute: Pages drawn in any 60 seconds.
         documents: Most in one library.
         bytes_each: Most that all libraries of a visitor may take on the disk.
     """
 
     queries_per_minute: int = 30
+    drawings_per_minute: int = 240
     documents: int = 100
     bytes_each: int = 1024 * MEBIBYTE
 
@@ -56,7 +59,8 @@ class Allowance:
         self._kept_bytes = kept_bytes
         self._clock = clock
         self._lock = threading.Lock()
-        self._asked: deque[float] = deque()
+        self._drawing = threading.Lock()
+        self._taken: dict[str, deque[float]] = {"queries": deque(), "drawings": deque()}
 
     def take_query(self) -> None:
         """Count one query.
@@ -64,19 +68,33 @@ class Allowance:
         Raises:
             AllowanceExceededError: Too many within a minute; the message says how long to wait.
         """
-        most = self._limits.queries_per_minute
+        self._take("queries", self._limits.queries_per_minute, "answers")
+
+    @contextlib.contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Count one page and let it be drawn, after others of this visitor's.
+
+        Raises:
+            AllowanceExceededError: Too many within a minute; the message says how long to wait.
+        """
+        self._take("drawings", self._limits.drawings_per_minute, "makes")
+        with self._drawing:
+            yield
+
+    def _take(self, kind: str, most: int, verb: str) -> None:
+        taken = self._taken[kind]
         with self._lock:
             now = self._clock()
-            while self._asked and self._asked[0] <= now - _MINUTE_SECONDS:
-                self._asked.popleft()
-            if len(self._asked) >= most:
-                wait = max(1, math.ceil(self._asked[0] + _MINUTE_SECONDS - now))
+            while taken and taken[0] <= now - _MINUTE_SECONDS:
+                taken.popleft()
+            if len(taken) >= most:
+                wait = max(1, math.ceil(taken[0] + _MINUTE_SECONDS - now))
                 msg = (
-                    f"This server answers {most} queries a minute for each visitor. Wait "
+                    f"This server {verb} {most} {kind} a minute for each visitor. Wait "
                     f"{wait} s and ask again, {_ELSEWHERE}"
                 )
                 raise AllowanceExceededError(msg)
-            self._asked.append(now)
+            taken.append(now)
 
     def require_room(self, files: Sequence[SourceFile], *, held: int) -> None:
         """Refuse files that would go over what a visitor may keep, before any is read.

@@ -9,6 +9,7 @@ passages, so all systems always search the same passages.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -316,6 +317,7 @@ class Library:
         Raises:
             UnknownNameError: No such document or page, or a plain text document.
             DocumentError: If the page cannot be drawn.
+            AllowanceExceededError: On a shared server, when one visitor has too many drawn.
         """
         document = self.document(doc_id)
         if document.media_type != "application/pdf":
@@ -338,12 +340,14 @@ class Library:
             if passage_id in by_id and by_id[passage_id].doc_id == doc_id
         }
         page = document.pages[page_number - 1]
-        png = render_page(
-            self.workspace.document_source(doc_id),
-            page_number,
-            width_pixels=width_pixels,
-            password=self._holdings.passwords.get(doc_id),
-        )
+        turn = self._allowance.drawing() if self._allowance else contextlib.nullcontext()
+        with turn:
+            png = render_page(
+                self.workspace.document_source(doc_id),
+                page_number,
+                width_pixels=width_pixels,
+                password=self._holdings.passwords.get(doc_id),
+            )
         return PageView(png, page.width, page.height, boxes)
 
     def examples(self) -> tuple[ExampleQuery, ...]:

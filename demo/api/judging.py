@@ -48,7 +48,7 @@ def add(door: Door) -> None:
             library: Id; empty for the sample library.
             visitor: From `start`; empty when run locally.
         """
-        found = door.experiment(visitor, library, measure_judgments)
+        found = door.experiment(visitor, library, measure_judgments, heavy=True)
         return {
             "words": list(found.words),
             "judgments": found.judgments,

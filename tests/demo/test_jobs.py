@@ -18,6 +18,7 @@ class Lender:
     """Lends nothing, and counts how many have it."""
 
     lent = 0
+    hosted = False
 
     @contextmanager
     def library(self, _visitor_id: str, _library_id: str) -> Iterator[None]:
@@ -129,6 +130,46 @@ def test_heavy_jobs_take_turns_and_the_second_says_that_it_waits() -> None:
     assert second.snapshot().waiting
     go.set()
     assert second.outcome() == "done"
+
+
+def test_the_visitor_served_longest_ago_is_next() -> None:
+    go, order, jobs = threading.Event(), [], jobs_for()
+
+    def heavy(visitor: str, library: str) -> Any:
+        def work(_library: Any, *, monitor: Any) -> None:
+            go.wait(20)
+            order.append(visitor + library)
+
+        return jobs.start((visitor, library, "index"), "index", work, heavy=True)
+
+    started = [heavy("a", "1")]
+    while started[0].snapshot().waiting:
+        pass
+    started += [heavy(*name) for name in ("a2", "a3", "b1", "c1")]
+    while len(jobs._turns.waiting) < 4:
+        pass
+    go.set()
+    for job in started:
+        job.outcome()
+    # a has had a turn when b and c have not, and waits for both.
+    assert order[:3] == ["a1", "b1", "c1"]
+    assert sorted(order[3:]) == ["a2", "a3"]
+
+
+def test_on_a_shared_server_a_visitor_has_one_heavy_job_at_a_time() -> None:
+    go, lender = threading.Event(), Lender()
+    lender.hosted = True
+    jobs = jobs_for(lender)
+    first = jobs.start(("a", "1", "index"), "index", lambda *_, **__: go.wait(20), heavy=True)
+    with pytest.raises(CoreError, match="long work at hand"):
+        jobs.start(("a", "2", "experiment"), "disagree", lambda *_, **__: None, heavy=True)
+    assert jobs.start(("a", "2", "compare"), "compare", lambda *_, **__: 1).outcome() == 1
+    second = jobs.start(("b", "1", "index"), "index", lambda *_, **__: 2, heavy=True)
+    go.set()
+    first.outcome()
+    assert second.outcome() == 2
+    assert lender.lent == 0
+    jobs.start(("a", "2", "experiment"), "disagree", lambda *_, **__: None, heavy=True).outcome()
 
 
 def test_a_waiting_job_can_be_stopped() -> None:

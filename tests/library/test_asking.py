@@ -329,6 +329,31 @@ def test_queries_a_minute_are_counted_in_a_sliding_window() -> None:
     allowance.take_query()
 
 
+def test_drawings_are_counted_apart_from_queries_and_made_one_after_another() -> None:
+    limits = VisitorLimits(queries_per_minute=1, drawings_per_minute=2)
+    allowance = Allowance(limits, clock=lambda: 0.0)
+    allowance.take_query()
+    begun, go = threading.Event(), threading.Event()
+
+    def draw() -> None:
+        with allowance.drawing():
+            begun.set()
+            go.wait(20)
+
+    first, second = threading.Thread(target=draw), threading.Thread(target=draw)
+    first.start()
+    assert begun.wait(20)
+    begun.clear()
+    second.start()
+    assert not begun.wait(0.05)  # it waits for the first
+    with pytest.raises(AllowanceExceededError, match="2 drawings a minute"), allowance.drawing():
+        pass
+    go.set()
+    first.join()
+    second.join()
+    assert begun.is_set()
+
+
 def test_a_visitor_who_asks_too_much_is_told_to_wait(tmp_path: Path) -> None:
     bench = make_library(
         tmp_path / "w", allowance=Allowance(VisitorLimits(queries_per_minute=1, documents=3))
