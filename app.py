@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 5.0
 M_ARENA_MAX = -8  # of malloc.h
+_COMPLETION = ("--install-completion", "--show-completion")
 logger = logging.getLogger("bifocal")
 
 
@@ -227,13 +228,31 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-if __name__ == "__main__":
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Serve the page and end the process."""
     # A script that starts programs in the background has them ignore Ctrl+C; this one heeds it.
     # Whatever ends services (SIGTERM) is to leave as little behind.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        ended = main(sys.argv[1:])
+        ended = main(arguments)
     except KeyboardInterrupt:  # before the page was up
         ended = 0
     leave(ended)
+
+
+def command() -> None:
+    """``bifocal``: a verb of the command line where one is named, the page otherwise."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"bifocal {core.__version__}")
+    elif arguments and (not arguments[0].startswith("-") or arguments[0] in _COMPLETION):
+        from core.cli import cli  # the page needs none of it
+
+        cli(prog_name="bifocal")
+    else:
+        run(arguments)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

@@ -16,7 +16,6 @@ cli = typer.Typer(
     name="python -m core",
     help="Bifocal: your documents through two lenses.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
