@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import asdict
 from json import dumps
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from platformdirs import user_cache_path
 
 from core.cli.encoders import choices_of
 from core.cli.options import (
@@ -33,7 +35,11 @@ from core.cli.output import (
     write,
 )
 from core.encoders.registry import read_registry
-from core.errors import EncoderTooLargeError, UsageError
+from core.errors import CoreError, EncoderTooLargeError, UsageError
+from core.evaluation.beir import centring_texts
+from core.evaluation.evaluate import evaluate_beir
+from core.evaluation.gate import GateReport, Outcome, read_policy, to_junit, to_markdown
+from core.evaluation.gate import gate as evaluate_gate
 from core.evaluation.judging import (
     grades_of,
     judgments_as,
@@ -43,8 +49,8 @@ from core.evaluation.judging import (
 )
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
-from core.evaluation.render import to_text
-from core.evaluation.run import centring_texts, default_cache, number_list, run_evaluation
+from core.evaluation.render import to_text, write_results
+from core.evaluation.runs import kept_run, read_kept_run, run_path, run_to_json
 from core.evaluation.sample import measure_sample
 from core.library.shipped import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.records import Unit
@@ -62,6 +68,7 @@ if TYPE_CHECKING:
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("evaluate")(told(evaluate))
+    cli.command("gate")(told(gate))
     cli.command("judge")(told(judge))
     cli.command("benchmark")(told(benchmark))
     cli.command("pairs")(told(pairs))
@@ -91,6 +98,9 @@ def evaluate(
     ] = None,
     runs: Annotated[Path | None, typer.Option(help="Folder for TREC runs.")] = None,
     json: Annotated[Path | None, typer.Option(help="File for the result as JSON.")] = None,
+    keep: Annotated[
+        str, typer.Option(help="Keep it as a run of this name, or in this .json file, for `gate`.")
+    ] = "",
     fail_if: Annotated[
         str, typer.Option(help="Exit with 3 when the arms differ so, as in ndcg@10<-0.02.")
     ] = "",
@@ -104,6 +114,8 @@ def evaluate(
 ) -> None:
     """Measure both arms, BM25 and their fusion on a BEIR folder, with intervals."""
     limit = _limit(fail_if)
+    if keep:
+        run_path(keep, data_folder())  # a name that cannot be is refused before the work
     pool = make_pool(device=device, offline=offline)
     specs = [*pool.registry.arms(pair), *(pool.registry.encoder(name) for name in also or ())]
     tokens = max_tokens or min(spec.max_tokens for spec in specs[:2])
@@ -120,8 +132,8 @@ def evaluate(
             spec.encoder_id, max_tokens=tokens, choice=choice, centre=centre, monitor=monitor
         )
 
-    with ConsoleMonitor() as monitor:
-        evaluation = run_evaluation(
+    with ConsoleMonitor() as monitor, Workspace.open(cache or default_cache(beir)) as workspace:
+        evaluation = evaluate_beir(
             beir,
             [encoder(spec, monitor) for spec in specs],
             unit=unit,
@@ -129,16 +141,61 @@ def evaluate(
             lengths=number_list(lengths),
             sample=sample_passages or None,
             seed=seed,
-            vector_cache=cache or default_cache(beir),
-            json_path=json,
-            runs_folder=runs,
+            workspace=workspace,
             count_tokens=counter(),
             dimensions=number_list(dimensions, option="--dimensions"),
             monitor=monitor,
         )
+    write_results(evaluation, json_path=json, runs_folder=runs)
+    if keep:
+        write(run_path(keep, data_folder()), run_to_json(kept_run(evaluation, name=keep)))
     typer.echo(to_text(evaluation))
     if limit is not None:
         _exit_if_crossed(evaluation, limit, said=fail_if)
+
+
+def gate(
+    baseline: Annotated[str, typer.Option(help="Name of a kept run, or its .json file.")],
+    run: Annotated[str, typer.Option(help="Name or file of the run that is to replace it.")],
+    policy: Annotated[Path, typer.Option(help="TOML: [measures] with what each may lose.")],
+    *,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the answer as Markdown here.")
+    ] = None,
+) -> None:
+    """Say whether a run may replace its baseline: exit 0 PASS, 1 HOLD, 2 BLOCK, 3 FAIL."""
+    try:
+        kept = [read_kept_run(run_path(name, data_folder())) for name in (baseline, run)]
+        report = evaluate_gate(kept[0], kept[1], read_policy(policy))
+    except CoreError as error:
+        report = GateReport(Outcome.FAIL, (str(error),), ())
+    if junit is not None:
+        write(junit, to_junit(report))
+    if markdown is not None:
+        write(markdown, to_markdown(report))
+    for line in to_markdown(report).splitlines():
+        typer.echo(plain(line))
+    raise typer.Exit(int(report.outcome))
+
+
+def default_cache(beir: Path) -> Path:
+    """Return the vector cache of a data set: one workspace each, so that two can run at once."""
+    name = hashlib.sha256(str(beir.resolve()).encode()).hexdigest()[:12]
+    return user_cache_path("bifocal", appauthor=False) / "evaluate" / f"{beir.name}-{name}"
+
+
+def number_list(numbers: str, *, option: str = "--lengths") -> tuple[int, ...]:
+    """Read an option's whole numbers with commas between; none for an empty text.
+
+    Raises:
+        UsageError: If one is not a number.
+    """
+    try:
+        return tuple(int(number) for number in numbers.split(",") if number.strip())
+    except ValueError as exc:
+        msg = f"{option} is {numbers!r}; write whole numbers with commas, as in 256,512."
+        raise UsageError(msg) from exc
 
 
 def judge(

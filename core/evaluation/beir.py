@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import DatasetError, InvalidSettingError
+from core.store.centre import CENTRE_PASSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -158,6 +159,17 @@ def sample_passages(dataset: BeirDataset, *, count: int, seed: int) -> BeirDatas
         whole=_restricted(dataset.whole, kept, note),
         lengths=tuple(_restricted(part, kept, note) for part in dataset.lengths),
     )
+
+
+def centring_texts(folder: Path, *, split: str = DEFAULT_SPLIT) -> list[str]:
+    """Return an even spread of a folder's documents, to measure an encoder's mean on.
+
+    Raises:
+        DatasetError: If the folder is not as it should be.
+    """
+    documents = list(read_beir(folder, split=split).whole.documents.values())
+    step = max(1, len(documents) // CENTRE_PASSAGES)
+    return documents[::step][:CENTRE_PASSAGES]
 
 
 # -- files ---------------------------------------------------------------------------------

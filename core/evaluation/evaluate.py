@@ -19,6 +19,7 @@ from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_
 from core.evaluation.dimensions import costs, leading, shortened, unshortened_notes
 from core.evaluation.measures import DEPTH, per_query
 from core.evaluation.records import Evaluation, Measured, MeasuredSystem
+from core.evaluation.runs import identity_of
 from core.evaluation.significance import (
     confidence_sequence,
     mean_interval,
@@ -146,6 +147,11 @@ def evaluate_beir(
         notes=tuple(notes),
         cut_share=cut_share,
         dimensions=costs(parts[0], shorter, seed=seed),
+        identity={
+            **identity_of(whole),
+            "unit": unit.value,
+            **{info.system_id: encoder.fingerprint for info, encoder in named},
+        },
     )
 
 

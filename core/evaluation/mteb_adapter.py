@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.encoders.protocol import Encoder
-    from core.evaluation.beir import Collection
     from core.monitor import Monitor
     from core.store import Workspace
 
@@ -285,55 +284,6 @@ def add_mteb_results(
         task = _UNSAFE_IN_NAME.sub("-", path.stem)[:120]
         (target / f"{task}.json").write_bytes(path.read_bytes())
     return found
-
-
-def local_task(collection: Collection, *, split: str = "test") -> Any:  # noqa: ANN401 - an mteb task
-    """Return a collection read from a BEIR folder as an mteb retrieval task; nothing is fetched.
-
-    Raises:
-        UsageError: If mteb is not installed.
-    """
-    _mteb()
-    retrieval = importlib.import_module("mteb.abstasks.retrieval")
-    metadata = importlib.import_module("mteb.abstasks.task_metadata")
-    datasets = importlib.import_module("datasets")
-    name = "".join(part.capitalize() for part in collection.name.replace("@", "_").split("_"))
-
-    local = type(
-        "LocalRetrieval",
-        (retrieval.AbsTaskRetrieval,),
-        {
-            "__doc__": "A collection on this machine.",
-            "ignore_identical_ids": True,  # as BEIR and `evaluate_beir` do
-            "metadata": metadata.TaskMetadata(
-                name=name,
-                description="A BEIR folder on this machine.",
-                dataset={"path": f"{_ORGANISATION}/local", "revision": "local"},
-                type="Retrieval",
-                category="t2t",
-                eval_splits=[split],
-                eval_langs=["eng-Latn"],
-                main_score="ndcg_at_10",
-            ),
-        },
-    )
-    task = local()
-    task.dataset = {
-        "default": {
-            split: {
-                "corpus": datasets.Dataset.from_list(
-                    [{"id": d, "title": "", "text": t} for d, t in collection.documents.items()]
-                ),
-                "queries": datasets.Dataset.from_list(
-                    [{"id": q, "text": t} for q, t in collection.queries.items()]
-                ),
-                "relevant_docs": {q: dict(row) for q, row in collection.qrels.items()},
-                "top_ranked": None,
-            }
-        }
-    }
-    task.data_loaded = True
-    return task
 
 
 # -- parts ---------------------------------------------------------------------------------

@@ -106,6 +106,7 @@ class Evaluation:
         notes: What a reader has to know, each a sentence.
         cut_share: By encoder id: share of the texts that were longer than its limit.
         dimensions: What shorter embeddings cost, where they were asked for.
+        identity: What it was made of, by part; a part that is not there is unknown.
     """
 
     dataset: str
@@ -117,3 +118,4 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     cut_share: Mapping[str, float] = field(default_factory=dict)
     dimensions: tuple[DimensionCost, ...] = ()
+    identity: Mapping[str, str] = field(default_factory=dict)

@@ -1,15 +1,18 @@
-"""An evaluation as a table for the terminal and as JSON for other tools."""
+"""An evaluation as a table for the terminal, and as JSON and TREC runs for other tools."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from core.comparison.export import to_trec_run
+from core.errors import DatasetError
 from core.evaluation.measures import ACCURACY, MEASURES
 from core.evaluation.significance import holm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from core.evaluation.records import DimensionCost, Evaluation, Measured
     from core.evaluation.significance import Difference, Interval
@@ -89,6 +92,29 @@ def to_text(evaluation: Evaluation) -> str:
         "of the table.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def write_results(
+    evaluation: Evaluation, *, json_path: Path | None = None, runs_folder: Path | None = None
+) -> None:
+    """Write an evaluation as JSON, and every system's run as ``<system id>.trec``, where asked.
+
+    Raises:
+        DatasetError: If a file cannot be written.
+    """
+    try:
+        if json_path is not None:
+            json_path.parent.mkdir(parents=True, exist_ok=True)
+            json_path.write_text(to_json(evaluation), encoding="utf-8")
+        if runs_folder is not None:
+            runs_folder.mkdir(parents=True, exist_ok=True)
+            for system in evaluation.whole.systems:
+                name = system.system_id.replace("/", "_").replace("#", "_")
+                run = to_trec_run(system.rankings, tag=system.system_id)
+                (runs_folder / f"{name}.trec").write_text(run, encoding="utf-8")
+    except OSError as exc:
+        msg = f"{exc.filename} cannot be written: {exc.strerror}. Choose another place."
+        raise DatasetError(msg) from exc
 
 
 def _counted(measured: Measured) -> str:

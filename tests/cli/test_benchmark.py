@@ -13,9 +13,9 @@ from core.cli import measure
 from core.evaluation import mteb_adapter
 from core.evaluation.beir import read_beir
 from core.evaluation.evaluate import evaluate_beir
-from core.evaluation.mteb_adapter import RESULTS_FOLDER, local_task, read_mteb_results
+from core.evaluation.mteb_adapter import RESULTS_FOLDER, read_mteb_results
 from demo.presenters.official import official
-from tests.evaluation.folders import write_folder
+from tests.evaluation.folders import local_task, write_folder
 from tests.libraries import AUTOREGRESSIVE, DIFFUSION
 
 if TYPE_CHECKING:

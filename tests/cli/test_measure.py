@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from core.cli.measure import default_cache, number_list
 from core.cli.output import opened
-from core.errors import EncoderUnavailableError
-from core.evaluation.run import default_cache
+from core.errors import EncoderUnavailableError, UsageError
 from core.experiments import disagree
 from core.experiments.registry import experiment
 from core.experiments.run import run
@@ -230,3 +230,26 @@ def test_judging_works_on_the_command_line(
     wrong = terminal("judge", query, "-w", workspace, "--grade", f"{ids[0]}=7")
     assert wrong.exit_code == 2
     assert "a grade of 0, 1, 2 or 3" in wrong.stderr
+
+
+def test_a_length_that_is_no_number_is_refused() -> None:
+    assert number_list("256,512") == (256, 512)
+    assert number_list("") == ()
+    with pytest.raises(UsageError, match="256,512"):
+        number_list("256,long")
+
+
+def test_the_gate_says_its_answer_by_exit_code(
+    terminal: Terminal, beir: Path, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[measures]\n"nDCG@10" = 0.02\n')
+    base = tmp_path / "base.json"
+    evaluate(terminal, beir, "--keep", base)
+    options = ("--baseline", base, "--run", base, "--policy", policy)
+    report = tmp_path / "gate.xml"
+    found = terminal("gate", *options, "--junit", report)
+    assert (found.exit_code, "Gate: HOLD" in found.stdout) == (1, True)  # three queries
+    assert report.read_text().startswith("<?xml")
+    gone = terminal("gate", "--baseline", "gone", "--run", base, "--policy", policy)
+    assert (gone.exit_code, "There is no run" in gone.stdout) == (3, True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.encoders.spec import Attention
 from core.records import Family
@@ -12,6 +13,8 @@ from tests.encoders.fake import FakeEncoder, fake_spec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from core.evaluation.beir import Collection
 
 ANIMALS = {
     "cat": ("Cat", "The cat sleeps on the mat all day long."),
@@ -82,3 +85,47 @@ def fake_pair(*, max_tokens: int = 512) -> tuple[FakeEncoder, FakeEncoder]:
             )
         ),
     )
+
+
+def local_task(collection: Collection, *, split: str = "test") -> Any:
+    """Return a collection read from a BEIR folder as an mteb retrieval task; nothing is fetched."""
+    retrieval = importlib.import_module("mteb.abstasks.retrieval")
+    metadata = importlib.import_module("mteb.abstasks.task_metadata")
+    datasets = importlib.import_module("datasets")
+    name = "".join(part.capitalize() for part in collection.name.replace("@", "_").split("_"))
+
+    local = type(
+        "LocalRetrieval",
+        (retrieval.AbsTaskRetrieval,),
+        {
+            "__doc__": "A collection on this machine.",
+            "ignore_identical_ids": True,  # as BEIR and `evaluate_beir` do
+            "metadata": metadata.TaskMetadata(
+                name=name,
+                description="A BEIR folder on this machine.",
+                dataset={"path": "bifocal/local", "revision": "local"},
+                type="Retrieval",
+                category="t2t",
+                eval_splits=[split],
+                eval_langs=["eng-Latn"],
+                main_score="ndcg_at_10",
+            ),
+        },
+    )
+    task = local()
+    task.dataset = {
+        "default": {
+            split: {
+                "corpus": datasets.Dataset.from_list(
+                    [{"id": d, "title": "", "text": t} for d, t in collection.documents.items()]
+                ),
+                "queries": datasets.Dataset.from_list(
+                    [{"id": q, "text": t} for q, t in collection.queries.items()]
+                ),
+                "relevant_docs": {q: dict(row) for q, row in collection.qrels.items()},
+                "top_ranked": None,
+            }
+        }
+    }
+    task.data_loaded = True
+    return task

@@ -18,12 +18,11 @@ from core.evaluation.mteb_adapter import (
     add_mteb_results,
     benchmark,
     find_mteb_results,
-    local_task,
     read_mteb_results,
 )
 from core.store import Workspace
 from tests.encoders.fake import FakeEncoder, fake_spec
-from tests.evaluation.folders import fake_pair, write_folder
+from tests.evaluation.folders import fake_pair, local_task, write_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +44,7 @@ THEIRS = {
     "Recall@10": "recall_at_10",
     "Recall@100": "recall_at_100",
     "MRR@10": "mrr_at_10",
+    "AP@100": "map_at_100",
 }
 
 

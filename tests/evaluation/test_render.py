@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.comparison.imported import read_trec_run
-from core.errors import DatasetError, UsageError
-from core.evaluation.render import to_text
-from core.evaluation.run import number_list, run_evaluation
+from core.errors import DatasetError
+from core.evaluation.evaluate import evaluate_beir
+from core.evaluation.render import to_text, write_results
 from tests.evaluation.folders import fake_pair, write_folder
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def lengths(tmp_path: Path) -> Path:
 
 
 def test_some_lengths_alone_with_accuracy(lengths: Path) -> None:
-    evaluation = run_evaluation(lengths, fake_pair(), lengths=number_list(" 8,"))
+    evaluation = evaluate_beir(lengths, fake_pair(), lengths=[8])
     (part,) = evaluation.lengths
     assert (part.length, part.queries, part.passages) == (8, 1, 2)
     assert (evaluation.whole.queries, evaluation.whole.passages) == (1, 2)
@@ -43,16 +43,10 @@ def test_some_lengths_alone_with_accuracy(lengths: Path) -> None:
     assert table.count("Accuracy@1") == 1
 
 
-def test_a_length_that_is_no_number_is_refused() -> None:
-    assert number_list("256,512") == (256, 512)
-    assert number_list("") == ()
-    with pytest.raises(UsageError, match="256,512"):
-        number_list("256,long")
-
-
 def test_lengths_are_in_the_json_and_in_the_table(lengths: Path, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    evaluation = run_evaluation(lengths, fake_pair(), json_path=path)
+    evaluation = evaluate_beir(lengths, fake_pair())
+    write_results(evaluation, json_path=path)
     fields = json.loads(path.read_text(encoding="utf-8"))
     assert [part["length"] for part in fields["lengths"]] == [8, 16]
     for part in fields["lengths"]:
@@ -64,7 +58,8 @@ def test_lengths_are_in_the_json_and_in_the_table(lengths: Path, tmp_path: Path)
 
 
 def test_runs_can_be_loaded_again_as_columns(lengths: Path, tmp_path: Path) -> None:
-    evaluation = run_evaluation(lengths, fake_pair(), runs_folder=tmp_path / "runs")
+    evaluation = evaluate_beir(lengths, fake_pair())
+    write_results(evaluation, runs_folder=tmp_path / "runs")
     for system in evaluation.whole.systems:
         run = read_trec_run(tmp_path / "runs" / f"{system.system_id}.trec")
         assert run.name == system.system_id
@@ -76,4 +71,4 @@ def test_a_place_that_cannot_be_written_is_named(lengths: Path, tmp_path: Path) 
     taken = tmp_path / "taken"
     taken.mkdir()
     with pytest.raises(DatasetError, match="taken cannot be written"):
-        run_evaluation(lengths, [], json_path=taken)
+        write_results(evaluate_beir(lengths, []), json_path=taken)
