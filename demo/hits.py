@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.encoders.spec import TextKind
 from core.errors import CoreError, UnknownNameError
-from core.render import page
+from core.render import Html, page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def pane(bench: Library, shown: Shown, passage_id: str, page_number: int | None)
         received = bench.received(passage.text, kind=TextKind.PASSAGE)
     except CoreError:
         received = {}
-    picture, notice = "", ""
+    picture, notice = Html(""), ""
     if not 1 <= number <= len(document.pages):
         raise UnknownNameError(f"{document.name} has no page {number}.")
     if document.media_type != "application/pdf":

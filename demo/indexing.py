@@ -134,11 +134,7 @@ class Indexing:
         waiting = {key: item.name for key, item in self.sessions.held(visitor, library_id).items()}
         if job.error is not None:
             words = texts.STOPPED if isinstance(job.error, StoppedError) else str(job.error)
-            forms = "".join(library.password_form(key, name) for key, name in waiting.items())
-            yield (
-                library.trouble(words) + (f'<div class="bf">{forms}</div>' if forms else ""),
-                False,
-            )
+            yield library.trouble(words, waiting), False
         else:
             report = job.result
             html = library.ingestion(report, waiting) if report is not None else ""  # type: ignore[arg-type]

@@ -253,7 +253,7 @@ def _after_space(text: str, place: int, before: int) -> int:
     return space + 1 if space >= 0 else place
 
 
-def skeleton(message: str, detail: str = "", *, progress: object = "") -> Html:
+def skeleton(message: str, detail: str = "", *, progress: Html | None = None) -> Html:
     """Return the columns as they look while the encoders work.
 
     Args:

@@ -181,7 +181,7 @@ def pane(
     *,
     page_number: int,
     pages: int,
-    picture: str,
+    picture: Html,
     best: tuple[int, int] | None,
     received: Mapping[str, ReceivedText],
     notice: str = "",

@@ -38,7 +38,7 @@ def strip(
     kind: str,
     unit: str,
     most: float | None = None,
-    tail: str = "",
+    tail: Html | None = None,
 ) -> Html:
     """Return a text whose every token is coloured by a number; hover tells the number.
 
@@ -51,7 +51,7 @@ def strip(
         kind: Colour class.
         unit: What the value is, for the tip.
         most: Value of the full colour; the largest by default.
-        tail: HTML that continues the text.
+        tail: What continues the text.
     """
     values = [abs(value) for start, _, _, value in entries if start >= 0 and math.isfinite(value)]
     top = most or max(values, default=0.0) or 1.0

@@ -102,7 +102,7 @@ def _seconds(comparison: Comparison) -> str:
     return f"{sum(took) * 1000:,.0f} ms" if sum(took) < 1 else f"{sum(took):,.1f} s"
 
 
-def details(comparison: Comparison, plot: str, measures: str) -> Html:
+def details(comparison: Comparison, plot: Html, measures: Html) -> Html:
     """Return everything statistical, one fold below the columns."""
     return render(
         "details",

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from core.records import Family
-from core.render import escape, join, with_code
-from core.render.systems import family_kind
+from core.render import Html, render
+from core.render.figures import Row
+from core.render.systems import family_kind, named
 from core.words import DASH, DOT, number, signed
 from demo import texts
 
@@ -43,28 +44,21 @@ def _order(path: Path) -> tuple[bool, bool, str]:
     return (path.stem == "bench", path.stem != "sample-library", path.stem)
 
 
-def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def benchmarks(results: Sequence[tuple[str, Mapping[str, Any]]]) -> Html:
     """Return every result: evaluations as tables with intervals, other figures as they are."""
-    if not results:
-        return f'<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">{with_code(NONE_YET)}</p></div>'
     measured = [(name, content) for name, content in results if "systems" in _whole(content)]
-    others = [(name, content) for name, content in results if "systems" not in _whole(content)]
-    # One line each on top; all of a collection's figures are folded below it.
-    blocks = overview(measured) + join(
-        _evaluation(name, content, is_open=place == 0)
-        for place, (name, content) in enumerate(measured)
-    )
-    # What is no evaluation (speed, losses) stands below, folded: it is read by few.
-    blocks += join(
-        f"<details><summary>{escape(_words(name))}</summary>{_plain(name, content)}</details>"
-        for name, content in others
-    )
-    return (
-        '<div class="bf lab"><h2>Measured by Bifocal</h2><p class="how">With the pairs named. '
-        "Brackets: 95 % bootstrap interval over queries, or over clusters of queries that share a "
-        "relevant document, where their number is given. The difference is diffusion minus "
-        f"autoregressive, query by query. The first table has {OVERVIEW_MEASURE}; every measure, "
-        f"group and length is folded below it.</p>{blocks}</div>"
+    return render(
+        "benchmarks",
+        # One line each on top; all of a collection's figures are folded below it.
+        overview=overview(measured),
+        measured=[_evaluation(name, content) for name, content in measured],
+        # What is no evaluation (speed, losses) stands below, folded: it is read by few.
+        others=[(name, content) for name, content in results if "systems" not in _whole(content)],
+        measure=OVERVIEW_MEASURE,
+        none_yet=NONE_YET,
+        words=_words,
+        scalar=_scalar,
+        columns=_columns,
     )
 
 
@@ -84,107 +78,83 @@ def title(name: str, content: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def overview(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return a line per collection that both arms were measured on; "" where there is none."""
-    rows = join(_overview_row(name, content) for name, content in results)
-    if not rows:
-        return ""
-    return (
-        '<div class="scroll-x"><table class="plain figures">'
-        '<thead><tr><th>collection</th><th class="r">queries</th>'
-        '<th class="r"><span class="dif"><i class="sym"></i>diffusion</span></th>'
-        '<th class="r"><span class="aut"><i class="sym"></i>autoregressive</span></th>'
-        '<th class="r">BM25</th><th class="r">difference of the arms</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+def overview(results: Sequence[tuple[str, Mapping[str, Any]]]) -> Html:
+    """Return a line per collection that both encoders were measured on; "" where there is none."""
+    lines = [_overview_row(name, content) for name, content in results]
+    rows = [row for row in lines if row is not None]
+    pair = [
+        named(Family.DIFFUSION, "Diffusion"),
+        named(Family.AUTOREGRESSIVE, "Autoregressive"),
+    ]
+    heads = ["difference", *pair, "BM25", "queries"]
+    return render("figures", heads=heads, rows=rows) if rows else Html("")
 
 
-def _overview_row(name: str, content: Mapping[str, Any]) -> str:
-    """Return one collection's line; nothing for a file that holds no evaluation of both arms."""
-    whole = content.get("whole", content)
-    systems = whole.get("systems") if isinstance(whole, dict) else None
+def _overview_row(name: str, content: Mapping[str, Any]) -> Row | None:
+    """Return one collection's line; None for a file that holds no evaluation of both encoders."""
+    whole = _whole(content)
+    systems = whole.get("systems")
     if not isinstance(systems, list):
-        return ""
+        return None
     by_family = {
-        str(item.get("family")): item.get("measures", {}).get(OVERVIEW_MEASURE)
+        str(item.get("family")): _measures(item).get(OVERVIEW_MEASURE)
         for item in reversed(systems)  # the pair stands first: it wins over further encoders
         if isinstance(item, dict) and isinstance(item.get("measures"), dict)
     }
     if not {"diffusion", "autoregressive"} <= by_family.keys():
-        return ""
+        return None
     gap = whole.get("difference")
-    gap = gap.get(OVERVIEW_MEASURE) if isinstance(gap, dict) else None
-    cells = join(
-        f'<td class="r">{_mean(by_family.get(family))}</td>'
-        for family in ("diffusion", "autoregressive", "lexical")
-    )
     queries = whole.get("queries")
-    return (
-        f'<tr><th scope="row">{escape(title(name, content))}</th>'
-        f'<td class="r">{escape(f"{queries:,}" if isinstance(queries, int) else DASH)}</td>{cells}'
-        f'<td class="r">{_gap(gap)}</td></tr>'
-    )
+    means = [
+        (_interval(by_family.get(family))[0], ())
+        for family in ("diffusion", "autoregressive", "lexical")
+    ]
+    difference = _interval(gap.get(OVERVIEW_MEASURE) if isinstance(gap, dict) else None, sign=True)
+    counted = f"{queries:,}" if isinstance(queries, int) else DASH
+    return Row("", title(name, content), (difference, *means, (counted, ())))
 
 
-def _mean(value: Any) -> str:  # noqa: ANN401  parsed JSON
-    mean = value.get("value", value.get("mean")) if isinstance(value, dict) else value
-    return number(float(mean), 3) if isinstance(mean, int | float) else DASH
-
-
-def _gap(value: Any) -> str:  # noqa: ANN401  parsed JSON
-    if not isinstance(value, dict):
-        return DASH
-    ends = (value.get("value", value.get("mean")), value.get("low"), value.get("high"))
-    if value.get("withheld") and isinstance(ends[0], int | float):
-        return f'{signed(float(ends[0]), 3)} <span class="meta">no interval</span>'
-    known = [float(end) for end in ends if isinstance(end, int | float)]
-    if len(known) < len(ends):
-        return DASH
-    mean, low, high = (signed(end, 3) for end in known)
-    return f'{mean} <span class="meta">[{low}, {high}]</span>'
-
-
-def _evaluation(name: str, content: Mapping[str, Any], *, is_open: bool) -> str:
+def _evaluation(name: str, content: Mapping[str, Any]) -> dict[str, object]:
     whole = _whole(content)
-    notes = join(f'<p class="how">{escape(note)}</p>' for note in content.get("notes", ()))
-    facts = DOT.join(
-        f"{value:,} {word}"
-        for word in ("queries", "clusters", "passages")
-        if isinstance(value := whole.get(word), int)
-    )
-    groups = join(
-        f"<h4>{escape(part.get('group'))}{DOT}{escape(part.get('queries'))} queries</h4>{_table(part)}"
-        for part in content.get("groups", ())
-        if isinstance(part, dict)
-    )
-    lengths = join(
-        f"<h4>{escape(part.get('length'))} tokens</h4>{_table(part)}"
-        for part in content.get("lengths", ())
-        if isinstance(part, dict)
-    )
-    folded = f"<details><summary>by length</summary>{lengths}</details>" if lengths else ""
-    return (
-        f'<details class="collection"{" open" if is_open else ""}><summary>'
-        f'<b>{escape(title(name, content))}</b> <span class="num">{escape(facts)}</span></summary>'
-        f"{_table(whole)}{groups}{folded}{notes}</details>"
-    )
+
+    def parts(key: str, titled: str) -> list[dict[str, object]]:
+        return [
+            {"title": titled.format(**{"group": "", "queries": "", "length": ""} | part)}
+            | _table(part)
+            for part in content.get(key, ())
+            if isinstance(part, dict)
+        ]
+
+    return {
+        "title": title(name, content),
+        "facts": [
+            f"{value:,} {word}"
+            for word in ("queries", "clusters", "passages")
+            if isinstance(value := whole.get(word), int)
+        ],
+        "whole": _table(whole),
+        "groups": parts("groups", f"{{group}}{DOT}{{queries}} queries"),
+        "lengths": parts("lengths", "{length} tokens"),
+        "notes": content.get("notes", ()),
+    }
 
 
-def _table(part: Mapping[str, Any]) -> str:
+def _table(part: Mapping[str, Any]) -> dict[str, object]:
     systems = [item for item in part.get("systems", ()) if isinstance(item, dict)]
-    names: dict[str, None] = {}
-    for system in systems:
-        names.update(dict.fromkeys(_measures(system)))
-    heads = join(f'<th class="r">{escape(name)}</th>' for name in names)
-    rows = join(_system(system, list(names)) for system in systems)
-    gap = part.get("difference") or {}
+    names = list(dict.fromkeys(name for system in systems for name in _measures(system)))
+    rows = [
+        Row(
+            family_kind(str(system.get("family", ""))),
+            _label(system),
+            tuple(_interval(_measures(system).get(name)) for name in names),
+        )
+        for system in systems
+    ]
+    gap = part.get("difference")
     if isinstance(gap, dict) and gap:
-        cells = join(f'<td class="r">{_interval(gap.get(name), sign=True)}</td>' for name in names)
-        rows += f'<tr class="gap"><th scope="row">difference of the arms</th>{cells}</tr>'
-    return (
-        f'<div class="scroll-x"><table class="plain figures"><thead><tr><th></th>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+        cells = tuple(_interval(gap.get(name), sign=True) for name in names)
+        rows.append(Row("", "difference of the encoders", cells, "gap"))
+    return {"heads": names, "rows": rows}
 
 
 def _measures(system: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -192,76 +162,41 @@ def _measures(system: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _system(system: Mapping[str, Any], names: Sequence[str]) -> str:
-    try:
-        kind = family_kind(Family(system.get("family", "")))
-    except ValueError:
-        kind = "lex"
-    cells = join(f'<td class="r">{_interval(_measures(system).get(name))}</td>' for name in names)
-    system_id = system.get("id") or system.get("system_id") or system.get("system", "")
-    label = system.get("label") or texts.SYSTEM_NAMES.get(str(system_id), system_id)
-    return f'<tr><th scope="row" class="{kind}"><i class="sym"></i>{escape(label)}</th>{cells}</tr>'
+def _label(system: Mapping[str, Any]) -> str:
+    system_id = str(system.get("id") or system.get("system_id") or system.get("system", ""))
+    return str(system.get("label") or texts.SYSTEM_NAMES.get(system_id, system_id))
 
 
-def _interval(value: Any, *, sign: bool = False) -> str:  # noqa: ANN401  parsed JSON
-    """Return ``.662 [.61, .71]`` from an interval as JSON has it."""
+def _interval(value: Any, *, sign: bool = False) -> tuple[str, tuple[str, ...]]:  # noqa: ANN401  parsed JSON
+    """Return a figure, and below it its interval and p, from what JSON has."""
+    shown = signed if sign else number
     if isinstance(value, int | float):
-        return signed(float(value), 3) if sign else number(float(value), 3)
+        return shown(float(value), 3), ()
     if not isinstance(value, dict):
-        return "\u2013"
+        return DASH, ()
     mean = value.get("mean", value.get("value", value.get("estimate")))
     low, high = value.get("low"), value.get("high")
     if not isinstance(mean, int | float):
-        return "\u2013"
-    text = signed(float(mean), 3) if sign else number(float(mean), 3)
+        return DASH, ()
+    below: list[str] = []
     if value.get("withheld"):
-        text += f'<br><span class="meta" title="{escape(value["withheld"])}">no interval</span>'
+        below.append(render("titled", text="no interval", title=value["withheld"]))
     if isinstance(low, int | float) and isinstance(high, int | float):
-        shown = signed if sign else number
-        text += f'<br><span class="meta">[{shown(float(low), 3)}, {shown(float(high), 3)}]</span>'
+        below.append(f"[{shown(float(low), 3)}, {shown(float(high), 3)}]")
     p_value = value.get("p", value.get("p_value"))
     if isinstance(p_value, int | float):
-        text += f'<br><span class="meta">p {number(float(p_value), 3)}</span>'
-    return text
+        below.append(f"p {number(float(p_value), 3)}")
+    return shown(float(mean), 3), tuple(below)
 
 
-def _words(name: str) -> str:
-    words = name if name in texts.FIGURE_NAMES else name.replace("_", " ")
+def _words(name: object) -> str:
+    words = str(name) if name in texts.FIGURE_NAMES else str(name).replace("_", " ")
     return texts.FIGURE_NAMES.get(words, words)
 
 
-def _plain(name: str, content: Mapping[str, Any], depth: int = 0) -> str:
-    """Return other measured figures as a two-column table."""
-    rows = []
-    for key, value in content.items():
-        words = _words(str(key))
-        if isinstance(value, dict):
-            if depth < 2:
-                rows.append(f'<tr><td colspan="2">{_plain(words, value, depth + 1)}</td></tr>')
-        elif isinstance(value, list):
-            if value and all(isinstance(item, dict) for item in value):
-                rows.append(
-                    f'<tr><td colspan="2"><h4>{escape(words)}</h4>{_records(value)}</td></tr>'
-                )
-            else:
-                shown = ", ".join(_scalar(item) for item in value[:20])
-                rows.append(f"<tr><th scope=row>{escape(words)}</th><td>{escape(shown)}</td></tr>")
-        else:
-            rows.append(
-                f'<tr><th scope="row">{escape(words)}</th><td class="num">{escape(_scalar(value))}</td></tr>'
-            )
-    heading = f"<h4>{escape(name)}</h4>" if depth else ""
-    return f'<section>{heading}<table class="plain">{join(rows)}</table></section>'
-
-
-def _records(items: Sequence[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(key for item in items[:50] for key in item))[:10]
-    heads = join(f"<th>{escape(str(name).replace('_', ' '))}</th>" for name in names)
-    rows = join(
-        "<tr>" + join(f"<td>{escape(_scalar(item.get(name, '')))}</td>" for name in names) + "</tr>"
-        for item in items[:50]
-    )
-    return f'<div class="scroll-x"><table class="plain"><tr>{heads}</tr>{rows}</table></div>'
+def _columns(items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the fields of records, ten at most, as they come."""
+    return list(dict.fromkeys(key for item in items for key in item))[:10]
 
 
 def _scalar(value: Any) -> str:  # noqa: ANN401  parsed JSON
@@ -271,4 +206,6 @@ def _scalar(value: Any) -> str:  # noqa: ANN401  parsed JSON
         return f"{value:,}"
     if isinstance(value, float):
         return number(value, 3 if abs(value) < 10 else 1)
+    if isinstance(value, list):
+        return ", ".join(_scalar(item) for item in value[:20])
     return str(value)

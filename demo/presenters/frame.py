@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.render import escape, join
+from core.render import Html, render
 from demo import texts
 
 if TYPE_CHECKING:
@@ -12,78 +12,41 @@ if TYPE_CHECKING:
 
     from core.library import ExampleQuery
 
-# Two lenses that overlap: circle and square of the two families.
-_LENSES = (
-    '<svg class="lenses" viewBox="0 0 36 20" aria-hidden="true">'
-    '<circle cx="11" cy="10" r="9" fill="var(--dif)" fill-opacity=".8"/>'
-    '<rect x="16" y="1" width="18" height="18" fill="var(--aut)" fill-opacity=".72"/></svg>'
-)
 
-
-def brand() -> str:
+def brand() -> Html:
     """Return the name."""
-    return (
-        f'<div class="bf brand">{_LENSES}<b>{texts.NAME}</b>'
-        f'<span class="meta">{escape(texts.TAGLINE)}</span></div>'
-    )
+    return render("frame", part="brand", texts=texts)
 
 
-def tools() -> str:
+def tools() -> Html:
     """Return help and theme buttons, and the help dialog."""
-    keys = join(
-        f"<dt><kbd>{escape(key)}</kbd></dt><dd>{escape(what)}</dd>" for key, what in texts.KEYS
-    )
-    words = join(f"<p>{escape(text)}</p>" for text in texts.HELP_TEXT)
-    return (
-        '<div class="bf"><div class="tools">'
-        '<button data-act="help" aria-label="help" title="help and keys">?</button>'
-        '<button data-act="theme" aria-label="light or dark" title="light or dark">'
-        '<span class="when-light">dark</span><span class="when-dark">light</span></button></div>'
-        f'<dialog class="help" id="bf-help-dialog"><h2>{escape(texts.HELP_TITLE)}</h2>{words}'
-        f'<dl class="keys">{keys}</dl><button class="button" data-act="close-help">Close</button>'
-        "</dialog></div>"
-    )
+    return render("frame", part="tools", texts=texts)
 
 
-def navigation(current: str = "compare") -> str:
+def navigation(current: str = "compare") -> Html:
     """Return the list of views."""
-    items = join(
-        f'<button data-act="view" data-view="{key}"'
-        + (' aria-current="page"' if key == current else "")
-        + f">{escape(name)}</button>"
-        for key, name in texts.VIEWS
-    )
-    return f'<nav class="bf" aria-label="Views"><div class="nav">{items}</div></nav>'
+    return render("frame", part="views", texts=texts, current=current)
 
 
-def examples(queries: Sequence[ExampleQuery]) -> str:
+def examples(queries: Sequence[ExampleQuery]) -> Html:
     """Return the example queries in their groups, each group a sheet to choose from."""
     if not queries:
-        return ""
-    groups: dict[str, list[ExampleQuery]] = {}
-    for query in queries:
-        groups.setdefault(query.group, []).append(query)
-    ordered = sorted(
-        groups,
-        key=lambda name: list(texts.GROUP_TITLES).index(name) if name in texts.GROUP_TITLES else 9,
+        return Html("")
+    order = list(texts.GROUP_TITLES)
+    names = dict.fromkeys(query.group for query in queries)
+    return render(
+        "frame",
+        part="examples",
+        texts=texts,
+        groups=[
+            (
+                texts.GROUP_TITLES.get(name, name),
+                texts.GROUP_HINTS.get(name, ""),
+                [query for query in queries if query.group == name],
+            )
+            for name in sorted(names, key=lambda name: order.index(name) if name in order else 9)
+        ],
     )
-    sheets = join(_group(name, groups[name]) for name in ordered)
-    return (
-        f'<div class="bf examples"><span class="meta">{texts.EXAMPLES_LABEL}</span>{sheets}</div>'
-    )
-
-
-def _group(name: str, queries: Sequence[ExampleQuery]) -> str:
-    hint = texts.GROUP_HINTS.get(name, "")
-    items = join(_question(query.text) for query in queries)
-    return (
-        f"<details><summary>{escape(texts.GROUP_TITLES.get(name, name))} ({len(queries)})</summary>"
-        f'<div class="sheet"><p class="meta">{escape(hint)}</p>{items}</div></details>'
-    )
-
-
-def _question(text: str) -> str:
-    return f'<button data-act="ask" data-text="{escape(text)}" dir="auto">{escape(text)}</button>'
 
 
 def blank(
@@ -94,48 +57,45 @@ def blank(
     examples: Sequence[ExampleQuery],
     notice: str = "",
     reading: bool = False,
-) -> str:
+) -> Html:
     """Return the Compare view before the first question."""
+    action: tuple[str, str, str, str | None] | None = None
     if empty and reading:
         title, words = texts.BLANK_READING
-        actions = ""
     elif empty:
         title, words = texts.BLANK_LIBRARY_HOSTED if hosted else texts.BLANK_LIBRARY
         words = words.format(hours=keep_hours)
-        actions = '<button class="button strong" data-act="drop">Choose files</button>'
+        action = ("drop", " strong", "Choose files", None)
     else:
         own = not examples or examples[0].group == texts.DRAFTED
         title, words = texts.BLANK_OWN if own else texts.BLANK_COMPARE
-        actions = (
-            '<button class="button" data-act="view" data-view="disagree">'
-            f"{escape(texts.ASK_MANY)}</button>"
-        )
+        action = ("view", "", texts.ASK_MANY, "disagree")
     picks = [query for query in examples if query.group == texts.DRAFTED]
     for group in texts.GROUP_TITLES:
         picks += [query for query in examples if query.group == group][:1]
-    rows = join(
-        f'<li><span class="meta">{escape(texts.GROUP_TITLES.get(query.group, query.group))}</span>'
-        f"{_question(query.text)}</li>"
-        for query in picks
-    )
-    listed = f'<ul class="starters">{rows}</ul>' if rows and not empty else ""
-    said = f'<p class="notice" role="alert">{escape(notice)}</p>' if notice else ""
-    return (
-        f'<div class="bf blank">{said}<h2>{escape(title)}</h2><p>{escape(words)}</p>{listed}'
-        f'<div class="go">{actions}</div></div>'
+    return render(
+        "frame",
+        part="blank",
+        notice=notice,
+        title=title,
+        words=words,
+        action=action,
+        picks=[]
+        if empty
+        else [(texts.GROUP_TITLES.get(one.group, one.group), one.text) for one in picks],
     )
 
 
-def failure(title: str, words: str) -> str:
+def failure(title: str, words: str) -> Html:
     """Return a failing state: what happened and what to do."""
-    return f'<div class="bf fail" role="alert"><h3>{escape(title)}</h3><p>{escape(words)}</p></div>'
+    return render("frame", part="failure", title=title, words=words)
 
 
-def section(title: str, words: str) -> str:
+def section(title: str, words: str) -> Html:
     """Return a view's heading."""
-    return f'<div class="bf lab"><h2>{escape(title)}</h2><p class="how">{escape(words)}</p></div>'
+    return render("frame", part="section", title=title, words=words)
 
 
-def hint(words: str) -> str:
+def hint(words: str) -> Html:
     """Return a remark beside a button."""
-    return f'<div class="bf"><p class="how">{escape(words)}</p></div>'
+    return render("how", words=words)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from core.experiments.rendering import changes
-from core.render import escape, join, plots, sentence
+from core.render import escape, join, plots, render, sentence
 from core.render.strips import named as system_name
 from core.render.strips import strip
 from core.render.systems import family_kind
@@ -331,9 +331,7 @@ def _edited(found: LastSentenceEdit, side: EncoderEdit, most: float) -> str:
         kind=family_kind(side.system.family),
         unit="change",
         most=most,
-        tail=(
-            f'<span class="swap"><del>{escape(found.removed)}</del> <ins>{escape(found.added)}</ins></span>'
-        ),
+        tail=render("swap", removed=found.removed, added=found.added),
     )
     return (
         f'<div>{head}<p class="meta num">attention {escape(side.attention)}{DOT}whole text: cosine '

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.records import Family
-from core.render import escape, join
-from core.render.systems import named
-from core.words import DOT, plural
+from core.render import Html, render
+from core.render.systems import family_kind
 from demo import texts
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def duration(seconds: float) -> str:
     return f"about {seconds / _HOUR:,.1f} h"
 
 
-def offer(pair: Pair, plan: PairPlan, *, seconds: Sequence[float], passages: int, now: str) -> str:
+def offer(pair: Pair, plan: PairPlan, *, seconds: Sequence[float], passages: int, now: str) -> Html:
     """Return what a pair costs on this machine, with the buttons to take it or leave it.
 
     Args:
@@ -49,116 +47,67 @@ def offer(pair: Pair, plan: PairPlan, *, seconds: Sequence[float], passages: int
         passages: Of the library.
         now: Label of the pair in use.
     """
-    rows = join(_arm(one, wait) for one, wait in zip(plan.plans, seconds, strict=True))
-    tight = (
-        ' class="r short"' if plan.memory_needed_bytes > plan.memory_present_bytes else ' class="r"'
-    )
-    together = (
-        '<tr class="gap"><th scope="row">together</th><td></td><td></td>'
-        f'<td class="r" data-label="to download">{size(plan.download_bytes)}</td>'
-        f'<td{tight} data-label="memory">{size(plan.memory_needed_bytes)}</td>'
-        f'<td class="r" data-label="embedding here">{duration(sum(seconds))}</td></tr>'
-        '<tr><th scope="row">free on this machine</th><td></td><td></td>'
-        f'<td class="r" data-label="disk">{size(plan.disk_present_bytes)}</td>'
-        f'<td class="r" data-label="memory">{size(plan.memory_present_bytes)}</td><td></td></tr>'
-    )
-    table = (
-        '<div class="scroll-x"><table class="plain"><thead><tr><th></th><th>checkpoint</th>'
-        '<th>licence</th><th class="r">to download</th><th class="r">memory</th>'
-        f'<th class="r">embedding {plural(passages, "passage")} here</th></tr></thead>'
-        f"<tbody>{rows}{together}</tbody></table></div>"
-    )
     matched = f"Matched: {pair.matched}" + (
         f" Not matched: {pair.unmatched}" if pair.unmatched else ""
     )
-    if plan.refusal:
-        end = (
-            f'<p class="notice bad" role="alert">{escape(plan.refusal)}</p>'
-            f'<p class="row">{_keep(now)}</p>'
-        )
-    else:
-        verb = texts.FETCH_TAKE if plan.download_bytes else texts.FETCH_USE
-        if any(one.kept_bytes for one in plan.plans):
-            verb = texts.FETCH_ON
-        end = f'<p class="row">{_take(pair.pair_id, verb)}{_keep(now)}</p>'
-    how = texts.FETCH_HOW if plan.download_bytes else texts.FETCH_HOW_HERE
-    return _frame(
+    verb = texts.FETCH_TAKE if plan.download_bytes else texts.FETCH_USE
+    if any(one.kept_bytes for one in plan.plans):
+        verb = texts.FETCH_ON
+    return _framed(
         pair.label,
-        f'<p class="how">{escape(matched)}</p>{table}<p class="how">{escape(how)}</p>{end}',
+        matched=matched,
+        rows=[
+            (one, family_kind(one.family), _commit(one), duration(wait))
+            for one, wait in zip(plan.plans, seconds, strict=True)
+        ],
+        whole=plan,
+        together=duration(sum(seconds)),
+        passages=passages,
+        how=texts.FETCH_HOW if plan.download_bytes else texts.FETCH_HOW_HERE,
+        problem=plan.refusal,
+        buttons=[*([] if plan.refusal else [_take(pair.pair_id, verb)]), _keep(now)],
     )
 
 
-def underway(label: str, progress: str) -> str:
-    """Return a download that runs.
-
-    Args:
-        label: Of the pair.
-        progress: Safe HTML.
-    """
-    stop = f'<button class="button" data-act="stop-fetch">{escape(texts.STOP)}</button>'
-    return _frame(texts.FETCHING.format(pair=label), f'{progress}<p class="row">{stop}</p>')
+def underway(label: str, progress: Html) -> Html:
+    """Return a download that runs, with its progress."""
+    stop = ("stop-fetch", "", texts.STOP)
+    return _framed(texts.FETCHING.format(pair=label), progress=progress, buttons=[stop])
 
 
-def interrupted(pair_id: str, label: str, words: str) -> str:
+def interrupted(pair_id: str, label: str, words: str) -> Html:
     """Return why a pair is not here, with a button to ask again."""
-    again = (
-        f'<button class="button strong" data-act="look-pair" data-pair="{escape(pair_id)}">'
-        f"{escape(texts.FETCH_AGAIN)}</button>"
-    )
-    return _frame(
-        label,
-        f'<p class="notice bad" role="alert">{escape(words)}</p><p class="row">{again}{_keep("")}</p>',
-    )
+    again = ("look-pair", pair_id, texts.FETCH_AGAIN)
+    return _framed(label, problem=words, buttons=[again, _keep("")])
 
 
-def stopped(pair_id: str, label: str) -> str:
+def stopped(pair_id: str, label: str) -> Html:
     """Return a download that its user stopped, with a button to go on."""
-    return _frame(
-        label,
-        f'<p class="notice" role="status">{escape(texts.FETCH_STOPPED)}</p>'
-        f'<p class="row">{_take(pair_id, texts.FETCH_ON)}{_keep("")}</p>',
-    )
+    buttons = [_take(pair_id, texts.FETCH_ON), _keep("")]
+    return _framed(label, said=texts.FETCH_STOPPED, buttons=buttons)
 
 
-def asking(label: str) -> str:
+def asking(label: str) -> Html:
     """Return the waiting state while the hub is asked and the machine measured."""
-    return _frame(label, f'<p class="how" role="status">{escape(texts.FETCH_ASKING)}</p>')
+    return _framed(label, how=texts.FETCH_ASKING, waiting=True)
 
 
-def _arm(plan: FetchPlan, seconds: float) -> str:
-    family = Family(plan.family) if plan.family else Family.REFERENCE
+def _framed(title: str, **parts: object) -> Html:
+    empty: dict[str, object] = dict.fromkeys(
+        ("matched", "rows", "progress", "how", "waiting", "problem", "said", "buttons")
+    )
+    return render("offer", title=title, size=size, **(empty | parts))
+
+
+def _commit(plan: FetchPlan) -> str:
     commit = f"at {plan.revision[:_COMMIT_CHARS]}" if plan.revision else ""
-    if plan.revision_origin:
-        commit += f" ({plan.revision_origin})"
-    kept = (
-        f'<br><span class="meta">{size(plan.kept_bytes)} here already</span>'
-        if plan.kept_bytes
-        else ""
-    )
-    gated = DOT + "gated" if plan.gated else ""
-    download = size(plan.download_bytes) if plan.download_bytes else "here already"
-    memory = size(plan.memory_needed_bytes) if plan.memory_needed_bytes else "loaded"
-    return (
-        f'<tr><th scope="row">{named(family, plan.label or plan.encoder_id)}</th>'
-        f'<td><bdi>{escape(plan.checkpoint)}</bdi><br><span class="meta">{escape(commit)}</span></td>'
-        f'<td data-label="licence">{escape(plan.licence)}{gated}</td>'
-        f'<td class="r" data-label="to download">{download}{kept}</td>'
-        f'<td class="r" data-label="memory">{memory}</td>'
-        f'<td class="r" data-label="embedding here">{duration(seconds)}</td></tr>'
-    )
+    return f"{commit} ({plan.revision_origin})" if plan.revision_origin else commit
 
 
-def _take(pair_id: str, verb: str) -> str:
-    return (
-        f'<button class="button strong" data-act="take-pair" data-pair="{escape(pair_id)}">'
-        f"{escape(verb)}</button>"
-    )
+def _take(pair_id: str, verb: str) -> tuple[str, str, str]:
+    """Return a button's act, its pair and its words."""
+    return "take-pair", pair_id, verb
 
 
-def _keep(now: str) -> str:
-    words = texts.FETCH_KEEP.format(pair=now) if now else texts.FETCH_CLOSE
-    return f'<button class="button" data-act="keep-pair">{escape(words)}</button>'
-
-
-def _frame(title: str, body: str) -> str:
-    return f'<section class="bf offer" aria-live="polite"><h3>{escape(title)}</h3>{body}</section>'
+def _keep(now: str) -> tuple[str, str, str]:
+    return "keep-pair", "", texts.FETCH_KEEP.format(pair=now) if now else texts.FETCH_CLOSE

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.experiments import paper
-from core.render import escape, join, with_code
+from core.records import Family
+from core.render import Html, render
 from core.render.systems import named
 from core.words import DASH, number
 from demo import texts
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from core.evaluation.mteb_adapter import BenchmarkResult
     from core.experiments.paper import PaperPlace
-    from core.records import Family
 
 _POINTS = 100.0  # mteb writes shares, the paper prints points
 _REVISION_CHARS = 8
@@ -40,7 +40,7 @@ def official(
     encoders: Mapping[str, tuple[str, Family]],
     *,
     problem: str = "",
-) -> str:
+) -> Html:
     """Return official results as a table.
 
     Args:
@@ -48,10 +48,6 @@ def official(
         encoders: Label and family of those that Bifocal knows, by id.
         problem: Why some could not be read; "" when all could.
     """
-    trouble = f'<p class="notice bad" role="alert">{escape(problem)}</p>' if problem else ""
-    head = f'<div class="bf lab"><h2>{escape(texts.OFFICIAL_TITLE)}</h2>{trouble}'
-    if not results:
-        return f'{head}<p class="how">{with_code(texts.OFFICIAL_NONE)}</p></div>'
     systems = sorted({(one.encoder_id, one.revision) for one in results}, key=_order(encoders))
     cells: dict[_Row, dict[tuple[str, str], dict[str, float]]] = {}
     for one in results:
@@ -59,19 +55,20 @@ def official(
         values = cells.setdefault(row, {}).setdefault((one.encoder_id, one.revision), {})
         values[f"{one.split} {one.subset}"] = one.value
     several = {name for name, _ in systems if sum(name == other for other, _ in systems) > 1}
-    heads = join(
-        f'<th class="r">{_name(name, revision, encoders, full=name in several)}</th>'
-        for name, revision in systems
-    )
-    rows = join(_line(row, cells[row], systems) for row in sorted(cells, key=_row_order))
-    return (
-        f'{head}<p class="how">{escape(texts.OFFICIAL_HOW)}</p><div class="scroll-x">'
-        f'<table class="plain figures official"><thead><tr><th></th>'
-        f'<th colspan="{len(systems)}">{escape(texts.OFFICIAL_HERE)}</th>'
-        f'<th colspan="3" class="apart">{escape(texts.OFFICIAL_THERE)}</th></tr>'
-        f'<tr><th>task</th>{heads}<th class="r apart">DiffEmbed</th>'
-        '<th class="r">best autoregressive</th><th>its name, measure, source</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></div>"
+    return render(
+        "official",
+        texts=texts,
+        problem=problem,
+        heads=[
+            (
+                named(*reversed(encoders[name]))
+                if name in encoders
+                else named(Family.REFERENCE, name.replace("__", "/")),
+                revision[:_REVISION_CHARS] if name in several else "",
+            )
+            for name, revision in systems
+        ],
+        rows=[_line(row, cells[row], systems) for row in sorted(cells, key=_row_order)],
     )
 
 
@@ -96,36 +93,37 @@ def _line(
     row: _Row,
     cells: Mapping[tuple[str, str], Mapping[str, float]],
     systems: Sequence[tuple[str, str]],
-) -> str:
-    label = f"{escape(row.task)}"
-    what = row.part if row.place is None or row.place.lengths == 1 else row.place.column
-    if what:
-        label += f'<br><span class="meta">{escape(what)}</span>'
-    values = join(f'<td class="r">{_cell(row, cells.get(system))}</td>' for system in systems)
-    return f'<tr><th scope="row">{label}</th>{values}{_printed(row.place)}</tr>'
+) -> dict[str, object]:
+    several = row.place is not None and row.place.lengths > 1
+    return {
+        "task": row.task,
+        "part": row.place.column if row.place is not None and several else row.part,
+        "cells": [_cell(row, cells.get(system)) for system in systems],
+        "printed": _printed(row.place),
+    }
 
 
-def _cell(row: _Row, values: Mapping[str, float] | None) -> str:
+def _cell(row: _Row, values: Mapping[str, float] | None) -> tuple[str, str]:
+    """Return a figure, and over how many of the paper's lengths it is a mean."""
     if not values:
-        return DASH
-    text = number(_POINTS * sum(values.values()) / len(values), 1)
-    if row.place is not None and row.place.lengths > 1:
-        text += f'<br><span class="meta">{len(values)} of {row.place.lengths} lengths</span>'
-    return text
+        return DASH, ""
+    several = row.place is not None and row.place.lengths > 1
+    lengths = f"{len(values)} of {row.place.lengths} lengths" if several and row.place else ""
+    return number(_POINTS * sum(values.values()) / len(values), 1), lengths
 
 
-def _printed(place: PaperPlace | None) -> str:
-    """The paper's own cells, or three empty ones."""
+def _printed(place: PaperPlace | None) -> tuple[str, str, str]:
+    """Return what the paper printed: DiffEmbed, its best autoregressive model, and what that is."""
     if place is None:
-        return f'<td class="r apart">{DASH}</td><td class="r">{DASH}</td><td></td>'
+        return DASH, DASH, ""
     table = paper.table(place.table_id)
     best = paper.best_baseline(table, place.column)
-    column = table.column(place.column)
+    column = next(found for found in table.columns if found.name == place.column)
     ceiling = "" if column.ceiling is None else f"; its cut inputs allow {column.ceiling} at most"
     return (
-        f'<td class="r apart">{number(table.value("DiffEmbed", place.column), 1)}</td>'
-        f'<td class="r">{number(table.value(best, place.column), 1)}</td>'
-        f'<td class="meta">{escape(f"{best}; {column.measure}; {table.source}{ceiling}")}</td>'
+        number(table.value("DiffEmbed", place.column), 1),
+        number(table.value(best, place.column), 1),
+        f"{best}; {column.measure}; {table.source}{ceiling}",
     )
 
 
@@ -139,16 +137,3 @@ def _order(
         return (2 if known is None else ranks.get(known[1].value, 2), *system)
 
     return key
-
-
-def _name(
-    encoder_id: str, revision: str, encoders: Mapping[str, tuple[str, Family]], *, full: bool
-) -> str:
-    known = encoders.get(encoder_id)
-    shown = (
-        f'<span class="lex"><i class="sym"></i>{escape(encoder_id.replace("__", "/"))}</span>'
-        if known is None
-        else named(known[1], known[0])
-    )
-    tail = f'<br><span class="meta">{escape(revision[:_REVISION_CHARS])}</span>' if full else ""
-    return f"{shown}{tail}"

@@ -14,6 +14,7 @@ from core.experiments.context import SystemName
 from core.experiments.growing import GrowingText, Growth, GrowthPoint
 from core.experiments.hidden_key import HiddenKeyMap, KeyCell
 from demo.presenters import benchmarks, laboratory, paper
+from tests.dom import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,13 +148,18 @@ def test_every_collection_has_a_line_on_top_and_its_figures_folded_below() -> No
         for name, value in (("diffusion", 0.5), ("autoregressive", 0.6))
     ]
     both = {**EVALUATION, "systems": arms}
-    html = benchmarks.benchmarks([("x", both), ("y", {**both, "dataset": "second"})])
-    lines, *folded = html.split('<details class="collection"')
-    assert lines.count('<tr><th scope="row">') == 2
-    assert "0.600" in lines
-    assert "\u22120.100 <span" in lines
-    assert [part.startswith(" open>") for part in folded] == [True, False]
-    assert "<b>second</b>" in folded[1]
+    tree = parse(benchmarks.benchmarks([("x", both), ("y", {**both, "dataset": "second"})]))
+    overview = tree.all("table")[0]
+    # the difference first, then both encoders
+    assert [cell.text.split()[0] for cell in overview.all("td")[:3]] == [
+        "\u22120.100",
+        "0.500",
+        "0.600",
+    ]
+    assert len(overview.all("th", scope="row")) == 2
+    folded = tree.all("details.collection")
+    assert ["open" in one.attributes for one in folded] == [True, False]
+    assert folded[1].one("b").text == "second"
 
 
 def test_ticks_of_thousands_are_written_alike() -> None:

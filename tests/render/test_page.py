@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.comparison.records import Comparison
 from core.records import ReceivedText
-from core.render import page, plain
+from core.render import Html, page, plain
 from core.render.page import PNG, DrawnPassage
 from core.render.strips import strip
 from tests.dom import parse
@@ -62,7 +62,7 @@ def test_the_pane_has_places_text_and_what_was_received(comparison: Comparison) 
     got = {comparison.arm_a: ReceivedText("passage: oak", 9, 7)}
     tree = parse(
         page.pane(
-            comparison, passage, page_number=1, pages=3, picture="", best=(0, 4), received=got
+            comparison, passage, page_number=1, pages=3, picture=Html(""), best=(0, 4), received=got
         )
     )
     assert tree.one("mark").text == passage.text[:4].strip()
@@ -79,7 +79,7 @@ def test_hostile_text_stays_text(comparison: Comparison) -> None:
     got = {comparison.arm_a: ReceivedText(HOSTILE, 9, 7)}
     for html in (
         page.pane(
-            comparison, passage, page_number=1, pages=3, picture="", best=(0, 4), received=got,
+            comparison, passage, page_number=1, pages=3, picture=Html(""), best=(0, 4), received=got,
             notice=HOSTILE,
         ),
         page.problem(HOSTILE),

@@ -4,7 +4,7 @@ import dataclasses
 
 from core.comparison.records import Comparison
 from core.records import ReceivedText
-from core.render import measures, verdict
+from core.render import Html, measures, verdict
 from tests.dom import parse
 from tests.render.compared import failed
 from tests.render.test_cards import HOSTILE, ranked
@@ -65,7 +65,7 @@ def test_a_query_that_was_cut_is_a_flag_in_sight(comparison: Comparison) -> None
 
 
 def test_everything_statistical_is_one_fold_below(comparison: Comparison) -> None:
-    fold = parse(verdict.details(comparison, "", measures.measures(comparison))).one(
+    fold = parse(verdict.details(comparison, Html(""), measures.measures(comparison))).one(
         "details.stats"
     )
     assert "open" not in fold.attributes
@@ -101,7 +101,7 @@ def test_hostile_names_stay_text(comparison: Comparison) -> None:
     )
     for html in (
         verdict.verdict(evil),
-        verdict.details(evil, "", measures.measures(evil)),
+        verdict.details(evil, Html(""), measures.measures(evil)),
     ):
         assert not parse(html).all("script")
         assert "{{" not in html
