@@ -23,6 +23,7 @@ from demo.presenters import disagree, laboratory, library
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from core.experiments.last_sentence import LastSentenceEdit
     from core.library import Library
     from core.monitor import Monitor
     from demo.handlers import Handlers
@@ -132,6 +133,26 @@ class Experiments:
             yield library.trouble(str(error)), self.running(visitor_id, library_id)
             return
         yield from _follow(job, show or SHOWN[experiment.name], stop)
+
+    def picture(self, visitor_id: object, library_id: str) -> str:
+        """Return an edit of the last sentence of an example's passage; "" where it cannot be had.
+
+        Computed now or kept from before; only where an answer would need no more than that either.
+        """
+        try:
+            with self.sessions.library(visitor_id, library_id) as bench:
+                known = [one.relevant[0] for one in bench.examples() if one.relevant]
+                ready = all(
+                    not one.problem and one.passages_embedded == one.passages
+                    for one in bench.encoder_status()
+                )
+                if not known or not ready:
+                    return ""
+                values = {"passage_id": known[0]}
+                edit: LastSentenceEdit = run(bench, experiment("last-sentence"), values)
+                return laboratory.picture(edit)
+        except CoreError:
+            return ""
 
     def running(self, visitor_id: object, library_id: str) -> bool:
         """Whether an experiment of the library runs, whichever tab started it."""

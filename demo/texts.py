@@ -61,11 +61,6 @@ GROUP_HINTS = {
     "reasoning": "Two steps of reasoning; query and answer share no words.",
 }
 
-BLANK_COMPARE = (
-    "Ask the library a question",
-    "Both encoders read the same passages. You will see what each retrieves, where they part and "
-    "by how much. Start with one of the examples above, or press / and type.",
-)
 BLANK_OWN = (
     "Ask your documents a question",
     "Both encoders read the same passages. You will see what each retrieves, where they part and "

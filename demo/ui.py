@@ -138,6 +138,12 @@ def build_app(services: Services) -> gr.Blocks:
             **PRIVATE,
         )
         arrived.then(
+            experiments.picture, [visitor, picker], main.live, concurrency_limit=2, **PRIVATE
+        )
+        picker.change(
+            experiments.picture, [visitor, picker], main.live, concurrency_limit=2, **PRIVATE
+        )
+        arrived.then(
             watched,
             [visitor, picker],
             [side.progress, side.stop, *sidebar.screen_outputs(side, shared, main.examples)],

@@ -59,6 +59,9 @@ def blank(
     reading: bool = False,
 ) -> Html:
     """Return the Compare view before the first question."""
+    known = [query for query in examples if query.group != texts.DRAFTED]
+    if known and not empty:  # the sample library, whose answers are known
+        return render("frame", part="first", notice=notice, text=known[0].text)
     action: tuple[str, str, str, str | None] | None = None
     if empty and reading:
         title, words = texts.BLANK_READING
@@ -67,12 +70,8 @@ def blank(
         words = words.format(hours=keep_hours)
         action = ("drop", " strong", "Choose files", None)
     else:
-        own = not examples or examples[0].group == texts.DRAFTED
-        title, words = texts.BLANK_OWN if own else texts.BLANK_COMPARE
+        title, words = texts.BLANK_OWN
         action = ("view", "", texts.ASK_MANY, "disagree")
-    picks = [query for query in examples if query.group == texts.DRAFTED]
-    for group in texts.GROUP_TITLES:
-        picks += [query for query in examples if query.group == group][:1]
     return render(
         "frame",
         part="blank",
@@ -80,9 +79,7 @@ def blank(
         title=title,
         words=words,
         action=action,
-        picks=[]
-        if empty
-        else [(texts.GROUP_TITLES.get(one.group, one.group), one.text) for one in picks],
+        picks=[] if empty else [(query.group, query.text) for query in examples],
     )
 
 

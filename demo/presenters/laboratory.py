@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from core.experiments.rendering import changes
-from core.render import escape, join, plots, render, sentence
+from core.render import Html, escape, join, plots, render, sentence
 from core.render.strips import named as system_name
 from core.render.strips import strip
 from core.render.systems import family_kind
@@ -252,15 +252,8 @@ def _texts(report: FairnessReport) -> str:
 def last_sentence(found: LastSentenceEdit) -> str:
     """Return the picture of reading in both directions: one edit, every earlier token's change."""
     sides = (found.a, found.b)
-    changed = sorted(
-        token.change
-        for side in sides
-        for token in side.strip
-        if math.isfinite(token.change) and token.change > 0
-    )
-    # one token that jumps must not flatten all others
-    most = changed[int(len(changed) * FULL_SHARE)] if changed else 1.0
-    beyond = sum(change > most for change in changed)
+    most = _most(found)
+    beyond = sum(token.change > most for side in sides for token in side.strip)
     cut = f"; {plural(beyond, 'token')} beyond it cut" if beyond else ""
     return (
         f'<div class="bf lab">{_said(found.summary)}{_ripple(found, most)}'
@@ -270,6 +263,24 @@ def last_sentence(found: LastSentenceEdit) -> str:
         "Everything before the edit is the same text both times; only an encoder that looks ahead "
         "can notice.</p></div>"
     )
+
+
+def picture(found: LastSentenceEdit) -> Html:
+    """Return the edit in one picture: which earlier words notice that the last sentence changed."""
+    return render(
+        "live", removed=found.removed, added=found.added, ripple=Html(_ripple(found, _most(found)))
+    )
+
+
+def _most(found: LastSentenceEdit) -> float:
+    """Return the change that fills the height; one token that jumps must not flatten all others."""
+    changed = sorted(
+        token.change
+        for side in (found.a, found.b)
+        for token in side.strip
+        if math.isfinite(token.change) and token.change > 0
+    )
+    return changed[int(len(changed) * FULL_SHARE)] if changed else 1.0
 
 
 def _ripple(found: LastSentenceEdit, most: float) -> str:

@@ -25,6 +25,7 @@ class CompareView:
     summary: gr.HTML
     columns: gr.HTML
     blank: gr.HTML
+    live: gr.HTML
     lower: gr.HTML
     go: gr.Button
 
@@ -62,8 +63,9 @@ def build(go: gr.Button) -> CompareView:
     # A place of its own, hidden while the columns hold anything: what invites to a first question
     # is renewed when a library is opened or filled, and must never overwrite an answer.
     blank = html_part("bf-blank")
+    live = html_part("bf-live")
     lower = html_part("bf-lower")
-    return CompareView(examples, summary, columns, blank, lower, go)
+    return CompareView(examples, summary, columns, blank, live, lower, go)
 
 
 def wire(  # noqa: C901  closures over the components, wired at the end

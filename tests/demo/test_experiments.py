@@ -286,3 +286,8 @@ def test_an_odd_key_changes_nothing(real: Any) -> None:
     first = last(judging.start(*HERE, "sluice gate of oak"))
     assert judging.grade(*HERE, "9") == first
     assert lent(real.services, *HERE).judgments() == ()
+
+
+def test_the_first_screen_has_no_picture_where_no_answer_is_known(real: Any) -> None:
+    assert Experiments(real).picture(*HERE) == ""
+    assert Experiments(real).picture("nobody", "sample") == ""

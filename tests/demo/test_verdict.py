@@ -157,6 +157,12 @@ def test_the_edit_stands_in_the_text_and_is_escaped() -> None:
     assert "<i>sat" not in html
 
 
+def test_the_first_screens_picture_is_the_edit_and_a_wave_for_each_encoder() -> None:
+    tree = parse(laboratory.picture(edited()))
+    assert (tree.one("del").text, tree.one("ins").text) == ("Gamma ran.", "It <i>sat.")
+    assert len(tree.all(".wave")) == 2
+
+
 # -- the paper and what was measured here ----------------------------------------------------
 
 
