@@ -25,6 +25,7 @@ import filelock
 
 from core.encoders.spec import TextKind
 from core.errors import (
+    DiskFullError,
     StoreError,
     UnknownNameError,
     WorkspaceDamagedError,
@@ -46,6 +47,7 @@ from core.store.files import (
     remove_tree,
     sync_folder,
     tree_bytes,
+    write_atomically,
 )
 from core.store.opening import (
     DAMAGED_MARK,
@@ -78,7 +80,7 @@ from core.store.rows import (
 from core.store.vectors import VectorFolder, folder_name, in_context, relative_to, text_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -299,18 +301,28 @@ class Workspace:
             self._finish_removal(doc_id)
 
     def _finish_removal(self, doc_id: str) -> None:
-        own = self._rows(
-            "SELECT chunking_key, passage_id, text FROM passages WHERE doc_id = ?", (doc_id,)
-        )
-        texts = {text for (_, _, text) in own}
-        if texts:
-            others = self._rows("SELECT text FROM passages WHERE doc_id != ?", (doc_id,))
-            texts -= {text for (text,) in others}
-            self._forget_vectors(texts | {in_context(*row) for row in own})
+        """Forget what is left of a document, its files first: a full disk has room after that."""
+        marker = self.folder / "documents" / f"{REMOVED_PREFIX}{doc_id}"
+        noted = marker / "vectors"  # their keys, for when the passages are gone that say them
+        if noted.exists():
+            keys = noted.read_bytes()
+        else:
+            rows = self._rows(
+                "SELECT chunking_key, passage_id, text FROM passages WHERE doc_id = ?", (doc_id,)
+            )
+            texts = {text for (_, _, text) in rows} | {in_context(*row) for row in rows}
+            keys = b"".join(text_key(text) for text in texts)
+            remove_tree(marker)
+            with contextlib.suppress(OSError, DiskFullError):
+                marker.mkdir(parents=True)
+                write_atomically(noted, keys)
         with self._transaction() as connection:
             for table in ("passages", "chunkings", "documents"):
                 connection.execute(f"DELETE FROM {table} WHERE doc_id = ?", (doc_id,))  # noqa: S608
-        remove_tree(self.folder / "documents" / f"{REMOVED_PREFIX}{doc_id}")
+        others = {text_key(text) for (text,) in self._rows("SELECT text FROM passages")}
+        with contextlib.suppress(DiskFullError):  # then the next start forgets them
+            self._forget_vectors({keys[i : i + 32] for i in range(0, len(keys), 32)} - others)
+            remove_tree(marker)
 
     def _insert_document(self, stored: StoredDocument) -> None:
         with self._transaction() as connection:
@@ -465,8 +477,7 @@ class Workspace:
                 self._vectors[fingerprint] = folder
             return folder
 
-    def _forget_vectors(self, texts: Iterable[str]) -> None:
-        keys = {text_key(text) for text in texts}
+    def _forget_vectors(self, keys: Collection[bytes]) -> None:
         for folder in sorted((self.folder / "vectors").glob("*/CURRENT")):
             fingerprint = _fingerprint_in(folder.parent)
             if fingerprint is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import sqlite3
@@ -286,6 +287,30 @@ def test_a_full_disk_leaves_the_documents_that_were_there(
         store.put_document(document, source=source, record=b"r")  # there is room again
     with Workspace.open(tmp_path / "w") as store:
         assert len(store.documents()) == 5
+        assert store.damage() == ()
+
+
+def test_a_document_can_be_removed_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doc_ids = fill(tmp_path / "w")
+
+    def full(descriptor: int, block: memoryview) -> None:
+        if len(block) > 400:  # the keys find room where the document was, vectors none
+            raise OSError(28, "No space left on device")
+        os.write(descriptor, block)
+
+    with Workspace.open(tmp_path / "w") as store:
+        gone = [p.text for p in store.passages("k") if p.doc_id == doc_ids[0]]
+        with monkeypatch.context() as patched:
+            patched.setattr(files, "write_bytes", full)
+            store.remove_document(doc_ids[0])
+        assert [stored.doc_id for stored in store.documents()] == doc_ids[1:]
+        assert store.missing(FINGERPRINT, gone) == []
+    with Workspace.open(tmp_path / "w") as store:  # there is room again
+        assert len(store.missing(FINGERPRINT, gone)) == len(gone) > 0
+        assert list((tmp_path / "w" / "documents").glob(".removed-*")) == []
+        assert [stored.doc_id for stored in store.documents()] == doc_ids[1:]
         assert store.damage() == ()
 
 
