@@ -272,6 +272,7 @@ class Experiments:
         try:
             visitor = self.sessions.require(visitor_id)
             shown = self.sessions.shown(visitor, token)
+            head = rendering.about(shown.comparison.passage(passage_id))
         except CoreError as error:
             yield library.trouble(str(error)), False
             return
@@ -281,7 +282,7 @@ class Experiments:
             part = ""
             for part, running in self.run(visitor, shown.library_id, one, values, stop=STOP_SIGNAL):
                 if running:
-                    yield done + part, True
+                    yield head + done + part, True
             if self._was_stopped(visitor, shown.library_id):
                 # Stop means all of it, not only the part in hand.
                 early = part == library.notice(texts.STOPPED_EARLY)
@@ -290,8 +291,8 @@ class Experiments:
                 done += part
                 break
             done += part
-            yield done, True
-        yield done, False
+            yield head + done, True
+        yield head + done, False
 
 
 def _follow(job: Job[R], show: Callable[[R], str], stop: str = "") -> Iterator[tuple[str, bool]]:

@@ -26,6 +26,7 @@
       if (node.matches(".hit, .pt, g.join")) node.classList.add("sel");
     });
     drawLines();
+    aboutSelected();
     if (scroll) {
       const column = $(`.col[data-col="${state.col}"]`);
       const card = (column && $$(".hit.sel", column)[0]) || $$(".hit.sel")[0];
@@ -40,6 +41,11 @@
       clearTimeout(state.timer);
       state.timer = setTimeout(() => send("pick", { pid }), 90);
     }
+  }
+  /* What explains one passage never stands below another. */
+  function aboutSelected() {
+    const below = $("#bf-evidence"), whose = below && $("[data-about]", below);
+    if (whose) below.classList.toggle("of-another", Boolean(state.pid) && whose.dataset.about !== state.pid);
   }
   function openPane() {
     const body = document.body.classList;
@@ -443,6 +449,7 @@
       if (!columns[state.col]?.classList.contains("shown")) showColumn(Math.min(state.col, columns.length - 1));
       if (state.pid && !$(".hit.sel", grid) && byPid(state.pid).some((node) => node.matches(".hit"))) select(state.pid, { ask: false });
     }
+    aboutSelected();
     linesSoon();
   }).observe(document.body, { childList: true, subtree: true });
   const sizes = new ResizeObserver(linesSoon);

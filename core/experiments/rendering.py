@@ -15,7 +15,7 @@ from core.words import number, ordinal, quoted, signed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from core.comparison.records import Comparison
+    from core.comparison.records import ComparedPassage, Comparison
     from core.experiments.attention import TokenChange
     from core.experiments.evidence import Effect, EncoderEvidence, Evidence
     from core.experiments.fairness import FairnessReport
@@ -46,6 +46,11 @@ def leave_one_out(found: Evidence) -> Html:
         change=lambda effect: signed(effect.z_change, 2),
         checks=[(side, _check(side)) for side in sides if side.faithfulness is not None],
     )
+
+
+def about(passage: ComparedPassage) -> Html:
+    """Return the heading over everything that explains a passage: whose it is."""
+    return render("about", passage=passage, systems=systems)
 
 
 def headline(found: Evidence) -> str:

@@ -42,9 +42,13 @@ def test_a_click_opens_the_right_page_with_boxes_of_both(visit: Any, local_url: 
     one.ask(QUERY)
     card = one.hits("dif").first
     name = card.locator(".doc").inner_text()
-    number = int(re.findall(r"\d+", card.locator(".pg").inner_text())[0])
+    pages = [int(page) for page in re.findall(r"\d+", card.locator(".pg").inner_text())]
     one.open_first()
     assert one.page.inner_text("#bf-pane header h3") == name
+    # the page of the marked sentence, which is one of the passage's
+    number = int(one.page.locator("#bf-pane .pane").get_attribute("data-page"))
+    assert pages[0] <= number <= pages[-1]
+    assert one.page.locator("#bf-pane .sheet-page .marked").count() == 1
     assert f"page {number} of" in one.page.inner_text("#bf-pane .turn")
     assert one.page.locator("#bf-pane .sheet-page .bar.dif").count() > 0
     assert one.page.locator("#bf-pane .flag circle.flag-dif").count() > 0
@@ -88,6 +92,21 @@ def test_the_keyboard_is_enough(visit: Any, local_url: Any) -> None:
     assert one.page.locator("dialog.help[open]").count() == 1
     keys.press("Escape")
     assert one.page.locator("dialog.help[open]").count() == 0
+
+
+def test_an_explanation_goes_with_its_passage(visit: Any, local_url: Any) -> None:
+    one = visit(local_url)
+    one.ask(QUERY)
+    one.open_first("dif")
+    one.page.click("#bf-pane [data-act=evidence]")
+    one.page.wait_for_selector("#bf-evidence [data-about]")
+    assert "is here" in one.page.inner_text("#bf-evidence h3")
+    one.page.keyboard.press("j")
+    one.page.wait_for_function(
+        "() => { const now = document.querySelector('#bf-pane .pane').dataset.pid,"
+        " told = document.querySelector('#bf-evidence [data-about]');"
+        " return document.querySelector('.hit.sel').dataset.pid === now && !told; }"
+    )
 
 
 def test_enter_on_a_selected_hit_opens_the_evidence(visit: Any, local_url: Any) -> None:

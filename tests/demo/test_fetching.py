@@ -106,7 +106,7 @@ def test_an_offer_says_what_it_costs_and_fetches_nothing(
     assert "3.0 MiB" in html
     assert 'data-act="take-pair" data-pair="hub-pair"' in html
     assert "apache-2.0" in html
-    assert "Stay with Counters" in html
+    assert "Stay with Letter counters" in html
     assert not list(tmp_path.rglob("*.safetensors.part"))
     assert not (tmp_path / "pins.json").exists()
     assert not any("resolve" in path for _, path, _ in hub.requests)
@@ -193,7 +193,7 @@ def test_what_cannot_fit_is_refused_with_the_reason(fetching: Any, monkeypatch: 
     html = fetching.shown(*PLACE, HUB_PAIR)
     assert "needs about 0.5 GiB of memory on cpu and 0.2 GiB is free" in html
     assert "take-pair" not in html
-    assert "Stay with Counters" in html
+    assert "Stay with Letter counters" in html
 
 
 def test_another_visitor_and_another_pair_are_refused(fetching: Any) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.comparison.records import Comparison
+from core.experiments.rendering import about
 from core.records import ReceivedText
 from core.render import Html, page, plain
 from core.render.page import PNG, DrawnPassage
@@ -83,6 +84,7 @@ def test_hostile_text_stays_text(comparison: Comparison) -> None:
             notice=HOSTILE,
         ),
         page.problem(HOSTILE),
+        about(passage),
         page.page_image(PNG, (9.0, 9.0), [DrawnPassage(HOSTILE, LINE, [])], label=HOSTILE),
         strip(HOSTILE, [(0, 3, "t", 0.5), (3, 9, "t", float("nan"))], kind="dif", unit=HOSTILE),
     ):  # fmt: skip
