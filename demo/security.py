@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -275,28 +275,20 @@ def sweep(folder: Path, *, older_than_seconds: float = UPLOAD_SECONDS) -> int:
         How many files were deleted.
     """
     swept = 0
-    for path in _files(folder):
+    for path in folder.rglob("*"):
         with suppress(OSError):  # gone meanwhile
-            if time.time() - path.stat().st_ctime > older_than_seconds:
+            old = time.time() - path.stat().st_ctime > older_than_seconds
+            if old and path.is_file() and not path.parent.name.startswith(OWN_PREFIX):
                 path.unlink()
                 swept += 1
     return swept
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return what the uploads in a folder take; a file that a job took in counts once."""
-    total = 0
-    for path in _files(folder):
+    """Return what the files in a folder take; one with two names counts once."""
+    sizes = {}
+    for path in folder.rglob("*"):
         with suppress(OSError):
-            total += path.stat().st_size
-    return total
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Return the files in a folder and in the folders of uploads in it."""
-    with suppress(OSError):
-        for path in list(folder.iterdir()):
-            if path.is_dir() and not path.name.startswith(OWN_PREFIX):
-                yield from _files(path)
-            elif path.is_file():
-                yield path
+            status = path.stat()
+            sizes[status.st_dev, status.st_ino] = status.st_size if path.is_file() else 0
+    return sum(sizes.values())

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,7 @@ class Sessions:
         with self._lock:
             self._shown[token] = Shown(visitor_id, library_id, comparison, best)
             while len(self._shown) > COMPARISONS_KEPT:
-                self._shown.popitem(last=False)
+                del self._shown[_first_of_most(self._shown)]
         return token
 
     def shown(self, visitor_id: str, token: object) -> Shown:
@@ -150,14 +150,11 @@ class Sessions:
         token = new_token()
         with self._lock:
             self._pending[token] = PendingFile(visitor_id, library_id, name, path, time.monotonic())
-            stale = [
-                key
-                for key, file in self._pending.items()
-                if time.monotonic() - file.since > PENDING_SECONDS
-            ]
-            overflow = max(0, len(self._pending) - len(stale) - PENDING_FILES_KEPT)
-            stale += [key for key in self._pending if key not in stale][:overflow]
+            over = time.monotonic() - PENDING_SECONDS
+            stale = [key for key, file in self._pending.items() if file.since < over]
             dropped = [self._pending.pop(key) for key in stale]
+            while len(self._pending) > PENDING_FILES_KEPT:
+                dropped.append(self._pending.pop(_first_of_most(self._pending)))
         for file in dropped:
             discard(file.path)
         return token
@@ -187,6 +184,12 @@ class Sessions:
         """Let a waiting file go; gone already is fine."""
         with self._lock:
             self._pending.pop(token, None)
+
+
+def _first_of_most(kept: Mapping[str, Shown | PendingFile]) -> str:
+    """Return the oldest entry of the visitor with most: who keeps little loses nothing."""
+    most = Counter(one.visitor_id for one in kept.values()).most_common(1)[0][0]
+    return next(key for key, one in kept.items() if one.visitor_id == most)
 
 
 def take_in(path: Path) -> Path:

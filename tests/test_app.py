@@ -257,6 +257,19 @@ def test_a_port_in_use_ends_with_what_to_do(program: Program, tmp_path: Path) ->
     assert "Traceback" not in second.said()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    program = """
+import resource
+hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4096)
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+import app
+app.prepare_process()
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=150)
+
+
 def test_a_data_folder_that_is_a_file_ends_with_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

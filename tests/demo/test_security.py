@@ -223,10 +223,12 @@ def test_a_shared_server_takes_so_many_bytes_of_uploads_and_no_more(tmp_path: Pa
     (tmp_path / "tmp4").write_bytes(b"a" * 10)  # of an upload that was cut off
     (tmp_path / "a1" / "own-1").mkdir()
     os.link(tmp_path / "a1" / "a.pdf", tmp_path / "a1" / "own-1" / "a.pdf")
-    assert folder_bytes(tmp_path) == 70
+    (tmp_path / "a1" / "own-2").mkdir()
+    (tmp_path / "a1" / "own-2" / "b.pdf").write_bytes(b"b" * 5)  # waits for its password
+    assert folder_bytes(tmp_path) == 75
     shared: dict[str, Any] = {"uploads": tmp_path, "uploads_bytes": 100}
-    assert ask(UPLOAD_PATH, stated=30, **shared)[1][0]["status"] == 200
-    assert ask(UPLOAD_PATH, stated=31, **shared)[1][0]["status"] == 503
+    assert ask(UPLOAD_PATH, stated=25, **shared)[1][0]["status"] == 200
+    assert ask(UPLOAD_PATH, stated=26, **shared)[1][0]["status"] == 503
     assert ask(UPLOAD_PATH, stated=31, uploads=tmp_path)[1][0]["status"] == 200
 
 
