@@ -1,4 +1,4 @@
-"""Judging from the page: a blind pool for the query on screen, a grade a key, and what they say."""
+"""Judging from the page: a blind pool for the query on screen, a grade a key, a report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One visitor's judging of one query: what is pooled, and where they are in it."""
+    """A visitor's judging of one query: the pool, and the position in it."""
 
     query: str
     items: tuple[PoolItem, ...]

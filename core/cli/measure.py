@@ -209,7 +209,7 @@ def judge(
     qrels: Annotated[Path | None, typer.Option(help="Write all grades here as TREC qrels.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List what to judge for a query, blind, keep grades, and say what all grades tell."""
+    """List the passages to judge for a query, blind; keep grades; measure on all of them."""
     graded = [one.rpartition("=") for one in grade or ()]
     for passage_id, _, number in graded:
         if not passage_id or number not in {"0", "1", "2", "3"}:

@@ -1,4 +1,4 @@
-"""Runs computed elsewhere: TREC runs, mteb predictions, JSON or CSV of scores, Bifocal's exports.
+"""External runs: TREC runs, mteb predictions, JSON or CSV of scores, Bifocal's exports.
 
 A file is hostile input: it is read strictly, line by line, and nothing in it is run. What its ids
 are in a library is `core.comparison.matching`'s business.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from core.comparison.records import from_fields
-from core.errors import DatasetError, UnknownNameError, UsageError
+from core.errors import DatasetError, UsageError
 from core.records import Hit, Ranking
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _Scores = dict[str, dict[str, list[tuple[float, int]]]]  # query, passage: minus
 
 @dataclass(frozen=True, slots=True)
 class ImportedRun:
-    """A run from elsewhere.
+    """An external run.
 
     Attributes:
         name: Its tag or file name.
@@ -59,19 +59,6 @@ class ImportedRun:
     rankings: Mapping[str, Ranking]
     queries: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-    def ranking(self, query_id: str) -> Ranking:
-        """Return the ranking of a query.
-
-        Raises:
-            UnknownNameError: If the run has no such query.
-        """
-        try:
-            return self.rankings[query_id]
-        except KeyError:
-            some = ", ".join(list(self.rankings)[:3])
-            msg = f"The run {self.name!r} has no query {query_id!r}; it has {some} ..."
-            raise UnknownNameError(msg) from None
 
     def answer(self, text: str, ids: Iterable[str] = ()) -> Ranking | None:
         """Return the ranking of a query by its text or one of its ids; None when it was not asked.
@@ -147,32 +134,8 @@ def read_query_texts(path: Path) -> dict[str, str]:
     return found
 
 
-def read_run(path: Path) -> ImportedRun:
-    """Read a run, by its form: ``.json`` (mteb predictions or plain), ``.csv``, else TREC.
-
-    Raises:
-        DatasetError: If it is not what it should be; names file and line.
-    """
-    if path.suffix.lower() == ".json":
-        return read_json_run(path)
-    if path.suffix.lower() == ".csv":
-        return read_csv_run(path)
-    return read_trec_run(path)
-
-
-def read_trec_run(path: Path) -> ImportedRun:
-    """Read the one run of a TREC file; see `read_trec_runs`."""
-    runs = read_trec_runs(path)
-    if len(runs) > 1:
-        names = ", ".join(run.name for run in runs[:5])
-        raise DatasetError(
-            f"{path.name}: there are several runs in it ({names}); keep one of them."
-        )
-    return runs[0]
-
-
 def read_trec_runs(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> tuple[ImportedRun, ...]:
-    """Read ``qid Q0 docid rank score tag`` lines, what follows the tag is ignored.
+    """Read ``qid Q0 docid rank score tag`` lines; further columns are ignored.
 
     The score decides, as for trec_eval; among equal scores the rank does. Several tags in one file are several runs, as Bifocal's own export has them.
 
@@ -222,7 +185,7 @@ def read_json_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun
 
 
 def read_csv_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun:
-    """Read a CSV with a header that names query, what was found, and a score or a rank.
+    """Read a CSV with columns for the query, a passage or document, and a score or a rank.
 
     What was found is a passage id, or a document with or without a page. Quepid's snapshot CSV is
     one: Query Text, Doc ID, Doc Position.
@@ -364,7 +327,7 @@ def _csv(path: Path, most_bytes: int) -> tuple[list[str], list[tuple[int, list[s
 def _pages(
     places: Mapping[str, int | None], rows: Iterable[tuple[int, list[str]]]
 ) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Pages by line, counted from 1, and what was done to them.
+    """Pages by line, counted from 1, and a note where they were counted from 0.
 
     A label that is a number is what people see; else a page 0 shows that the file counts from 0.
     """
@@ -405,7 +368,7 @@ def _text(path: Path, most_bytes: int) -> str:
 
 
 def _score_table(found: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:  # noqa: ANN401 - parsed JSON
-    """Return the table of scores: what is reached after going down where there is one way."""
+    """Return the table of scores below any levels that hold one entry."""
     wanted = f"{path.name}: expected query id, then passage id, then a score."
     table = found
     while True:

@@ -1,4 +1,4 @@
-"""Runs from elsewhere, kept in a workspace and shown as columns beside the library's own systems."""
+"""External runs, kept in a workspace and shown as columns beside the library's own systems."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class KeptRun:
     matched: MatchReport
 
     def facts(self) -> dict[str, object]:
-        """Return what a list of runs says about it: id, name, how many queries, what matched."""
+        """Return its line in a list of runs: id, name, number of queries, matches, notes."""
         return {
             "run_id": self.run_id,
             "name": self.run.name,
@@ -103,7 +103,7 @@ def forget_run(workspace: Workspace, run_id: str) -> None:
 
 
 def matched_runs(runs: Mapping[str, ImportedRun], matcher: PassageMatcher) -> tuple[KeptRun, ...]:
-    """Say, for every run, what its ids are in this library."""
+    """Match every run's ids with this library's passages."""
     return tuple(
         KeptRun(
             run_id,
@@ -124,7 +124,7 @@ def run_columns(
     taken: Iterable[str] = (),
     also_known_as: Iterable[str] = (),
 ) -> list[SystemResult]:
-    """Return what runs from elsewhere answered to a query, a column each.
+    """Return the answers of external runs to a query, a column each.
 
     A run that has not been asked the query, or ranks nothing of this library, has a column that
     says so.

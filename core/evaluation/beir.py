@@ -30,7 +30,7 @@ _COLUMNS = 3  # of a qrels line
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Documents, queries and what is relevant: one thing to measure.
+    """Documents, queries and relevance judgments, measured together.
 
     Attributes:
         name: The folder's name, with ``@<L>`` for a length.
@@ -64,7 +64,7 @@ class BeirDataset:
 
 
 def join_title(title: str, text: str) -> str:
-    """Return what every system gets of a document: title, a space, text; as BEIR and mteb do."""
+    """Join a document's title and text with a space, as BEIR and mteb do."""
     return f"{title} {text}".strip()
 
 
@@ -106,7 +106,7 @@ def read_beir(folder: Path, *, split: str = DEFAULT_SPLIT) -> BeirDataset:
 
 
 def only_lengths(dataset: BeirDataset, lengths: Sequence[int]) -> BeirDataset:
-    """Keep some nominal lengths; the whole becomes what they hold together.
+    """Keep some nominal lengths; the whole becomes their union.
 
     Raises:
         InvalidSettingError: If the folder has no such length.

@@ -1,4 +1,4 @@
-"""What cutting an embedding short costs an encoder that was trained for it (Matryoshka)."""
+"""The cost of shorter embeddings, for encoders trained for them (Matryoshka)."""
 
 from __future__ import annotations
 

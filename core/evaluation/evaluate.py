@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.encoders.protocol import Encoder
-    from core.evaluation.beir import BeirDataset, Collection
+    from core.evaluation.beir import Collection
     from core.evaluation.units import CountTokens
     from core.monitor import Monitor
     from core.store import Workspace
@@ -103,7 +103,11 @@ def evaluate_beir(
     """
     started = time.perf_counter()
     monitor = monitor or SilentMonitor()
-    dataset = chosen_dataset(folder, split=split, lengths=lengths, sample=sample, seed=seed)
+    dataset = read_beir(folder, split=split)
+    if lengths:
+        dataset = only_lengths(dataset, lengths)
+    if sample is not None:
+        dataset = sample_passages(dataset, count=sample, seed=seed)
     named = _named(encoders)
     shorter = shortened(named, dimensions)
     whole = dataset.whole
@@ -153,26 +157,6 @@ def evaluate_beir(
             **{info.system_id: encoder.fingerprint for info, encoder in named},
         },
     )
-
-
-def chosen_dataset(
-    folder: Path,
-    *,
-    split: str = DEFAULT_SPLIT,
-    lengths: Sequence[int] = (),
-    sample: int | None = None,
-    seed: int = 0,
-) -> BeirDataset:
-    """Read what `evaluate_beir` measures under the same arguments.
-
-    Raises:
-        DatasetError: If the folder is not as it should be.
-        InvalidSettingError: If a length is not there, or the sample is below 1.
-    """
-    dataset = read_beir(folder, split=split)
-    if lengths:
-        dataset = only_lengths(dataset, lengths)
-    return dataset if sample is None else sample_passages(dataset, count=sample, seed=seed)
 
 
 def measure_runs(
@@ -323,7 +307,7 @@ def _rankings(
     floor: float,
     monitor: Monitor,
 ) -> list[Ranking]:
-    """Rank documents by their best unit; what does not score above the floor is not found."""
+    """Rank documents by their best unit, those that score above the floor."""
     rankings = []
     for place, (query_id, unit_scores) in enumerate(zip(query_ids, scores, strict=True)):
         if place % 50 == 0:
@@ -374,7 +358,7 @@ def _embedded(
     workspace: Workspace | None,
     monitor: Monitor,
 ) -> _Vectors:
-    """Embed all units and all queries, taking from the workspace what it has."""
+    """Embed all units and queries that the workspace does not hold yet."""
     return _Vectors(
         embed_units(encoder, units, workspace=workspace, monitor=monitor),
         embed_cached(encoder, queries, kind=TextKind.QUERY, workspace=workspace, monitor=monitor),

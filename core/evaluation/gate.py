@@ -28,7 +28,7 @@ NEEDED_ALIKE = ("documents", "queries", "judgments")
 
 
 class Outcome(IntEnum):
-    """What a gate says; the number is its exit code."""
+    """The gate's answers; the number is the exit code."""
 
     PASS = 0  # no measure is worse by as much as the policy forbids
     HOLD = 1  # too little evidence
@@ -38,7 +38,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a release may lose.
+    """The losses that a release may have.
 
     Attributes:
         measures: Largest loss that does not matter, by name of measure: ``"nDCG@10" = 0.02``.
@@ -164,7 +164,7 @@ def gate(baseline: KeptRun, run: KeptRun, policy: Policy, *, seed: int = 0) -> G
 
 
 def to_markdown(report: GateReport) -> str:
-    """Return the answer as Markdown: what differs first, then every check."""
+    """Return the answer as Markdown: differences of identity first, then every check."""
     lines = [f"## Gate: {report.outcome.name}", "", *(f"- {reason}" for reason in report.reasons)]
     differing = [part for part in report.parts if part.state != "same"]
     lines += [

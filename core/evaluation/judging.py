@@ -44,7 +44,7 @@ _HALF = 0.5
 
 
 class Grade(IntEnum):
-    """What a judge may say about a passage for a query."""
+    """Grades of a passage for a query."""
 
     NOT_RELEVANT = 0
     RELATED = 1  # on the topic, does not answer
@@ -54,7 +54,7 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PoolItem:
-    """A passage to be judged. It does not say who found it.
+    """A passage to be judged, without the system that found it.
 
     Attributes:
         passage_id: What to show.
@@ -67,7 +67,7 @@ class PoolItem:
 
 @dataclass(frozen=True, slots=True)
 class JudgedReport:
-    """What the judgments say so far.
+    """Measures on the judgments so far.
 
     Attributes:
         measured: Every system on the judged queries, and the difference between the arms.

@@ -251,7 +251,7 @@ def find_mteb_results(folder: Path) -> tuple[tuple[BenchmarkResult, ...], tuple[
 def add_mteb_results(
     source: Path, results_folder: Path, *, model: str = ""
 ) -> tuple[BenchmarkResult, ...]:
-    """Copy results that were made elsewhere into a results folder, so that they are shown.
+    """Copy external results into a results folder, where the page finds them.
 
     Args:
         source: A result file, or a folder of them as mteb lays it out.

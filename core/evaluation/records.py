@@ -1,4 +1,4 @@
-"""What an evaluation is: measures of every system with intervals, and what lies between the arms."""
+"""An evaluation: measures of every system with intervals, and the difference of the pair."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class DimensionCost:
-    """What cutting an encoder's embedding costs it, on the whole collection.
+    """The cost of a shorter embedding, on the whole collection.
 
     Attributes:
         system_id: Of the shorter system, ``<encoder id>@<dimension>``.

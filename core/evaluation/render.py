@@ -192,7 +192,7 @@ def _withheld_lines(parts: Sequence[Measured]) -> list[str]:
 
 
 def _dimension_lines(costs: Sequence[DimensionCost]) -> list[str]:
-    """What shorter embeddings cost each encoder against its own full length."""
+    """Return each encoder's loss at shorter lengths against its full one."""
     if not costs:
         return []
     rows: list[tuple[str, ...]] = [("cut minus uncut", *MEASURES)]

@@ -1,4 +1,4 @@
-"""Evaluations that are kept: figures query by query, and what they were made of."""
+"""Evaluations that are kept: figures query by query, with their identity."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Part:
 
 
 def identity_of(collection: Collection) -> dict[str, str]:
-    """Return what identifies a collection: hashes of its documents, queries and judgments."""
+    """Return hashes of a collection's documents, queries and judgments."""
     parts = {
         "documents": collection.documents,
         "queries": collection.queries,

@@ -1,4 +1,4 @@
-"""What is embedded and scored: whole documents, or passages that stand for theirs."""
+"""Units of an evaluation: whole documents, or passages that stand for theirs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CHUNKING = ChunkingSettings(chunk_tokens=PASSAGE_TOKENS, overlap_tokens=0)
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What is embedded and scored.
+    """The texts that are embedded and scored.
 
     Attributes:
         doc_ids: ``n`` document ids, ascending.

@@ -22,7 +22,7 @@ from core.comparison.export import (
     trec_id,
     trec_runs,
 )
-from core.comparison.imported import read_csv_run, read_trec_run
+from core.comparison.imported import read_csv_run, read_runs
 from core.records import Family, Hit, Query, Ranking
 from tests.comparison.worlds import (
     background,
@@ -171,7 +171,7 @@ def test_round_trip_and_pytrec_eval_agree_on_ties(tmp_path: Path) -> None:
     ranked = Ranking(query_id="q", system_id="x", hits=hits)
     path = tmp_path / "x.trec"
     path.write_text(to_trec_run([ranked], tag="x"), encoding="utf-8")
-    assert read_trec_run(path).ranking("q").passage_ids == ranked.passage_ids
+    assert read_runs(path)[0].rankings["q"].passage_ids == ranked.passage_ids
     with path.open(encoding="utf-8") as file:
         parsed = pytrec_eval.parse_run(file)
     for place, relevant in enumerate(IDS, start=1):
@@ -204,7 +204,7 @@ def test_quepid_snapshot_opens_as_runs(comparison: Comparison, tmp_path: Path) -
     path = tmp_path / "bm25.csv"
     lines = text.splitlines()
     path.write_text("\n".join([lines[0], *(line for line in lines if "Bm25" in line)]))
-    assert read_csv_run(path).ranking(comparison.query.text).passage_ids == ("p03", "p04")
+    assert read_csv_run(path).rankings[comparison.query.text].passage_ids == ("p03", "p04")
 
 
 def test_quepid_ratings() -> None:

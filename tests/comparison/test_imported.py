@@ -11,9 +11,7 @@ from core.comparison.imported import (
     read_csv_run,
     read_json_run,
     read_query_texts,
-    read_run,
     read_runs,
-    read_trec_run,
 )
 from core.comparison.records import to_json
 from core.errors import DatasetError
@@ -33,9 +31,9 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 
 def test_a_trec_run(tmp_path: Path) -> None:
-    run = read_trec_run(written(tmp_path, "x.trec", TREC))
+    run = read_runs(written(tmp_path, "x.trec", TREC))[0]
     assert run.name == "mine"
-    assert [(hit.passage_id, hit.score, hit.rank) for hit in run.ranking("q1").hits] == [
+    assert [(hit.passage_id, hit.score, hit.rank) for hit in run.rankings["q1"].hits] == [
         ("p2", 0.9, 1),
         ("p1", 0.4, 2),
     ]
@@ -43,30 +41,30 @@ def test_a_trec_run(tmp_path: Path) -> None:
 
 def test_scores_decide_then_the_rank_then_the_id(tmp_path: Path) -> None:
     text = "q Q0 b 1 0.5 x\nq Q0 a 2 0.5 x\nq Q0 c 3 0.9 x\n"
-    run = read_trec_run(written(tmp_path, "x", text))
-    assert run.ranking("q").passage_ids == ("c", "b", "a")
+    run = read_runs(written(tmp_path, "x", text))[0]
+    assert run.rankings["q"].passage_ids == ("c", "b", "a")
     table = "query,passage_id,score,rank\nq,z9,0.5,1\nq,m5,0.5,2\nq,a1,0.5,3\n"
-    assert read_csv_run(written(tmp_path, "x.csv", table)).ranking("q").passage_ids == (
+    assert read_csv_run(written(tmp_path, "x.csv", table)).rankings["q"].passage_ids == (
         "z9",
         "m5",
         "a1",
     )
     same = read_json_run(written(tmp_path, "x.json", '{"q": {"b": 0.5, "a": 0.5}}'))
-    assert same.ranking("q").passage_ids == ("a", "b")
+    assert same.rankings["q"].passage_ids == ("a", "b")
 
 
 def test_columns_end_at_blanks_and_tabs_and_a_seventh_is_ignored(tmp_path: Path) -> None:
     text = "q1 Q0\td1\u3000x 1 2.5 t extra\n"
-    run = read_trec_run(written(tmp_path, "x.trec", text))
+    run = read_runs(written(tmp_path, "x.trec", text))[0]
     assert run.name == "t"
-    assert run.ranking("q1").passage_ids == ("d1\u3000x",)  # a wide space belongs to the id
+    assert run.rankings["q1"].passage_ids == ("d1\u3000x",)  # a wide space belongs to the id
 
 
 def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
     queries = written(tmp_path, "q.jsonl", '{"_id": "q1", "text": "dry\u2028pump"}\r\n')
     assert read_query_texts(queries) == {"q1": "dry\u2028pump"}
-    run = read_trec_run(written(tmp_path, "x.trec", "q1 Q0 d\u20281 1 2.5 t\r\n"))
-    assert run.ranking("q1").passage_ids == ("d\u20281",)
+    run = read_runs(written(tmp_path, "x.trec", "q1 Q0 d\u20281 1 2.5 t\r\n"))[0]
+    assert run.rankings["q1"].passage_ids == ("d\u20281",)
     table = read_csv_run(written(tmp_path, "x.csv", "query,passage_id,score\na\u2028b,p1,1\n"))
     assert list(table.rankings) == ["a\u2028b"]
 
@@ -74,7 +72,7 @@ def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
 def test_several_chunks_of_a_page_are_one_place(tmp_path: Path) -> None:
     text = "query,document,page,score\npump,r.pdf,3,0.8\npump,r.pdf,3,0.9\npump,r.pdf,4,0.1\n"
     run = read_csv_run(written(tmp_path, "x.csv", text))
-    assert [(hit.passage_id, hit.score) for hit in run.ranking("pump").hits] == [
+    assert [(hit.passage_id, hit.score) for hit in run.rankings["pump"].hits] == [
         ("r.pdf#page=3", 0.9),
         ("r.pdf#page=4", 0.1),
     ]
@@ -84,15 +82,18 @@ def test_several_chunks_of_a_page_are_one_place(tmp_path: Path) -> None:
 def test_a_page_0_means_that_pages_count_from_0(tmp_path: Path) -> None:
     text = "query,source,page,score\npump,/data/report.pdf,0,0.9\npump,/data/report.pdf,1,0.8\n"
     run = read_csv_run(written(tmp_path, "x.csv", text))
-    assert run.ranking("pump").passage_ids == ("/data/report.pdf#page=1", "/data/report.pdf#page=2")
+    assert run.rankings["pump"].passage_ids == (
+        "/data/report.pdf#page=1",
+        "/data/report.pdf#page=2",
+    )
     assert run.notes == ("Its pages count from 0; 1 was added to each.",)
     # a label that is a number is what people see
     both = "query,source,page,page_label,score\npump,r.pdf,1,2,0.9\n"
     labelled = read_csv_run(written(tmp_path, "y.csv", both))
-    assert labelled.ranking("pump").passage_ids == ("r.pdf#page=2",)
+    assert labelled.rankings["pump"].passage_ids == ("r.pdf#page=2",)
     assert labelled.notes == ()
     roman = "query,source,page,page_label,score\npump,r.pdf,0,iv,0.9\n"
-    assert read_csv_run(written(tmp_path, "z.csv", roman)).ranking("pump").passage_ids == (
+    assert read_csv_run(written(tmp_path, "z.csv", roman)).rankings["pump"].passage_ids == (
         "r.pdf#page=1",
     )
 
@@ -107,7 +108,7 @@ TABLE = {"q1": {"p1": 0.4, "p2": 0.9}, "q2": {"p1": 1}}
 )
 def test_json_runs(tmp_path: Path, content: object) -> None:
     run = read_json_run(written(tmp_path, "scores.json", json.dumps(content)))
-    assert run.ranking("q1").passage_ids == ("p2", "p1")
+    assert run.rankings["q1"].passage_ids == ("p2", "p1")
     assert run.name == "scores"
 
 
@@ -122,7 +123,7 @@ def test_json_runs(tmp_path: Path, content: object) -> None:
 )
 def test_csv_runs(tmp_path: Path, text: str) -> None:
     run = read_csv_run(written(tmp_path, "run.csv", text))
-    assert run.ranking("q1").passage_ids == ("p2", "p1")
+    assert run.rankings["q1"].passage_ids == ("p2", "p1")
 
 
 def test_the_form_is_told_by_the_name(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_the_form_is_told_by_the_name(tmp_path: Path) -> None:
     as_csv = written(tmp_path, "a.csv", "qid,docid,score\nq1,p2,2\nq1,p1,1\n")
     as_trec = written(tmp_path, "a.txt", TREC)
     for path in (as_json, as_csv, as_trec):
-        assert read_run(path).ranking("q1").passage_ids == ("p2", "p1")
+        assert read_runs(path)[0].rankings["q1"].passage_ids == ("p2", "p1")
 
 
 @pytest.mark.parametrize(
@@ -157,15 +158,15 @@ def test_errors_name_the_file_and_the_line(
     tmp_path: Path, name: str, text: str, message: str
 ) -> None:
     with pytest.raises(DatasetError, match=message):
-        read_run(written(tmp_path, name, text))
+        read_runs(written(tmp_path, name, text))[0]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nowhere\.trec cannot be read"):
-        read_run(tmp_path / "nowhere.trec")
+        read_runs(tmp_path / "nowhere.trec")[0]
     (tmp_path / "bytes.trec").write_bytes(b"\xff\xfe\xfd")
     with pytest.raises(DatasetError, match="is not UTF-8"):
-        read_run(tmp_path / "bytes.trec")
+        read_runs(tmp_path / "bytes.trec")[0]
 
 
 def test_each_tag_of_a_trec_file_is_a_run(tmp_path: Path) -> None:
@@ -173,9 +174,7 @@ def test_each_tag_of_a_trec_file_is_a_run(tmp_path: Path) -> None:
     path = written(tmp_path, "both.run", text)
     one, two = read_runs(path)
     assert (one.name, two.name) == ("one", "two")
-    assert two.ranking("q").passage_ids == ("a", "b")
-    with pytest.raises(DatasetError, match=r"several runs in it \(one, two\)"):
-        read_trec_run(path)
+    assert two.rankings["q"].passage_ids == ("a", "b")
 
 
 def test_what_bifocal_exports_can_be_read_back(tmp_path: Path) -> None:

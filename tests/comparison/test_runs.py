@@ -88,7 +88,7 @@ def test_runs_are_kept_with_the_library(tmp_path: Path) -> None:
         other = keep_run(workspace, a_run("second", "p1", "nothing"))
     with Workspace.open(tmp_path / "w") as workspace:
         assert list(kept_runs(workspace)) == [run_id, other]
-        assert kept_runs(workspace)[run_id].ranking(QUERY.query_id).passage_ids == ("p2", "p1")
+        assert kept_runs(workspace)[run_id].rankings[QUERY.query_id].passage_ids == ("p2", "p1")
         assert kept_runs(workspace)[run_id].queries == {"other": "Another question?"}
         reports = matched_runs(kept_runs(workspace), MATCHER)
         assert [(kept.matched.matched, kept.matched.hits) for kept in reports] == [(2, 2), (1, 2)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.comparison.imported import read_trec_run
+from core.comparison.imported import read_runs
 from core.errors import DatasetError
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.render import to_text, write_results
@@ -61,10 +61,10 @@ def test_runs_can_be_loaded_again_as_columns(lengths: Path, tmp_path: Path) -> N
     evaluation = evaluate_beir(lengths, fake_pair())
     write_results(evaluation, runs_folder=tmp_path / "runs")
     for system in evaluation.whole.systems:
-        run = read_trec_run(tmp_path / "runs" / f"{system.system_id}.trec")
+        run = read_runs(tmp_path / "runs" / f"{system.system_id}.trec")[0]
         assert run.name == system.system_id
         for ranking in system.rankings:
-            assert run.ranking(ranking.query_id).passage_ids == ranking.passage_ids
+            assert run.rankings[ranking.query_id].passage_ids == ranking.passage_ids
 
 
 def test_a_place_that_cannot_be_written_is_named(lengths: Path, tmp_path: Path) -> None:
