@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.records import Family
 
 NAME = "Bifocal"
-TAGLINE = "one question, two lenses"
+TAGLINE = "one question, two encoders"
 
 FAMILY_SUBJECTS = {
     Family.DIFFUSION: "the diffusion encoder",
@@ -32,7 +32,7 @@ FIGURE_NAMES = {
 }
 SYSTEM_NAMES = {
     "bm25": "BM25, keywords",
-    "rrf": "both arms fused (RRF)",
+    "rrf": "both encoders fused (RRF)",
 }
 
 VIEWS = (
@@ -158,7 +158,7 @@ ENCODERS_CLOSED = (
     "Visitors of this server cannot add encoders: its owner has not allowed it. On your own "
     "machine you can add any folder or hub id."
 )
-ENCODER_ADDED = "was added. Choose it above as an arm or a further column."
+ENCODER_ADDED = "was added. Choose it above as one of the two encoders or a further column."
 ENCODER_REMOVED = "Removed. Its files and stored vectors stay."
 OWN_ENCODER = (
     "A folder or hub id of Llama, Qwen2, Qwen3, GPT-2 or BERT shape (bge, e5, gte, MiniLM and the "
@@ -169,7 +169,7 @@ OWN_ENCODER_HOSTED = (
     "A hub id of Llama, Qwen2, Qwen3, GPT-2 or BERT shape. Every visitor of this server will see "
     "it. Nothing in it is run: safetensors only, and its attention is proved when it is loaded."
 )
-SAME_ARMS = "Both arms are the same encoder; choose two."
+SAME_ARMS = "Both are the same encoder; choose two."
 WHICH_ENCODER = "Choose an encoder first."
 FETCH_FIRST = "The pair has to be fetched first; see above the columns."
 NO_OUTPUTS = "Its recipe has no quantised output."
@@ -205,7 +205,7 @@ KEYS = (
     ("?", "this help"),
 )
 
-DISAGREE_TITLE = "Which arm for these documents, and where do they part?"
+DISAGREE_TITLE = "Which encoder for these documents, and where do they part?"
 DISAGREE_INTRO = (
     "No query needed: Bifocal drafts queries from the library itself (headings, definitions, "
     "sentences turned into questions, whole paragraphs), asks every system each of them, says which "
@@ -218,7 +218,7 @@ DISAGREE_BLANK = (
 )
 LAB_TITLE = "Laboratory"
 LAB_INTRO = (
-    "Why do the arms differ? Five experiments on one passage or document of yours. Query and passage "
+    "Why do the encoders differ? Five experiments on one passage or document of yours. Query and passage "
     "are taken from the hit selected in Compare; choose others here. Results are kept: the same "
     "inputs give the same picture at once."
 )

@@ -111,7 +111,7 @@ class IndexedEncoder:
 
     @property
     def family(self) -> Family:
-        """Which lens it is."""
+        """Its family."""
         return self.encoder.spec.family
 
     def z(self, score: float) -> float:

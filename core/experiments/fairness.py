@@ -37,7 +37,7 @@ class EncoderAccount:
     Attributes:
         system_id: Its id.
         label: Its name.
-        family: Its lens.
+        family: Of the encoder.
         checkpoint: Where its weights come from.
         revision: Commit or hash of those weights; "" for a local folder.
         fingerprint: Digest of everything that decides its vectors.

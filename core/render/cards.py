@@ -219,7 +219,7 @@ def _score(standing: Standing, family: Family) -> tuple[str, str]:
             "this library"
         )
     if family is Family.LEXICAL:
-        return number(standing.score), "BM25 score"
+        return number(standing.score, 2), "BM25 score"
     if family in systems.SCORED_BY_COSINE:
         title = "raw cosine; this library is too small to say what is usual"
         return f"cos {number(standing.score, 2)}", title

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.documents.highlights import boxes_for_range
-from core.records import Family
 from core.render import systems
 from core.render.environment import render
 from core.render.escape import Html
@@ -246,8 +245,7 @@ def _standing(comparison: Comparison, passage: ComparedPassage, system_id: str) 
     if standing.score is None:
         return words
     cosine = column.info.family in systems.SCORED_BY_COSINE
-    digits = 1 if column.info.family is Family.LEXICAL else 2
-    return f"{words}{DOT}{'cosine' if cosine else 'score'} {number(standing.score, digits)}"
+    return f"{words}{DOT}{'cosine' if cosine else 'score'} {number(standing.score, 2)}"
 
 
 def problem(words: str) -> Html:

@@ -1,4 +1,4 @@
-"""Where the arms part most, without a query from anyone: a list to walk, and what it adds up to."""
+"""Where the encoders part most, without a query from anyone: a list to walk, and what it adds up to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALL_DRAFTS = "all drafts"
 
 
 def verdict(found: DisagreementReport) -> str:
-    """Return which arm to choose for these documents: the sentence, its interval, what next."""
+    """Return which encoder to choose for these documents: the sentence, its interval, what next."""
     warn = ""
     if found.stopped:
         warn = '<p class="notice warn">Stopped early; the figures are of what was finished.</p>'
@@ -69,7 +69,7 @@ def _next(found: DisagreementReport) -> str:
 
 
 def _forest(decided: Verdict, found: DisagreementReport) -> str:
-    """Return every contrast as a point with its interval, in the colour of the arm it favours."""
+    """Return every contrast as a point with its interval, in the colour of the encoder it favours."""
     rows = [(ALL_DRAFTS, decided.encoders), *sorted(decided.by_kind.items())]
     reach = max(0.05, *(abs(end) for _, one in rows for end in (one.low, one.high)))
     ticks = plots.nice_ticks(-reach, reach, 5)
@@ -90,7 +90,7 @@ def _forest(decided: Verdict, found: DisagreementReport) -> str:
     kinds = family_kind(found.a.family), family_kind(found.b.family)
     return (
         f'<svg class="plot forest" style="max-width:{width}px" viewBox="0 0 {width} {bottom + 40}" '
-        'role="img" aria-label="Difference of the arms with its interval, by kind of query">'
+        'role="img" aria-label="Difference of the encoders with its interval, by kind of query">'
         f'<text class="title {kinds[1]}" x="{zero - 8}" y="14" text-anchor="end">\u2190 '
         f"{escape(shortened(found.b.label, 22))} ahead</text>"
         f'<text class="title {kinds[0]}" x="{zero + 8}" y="14">{escape(shortened(found.a.label, 22))} ahead \u2192</text>'
@@ -255,7 +255,7 @@ def _documents(found: DisagreementReport) -> str:
         for row in rows[:12]
     )
     return (
-        "<h4>Which documents each arm favours</h4>"
+        "<h4>Which documents each encoder favours</h4>"
         '<div class="scroll-x"><table class="plain favours"><thead><tr><th></th><th class="r">of passages</th>'
         f'<th class="r">{_short(found.a)}</th><th class="r">{_short(found.b)}</th></tr></thead>'
         f"<tbody>{items}</tbody></table></div>"

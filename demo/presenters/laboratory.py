@@ -63,7 +63,7 @@ def fairness(report: FairnessReport) -> str:
         flags = join(f'<p class="notice warn">{escape(flag)}</p>' for flag in report.flags)
     else:
         flags = (
-            '<p class="notice">The arms differ in nothing but themselves: same limits, prompts, '
+            '<p class="notice">The encoders differ in nothing but themselves: same limits, prompts, '
             "pooling and size, and neither loses text that the other reads.</p>"
         )
     equal = (
@@ -284,9 +284,9 @@ def _most(found: LastSentenceEdit) -> float:
 
 
 def _ripple(found: LastSentenceEdit, most: float) -> str:
-    """Return how far the edit is felt: a bar per earlier token, one arm up, the other down.
+    """Return how far the edit is felt: a bar per earlier token, one encoder up, the other down.
 
-    A bar is as wide as its token is long, so that both arms' bars stand over the same words
+    A bar is as wide as its token is long, so that both encoders' bars stand over the same words
     whatever their vocabularies. Bars are elements and not SVG: they fill any width.
     """
     waves = join(
@@ -354,7 +354,7 @@ def _edited(found: LastSentenceEdit, side: EncoderEdit, most: float) -> str:
 
 
 def attention_switch(found: AttentionSwitch) -> str:
-    """Return both arms under each mask: rank, score, and how far every token's state moved."""
+    """Return both encoders under each mask: rank, score, and how far every token's state moved."""
     rows = join(_switch_rows(side) for side in (found.a, found.b))
     strips = join(_switch_strips(side, found.text) for side in (found.a, found.b))
     stopped = _problem("Stopped; what was finished is shown.") if found.stopped else ""
@@ -415,7 +415,7 @@ def _switch_strips(side: EncoderSwitch, text: str) -> str:
 
 
 def growing(found: GrowingText) -> str:
-    """Return both arms' rank and z against the length of the text around the passage."""
+    """Return both encoders' rank and z against the length of the text around the passage."""
     sides = ((found.a, found.points_a), (found.b, found.points_b))
 
     def series(pick: object) -> list[tuple[str, str, list[tuple[float, float]]]]:

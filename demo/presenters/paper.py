@@ -27,7 +27,7 @@ COUNTERWEIGHT = (
 )
 MEASURED_INTRO = (
     "The bundled pair, hundreds of times smaller than the paper's models, trained on other data and "
-    "tested on other collections: compare its two arms with each other, never a figure here with one "
+    "tested on other collections: compare its two encoders with each other, never a figure here with one "
     "above. nDCG@10; brackets are 95 % intervals over queries."
 )
 

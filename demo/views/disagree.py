@@ -1,4 +1,4 @@
-"""The Disagree view: find where the arms part without asking anything."""
+"""The Disagree view: find where the encoders part without asking anything."""
 
 from __future__ import annotations
 

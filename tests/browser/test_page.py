@@ -211,6 +211,7 @@ def test_an_export_is_a_download_made_by_the_browser(
     one = visit(local_url)
     one.ask(QUERY)
     with one.page.expect_download() as started:
+        one.page.click("#bf-summary .take summary")
         one.page.click(f'#bf-summary [data-kind="{kind}"]')
     assert started.value.suggested_filename == name
     assert started.value.url.startswith("blob:")

@@ -116,6 +116,7 @@ def test_one_click_runs_both_at_equal_limits_and_the_comparison_records_it(
 
 def exported(one: Any) -> Any:
     with one.page.expect_download() as started:
+        one.page.click("#bf-summary .take summary")
         one.page.click("#bf-summary [data-kind=json]")
     return json.loads(Path(started.value.path()).read_text("utf-8"))
 

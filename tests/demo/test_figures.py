@@ -193,5 +193,5 @@ def test_a_collection_is_named_in_words_and_a_sample_says_so() -> None:
     assert benchmarks.title("mine", {"dataset": "<own>"}) == "<own>"
     content = {"dataset": "<own>", "systems": [{"id": "rrf", "measures": {"nDCG@10": 0.5}}]}
     html = benchmarks.benchmarks([("mine", content)])
-    assert "both arms fused" in html
+    assert "both encoders fused" in html
     assert "<own>" not in html
