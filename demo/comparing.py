@@ -10,7 +10,7 @@ from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.evaluation.judging import answers_on, grades_on
-from core.experiments.rendering import html_report, page_pictures
+from core.experiments.rendering import best_sentences, library_report
 from core.library import Library
 from core.render import cards, measures, page, plots, verdict
 from demo import hits, texts
@@ -242,7 +242,7 @@ class Comparing:
 
 def _marked(bench: Library, comparison: Comparison) -> Marked:
     """Return a comparison with the nearest sentence of every hit: cards are marked when shown."""
-    return comparison, hits.best_sentences(bench, comparison)
+    return comparison, best_sentences(bench, comparison)
 
 
 def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
@@ -273,11 +273,5 @@ def exported(bench: Library, comparison: Comparison, kind: str) -> tuple[str, st
     if kind == "trec":
         return "comparison.run", "text/plain", "".join(trec_runs(comparison).values())
     if kind == "html":
-        html = html_report(
-            comparison,
-            pictures=page_pictures(bench, comparison),
-            best=hits.best_sentences(bench, comparison),
-            answers=answers_on(bench, comparison),
-        )
-        return "comparison.html", "text/html", html
+        return "comparison.html", "text/html", library_report(bench, comparison)
     raise UnknownNameError(f"There is no export named {kind!r}; choose csv, json, trec or html.")

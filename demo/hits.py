@@ -9,27 +9,11 @@ from core.errors import CoreError, UnknownNameError
 from core.render import Html, page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from core.comparison.records import Comparison
     from core.library import Library
     from demo.session import Shown
 
 PAGE_WIDTH_PIXELS = 1100
-
-
-def best_sentences(bench: Library, comparison: Comparison) -> Mapping[str, tuple[int, int]]:
-    """Return the nearest sentence of every hit in the columns; none where it cannot be had."""
-    shown = dict.fromkeys(
-        hit.passage_id
-        for column in comparison.columns
-        for hit in column.ranking.hits[: comparison.k]
-    )
-    try:
-        return bench.best_sentences(comparison.query.text, tuple(shown))
-    except CoreError:
-        # A saved comparison may name passages of another chunking: cards without marks then.
-        return {}
 
 
 def best_sentence(

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from core.records import Family
-
 NAME = "Bifocal"
 TAGLINE = "one question, two encoders"
 
-FAMILY_SUBJECTS = {
-    Family.DIFFUSION: "the diffusion encoder",
-    Family.AUTOREGRESSIVE: "the autoregressive encoder",
-    Family.LEXICAL: "BM25",
-}
 DATASET_NAMES = {
     "needle_pd": "Needle in a text (needle_pd)",
     "passkey_pd": "Passkey in a text (passkey_pd)",
@@ -121,7 +114,6 @@ RUNS_HOW = (
 RUNS_ADD = "Add a run"
 RUNS_ADDED = "Added: {names}. Ask one of its questions to see the column."
 RUNS_NONE = "None yet."
-RUNS_ASK = "Ask one of its {count}"
 RUNS_NO_TEXTS = "The words of its queries are not known; give them as a .tsv or .jsonl file."
 OFFICIAL_TITLE = "Official benchmarks"
 OFFICIAL_NONE = (
@@ -151,7 +143,6 @@ SAMPLE_UPLOADS = (
     "opened for you."
 )
 SAMPLE_FIXED = "The sample library stays as it is. Choose or make a library of your own."
-PASSWORD_LABEL = "Password"  # noqa: S105  a label
 SCANNED_ADVICE = "run OCR, for example ocrmypdf"
 ENCODERS = "Encoders"
 ENCODERS_CLOSED = (

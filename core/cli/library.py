@@ -33,7 +33,7 @@ from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
 from core.comparison.records import to_fields, to_json
 from core.errors import UnknownNameError, UsageError
-from core.experiments.rendering import html_report, page_pictures
+from core.experiments.rendering import library_report
 from core.library import Library, SourceFile
 from core.records import Unit
 from core.settings import ChunkingSettings
@@ -224,7 +224,7 @@ def compare(
     with ConsoleMonitor() as monitor, opened(workspace) as bench:
         comparison = bench.ask(query, k=k, runs=more, monitor=monitor)
         saved = bench.save_comparison(comparison) if save else ""
-        report = html_report(comparison, pictures=page_pictures(bench, comparison)) if html else ""
+        report = library_report(bench, comparison) if html else ""
     if html is not None:
         write(html, report)
     if json:
@@ -338,7 +338,7 @@ def export(
             for kept in bench.saved_comparisons()
             if kept.comparison_id == comparison_id
         )
-        pictures = page_pictures(bench, comparison) if form is ExportFormat.HTML else {}
+        report = library_report(bench, comparison) if form is ExportFormat.HTML else ""
     if form is ExportFormat.TREC:
         files = {out / f"{name}.trec": run for name, run in trec_runs(comparison).items()}
     else:
@@ -346,7 +346,7 @@ def export(
             ExportFormat.CSV: lambda: to_csv(comparison),
             ExportFormat.JSON: lambda: to_json(comparison, indent=1),
             ExportFormat.QUEPID: lambda: quepid_snapshot(comparison, time=created),
-            ExportFormat.HTML: lambda: html_report(comparison, pictures=pictures),
+            ExportFormat.HTML: lambda: report,
         }[form]()
         files = {out: text}
     for path, content in files.items():

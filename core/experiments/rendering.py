@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError
+from core.evaluation.judging import answers_on
 from core.render import Html, render, systems
 from core.render.page import PagePicture
 from core.render.report import report
@@ -173,6 +174,30 @@ def html_report(
         flags=fairness.flags if fairness else (),
         sections=sections,
     )
+
+
+def library_report(library: Library, comparison: Comparison) -> str:
+    """Return the report of a library's comparison: its pages, sentences and known answers too."""
+    return html_report(
+        comparison,
+        pictures=page_pictures(library, comparison),
+        best=best_sentences(library, comparison),
+        answers=answers_on(library, comparison),
+    )
+
+
+def best_sentences(library: Library, comparison: Comparison) -> Mapping[str, tuple[int, int]]:
+    """Return the nearest sentence of every hit in the columns; none where it cannot be had."""
+    shown = dict.fromkeys(
+        hit.passage_id
+        for column in comparison.columns
+        for hit in column.ranking.hits[: comparison.k]
+    )
+    try:
+        return library.best_sentences(comparison.query.text, tuple(shown))
+    except CoreError:
+        # A saved comparison may name passages of another chunking: cards without marks then.
+        return {}
 
 
 def page_pictures(

@@ -191,7 +191,7 @@ def rank_picture(comparison: Comparison) -> Html:
         said = " / ".join(str(rank or "not ranked") for rank in (move.rank_a, move.rank_b))
         return Joined(
             move,
-            f"{shortened(passage.document, 26)}, {systems.pages(passage)}",
+            f"{shortened(passage.document, 22)}, {systems.pages(passage)}",
             f"{shortened(passage.text, 200)} ({said})",
             ranks[0],
             ranks[1],
