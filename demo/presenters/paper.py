@@ -28,7 +28,9 @@ COUNTERWEIGHT = (
 MEASURED_INTRO = (
     "The bundled pair, hundreds of times smaller than the paper's models, trained on other data and "
     "tested on other collections: compare its two encoders with each other, never a figure here with one "
-    "above. nDCG@10; brackets are 95 % intervals over queries."
+    "above. On short texts the two are level, and on long ones the diffusion encoder is behind (278 stories "
+    "read to 4,096 tokens: .218 against .364), so this pair confirms none of the paper's gains. "
+    "nDCG@10; brackets are 95 % intervals over queries."
 )
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from core.comparison.records import Comparison
-from core.records import ReceivedText
+from core.records import ReceivedText, Unit
 from core.render import Html, measures, verdict
 from tests.dom import parse
 from tests.render.compared import failed
@@ -106,3 +108,19 @@ def test_hostile_names_stay_text(comparison: Comparison) -> None:
         assert not parse(html).all("script")
         assert "{{" not in html
         assert "\u202e" not in html
+
+
+@pytest.mark.parametrize("unit", list(Unit))
+def test_the_bundled_diffusion_encoder_is_known_to_lose_on_whole_documents(
+    comparison: Comparison, unit: Unit
+) -> None:
+    first = comparison.columns[0]
+    bundled = dataclasses.replace(first.info, label="Bifocal diffusion")
+    changed = dataclasses.replace(
+        comparison,
+        unit=unit,
+        columns=(dataclasses.replace(first, info=bundled), *comparison.columns[1:]),
+    )
+    warned = "falls behind its twin" in str(verdict.verdict(changed))
+    assert warned is (unit is Unit.DOCUMENT)
+    assert "falls behind" not in str(verdict.verdict(comparison))
