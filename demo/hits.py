@@ -1,4 +1,4 @@
-"""One hit of the comparison on screen: its nearest sentence, and its page with what stands there."""
+"""One hit of the comparison on screen: its nearest sentence, and its page."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def about(passage: ComparedPassage) -> Html:
 
 
 def headline(found: Evidence) -> str:
-    """Return in one sentence what both encoders rank a passage for; "" where neither needs a part."""
+    """Return the part that both encoders rank a passage for, in a sentence; "" where neither needs a part."""
     told = []
     for side in (found.a, found.b):
         effect = next((one for one in side.effects if one.number == side.top), None)
@@ -143,7 +143,7 @@ def html_report(
     best: Mapping[str, tuple[int, int]] | None = None,
     answers: Collection[str] = (),
 ) -> str:
-    """Return a whole HTML document about one comparison, with what was found out about it.
+    """Return a whole HTML document about one comparison, with its explanations.
 
     Args:
         comparison: What was compared.

@@ -52,7 +52,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A passage's text as a card holds it: what is folded away, what leads in, what is marked."""
+    """A passage's text as a card holds it: the folded part, the lead, the marked sentence, the rest."""
 
     dots: bool
     far: str
@@ -100,7 +100,7 @@ def columns_values(
     grades: Mapping[str, int] | None = None,
     answers: Collection[str] = (),
 ) -> dict[str, object]:
-    """Return what the column templates of page and report are filled with."""
+    """Return the values of the column templates of page and report."""
     return {
         "comparison": comparison,
         "systems": systems,
@@ -155,7 +155,7 @@ def marks(
     grades: Mapping[str, int],
     answers: Collection[str],
 ) -> list[Mark]:
-    """Return what is remarked on a hit, in the order of the card."""
+    """Return the remarks on a hit, in the order of the card."""
     made = []
     if passage.passage_id in answers:
         made.append(Mark("\u2713 answers it", "answer", title="Known to answer this question."))
@@ -187,7 +187,7 @@ def _move(comparison: Comparison, passage: ComparedPassage, system_id: str) -> l
 
 
 def weak(comparison: Comparison, column: Column) -> str:
-    """Return what to say of a column whose first hit chance alone could have brought; else ""."""
+    """Return a remark on a column whose first hit chance alone could have brought; else ""."""
     if not column.ranking.hits or column.failure:
         return ""
     top = comparison.passage(column.ranking.hits[0].passage_id).standing(column.info.system_id)
@@ -207,7 +207,7 @@ def is_disagreement(comparison: Comparison, passage: ComparedPassage) -> bool:
 
 
 def _score(standing: Standing, family: Family) -> tuple[str, str]:
-    """Return a score as a card shows it, and what a pointer reads."""
+    """Return a score as a card shows it, and its title."""
     if standing.score is None:
         return "", ""
     if standing.z is not None:
@@ -228,7 +228,7 @@ def _score(standing: Standing, family: Family) -> tuple[str, str]:
 
 
 def excerpt(text: str, best: tuple[int, int] | None) -> Excerpt:
-    """Return a passage's text around its best sentence, cut to what a card can hold.
+    """Return a passage's text around its best sentence, cut to the size of a card.
 
     What stands far before the best sentence is there but folded away until the card is opened.
     """

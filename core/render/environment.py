@@ -1,4 +1,4 @@
-"""The templates: where they lie, what they may call, and how they escape."""
+"""The templates: their folder, their filters, and how they escape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILTERS = {
 
 
 def _shown(value: object) -> Html:
-    """Return what an expression of a template becomes: escaped text, nothing for None."""
+    """Return the value of a template's expression as escaped text, nothing for None."""
     if isinstance(value, float):
         value = round(value, 4)  # a place on a picture; numbers that are read come as words
     return Html("") if value is None else escape(value)

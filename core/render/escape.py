@@ -32,7 +32,7 @@ def plain(text: str) -> str:
 
 
 def escape(text: object) -> Html:
-    """Return text safe inside HTML content and quoted attributes; HTML stays what it is."""
+    """Return text safe inside HTML content and quoted attributes; HTML stays the same."""
     if hasattr(text, "__html__"):
         return Html(text)
     return Html(html.escape(plain(str(text)), quote=True).translate(_TEMPLATE))
@@ -44,7 +44,7 @@ def sentence(words: str) -> Html:
 
 
 def with_code(words: str) -> Html:
-    """Return Bifocal's own words as HTML, what stands between backticks as code."""
+    """Return Bifocal's own words as HTML, text between backticks as code."""
     parts = [escape(part) for part in words.split("`")]
     parts[1::2] = [Html(f"<code>{part}</code>") for part in parts[1::2]]
     return Html("".join(parts))

@@ -1,4 +1,4 @@
-"""The agreement of the encoders as numbers, each with what it means and how it is computed."""
+"""The agreement of the encoders as numbers, each with its meaning and how it is computed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def measures(comparison: Comparison) -> Html:
 
 
 def table_values(comparison: Comparison) -> dict[str, object]:
-    """Return what the table of every two columns is filled with."""
+    """Return the values of the table of every two columns."""
     return {
         "comparison": comparison,
         "systems": systems,

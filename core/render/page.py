@@ -143,7 +143,7 @@ def page_of_best(document: Document, passage: ComparedPassage, best: tuple[int, 
 def page_image(
     png: bytes, size: tuple[float, float], drawn: Sequence[DrawnPassage], *, label: str
 ) -> Html:
-    """Return a page's picture with what stands on it drawn over it; "" for anything but PNG.
+    """Return a page's picture with its passages drawn over it; "" for anything but PNG.
 
     Args:
         png: The picture.

@@ -36,7 +36,7 @@ def encoder_ids(comparison: Comparison) -> tuple[str, str]:
 
 
 def kind(comparison: Comparison, system_id: str) -> str:
-    """Return a system's class; two encoders of one family are told apart by their place."""
+    """Return a system's class; two encoders of one family differ by their place."""
     own = family_kind(comparison.column(system_id).info.family)
     first, second = (comparison.column(one).info.family for one in encoder_ids(comparison))
     if system_id not in encoder_ids(comparison) or first is not second:

@@ -1,4 +1,4 @@
-"""What came of a comparison: one sentence, how much is shared, and what could be an artefact."""
+"""The verdict on a comparison: one sentence, the shared part, and possible artefacts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def verdict(comparison: Comparison, *, answers: Collection[str] = (), saved: bool = False) -> Html:
-    """Return the verdict row, what can be done with the answer, and red flags in words.
+    """Return the verdict row, the actions on the answer, and red flags in words.
 
     Args:
         comparison: What was found.
@@ -28,7 +28,7 @@ def verdict(comparison: Comparison, *, answers: Collection[str] = (), saved: boo
 
 
 def verdict_values(comparison: Comparison, answers: Collection[str]) -> dict[str, object]:
-    """Return what the verdict of page and report is filled with."""
+    """Return the values of the verdict of page and report."""
     agreement = comparison.arms_agreement
     depth = max(
         (
@@ -114,7 +114,7 @@ def details(comparison: Comparison, plot: Html, measures: Html) -> Html:
 
 
 def received(comparison: Comparison) -> Html:
-    """Return what each encoder received for the query; "" when none did."""
+    """Return the text each encoder received for the query; "" when none did."""
     return render(
         "received",
         items=[

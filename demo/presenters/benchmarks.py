@@ -168,7 +168,7 @@ def _label(system: Mapping[str, Any]) -> str:
 
 
 def _interval(value: Any, *, sign: bool = False) -> tuple[str, tuple[str, ...]]:  # noqa: ANN401  parsed JSON
-    """Return a figure, and below it its interval and p, from what JSON has."""
+    """Return a figure, and below it its interval and p, from parsed JSON."""
     shown = signed if sign else number
     if isinstance(value, int | float):
         return shown(float(value), 3), ()

@@ -1,4 +1,4 @@
-"""Encoders in words: what is in use, what was chosen for it, and what adding one came to."""
+"""Encoders in words: those in use, their options, and the result of adding one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def in_use(columns: Sequence[EncoderSpec], settings: WorkspaceSettings) -> Html:
-    """Return a line per column: its family, its name, and what was chosen for it."""
+    """Return a line per column: its family, its name, and its options."""
     return render(
         "encoders_in_use",
         columns=[
@@ -28,7 +28,7 @@ def in_use(columns: Sequence[EncoderSpec], settings: WorkspaceSettings) -> Html:
 
 
 def described(spec: EncoderSpec) -> Html:
-    """Return what became of an encoder that was added."""
+    """Return the facts of an encoder that was added."""
     facts = (
         shown_checkpoint(spec),
         spec.architecture,

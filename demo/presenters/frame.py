@@ -84,7 +84,7 @@ def blank(
 
 
 def failure(title: str, words: str) -> Html:
-    """Return a failing state: what happened and what to do."""
+    """Return a failing state: the fault and its remedy."""
     return render("frame", part="failure", title=title, words=words)
 
 

@@ -1,4 +1,4 @@
-"""Judging without knowing who found what: one passage at a time, then what the grades say."""
+"""Blind judging: one passage at a time, then the measures of the grades."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def finished(query: str, grades: Sequence[int | None]) -> Html:
 
 
 def report(found: JudgedReport) -> Html:
-    """Return the measures of every system on the judged queries, and what can be said."""
+    """Return the measures of every system on the judged queries, and their meaning in words."""
     measured = found.measured
     one = measured.queries == 1  # which says nothing of chance: no interval and no p
     names = list(measured.systems[0].measures) if measured.systems else []

@@ -1,4 +1,4 @@
-"""The library's side: its documents, how far an upload is, and what an upload came to."""
+"""The library's side: its documents, the progress of an upload, and its result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EVEN = ("embedding", "asking")
 
 
 def documents(reports: Sequence[DocumentReport], *, removable: bool) -> Html:
-    """Return one line per document: pages, passages, and what could not be read."""
+    """Return one line per document: pages, passages, and unreadable parts."""
     if not reports:
         return Html("")
     lines = [(report, _notes(report)) for report in reports]
@@ -117,7 +117,7 @@ def _clock(seconds: float) -> str:
 
 
 def ingestion(report: IngestionReport, waiting: Mapping[str, str]) -> Html:
-    """Return what an upload came to.
+    """Return the result of an upload.
 
     Args:
         report: Of the library.
@@ -164,7 +164,7 @@ def notice(message: str) -> Html:
 
 
 def arms(statuses: Sequence[EncoderStatus]) -> Html:
-    """Return what is not ready about the two encoders; nothing when all is well."""
+    """Return the faults and gaps of the two encoders; nothing when all is well."""
     lacking = [one for one in statuses if one.problem or one.passages_embedded < one.passages]
     return render("not_ready", encoders=[(one, family_kind(one.family)) for one in lacking])
 

@@ -38,7 +38,7 @@ def duration(seconds: float) -> str:
 
 
 def offer(pair: Pair, plan: PairPlan, *, seconds: Sequence[float], passages: int, now: str) -> Html:
-    """Return what a pair costs on this machine, with the buttons to take it or leave it.
+    """Return the cost of a pair on this machine, with the buttons to take it or leave it.
 
     Args:
         pair: Chosen.

@@ -1,4 +1,4 @@
-"""Official benchmarks run through mteb, with what the paper printed for the same task beside them.
+"""Official benchmarks run through mteb, with the paper's figures for the same task beside them.
 
 Measured figures and the paper's stand in different columns, under different headings, and are never
 added up or subtracted: they are of different models.
@@ -113,7 +113,7 @@ def _cell(row: _Row, values: Mapping[str, float] | None) -> tuple[str, str]:
 
 
 def _printed(place: PaperPlace | None) -> tuple[str, str, str]:
-    """Return what the paper printed: DiffEmbed, its best autoregressive model, and what that is."""
+    """Return the paper's figures: DiffEmbed, its best autoregressive model, and their source."""
     if place is None:
         return DASH, DASH, ""
     table = paper.table(place.table_id)

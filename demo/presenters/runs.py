@@ -1,4 +1,4 @@
-"""Imported runs: what they hold, what of it is in this library, and their queries to ask."""
+"""Imported runs: their contents, the part in this library, and their queries to ask."""
 
 from __future__ import annotations
 
