@@ -295,14 +295,16 @@ def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:
     with opened(workspace) as bench:
         lines, saved = bench.documents(), bench.saved_comparisons()
     if json:
-        print_json({"documents": lines, "comparisons": saved})
+        facts = ("comparison_id", "created", "query", "pair_id")
+        kept = [{name: getattr(one, name) for name in facts} for one in saved]
+        print_json({"documents": lines, "comparisons": kept})
         return
     for line in lines:
         typer.echo(
             f"{line.doc_id}  {plain(line.name)}  {line.pages} pages  {line.passages} passages"
         )
-    for kept in saved:
-        typer.echo(f"{kept.comparison_id}  {kept.created}  {excerpt(kept.query)}")
+    for one in saved:
+        typer.echo(f"{one.comparison_id}  {one.created}  {excerpt(one.query)}")
 
 
 def remove(
