@@ -55,7 +55,8 @@ def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
     assert report.aggregates.same_first == 1.0
     assert report.verdict is not None
     assert report.verdict.encoders.level == report.verdict.encoders.queries > 0
-    assert "in the same place every time" in report.verdict.sentences[0]
+    # equal in every place, but too few source passages to call the encoders equally good
+    assert report.verdict.sentences[0].startswith("Not settled")
     assert all(share.leaning == 0 for share in report.aggregates.documents)
     assert replace(report.hubness[0], system_id="") == replace(report.hubness[1], system_id="")
     assert select(report.findings, FindingFilter(only_different=True)) == ()

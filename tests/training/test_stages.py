@@ -348,6 +348,7 @@ def test_long_passages_are_truncated_later_and_in_chunks(tmp_path: Path) -> None
 # --- the readout's first projection --------------------------------------------------------------
 
 
+@torch.no_grad()
 def test_a_fitted_readout_standardises_and_brings_pairs_together() -> None:
     pairs = pairs_of(28)
     fitted = preparation.fitted_readout(
