@@ -180,8 +180,8 @@ HELP_TEXT = (
     "from a diffusion language model and sees each text in both directions; the other comes from "
     "an autoregressive model and reads left to right. BM25 matches keywords and knows neither.",
     "The large number is the rank. z says how unusual the score is for that encoder: standard "
-    "deviations above random query-passage pairs of this library. The percentile says the same "
-    "as a share. The raw cosine is in the selected card; never compare it between encoders.",
+    "deviations above queries and passages of different documents of this library. The percentile "
+    "says the same as a share. The raw cosine is in the selected card; never compare it between encoders.",
     "Lines join the same passage across the columns. A click selects it everywhere and opens its "
     "page, with the hits of both encoders drawn in their colours.",
 )

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from core.comparison.calibration import Background
     from core.records import Passage, Query, Ranking, ReceivedText, SystemInfo
+    from core.search.background import Background
 
 RANKING_DEPTH = 50  # a column holds at least this many hits, so that RBO sees below the top k
 CLOUD_POINTS = 400
@@ -273,7 +273,7 @@ def _column(system: SystemResult, backgrounds: Mapping[str, Background]) -> Colu
     return Column(
         info=system.info,
         ranking=system.ranking,
-        background=None if background is None else background.summary(),
+        background=None if background is None else background.thinned(),
         fingerprint=system.fingerprint,
         max_tokens=system.max_tokens,
         received=system.received,

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from core.comparison.calibration import Background
 from core.comparison.compare import RANKING_DEPTH, CorpusScores, SystemResult, is_ascending
 from core.encoders.spec import TextKind
 from core.records import Ranking
-from core.search.background import PairKind
 from core.search.searcher import SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.encoders.protocol import Encoder
-    from core.search.background import ScoreBackground
     from core.search.searcher import SearchResults, SystemAnswer
 
 
@@ -71,10 +68,3 @@ def _answered(
         max_tokens=getattr(encoder, "max_tokens", encoder.spec.max_tokens),
         received=encoder.received([results.query.text], kind=TextKind.QUERY)[0],
     )
-
-
-def background_of(
-    sampled: ScoreBackground, *, pairs: PairKind = PairKind.QUERY_PASSAGE
-) -> Background:
-    """Return an encoder's background on this corpus as comparison uses it."""
-    return Background.from_scores(sampled.sample(pairs), pairs=pairs)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UnknownNameError, UsageError
 from core.records import Family, Hit, Query, Ranking, ReceivedText, SystemInfo, Unit
+from core.search.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,32 +101,14 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class BackgroundSummary:
-    """An encoder's scores for random pairs of this corpus, small enough to keep and to draw.
-
-    Attributes:
-        pairs: What the pairs are: ``query-passage`` or ``passage-passage``.
-        samples: How many scores were drawn.
-        mean: Of the scores.
-        deviation: Their standard deviation.
-        quantiles: 101 scores: the 0th, 1st ... 100th percentile.
-    """
-
-    pairs: str
-    samples: int
-    mean: float
-    deviation: float
-    quantiles: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Column:
     """One system's side of a comparison, and under which conditions it was asked.
 
     Attributes:
         info: The system, as the page names it.
         ranking: Its best hits, at least the top k where it has them; empty when it failed.
-        background: What its scores look like by chance; None for systems without one.
+        background: Its scores in this library for pairs that do not belong together, and that do;
+            None for systems without one.
         fingerprint: Of the encoder; "" for other systems.
         max_tokens: The encoder's limit in force; 0 for other systems.
         received: Exactly what the encoder got for the query; None for other systems.
@@ -136,7 +119,7 @@ class Column:
 
     info: SystemInfo
     ranking: Ranking
-    background: BackgroundSummary | None = None
+    background: Background | None = None
     fingerprint: str = ""
     max_tokens: int = 0
     received: ReceivedText | None = None
@@ -381,6 +364,8 @@ def _column_fields(column: Column) -> dict[str, Any]:
             "mean": background.mean,
             "deviation": background.deviation,
             "quantiles": list(background.quantiles),
+            "off_topic": list(background.off_topic),
+            "own": list(background.own),
         },
         "fingerprint": column.fingerprint,
         "max_tokens": column.max_tokens,
@@ -414,12 +399,14 @@ def _column_from(fields: Mapping[str, Any], query_id: str) -> Column:
         ranking=Ranking(query_id=query_id, system_id=info.system_id, hits=hits),
         background=None
         if background is None
-        else BackgroundSummary(
+        else Background(
             pairs=str(background["pairs"]),
             samples=int(background["samples"]),
             mean=float(background["mean"]),
             deviation=float(background["deviation"]),
             quantiles=tuple(float(score) for score in background["quantiles"]),
+            off_topic=tuple(map(float, background.get("off_topic", ()))),  # since 0.2
+            own=tuple(map(float, background.get("own", ()))),
         ),
         fingerprint=str(fields["fingerprint"]),
         max_tokens=int(fields["max_tokens"]),

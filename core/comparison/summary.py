@@ -2,17 +2,17 @@
 
 1. how far the two arms agree;
 2. the passage that travelled most between them, and its page;
-3. whether a first hit is a weak match, and what BM25 makes of the first hits.
+3. the place of the first hits in BM25.
 
-A sentence never says more than its numbers: "weak" is a stated rule (`is_weak_match`), and
-nothing is called better or worse.
+A sentence never says more than its numbers: nothing is called better, worse or weak.
+`first_hit_place` says in a column's head where its best score lies between off-topic questions and
+hits known to be right.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.comparison.calibration import expected_by_chance, is_weak_match
 from core.records import Family, Unit
 from core.words import ordinal
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         ComparedPassage,
         Comparison,
         Move,
-        Standing,
     )
 
 _NAME_CHARS = 60
@@ -42,7 +41,7 @@ def summarise(comparison: Comparison) -> tuple[str, ...]:
     sentences = [
         _agreement_sentence(comparison, agreement, column_a, column_b),
         _travel_sentence(comparison, agreement),
-        _top_sentence(comparison, column_a, column_b),
+        _lexical_sentence(comparison),
     ]
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -56,6 +55,25 @@ def arm_names(comparison: Comparison) -> tuple[str, str]:
     if first.label != second.label:
         return _shortened(first.label), _shortened(second.label)
     return first.system_id, second.system_id
+
+
+def first_hit_place(column: Column) -> str:
+    """Return where a column's best score lies between off-topic and known-right hits, in words.
+
+    Both are measured in the same library with the same encoder (`core.search.background`); "" for
+    a column without them. No threshold tells the two apart well enough to call a list weak.
+    """
+    background = column.background
+    if background is None or not column.ranking.hits or not background.off_topic:
+        return ""
+    best = column.ranking.hits[0].score
+    words = (
+        f"first hit above {background.above_off_topic(best)} of {len(background.off_topic)} "
+        "off-topic questions"
+    )
+    if background.own:
+        words += f", below {background.below_own(best)} of {len(background.own)} known-right hits"
+    return words
 
 
 # -- the three sentences -------------------------------------------------------------------
@@ -111,12 +129,6 @@ def _travel_sentence(comparison: Comparison, agreement: Agreement) -> str:
     return f"Only {finder} lists {place} ({ordinal(rank or 0)})."
 
 
-def _top_sentence(comparison: Comparison, column_a: Column, column_b: Column) -> str:
-    parts = [_weak_part(comparison, column_a, column_b), _lexical_part(comparison)]
-    said = [part for part in parts if part]
-    return f"{_capital('; '.join(said))}." if said else ""
-
-
 # -- parts ---------------------------------------------------------------------------------
 
 
@@ -126,42 +138,9 @@ def _ranks_in_words(comparison: Comparison, move: Move) -> str:
     return f"{ordinal(rank_a)} for {name_a}, {ordinal(rank_b)} for {name_b}"
 
 
-def _weak_part(comparison: Comparison, column_a: Column, column_b: Column) -> str:
-    name_a, name_b = arm_names(comparison)
-    tops = [
-        (name, _top_standing(comparison, column))
-        for name, column in ((name_a, column_a), (name_b, column_b))
-    ]
-    weak = [
-        (name, standing.percentile)
-        for name, standing in tops
-        if standing is not None
-        and standing.percentile is not None
-        and is_weak_match(standing.percentile, corpus_size=comparison.corpus_size)
-    ]
-    if not weak:
-        return ""
-    things = "documents" if comparison.unit is Unit.DOCUMENT else "passages"
-    size = comparison.corpus_size
-    if len(weak) == len(tops):
-        (_, first), (_, second) = weak
-        same = column_a.ranking.passage_ids[:1] == column_b.ranking.passage_ids[:1]
-        start = "the first hit is a weak match for both" if same else "both first hits are weak"
-        # A percentile alone looks high in a large library: the count says what it is worth.
-        return (
-            f"{start}: by chance about {_by_chance(first, size)} of {size:,} {things} would score "
-            f"as high for {name_a} ({_percentile(first)} of random pairs), about "
-            f"{_by_chance(second, size)} for {name_b} ({_percentile(second)})"
-        )
-    name, percentile = weak[0]
-    return (
-        f"the first hit of {name} is a weak match ({_percentile(percentile)} of random pairs: about "
-        f"{_by_chance(percentile, size)} of {size:,} {things} would score as high by chance)"
-    )
-
-
-def _by_chance(percentile: float, size: int) -> str:
-    return f"{round(expected_by_chance(percentile, corpus_size=size)):,}"
+def _lexical_sentence(comparison: Comparison) -> str:
+    words = _lexical_part(comparison)
+    return f"{_capital(words)}." if words else ""
 
 
 def _lexical_part(comparison: Comparison) -> str:
@@ -200,13 +179,6 @@ def _lexical_part(comparison: Comparison) -> str:
     )
 
 
-def _top_standing(comparison: Comparison, column: Column) -> Standing | None:
-    if not column.ranking.hits:
-        return None
-    passage = comparison.passage(column.ranking.hits[0].passage_id)
-    return passage.standing(column.info.system_id)
-
-
 def _place(passage: ComparedPassage, unit: Unit) -> str:
     name = _shortened(passage.document)
     if unit is Unit.DOCUMENT:
@@ -214,10 +186,6 @@ def _place(passage: ComparedPassage, unit: Unit) -> str:
     if passage.page_first == passage.page_last:
         return f"a passage on page {passage.page_first} of {name}"
     return f"a passage on pages {passage.page_first}-{passage.page_last} of {name}"
-
-
-def _percentile(percentile: float) -> str:
-    return f"{ordinal(int(percentile))} percentile"
 
 
 def _shortened(name: str) -> str:

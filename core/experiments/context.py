@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.comparison.calibration import Background
 from core.encoders.spec import TextKind
 from core.errors import CoreError, EncoderError, EncodingError, LaboratoryError, StoppedError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
-from core.search.background import score_background
+from core.search.background import Background, score_background
 from core.search.lexical import LexicalIndex
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class IndexedEncoder:
     Attributes:
         encoder: Embeds new texts.
         vectors: ``(n, dim)`` float32 unit rows, row i for ``corpus.passages[i]``.
-        background: What its scores look like by chance on this corpus.
+        background: Its scores in this library for pairs that do not belong together.
     """
 
     encoder: Encoder
@@ -203,8 +202,8 @@ def make_context(
     )
     rows_a, rows_b = (np.ascontiguousarray(rows[order], dtype=np.float32) for rows in vectors)
     background_a, background_b = backgrounds or (
-        _sampled(encoders[0], ordered, rows_a, monitor),
-        _sampled(encoders[1], ordered, rows_b, monitor),
+        score_background(encoders[0], ordered, rows_a, monitor=monitor),
+        score_background(encoders[1], ordered, rows_b, monitor=monitor),
     )
     return Context(
         corpus,
@@ -216,13 +215,6 @@ def make_context(
         if lexical
         else None,
     )
-
-
-def _sampled(
-    encoder: Encoder, passages: Sequence[Passage], vectors: Floats, monitor: Monitor | None
-) -> Background:
-    found = score_background(encoder, passages, vectors, monitor=monitor)
-    return Background.from_scores(found.query_passage)
 
 
 def rank_of(scores: Floats, position: int, score: float | None = None) -> int:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from core.comparison.calibration import Background
 from core.encoders.catalogue import shown_checkpoint
 from core.encoders.protocol import Encoder
 from core.encoders.spec import EncoderSpec, Pooling, TextKind, choice_of
 from core.experiments.context import Context, encode, guarded, limit_of
 from core.experiments.experiment import QUERY, Experiment, Field, Kind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.search.background import Background
 from core.words import percent
 
 _BLOCK = 256
@@ -147,19 +147,18 @@ class HitPlace:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """An encoder's scores by chance, as a histogram, and where the hits stand in it.
+    """An encoder's background as a histogram, and the places of the hits in it.
 
     Attributes:
         system_id: The encoder. Its axis is its own: never put two encoders on one.
-        pairs: What the random pairs are.
+        pairs: The pairs of the background, in words.
         samples: How many.
         mean: Of their scores.
         deviation: Standard deviation.
         edges: ``bins + 1`` ascending scores.
         counts: Pairs per bin.
         hits: Best first, as given.
-        chance_mark: Score that the best of as many unrelated passages as the library holds would
-            be expected to reach; NaN when it cannot be told.
+        off_topic_mark: Median of the best scores of off-topic questions; NaN without any.
     """
 
     system_id: str
@@ -170,7 +169,7 @@ class Calibration:
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     hits: tuple[HitPlace, ...]
-    chance_mark: float
+    off_topic_mark: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,20 +503,19 @@ def calibrate(
     background: Background,
     hits: Sequence[tuple[str, float]],
     *,
-    corpus_size: int,
     bins: int = _HISTOGRAM_BINS,
 ) -> Calibration:
     """Draw an encoder's background as a histogram with the hits' places in it.
 
     Args:
         system_id: The encoder.
-        background: Its scores by chance.
+        background: Of the encoder.
         hits: (passage id, score), best first.
-        corpus_size: Passages in the library.
         bins: How many bars.
     """
-    scores = background.scores
-    counts, edges = np.histogram(scores, bins=bins) if scores.size else (np.zeros(0), np.zeros(0))
+    scores = background.quantiles
+    counts, edges = np.histogram(scores, bins=bins) if scores else (np.zeros(0), np.zeros(0))
+    counts = counts * (background.samples / max(len(scores), 1))
     places = []
     for passage_id, score in hits:
         z, percentile = background.z(score), background.percentile(score)
@@ -529,11 +527,6 @@ def calibrate(
                 float("nan") if percentile is None else percentile,
             )
         )
-    mark = (
-        background.quantile(100.0 * (1.0 - 1.0 / corpus_size))
-        if background.places_scores and corpus_size > 1
-        else float("nan")
-    )
     return Calibration(
         system_id=system_id,
         pairs=background.pairs,
@@ -541,9 +534,11 @@ def calibrate(
         mean=background.mean,
         deviation=background.deviation,
         edges=tuple(float(edge) for edge in edges),
-        counts=tuple(int(count) for count in counts),
+        counts=tuple(round(float(count)) for count in counts),
         hits=tuple(places),
-        chance_mark=mark,
+        off_topic_mark=float(np.median(background.off_topic))
+        if background.off_topic
+        else float("nan"),
     )
 
 
@@ -595,9 +590,7 @@ def fairness(
             scores = indexed.vectors[rows] @ vector
             found = zip(passage_ids, (float(score) for score in scores), strict=True)
             hits = sorted(found, key=lambda hit: (-hit[1], hit[0]))
-        calibrations.append(
-            calibrate(indexed.system_id, indexed.background, hits, corpus_size=len(corpus.passages))
-        )
+        calibrations.append(calibrate(indexed.system_id, indexed.background, hits))
     stats = corpus_stats(context, monitor=monitor)
     specs = (context.a.encoder.spec, context.b.encoder.spec)
     return FairnessReport(
@@ -623,7 +616,7 @@ EXPERIMENTS = (
         title="Fairness",
         about="Account for both encoders: limits, prompts, tokens cut, red flags in words.",
         hint="Everything that could make a difference other than the encoders themselves: limits, "
-        "prompts, pooling, tokens cut, and what a score means by chance.",
+        "prompts, pooling, tokens cut, and what a score means here.",
         fields=(
             replace(QUERY, needed=False, about="Shown beside them; may be empty."),
             Field("passage_ids", Kind.PASSAGES, "Passages shown beside them; may be empty."),

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from core.comparison.from_search import background_of
 from core.errors import EmptyLibraryError
 from core.experiments.context import Context, make_context
 from core.experiments.experiment import Experiment, Kind
@@ -137,8 +136,8 @@ def open_context(library: Library, *, monitor: Monitor | None = None) -> Context
             library.embeddings(second, view.passages),
         ),
         backgrounds=(
-            background_of(library.background(first, view, monitor=monitor)),
-            background_of(library.background(second, view, monitor=monitor)),
+            library.background(first, view, monitor=monitor),
+            library.background(second, view, monitor=monitor),
         ),
         monitor=monitor,
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.comparison.compare import compare
-from core.comparison.from_search import background_of, search_depth, system_results
+from core.comparison.from_search import search_depth, system_results
 from core.comparison.matching import PassageMatcher
 from core.comparison.records import from_json, to_json
 from core.comparison.runs import forget_run, keep_run, kept_runs, matched_runs, run_columns
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         Passage,
         ReceivedText,
     )
-    from core.search import ScoreBackground
+    from core.search import Background
     from core.settings import WorkspaceSettings
     from core.store import StoredComparison, Workspace
 
@@ -418,7 +418,7 @@ class Library:
         backgrounds = {}
         for system_id, encoder in encoders.items():
             monitor.report(Progress("calibrating scores", 0, 0, encoder.spec.label))
-            backgrounds[system_id] = background_of(self.background(encoder, view, monitor=monitor))
+            backgrounds[system_id] = self.background(encoder, view, monitor=monitor)
         results = [
             replace(result, max_tokens=self.encoders.token_limit(result.info.system_id))
             if result.fingerprint
@@ -465,7 +465,7 @@ class Library:
 
     def background(
         self, encoder: Encoder, view: SearchView, *, monitor: Monitor | None = None
-    ) -> ScoreBackground:
+    ) -> Background:
         """Return the encoder's score background on what a view searches; kept once computed."""
         return self._views.background(encoder, view, monitor=monitor)
 

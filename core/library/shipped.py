@@ -14,10 +14,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from core.errors import DatasetError
+from core.errors import DatasetError, WorkspaceDamagedError
 from core.library.encoders import fingerprint_fact
 from core.library.ingest import SourceFile
-from core.search import ScoreBackground
+from core.search import Background
 from core.search.background import BACKGROUND_VERSION
 from core.store.embedding import encoder_facts
 
@@ -78,8 +78,7 @@ def write_sample_vectors(
             {
                 "keys": _keys(view.passages),
                 "embeddings": library.embeddings(encoder, view.passages),
-                "query_passage": background.query_passage,
-                "passage_passage": background.passage_passage,
+                "background": np.frombuffer(background.to_bytes(), np.uint8),
             },
             path,
             metadata={
@@ -105,10 +104,8 @@ def _take_vectors(library: Library, passages: Sequence[Passage], path: Path) -> 
         stored_under = facts["passage_fingerprint"]
         rows = {bytes(key): row for row, key in enumerate(arrays["keys"])}
         embeddings = _sound(arrays["embeddings"], len(arrays["keys"]))
-        background = ScoreBackground(
-            fingerprint, corpus_key, arrays["query_passage"], arrays["passage_passage"]
-        )
-    except (SafetensorError, OSError, KeyError, ValueError):
+        background = Background.from_bytes(arrays["background"].tobytes())
+    except (SafetensorError, OSError, KeyError, ValueError, WorkspaceDamagedError):
         return  # as good as not shipped: the library is embedded anew
     workspace = library.workspace
     texts = [passage.text for passage in passages]

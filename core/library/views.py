@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from core.errors import EmptyLibraryError, EncoderError, WorkspaceDamagedError
 from core.records import Family
 from core.search import (
+    Background,
     DenseIndex,
     DenseSystem,
     FusedSystem,
     LexicalIndex,
     LexicalSystem,
     QueryEmbeddings,
-    ScoreBackground,
     Searcher,
     UnavailableSystem,
     corpus_key,
@@ -133,15 +133,13 @@ class Views:
 
     def background(
         self, encoder: Encoder, view: SearchView, *, monitor: Monitor | None = None
-    ) -> ScoreBackground:
+    ) -> Background:
         """Return the encoder's score background on what a view searches; kept once computed."""
         key = f"background:{BACKGROUND_VERSION}:{encoder.fingerprint}:{view.corpus_key}"
         kept = self._workspace.cached_result(key)
         if kept is not None:
             try:
-                return ScoreBackground.from_bytes(
-                    kept, fingerprint=encoder.fingerprint, corpus_key=view.corpus_key
-                )
+                return Background.from_bytes(kept)
             except WorkspaceDamagedError:
                 pass  # an older layout; computed again below
         background = score_background(

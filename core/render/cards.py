@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.comparison.calibration import is_weak_match
+from core.comparison.summary import first_hit_place
 from core.records import Family
 from core.render import systems
 from core.render.environment import render
@@ -26,9 +26,6 @@ NOTHING = {
     Family.LEXICAL: NO_WORD,
     Family.IMPORTED: "This run has nothing to show for this question.",
 }
-WEAK = (
-    "All weak: even the first hit is no nearer than some unrelated passage could be expected to be."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ def columns_values(
         "comparison": comparison,
         "systems": systems,
         "nothing": NOTHING,
-        "weak": {column.info.system_id: weak(comparison, column) for column in comparison.columns},
+        "first_hit": {one.info.system_id: first_hit_place(one) for one in comparison.columns},
         "cards": {
             column.info.system_id: cards(comparison, column, best or {}, grades or {}, answers)
             for column in comparison.columns
@@ -186,16 +183,6 @@ def _move(comparison: Comparison, passage: ComparedPassage, system_id: str) -> l
     return [Mark(f"{arrow} {abs(there - here)} against", "", about, name, title)]
 
 
-def weak(comparison: Comparison, column: Column) -> str:
-    """Return a remark on a column whose first hit chance alone could have brought; else ""."""
-    if not column.ranking.hits or column.failure:
-        return ""
-    top = comparison.passage(column.ranking.hits[0].passage_id).standing(column.info.system_id)
-    if top.percentile is None:
-        return ""
-    return WEAK if is_weak_match(top.percentile, corpus_size=comparison.corpus_size) else ""
-
-
 def is_disagreement(comparison: Comparison, passage: ComparedPassage) -> bool:
     """Whether the encoders part on a passage: one has it in its top k alone, or it moved far."""
     first, second = systems.encoder_ids(comparison)
@@ -215,8 +202,8 @@ def _score(standing: Standing, family: Family) -> tuple[str, str]:
         if standing.percentile is not None:
             words += f"{DOT}{percentile(standing.percentile)}"
         return words, (
-            f"cosine {number(standing.score, 3)}; z-score and percentile against random pairs of "
-            "this library"
+            f"cosine {number(standing.score, 3)}; z-score and percentile against queries and "
+            "passages of different documents here"
         )
     if family is Family.LEXICAL:
         return number(standing.score, 2), "BM25 score"

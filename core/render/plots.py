@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 PLOT_HOW = (
     "Each point is a passage. Its place is its z-score in either encoder: how many standard "
-    "deviations its cosine lies above that encoder's scores for random query-passage pairs of "
-    "this library. Cosines of two encoders cannot be compared; z-scores can. Large points are in "
+    "deviations its cosine lies above that encoder's scores for queries and passages of "
+    "different documents. Cosines of two encoders cannot be compared; z-scores can. Large points are in "
     "a top {k}; grey dots are some of the rest: what came close, and a spread over all. On the "
     "dashed line both encoders find a passage equally unusual."
 )

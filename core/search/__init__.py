@@ -1,6 +1,6 @@
 """Exact search for every system over the same passages. The only room that knows FAISS."""
 
-from core.search.background import PairKind, ScoreBackground, corpus_key, score_background
+from core.search.background import Background, corpus_key, score_background
 from core.search.dense import Backend, DenseIndex, choose_backend
 from core.search.fusion import RRF_CONSTANT, reciprocal_rank_fusion
 from core.search.lexical import LexicalIndex
@@ -21,14 +21,13 @@ from core.search.searcher import (
 __all__ = [
     "RRF_CONSTANT",
     "Backend",
+    "Background",
     "DenseIndex",
     "DenseSystem",
     "FusedSystem",
     "LexicalIndex",
     "LexicalSystem",
-    "PairKind",
     "QueryEmbeddings",
-    "ScoreBackground",
     "SearchResults",
     "Searcher",
     "System",

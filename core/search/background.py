@@ -1,21 +1,23 @@
-"""What scores of an encoder look like on this corpus when nothing in particular matches.
+"""The scores of an encoder on this library for pairs that do not belong together, and that do.
 
-A cosine of 0.8 is a strong match for one encoder and noise for another. The background is a
-sample of the encoder's own scores over random pairs from the corpus; percentile and z say where a
-score stands in it. Every encoder gets the very same pairs: they depend on the corpus and the seed
-alone.
+A cosine of 0.8 is a strong match for one encoder and noise for another. A `Background` holds three
+samples of the encoder's own scores: queries cut from the library against passages of *other*
+documents (z and percentile are measured against these), the best hit of everyday questions that
+no library of papers or manuals is about (`OFF_TOPIC`), and queries cut from the library against
+the very passage they come from. Every encoder gets the same pairs: they depend on the passages
+and the seed alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import math
 import re
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from core.encoders.spec import TextKind
 from core.errors import EmptyLibraryError, IndexMismatchError, WorkspaceDamagedError
@@ -24,7 +26,7 @@ from core.search.lexical import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from core.encoders.protocol import Encoder
     from core.monitor import Monitor
@@ -32,90 +34,174 @@ if TYPE_CHECKING:
 
 BACKGROUND_QUERIES = 64
 PASSAGES_PER_QUERY = 128
-PASSAGE_PAIRS = 8192
 QUERY_WORDS = 12
 NEAR_DUPLICATE_JACCARD = 0.8  # over sets of words
-BACKGROUND_VERSION = 1  # part of the cache key: raise it when the sample changes
+BACKGROUND_VERSION = 2  # part of the cache key: raise it when the samples change
+MIN_SAMPLES = 30  # fewer pairs than this place nothing
+MOST_QUANTILES = 1001  # of a sample: a tenth of a percent apart
+KEPT_QUANTILES = 101  # in a comparison
+OTHER_DOCUMENTS = "query and passage of another document"
+OFF_TOPIC_PAIRS = "off-topic question and passage"  # where there is one document only
+_MIN_DEVIATION = 1e-6  # below float32's own noise: all scores are one
+_ROWS_AT_ONCE = 65_536
+OFF_TOPIC = (
+    "How long should I boil an egg?",
+    "Which team won the football final last night?",
+    "How do I change the strings of a guitar?",
+    "What is a good present for a ten year old?",
+    "How do I renew my passport?",
+    "What time does the last bus leave?",
+    "How many calories are in a banana?",
+    "Who painted the ceiling of the chapel?",
+    "How do I get wine stains out of a carpet?",
+    "What should I wear to a job interview?",
+    "How do I teach a puppy to sit?",
+    "Which films are showing this weekend?",
+    "What is the exchange rate of the dollar today?",
+    "How do I prune roses in spring?",
+    "How do I reset the password of my phone?",
+    "Why does my knee hurt when I run?",
+    "How do I fold a paper crane?",
+    "What is the capital of Mongolia?",
+    "How often should I water a cactus?",
+    "Which key does this song start in?",
+    "How do I fix a flat tyre on a bicycle?",
+    "What are the rules of offside?",
+    "How do I make sourdough bread rise?",
+    "What is the best way to learn Spanish?",
+    "How do I remove a splinter?",
+    "When is the next full moon?",
+    "How do I tie a bow tie?",
+    "What is the plot of the second season?",
+    "How do I book a table for six people?",
+    "What does this emoji mean?",
+    "How do I knit a scarf?",
+    "Which airline allows two bags?",
+    "How do I lower my electricity bill?",
+    "What is a polite way to say no?",
+    "How do I clean a cast iron pan?",
+    "What is the tallest mountain in Africa?",
+    "How do I choose a mattress?",
+    "Who holds the record for the marathon?",
+    "How do I keep cats out of the garden?",
+    "What is the recipe for pancakes?",
+    "How do I paint a wall without streaks?",
+    "What are the lyrics of the second verse?",
+    "How do I apply for parental leave?",
+    "How do I whistle with two fingers?",
+    "What colour goes with dark green?",
+    "How do I open a bottle without an opener?",
+    "Which vaccine do I need for a trip to Brazil?",
+    "How do I sharpen a kitchen knife?",
+)
 
 
-class PairKind(StrEnum):
-    """What the two texts of a background pair are."""
-
-    QUERY_PASSAGE = "query-passage"
-    PASSAGE_PASSAGE = "passage-passage"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoreBackground:
-    """An encoder's scores over random pairs of a corpus.
+@dataclass(frozen=True, slots=True)
+class Background:
+    """An encoder's scores in one library, so that one score can be placed.
 
     Attributes:
-        fingerprint: Of the encoder.
-        corpus_key: Of the passages, see `corpus_key`.
-        query_passage: Sorted float32; empty for a corpus of one passage.
-        passage_passage: Sorted float32; empty for a corpus of one passage.
+        pairs: The pairs that z and percentile are measured against, in words.
+        samples: How many scores were drawn.
+        mean: Of the scores; 0.0 without any.
+        deviation: Their standard deviation (n - 1); 0.0 for fewer than two.
+        quantiles: The scores in ascending order, or so many of them, evenly spaced.
+        off_topic: Best score over the whole library of each off-topic question, ascending.
+        own: Score of each query cut from the library with its own passage, ascending.
     """
 
-    fingerprint: str
-    corpus_key: str
-    query_passage: NDArray[np.float32]
-    passage_passage: NDArray[np.float32]
-
-    def sample(self, kind: PairKind = PairKind.QUERY_PASSAGE) -> NDArray[np.float32]:
-        """Return the sorted sample of one kind of pairs."""
-        return self.query_passage if kind is PairKind.QUERY_PASSAGE else self.passage_passage
-
-    def percentile(
-        self, scores: NDArray[np.float32], *, kind: PairKind = PairKind.QUERY_PASSAGE
-    ) -> NDArray[np.float64]:
-        """Return the share of the sample below each score, 0 to 100, ties counted half.
-
-        NaN where the corpus is too small to have a background.
-        """
-        sample = self.sample(kind)
-        if not len(sample):
-            return np.full(len(scores), np.nan)
-        below = np.searchsorted(sample, scores, side="left")
-        up_to = np.searchsorted(sample, scores, side="right")
-        shares: NDArray[np.float64] = 50.0 * (below + up_to) / len(sample)
-        return shares
-
-    def z(
-        self, scores: NDArray[np.float32], *, kind: PairKind = PairKind.QUERY_PASSAGE
-    ) -> NDArray[np.float64]:
-        """Return each score's distance from the sample's mean in its standard deviations.
-
-        NaN where there is no spread to measure with.
-        """
-        sample = self.sample(kind).astype(np.float64)
-        if len(sample) < 2 or not sample.std(ddof=1) > 0:
-            return np.full(len(scores), np.nan)
-        distances: NDArray[np.float64] = (
-            np.asarray(scores, np.float64) - sample.mean()
-        ) / sample.std(ddof=1)
-        return distances
-
-    def to_bytes(self) -> bytes:
-        """Return the two samples as bytes for the workspace's cache."""
-        stream = io.BytesIO()
-        np.save(stream, self.query_passage, allow_pickle=False)
-        np.save(stream, self.passage_passage, allow_pickle=False)
-        return stream.getvalue()
+    pairs: str
+    samples: int
+    mean: float
+    deviation: float
+    quantiles: tuple[float, ...]
+    off_topic: tuple[float, ...] = ()
+    own: tuple[float, ...] = ()
 
     @classmethod
-    def from_bytes(cls, content: bytes, *, fingerprint: str, corpus_key: str) -> ScoreBackground:
-        """Return what `to_bytes` wrote.
+    def from_scores(
+        cls,
+        scores: ArrayLike,
+        *,
+        pairs: str = OTHER_DOCUMENTS,
+        off_topic: ArrayLike = (),
+        own: ArrayLike = (),
+    ) -> Background:
+        """Make a background of scores in any order; values that are not finite are left out."""
+        array = _ascending(scores)
+        background = cls(
+            pairs=pairs,
+            samples=int(array.size),
+            mean=float(array.mean()) if array.size else 0.0,
+            deviation=float(array.std(ddof=1)) if array.size > 1 else 0.0,
+            quantiles=tuple(array.tolist()),
+            off_topic=tuple(_ascending(off_topic).tolist()),
+            own=tuple(_ascending(own).tolist()),
+        )
+        return background.thinned(MOST_QUANTILES)
+
+    @property
+    def places_scores(self) -> bool:
+        """Whether there are enough pairs, and different enough, to place a score."""
+        return self.samples >= MIN_SAMPLES and self.deviation > _MIN_DEVIATION
+
+    def z(self, score: float) -> float | None:
+        """Return the score in standard deviations above the mean; None if it cannot be placed."""
+        return (score - self.mean) / self.deviation if self.places_scores else None
+
+    def percentile(self, score: float) -> float | None:
+        """Return the share of pairs that score lower, above 0 and below 100; ties count half.
+
+        Above every pair drawn it is ``100 n / (n + 1)``, and below every one ``100 / (n + 1)``:
+        what n pairs can show. None if the score cannot be placed.
+        """
+        if not self.places_scores:
+            return None
+        below, up_to = (
+            int(np.searchsorted(self.quantiles, score, side=side)) for side in ("left", "right")
+        )
+        share = 50.0 * (below + up_to) / len(self.quantiles)
+        least = 100.0 / (self.samples + 1)
+        return min(max(share, least), 100.0 - least)
+
+    def above_off_topic(self, score: float) -> int:
+        """Return how many off-topic questions' best hits score lower."""
+        return sum(best < score for best in self.off_topic)
+
+    def below_own(self, score: float) -> int:
+        """Return how many queries score their own passage higher."""
+        return sum(own > score for own in self.own)
+
+    def thinned(self, most: int = KEPT_QUANTILES) -> Background:
+        """Return the same with so many quantiles, small enough to keep and to draw."""
+        if len(self.quantiles) <= most:
+            return self
+        shares = np.linspace(0, 100, most)
+        return replace(self, quantiles=tuple(np.percentile(self.quantiles, shares).tolist()))
+
+    def to_bytes(self) -> bytes:
+        """Return the background as bytes for the workspace's cache."""
+        return _ADAPTER.dump_json(self)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Background:
+        """Return the background that `to_bytes` wrote.
 
         Raises:
-            WorkspaceDamagedError: If it is not that.
+            WorkspaceDamagedError: If it is not one.
         """
-        stream = io.BytesIO(content)
         try:
-            query_passage = np.load(stream, allow_pickle=False)
-            passage_passage = np.load(stream, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as exc:
+            return _ADAPTER.validate_json(content)
+        except ValidationError as exc:
             raise WorkspaceDamagedError("A cached score background is damaged.") from exc
-        return cls(fingerprint, corpus_key, query_passage, passage_passage)
+
+
+_ADAPTER = TypeAdapter(Background)
+
+
+def _ascending(scores: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(scores, dtype=np.float64).ravel()
+    return np.sort(array[np.isfinite(array)])
 
 
 def corpus_key(passages: Sequence[Passage]) -> str:
@@ -134,15 +220,16 @@ def score_background(
     *,
     seed: int = 0,
     monitor: Monitor | None = None,
-) -> ScoreBackground:
-    """Sample an encoder's scores over random pairs.
+) -> Background:
+    """Sample an encoder's scores on a library.
 
-    Queries are the opening words of sentences drawn from the corpus, encoded as queries. A pair
-    is left out when both sides come from the same passage, from passages that overlap, or from
-    near-duplicates (word sets with a Jaccard index of 0.8 or more).
+    Queries are the opening words of sentences drawn from the passages, encoded as queries. A pair
+    counts as not belonging together when its passage is from another document and no near-duplicate
+    (word sets with a Jaccard index of 0.8 or more). A library of one document has no such pair: the
+    off-topic questions stand in.
 
     Args:
-        encoder: Encodes up to 64 short queries.
+        encoder: Encodes some hundred short queries.
         passages: The corpus.
         embeddings: ``(n, dim)`` float32 of its passages, same order.
         seed: Of the generator.
@@ -162,65 +249,52 @@ def score_background(
     ordered = [passages[position] for position in order]
     rows = np.array(order)
     generator = np.random.default_rng(seed)
+    sources = generator.permutation(len(ordered))[:BACKGROUND_QUERIES].tolist()
+    openings = {source: _opening_words(ordered[source].text, generator) for source in sources}
+    asked = [source for source in sources if openings[source]]
+    encoded = encoder.encode(
+        [*(openings[source] for source in asked), *OFF_TOPIC], kind=TextKind.QUERY, monitor=monitor
+    )
+    queries, off_topic = encoded[: len(asked)], encoded[len(asked) :]
     related = _Related(ordered)
-    left, right = _random_pairs(generator, len(ordered), PASSAGE_PAIRS)
-    kept = ~related.pairs(left, right)
-    between_passages = np.einsum(
-        "ij,ij->i", embeddings[rows[left[kept]]], embeddings[rows[right[kept]]]
-    )
-
-    sources = generator.permutation(len(ordered))[:BACKGROUND_QUERIES]
-    texts = [_opening_words(ordered[source].text, generator) for source in sources]
-    asked = [position for position, text in enumerate(texts) if text]
-    queries = encoder.encode(
-        [texts[position] for position in asked], kind=TextKind.QUERY, monitor=monitor
-    )
     per_query = min(PASSAGES_PER_QUERY, len(ordered))
-    to_passages = []
-    for query, position in zip(queries, asked, strict=True):
-        targets = generator.choice(len(ordered), per_query, replace=False)
-        source = np.full(len(targets), sources[position])
-        targets = targets[~related.pairs(source, targets)]
-        to_passages.append(embeddings[rows[targets]] @ query)
-    query_passage = np.concatenate(to_passages) if to_passages else np.empty(0, np.float32)
-    return ScoreBackground(
-        fingerprint=encoder.fingerprint,
-        corpus_key=corpus_key(passages),
-        query_passage=np.sort(query_passage.astype(np.float32)),
-        passage_passage=np.sort(between_passages.astype(np.float32)),
+    apart: list[NDArray[np.float32]] = []
+    for query, source in zip(queries, asked, strict=True):
+        drawn = generator.choice(len(ordered), per_query, replace=False)
+        others = [target for target in drawn.tolist() if not related(source, target)]
+        apart.append(embeddings[rows[others]] @ query)
+    scores = np.concatenate(apart) if apart else np.empty(0, np.float32)
+    pairs = OTHER_DOCUMENTS
+    if len(scores) < MIN_SAMPLES:
+        pairs = OFF_TOPIC_PAIRS
+        drawn = generator.choice(len(ordered), per_query, replace=False)
+        scores = (embeddings[rows[drawn]] @ off_topic.T).ravel()
+    return Background.from_scores(
+        scores,
+        pairs=pairs,
+        off_topic=_best(embeddings, off_topic),
+        own=np.einsum("ij,ij->i", queries, embeddings[rows[asked]]) if asked else (),
     )
 
 
-def _random_pairs(
-    generator: np.random.Generator, n: int, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return two different positions each, ``(count,)``; all pairs once where there are fewer."""
-    if n * (n - 1) // 2 <= count:
-        left, right = np.triu_indices(n, k=1)
-        return left.astype(np.int64), right.astype(np.int64)
-    left = generator.integers(0, n, count)
-    right = (left + generator.integers(1, n, count)) % n
-    return left, right
+def _best(embeddings: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return each query's best score over all rows, ``(m,)``, a block of rows at a time."""
+    best = np.full(len(queries), -math.inf, np.float32)
+    for first in range(0, len(embeddings), _ROWS_AT_ONCE):
+        block = embeddings[first : first + _ROWS_AT_ONCE]
+        best = np.maximum(best, (queries @ block.T).max(axis=1))
+    return best
 
 
 class _Related:
-    """Tells pairs that are too close to be background."""
+    """Tells pairs that may belong together: of one document, or near-duplicates."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._passages = passages
         self._words: dict[int, frozenset[str]] = {}
 
-    def pairs(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return for each pair whether it has to be left out."""
-        return np.fromiter(
-            (self._related(a, b) for a, b in zip(left.tolist(), right.tolist(), strict=True)),
-            bool,
-            len(left),
-        )
-
-    def _related(self, a: int, b: int) -> bool:
-        first, second = self._passages[a], self._passages[b]
-        if first.doc_id == second.doc_id and first.start < second.end and second.start < first.end:
+    def __call__(self, a: int, b: int) -> bool:
+        if self._passages[a].doc_id == self._passages[b].doc_id:
             return True
         words_a, words_b = self._words_of(a), self._words_of(b)
         smaller, larger = sorted((len(words_a), len(words_b)))

@@ -77,11 +77,11 @@ def fairness(report: FairnessReport) -> str:
     return (
         f'<div class="bf lab"><div class="flags">{flags}{equal}</div>'
         f"{_accounts(report)}{_token_table(report)}"
-        f"<h3>What a score means by chance</h3>"
+        f"<h3>What a score means here</h3>"
         f'<div class="twin">{join(_calibration(item, account) for item, account in zip(report.calibration, (report.a, report.b), strict=True))}</div>'
-        '<p class="how">Each encoder\'s cosines for random query-passage pairs of this library, on '
-        "its own axis; the marks are the hits on screen. The dashed line is what the best of as "
-        "many unrelated passages as the library holds would be expected to reach.</p>"
+        '<p class="how">Each encoder\'s cosines for queries of this library and passages of other '
+        "documents, on its own axis; the marks are the hits on screen. The dashed line is the median "
+        "of the best hits that off-topic questions get.</p>"
         f"{_texts(report)}</div>"
     )
 
@@ -181,8 +181,8 @@ def _calibration(item: Calibration, account: EncoderAccount) -> str:
     width, height, base = 460, 170, 130
     low = min(item.edges[0], *(hit.score for hit in item.hits)) if item.hits else item.edges[0]
     high = max(item.edges[-1], *(hit.score for hit in item.hits)) if item.hits else item.edges[-1]
-    if math.isfinite(item.chance_mark):
-        high = max(high, item.chance_mark)
+    if math.isfinite(item.off_topic_mark):
+        high = max(high, item.off_topic_mark)
     ticks = plots.nice_ticks(low, high, 6)
     across = plots.Scale(ticks[0], ticks[-1], 10, width - 10)
     most = max(item.counts, default=1) or 1
@@ -202,9 +202,9 @@ def _calibration(item: Calibration, account: EncoderAccount) -> str:
         for hit in item.hits
     )
     chance = (
-        f'<line class="diag" x1="{across(item.chance_mark)}" x2="{across(item.chance_mark)}" '
+        f'<line class="diag" x1="{across(item.off_topic_mark)}" x2="{across(item.off_topic_mark)}" '
         f'y1="14" y2="{base}"/>'
-        if math.isfinite(item.chance_mark)
+        if math.isfinite(item.off_topic_mark)
         else ""
     )
     axis = join(
@@ -213,10 +213,10 @@ def _calibration(item: Calibration, account: EncoderAccount) -> str:
     )
     return (
         f"<div><h4>{_account_name(account)}</h4>"
-        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="Scores by chance">'
+        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="Scores of pairs that do not belong together">'
         f"{bars}{chance}{marks}{axis}"
         f'<text x="{width / 2}" y="{base + 38}" text-anchor="middle">cosine of this encoder</text>'
-        f'</svg><p class="meta num">{item.samples:,} {escape(item.pairs)} pairs, mean '
+        f'</svg><p class="meta num">{item.samples:,} pairs ({escape(item.pairs)}), mean '
         f"{number(item.mean, 3)}, deviation {number(item.deviation, 3)}</p></div>"
     )
 

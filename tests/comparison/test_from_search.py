@@ -7,7 +7,7 @@ import pytest
 from typing_extensions import override
 
 from core.comparison.compare import compare
-from core.comparison.from_search import background_of, search_depth, system_results
+from core.comparison.from_search import search_depth, system_results
 from core.encoders.spec import Attention, TextKind
 from core.records import Family, SystemInfo
 from core.search import (
@@ -74,8 +74,8 @@ def asked(encoders: list[FakeEncoder], *, k: int = 10) -> Comparison:
         embeddings = encoder.encode(texts, kind=TextKind.PASSAGE)
         systems.append(DenseSystem(info, encoder, DenseIndex(list(known), embeddings)))
         if not isinstance(encoder, Broken):
-            backgrounds[info.system_id] = background_of(
-                score_background(encoder, list(known.values()), embeddings)
+            backgrounds[info.system_id] = score_background(
+                encoder, list(known.values()), embeddings
             )
     systems.append(
         LexicalSystem(SystemInfo("bm25", Family.LEXICAL, "BM25"), LexicalIndex(list(known), texts))

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.comparison.calibration import Background
 from core.comparison.compare import compare
 from core.comparison.records import Comparison
+from core.comparison.summary import first_hit_place
 from core.records import Family, Unit
+from core.search.background import Background
 from tests.comparison.worlds import (
     DOCUMENT_NAMES,
     QUERY,
@@ -98,29 +99,20 @@ def test_without_ranks_beyond_the_lists_only_alone_is_said() -> None:
     assert summary[1] == "Only autoregressive lists a passage on page 5 of sluice.pdf (2nd)."
 
 
-def with_tops(percentile_a: float, percentile_b: float) -> Comparison:
-    # Background 0.00 .. 0.99 in steps of 0.01: a score x lies at percentile 100 x.
-    even = Background.from_scores([number / 100 for number in range(100)])
-    scores_a = dict.fromkeys(IDS, 0.0) | {"p00": percentile_a / 100}
-    scores_b = dict.fromkeys(IDS, 0.0) | {"p00": percentile_b / 100}
-    return two_arms(
-        ids=IDS, scores_a=scores_a, scores_b=scores_b, backgrounds={"diff": even, "ar": even}
+def test_the_first_hit_lies_between_off_topic_and_known_right_hits() -> None:
+    background = Background.from_scores([], off_topic=[0.1, 0.2, 0.6], own=[0.55, 0.7])
+    comparison = two_arms(
+        ids=IDS,
+        scores_a=dict.fromkeys(IDS, 0.0) | {"p00": 0.5},
+        scores_b=dict.fromkeys(IDS, 0.0) | {"p00": 0.65},
+        backgrounds={"diff": background, "ar": background},
     )
-
-
-def test_weak_first_hits() -> None:
-    # 30 passages: one in 30 random pairs lies above the 96.7th percentile.
-    assert not any("weak" in sentence for sentence in with_tops(99.5, 97.5).summary)
-    one = with_tops(99.5, 61.2).summary[-1]
-    assert one == (
-        "The first hit of autoregressive is a weak match (62nd percentile of random pairs: about "
-        "11 of 30 passages would score as high by chance)."
-    )
-    assert with_tops(40.2, 61.2).summary[-1] == (
-        "The first hit is a weak match for both: by chance about 18 of 30 passages would score as "
-        "high for diffusion (41st percentile of random pairs), about 11 for autoregressive (62nd "
-        "percentile)."
-    )
+    assert [first_hit_place(column) for column in comparison.columns] == [
+        "first hit above 2 of 3 off-topic questions, below 2 of 2 known-right hits",
+        "first hit above 3 of 3 off-topic questions, below 1 of 2 known-right hits",
+    ]
+    assert first_hit_place(lists(["p00"], ["p00"]).columns[0]) == ""
+    assert not any("weak" in sentence for sentence in comparison.summary)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.comparison.calibration import Background
 from core.comparison.compare import CorpusScores, SystemResult, compare
 from core.records import Family, Hit, Passage, Query, Ranking, SystemInfo, Unit
+from core.search.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

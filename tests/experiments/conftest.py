@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.comparison.calibration import Background
 from core.encoders.loading import load_encoder
 from core.encoders.registry import read_registry
 from core.experiments.context import IndexedEncoder
 from core.records import Family
+from core.search.background import Background
 from tests.encoders.checkpoints import write_tiny_bundled
 
 

@@ -70,7 +70,7 @@ def test_upload_order_changes_nothing() -> None:
     two = context_of([KITCHEN, RIVER], encoders, order=-1)
     assert one.corpus.passages == two.corpus.passages
     np.testing.assert_array_equal(one.a.vectors, two.a.vectors)
-    np.testing.assert_array_equal(one.b.background.scores, two.b.background.scores)
+    np.testing.assert_array_equal(one.b.background.quantiles, two.b.background.quantiles)
 
 
 def test_rows_that_do_not_belong_to_the_passages_are_refused() -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.comparison.calibration import Background
 from core.encoders.spec import EncoderSpec, Pooling, TextKind
 from core.errors import EncodingError, LaboratoryError
 from core.experiments.fairness import (
@@ -21,6 +20,7 @@ from core.experiments.fairness import (
 )
 from core.experiments.results import from_json, to_json
 from core.records import Family
+from core.search.background import Background
 from tests.experiments.stand_in import KITCHEN, RIVER, SPEC, WordEncoder, context_of, spec_b
 
 OTHER = spec_b()
@@ -136,19 +136,18 @@ def test_what_was_received_is_told_exactly() -> None:
 
 
 def test_a_hit_has_its_place_in_the_background() -> None:
-    background = Background.from_scores(np.linspace(0, 1, 101))
-    found = calibrate("a", background, [("p1", 0.75)], corpus_size=10, bins=4)
+    background = Background.from_scores(np.linspace(0, 1, 101), off_topic=[0.2, 0.9, 0.4])
+    found = calibrate("a", background, [("p1", 0.75)], bins=4)
     assert sum(found.counts) == 101
     assert found.edges == (0.0, 0.25, 0.5, 0.75, 1.0)
     # 75 of 101 lie below, one is level: 100 * 75.5 / 101
     assert found.hits[0].percentile == pytest.approx(100 * 75.5 / 101)
     assert found.hits[0].z == pytest.approx((0.75 - 0.5) / background.deviation)
-    # the best of ten unrelated passages is expected at the 90th percentile
-    assert found.chance_mark == pytest.approx(0.9)
+    assert found.off_topic_mark == pytest.approx(0.4)
 
 
 def test_no_background_is_no_failure() -> None:
-    found = calibrate("a", Background.from_scores([]), [("p1", 0.75)], corpus_size=1)
+    found = calibrate("a", Background.from_scores([]), [("p1", 0.75)])
     assert (found.edges, found.counts) == ((), ())
     assert math.isnan(found.hits[0].z)
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.comparison.calibration import Background
 from core.comparison.compare import CorpusScores, SystemResult, compare
 from core.comparison.records import Comparison
 from core.encoders.spec import TextKind
 from core.experiments.context import Context
 from core.records import Family, Query, Ranking, SystemInfo
+from core.search.background import Background
 from core.search.order import best_positions, make_ranking
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from core.comparison.records import ComparedPassage, Comparison, Standing
 from core.records import Family, Hit, Ranking
 from core.render import cards, systems
+from core.search.background import Background
 from tests.dom import Node, parse
 from tests.experiments.stand_in import WordEncoder, context_of, document, spec_b
 from tests.render.compared import compared, failed
@@ -94,12 +95,13 @@ def test_a_files_name_stands_once_per_run_of_its_hits(comparison: Comparison) ->
     assert named == [True, False, True]
 
 
-def test_a_weak_column_says_so_once_in_its_head(comparison: Comparison) -> None:
-    weak = ranked(comparison, (1, 1), (2, 2))  # 60th percentile of many: chance reaches that
-    weak = dataclasses.replace(weak, corpus_size=500)
-    for column in parse(cards.columns(weak)).all("section.col")[:2]:
-        assert len(column.all(".weak")) == 1
-        assert not column.all("li.hit")[0].all(".weak")
+def test_the_place_of_the_first_hit_stands_once_in_the_columns_head(comparison: Comparison) -> None:
+    background = Background.from_scores([], off_topic=[-1.0, 2.0], own=[2.0])
+    first = dataclasses.replace(comparison.columns[0], background=background)
+    placed = dataclasses.replace(comparison, columns=(first, *comparison.columns[1:]))
+    html = parse(cards.columns(placed))
+    (said,) = html.all(".first-hit")
+    assert said.text == "first hit above 1 of 2 off-topic questions, below 1 of 1 known-right hits"
 
 
 def test_a_runs_score_is_called_nothing_more(comparison: Comparison) -> None:
