@@ -75,7 +75,7 @@ def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any)
     one.page.wait_for_selector("#bf-last-sentence .strip.dif")
     assert "exactly 0 on all" in one.page.inner_text("#bf-last-sentence .wave.down")
     for tab, name, found in (
-        ("Attention", "switch", "table"),
+        ("Attention", "attention", "table"),
         ("Growing text", "grow", "svg"),
         ("Hidden key", "key", "svg.heat"),
         ("Fairness", "fairness", "table.accounts"),
@@ -200,7 +200,7 @@ def test_search_explain_and_the_probes(local_url: str) -> None:
     assert {outcome["mode"] for outcome in switch["a"]["outcomes"]} >= {"full", "causal"}
     grown = call(local_url, "growing_text", QUERY, passage, "after", "sample", "")
     assert grown["points_a"][0]["rank"] >= 1
-    with pytest.raises(ApiError, match="both, before or after"):
+    with pytest.raises(ApiError, match="both, before, after"):
         call(local_url, "growing_text", QUERY, passage, "sideways", "sample", "")
 
 
