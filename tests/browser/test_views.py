@@ -76,8 +76,8 @@ def test_the_laboratory_begins_with_the_selected_hit(visit: Any, local_url: Any)
     assert "exactly 0 on all" in one.page.inner_text("#bf-last-sentence .wave.down")
     for tab, name, found in (
         ("Attention", "attention", "table"),
-        ("Growing text", "grow", "svg"),
-        ("Hidden key", "key", "svg.heat"),
+        ("Growing text", "growing", "svg"),
+        ("Hidden key", "hidden-key", "svg.heat"),
         ("Fairness", "fairness", "table.accounts"),
     ):
         one.page.get_by_role("tab", name=tab).click()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from demo.security import (
     folder_bytes,
     sweep,
 )
+from tests.loops import run
 
 
 async def inner(scope: Any, receive: Any, send: Any) -> None:
@@ -60,7 +60,7 @@ def ask(
 
     own = {"host": "127.0.0.1", "body_bytes": 10, "upload_bytes": 100, "uploads": Path("none")}
     guard = Guard(inner, **{**own, **options})
-    asyncio.run(guard(scope, receive, send))
+    run(guard(scope, receive, send))
     return scope, sent
 
 

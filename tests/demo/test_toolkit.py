@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
 from demo.toolkit import share_queue
+from tests.loops import run
 
 
 class Queue:
@@ -28,7 +28,7 @@ def test_a_visitor_who_fills_their_share_leaves_room_for_others() -> None:
 
     def push(page: str, *values: object) -> str:
         body = SimpleNamespace(data=list(values), session_hash=page)
-        return str(asyncio.run(queue.push(body, None, None))[2])
+        return str(run(queue.push(body, None, None))[2])
 
     assert [push("p1", "tide", "anna"), push("p2", "anna")] == ["success"] * 2
     assert push("p3", "moon", 3, "anna") == "queue_full"  # from whatever page it comes
