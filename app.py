@@ -57,7 +57,7 @@ logger = logging.getLogger("bifocal")
 
 
 def data_folder(options: AppOptions) -> Path:
-    """Return where libraries are kept: as told, or the user's own data folder."""
+    """Folder of the libraries: the one of ``--data``, or the user's own data folder."""
     if options.data is not None:
         return options.data.expanduser().resolve()
     if options.hosted:
@@ -78,7 +78,7 @@ def count_tokens(texts: Sequence[str]) -> Sequence[int]:
 
 
 def encoder_loader(environment: Mapping[str, str]) -> Callable[..., LoadedEncoder]:
-    """Return what loads encoders: on a ZeroGPU Space they run in lent GPU calls."""
+    """Loader of encoders: on a ZeroGPU Space they run in lent GPU calls."""
     if environment.get("SPACES_ZERO_GPU", "").lower() not in {"1", "t", "true"}:
         return load_encoder
     # There and nowhere else, and before torch, whose CUDA it takes over.
@@ -150,7 +150,7 @@ def prepare_process() -> None:
 
 
 def warm_up(visitors: Visitors, *, leaving: threading.Event) -> None:
-    """Behind the page: the sample library first, then the encoders, then what it lacks.
+    """Prepare the sample library behind the page, then the encoders, then missing vectors.
 
     Args:
         visitors: Whose libraries they are.

@@ -277,7 +277,7 @@ class Visitors:
                 pass
 
     def complete(self) -> None:
-        """Embed what the sample library lacks: nothing, unless its shipped vectors do not fit.
+        """Embed the sample library's missing passages: none, unless its shipped vectors do not fit.
 
         Raises:
             EncoderError: If an encoder of its pair cannot be loaded.
@@ -295,7 +295,7 @@ class Visitors:
                 library.warm()
 
     def expire(self) -> int:
-        """Remove visitors whose time is over and who are not in use; returns how many."""
+        """Remove unused visitors whose time is over; returns their number."""
         if not self.hosted:
             return 0
         with self._lock:
@@ -306,7 +306,7 @@ class Visitors:
             return len(ended)
 
     def close(self) -> None:
-        """Close every library; what visitors keep stays until its time is over."""
+        """Close every library; visitors' files stay until their time is over."""
         with self._lock:
             visits = list(self._visits.values())
         for visit in visits:
@@ -404,7 +404,7 @@ class Visitors:
                 (visit.folder.parent / _LAST_USED).write_text(f"{visit.last_used}\n")
 
     def _tidy(self) -> None:
-        """Now and then end visits whose time is over, and close libraries that nobody uses."""
+        """Now and then end visits whose time is over, and close unused libraries."""
         now = self._clock()
         if now - self._tidied_at < TIDY_EVERY_SECONDS:
             return
@@ -495,7 +495,7 @@ class Visitors:
     # -- the sample library of a shared server ---------------------------------------------
 
     def _sample_to_look_at(self) -> Library:
-        """Return the sample library for those who only look: one for all, never written to."""
+        """The sample library for readers: one for all, never written to."""
         with self._template_lock:
             if self._shared_sample is None:
                 template = Workspace.open(self._made_template(), read_only=True)
@@ -535,7 +535,7 @@ def _close_all(visit: _Visit) -> None:
 
 
 def _own_bytes(folder: Path, template: Path) -> int:
-    """Return what a visitor's libraries take on the disk, what came with the sample left out."""
+    """Bytes of a visitor's libraries on the disk, without those of the shipped sample."""
     came_with = tree_bytes(template) if (folder / SAMPLE_ID).exists() else 0
     return max(0, tree_bytes(folder) - came_with)
 
@@ -548,7 +548,7 @@ def _copy_tree(source: Path, target: Path) -> None:
 
 
 def _name(visitor_id: str) -> str:
-    """Return the folder name of a visitor's id; "" for what cannot be one."""
+    """Folder name of a visitor's id; "" for an impossible id."""
     if visitor_id != LOCAL_VISITOR and not _VISITOR_ID.fullmatch(visitor_id):
         return ""
     return f"visitor-{hashlib.sha256(visitor_id.encode()).hexdigest()}"

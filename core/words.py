@@ -54,7 +54,7 @@ def quoted(text: str, chars: int = _QUOTE_CHARS) -> str:
 
 
 def flowing(text: str) -> str:
-    """Return text whose line ends within a paragraph are spaces; every offset stays what it is."""
+    """Text whose line ends within a paragraph are spaces; every offset stays the same."""
     return _LINE_END.sub(" ", text)
 
 

@@ -26,7 +26,7 @@ _ORDER = (Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE)
 
 @dataclass(frozen=True, slots=True)
 class EncodersScreen:
-    """What the Encoders part shows about one library.
+    """Values of the Encoders part for one library.
 
     Attributes:
         known: Every encoder.
@@ -51,7 +51,7 @@ class EncodersScreen:
 
 @dataclass(frozen=True, slots=True)
 class OptionsScreen:
-    """What may be chosen for one encoder's embeddings, and what is.
+    """Options of one encoder's embeddings, and the chosen ones.
 
     Attributes:
         outputs: Names of its outputs.
@@ -76,7 +76,7 @@ class Choosing:
         self.services = handlers.services
 
     def screen(self, visitor_id: object, library_id: str) -> EncodersScreen:
-        """Return what to show about a library."""
+        """Values that show a library."""
         settings = self._settings(visitor_id, library_id)
         problem = self.services.refresh_encoders()
         registry = self.services.visitors.pool.registry
@@ -128,7 +128,7 @@ class Choosing:
         )
 
     def unfetched(self, visitor_id: object, names: tuple[str, ...]) -> str:
-        """Say what further columns cost that have to be fetched first; "" when none has to be.
+        """Cost of further columns that have to be fetched first; "" for none.
 
         Raises:
             InvalidSettingError: If they cannot be had on this machine; says why.
@@ -155,7 +155,7 @@ class Choosing:
         return f"To be fetched first: {lines}. Press the button again to fetch and use it."
 
     def options(self, visitor_id: object, library_id: str, encoder_id: str) -> OptionsScreen:
-        """Return what may be chosen for an encoder.
+        """Options of an encoder.
 
         Raises:
             UnknownNameError: If nobody knows it.

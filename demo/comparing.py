@@ -1,4 +1,4 @@
-"""Asking both encoders, and what is on screen then: its hits, keeping it, taking it away."""
+"""Asking both encoders, and the answer on screen: its hits, saving, exporting."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 0.2  # before the page says that it is working
 
 @dataclass(frozen=True, slots=True)
 class CompareScreen:
-    """What the Compare view shows; None leaves a part as it is."""
+    """Values of the Compare view; None leaves a part as it is."""
 
     summary: str
     columns: str

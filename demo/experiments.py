@@ -296,7 +296,7 @@ class Experiments:
 
 
 def _follow(job: Job[R], show: Callable[[R], str], stop: str = "") -> Iterator[tuple[str, bool]]:
-    """Yield how far an experiment is until it ends, then what came of it."""
+    """Yield an experiment's progress until it ends, then its result."""
     try:
         for snapshot in job.watch():
             if snapshot.running:

@@ -1,4 +1,4 @@
-"""Choosing a real pair: what it costs is shown first, then it is fetched, with Stop and resume."""
+"""Choosing a real pair: its cost is shown first, then it is fetched, with Stop and resume."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PLANNED_TOKENS = 160 * 1000  # what a plan's seconds are stated for
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A pair that somebody chose, and what it costs.
+    """A chosen pair and its cost.
 
     Attributes:
         pair: Which.
@@ -56,7 +56,7 @@ class Fetching:
         self._turn = threading.Lock()  # downloads of several visitors wait for each other
 
     def offer(self, visitor_id: object, library_id: str, pair_id: str) -> Offer | None:
-        """Say what a pair costs; None when there is nothing to say and it can simply be used.
+        """Cost of a pair; None when it can be used at once.
 
         Raises:
             UnknownNameError: If the pair is not on offer.
@@ -105,7 +105,7 @@ class Fetching:
         return job
 
     def stop(self, visitor_id: object, library_id: str) -> None:
-        """Press Stop on a download; what has arrived is kept."""
+        """Stop a download; arrived parts are kept."""
         self.handlers.indexing.stop(visitor_id, library_id, FETCH)
 
     def watch(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Handlers:
-    """The page's verbs, over services and sessions, by what they are about."""
+    """The page's verbs, over services and sessions, by subject."""
 
     def __init__(self, services: Services) -> None:
         self.services = services

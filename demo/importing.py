@@ -1,4 +1,4 @@
-"""Runs from elsewhere in the page: files in, columns out, and what did not fit."""
+"""Imported runs in the page: files in, columns out, and ids without a match."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUERY_FILES = (".tsv", ".jsonl", ".ndjson")
 
 
 class Importing:
-    """The verbs of runs from elsewhere."""
+    """The verbs of imported runs."""
 
     def __init__(self, handlers: Handlers) -> None:
         self.handlers = handlers

@@ -1,4 +1,4 @@
-"""What goes into a library: uploads, passwords, embedding, settings that make it work anew."""
+"""Input of a library: uploads, passwords, embedding, settings."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Indexing:
         )
 
     def embed(self, visitor_id: object, library_id: str) -> Job[Any]:
-        """Go on embedding what has no vectors yet."""
+        """Go on embedding passages without vectors."""
         return self.sessions.jobs.start(
             (self.sessions.require(visitor_id), library_id, "index"),
             "index",
@@ -204,7 +204,7 @@ def settings_from(
     max_tokens: float | None,
     own_limits: bool = False,
 ) -> WorkspaceSettings:
-    """Return settings from the page's fields; what it has no field for stays.
+    """Settings from the page's fields; settings without a field stay.
 
     Raises:
         InvalidSettingError: A value that cannot work.

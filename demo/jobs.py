@@ -92,7 +92,7 @@ class _Pace:
 
 
 class Work(Protocol[R_co]):
-    """What a job does with its library."""
+    """Work of a job on its library."""
 
     def __call__(self, library: Library, /, *, monitor: Monitor) -> R_co:
         """Do it."""
@@ -239,7 +239,7 @@ class Job(Generic[T]):
         yield self.snapshot()
 
     def outcome(self) -> T:
-        """Return the result, or raise what the work raised."""
+        """Result of the work, or its error."""
         self._done.wait()
         if self.error is not None:
             raise self.error

@@ -1,4 +1,4 @@
-"""A visitor's libraries: arriving, what is shown about one, making and deleting them."""
+"""A visitor's libraries: arrival, display, creation and deletion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LibraryScreen:
-    """What the sidebar and the header show about one library."""
+    """Values of the sidebar and the header for one library."""
 
     library_id: str
     choices: tuple[tuple[str, str], ...]
@@ -54,7 +54,7 @@ class Libraries:
             return visitor, self.screen(visitor, default)
 
     def screen(self, visitor_id: object, library_id: str) -> LibraryScreen:
-        """Return what to show about a library."""
+        """Values that show a library."""
         visitor = self.sessions.require(visitor_id)
         with self.sessions.library(visitor, library_id, look=True) as bench:
             lines = self.services.visitors.libraries(visitor)
@@ -89,7 +89,7 @@ class Libraries:
             return None
 
     def arms_notice(self, visitor_id: object, library_id: str) -> str | None:
-        """Return what is not ready about the encoders now; None when there is no such library."""
+        """State of encoders that are not ready; None when there is no such library."""
         try:
             with self.sessions.library(visitor_id, library_id, look=True) as bench:
                 return self._notice(bench) if bench.documents() else ""

@@ -79,7 +79,7 @@ OPTIONS: tuple[Option, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class AppOptions:
-    """What `app.py` was told. Field by field as `OPTIONS` says."""
+    """Options of `app.py`, field by field as in `OPTIONS`."""
 
     host: str
     allow_host: tuple[str, ...]

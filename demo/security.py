@@ -72,7 +72,7 @@ CLOSED_PREFIXES = (
 
 
 class Guard:
-    """ASGI middleware over the whole app: refuses what is not for it, adds the headers.
+    """ASGI middleware over the whole app: refuses foreign requests, adds the headers.
 
     A name that is not the server's own may lead to it all the same (DNS rebinding, ``x.localhost``),
     and a page of another site may send requests here: neither is answered, on any route.
@@ -220,7 +220,7 @@ def _values(scope: Scope, wanted: bytes) -> list[str]:
 
 
 async def _read_off(receive: Receive, stated: int) -> None:
-    """Read what is still being sent, within reason: a client that sends hears no answer."""
+    """Read the rest of a request, within reason: a client that sends hears no answer."""
     left, more = min(stated, READ_OFF_BYTES), True
     while more and left > 0:
         message = await receive()

@@ -1,4 +1,4 @@
-"""What one browser may hold, and what the server remembers for it.
+"""State of one browser on the server.
 
 A browser holds one opaque visitor id and nothing else. Behind it the server keeps the comparisons
 that are on screen, files that wait for a password, and running jobs, each under that id; every
@@ -41,7 +41,7 @@ GONE = (
 
 
 def new_token() -> str:
-    """Return an id nobody can guess: 144 random bits."""
+    """An id that cannot be guessed: 144 random bits."""
     return secrets.token_urlsafe(18)
 
 
@@ -160,7 +160,7 @@ class Sessions:
         return token
 
     def held(self, visitor_id: str, library_id: str) -> dict[str, PendingFile]:
-        """Return what waits for a password in a library of this visitor's, by token."""
+        """Files that wait for a password in a library of this visitor's, by token."""
         with self._lock:
             return {
                 token: file
@@ -212,5 +212,5 @@ def take_in(path: Path) -> Path:
 
 
 def discard(own: Path) -> None:
-    """Delete what `take_in` made; gone already is fine."""
+    """Delete the folder of `take_in`, if it is still there."""
     shutil.rmtree(own.parent, ignore_errors=True)

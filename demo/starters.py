@@ -27,7 +27,7 @@ class Starters:
         self._last: tuple[tuple[str, str, int], tuple[ExampleQuery, ...]] = (("", "", 0), ())
 
     def of(self, library_id: str, bench: Library) -> tuple[ExampleQuery, ...]:
-        """Return a library's own examples, or else what was drafted from it."""
+        """A library's own examples, or else queries drafted from it."""
         examples = bench.examples()
         if examples or not bench.documents():
             return examples

@@ -1,4 +1,4 @@
-"""Layout and wiring of the page. `build_app` places components; what they do is in `handlers`."""
+"""Layout and wiring of the page. `build_app` places components; `handlers` has their work."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def launch_options(
     mcp: bool = False,
     blocked_paths: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Return what `Blocks.launch` is called with: the toolkit's loose defaults, closed.
+    """Arguments of `Blocks.launch`: the toolkit's loose defaults, closed.
 
     Args:
         services: For its limits.

@@ -48,7 +48,7 @@ def register(cli: typer.Typer) -> None:
 
 
 class _Stoppable(ConsoleMonitor):
-    """Progress on stderr; Ctrl+C asks to stop and keep what is finished, a second one ends it."""
+    """Progress on stderr; Ctrl+C asks to stop and keep finished work, a second one ends it."""
 
     @override
     def __enter__(self) -> Self:

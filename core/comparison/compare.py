@@ -113,7 +113,7 @@ def is_ascending(passage_ids: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SystemResult:
-    """What one system answered to one query.
+    """Answer of one system to one query.
 
     Attributes:
         info: The system.
@@ -152,7 +152,7 @@ def compare(
     pair_id: str = "",
     rbo_p: float = DEFAULT_P,
 ) -> Comparison:
-    """Compare what several systems answered to one query.
+    """Compare several systems' answers to one query.
 
     Args:
         query: What was asked.

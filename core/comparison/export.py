@@ -1,4 +1,4 @@
-"""A comparison as CSV, JSON, TREC run or Quepid snapshot, safe to open elsewhere.
+"""A comparison as CSV, JSON, TREC run or Quepid snapshot, safe to open in other programs.
 
 Text from documents is hostile: a cell that a spreadsheet would take for a formula gets an
 apostrophe in front, control characters are dropped, and ids in TREC files hold no white space.

@@ -1,4 +1,4 @@
-"""From what search answered to what is compared."""
+"""From answers of a search to values that are compared."""
 
 from __future__ import annotations
 

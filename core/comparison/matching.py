@@ -1,4 +1,4 @@
-"""Ids from elsewhere, put onto this library's passages: by passage, by place in a document, by page.
+"""External ids put onto this library's passages: by passage, characters, page or document.
 
 Another system names what it found in its own way. An id is taken, in this order, for a passage id of
 this library; for a range of characters of a document (Bifocal's own ids under another chunking:
@@ -36,7 +36,7 @@ _PAGE = re.compile(
 
 
 class MatchKind(StrEnum):
-    """What an id from elsewhere turned out to be."""
+    """Kinds of external ids."""
 
     PASSAGE = "passage"
     SPAN = "characters"
@@ -46,7 +46,7 @@ class MatchKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MatchReport:
-    """What became of the ids of a run, or of one ranking of it.
+    """Matches of the ids of a run, or of one ranking of it.
 
     Attributes:
         hits: All of them.
@@ -95,7 +95,7 @@ class MatchReport:
 
 
 class PassageMatcher:
-    """Puts ids from elsewhere onto the passages of one chunking.
+    """Matcher of external ids to the passages of one chunking.
 
     Args:
         passages: All of the library's.
@@ -116,7 +116,7 @@ class PassageMatcher:
         self._named = {key: next(iter(ids)) for key, ids in named.items() if len(ids) == 1}
 
     def match(self, external_id: str) -> tuple[str, MatchKind | None]:
-        """Return a passage id and what the id from elsewhere was.
+        """Passage id of an external id, with its kind.
 
         Without a passage the first is "", and the second DOCUMENT when it names a document that has
         several passages here, None when it names nothing.
@@ -147,7 +147,7 @@ class PassageMatcher:
         return "", None
 
     def matched(self, ranking: Ranking, *, system_id: str) -> tuple[Ranking, MatchReport]:
-        """Return a ranking over this library's passages, ranks from 1 again, and what became of it."""
+        """A ranking over this library's passages, ranks from 1 again, with its matches."""
         hits: dict[str, float] = {}
         kinds: Counter[MatchKind] = Counter()
         merged = whole = unmatched = 0
@@ -197,7 +197,7 @@ class PassageMatcher:
 
 
 def merge_reports(reports: Iterable[MatchReport]) -> MatchReport:
-    """Return what became of several rankings together."""
+    """Matches of several rankings together."""
     kinds: Counter[MatchKind] = Counter()
     hits = merged = whole = unmatched = 0
     examples: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""What a comparison is: one query, several systems, and where their rankings part.
+"""Records of a comparison: one query, several systems, and where their rankings part.
 
 These records are complete: page, export and report are made from them alone. They are saved and
 exported as JSON (`to_json`, `from_json`), so every change of shape raises `FORMAT`.
@@ -22,7 +22,7 @@ FORMAT = 1
 
 
 class MoveKind(StrEnum):
-    """What became of a passage from system A to system B, looking at the top k."""
+    """Moves of a passage from system A to system B, within the top k."""
 
     SAME = "same"
     UP = "up"  # nearer the top in B
@@ -309,7 +309,7 @@ def to_fields(comparison: Comparison) -> dict[str, Any]:
 
 
 def from_fields(fields: Any) -> Comparison:  # noqa: ANN401 - parsed JSON of unknown shape
-    """Read what `to_fields` gave.
+    """Read the fields of `to_fields`.
 
     Raises:
         UsageError: If it is not a comparison, or was written by a newer Bifocal.

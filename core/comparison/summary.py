@@ -47,7 +47,7 @@ def summarise(comparison: Comparison) -> tuple[str, ...]:
 
 
 def arm_names(comparison: Comparison) -> tuple[str, str]:
-    """Return what sentences call the two arms: their families, or labels where these are equal."""
+    """Names of the two encoders in sentences: their families, or labels where these are equal."""
     infos = [comparison.column(arm).info for arm in (comparison.arm_a, comparison.arm_b)]
     first, second = infos
     if {first.family, second.family} == {Family.DIFFUSION, Family.AUTOREGRESSIVE}:

@@ -180,7 +180,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 def _second_text(pdf: PdfFile, page_number: int, limits: ExtractionLimits) -> str:
-    """Return what pypdf reads on one page; "" when it fails or takes too long."""
+    """Text of one page by pypdf; "" when it fails or takes too long."""
     try:
         with _time_limit(limits.page_seconds / 2):
             return pdf.second_text(page_number)

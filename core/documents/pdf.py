@@ -113,7 +113,7 @@ class PdfFile:
             self._handle = None
 
     def page(self, page_number: int, *, max_chars: int) -> PageRead:
-        """Return what PDFium reads on one page."""
+        """Text of one page by PDFium."""
         page = pdfium.FPDF_LoadPage(self._handle, page_number - 1)
         if not page:
             return PageRead(page_number, no_characters(), broken=True)
@@ -144,7 +144,7 @@ class PdfFile:
             pdfium.FPDF_ClosePage(page)
 
     def second_text(self, page_number: int) -> str:
-        """Return what pypdf reads on one page."""
+        """Text of one page by pypdf."""
         if self._second is None:
             self._second = _open_with_pypdf(self.data, self.password)
         return str(self._second.pages[page_number - 1].extract_text() or "")
@@ -257,7 +257,7 @@ def _upright_rotation(text_page: Any) -> int | None:
 
 
 def _page_box(page: Any) -> tuple[float, float, float, float]:
-    """Return left, bottom, right, top of what is displayed (crop box within media box)."""
+    """Left, bottom, right, top of the visible part (crop box within media box)."""
     box = pdfium.FS_RECTF()
     if pdfium.FPDF_GetPageBoundingBox(page, box):
         bounds = box.left, box.bottom, box.right, box.top

@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, and plain text out of them."""
+"""Kind of a file by its bytes, and plain text out of them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def media_type_of(data: bytes, name: str) -> str:
 
 
 def _what_it_is(data: bytes) -> str:
-    """Return what a file that is no PDF is, in words; "" when it can be text."""
+    """Kind of a file that is no PDF, in words; "" when it can be text."""
     for start, what in _KNOWN_STARTS:
         if data.startswith(start):
             return what

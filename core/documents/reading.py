@@ -284,7 +284,7 @@ class Worker:
                 seconds, what = self.limits.file_seconds, "putting it together"
 
     def _note_memory(self) -> int:
-        """Return what the process holds now, in bytes, and remember the most it ever held.
+        """Memory of the process now, in bytes; its highest value is remembered.
 
         Not from `os.wait4`: after a start by vfork its figure includes the parent's own memory.
         """

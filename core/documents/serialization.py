@@ -1,4 +1,4 @@
-r"""A document as bytes and back: compact, without pickle, strict about what it reads.
+r"""A document as bytes and back: compact, without pickle, strictly checked.
 
 Layout: ``BFDOC1\\n``, SHA-256 of the rest (32 bytes), length of the head (uint32, little-endian),
 the head (JSON), then three zlib streams: the text as UTF-8, the boxes, and the sentences' ends as

@@ -1,4 +1,4 @@
-"""What the same text is: one normal form, cut words joined, each character keeping its box.
+"""One normal form of text: cut words joined, each character keeping its box.
 
 Pages of a PDF go through `page_characters` and `resolve_hyphens`, plain text through
 `normal_form`. The text that comes out is NFC; `matching_form` folds it further where it is matched
@@ -187,7 +187,7 @@ def matching_form(text: str) -> str:
 
 
 def normalised(raw: Characters) -> Characters:
-    """Replace, drop or spell out what is no plain text; see `replacement_for`."""
+    """Replace, drop or spell out characters that are no plain text; see `replacement_for`."""
     if not len(raw.codes):
         return raw
     characters = _join_line_ends(_join_surrogates(raw))
@@ -207,7 +207,7 @@ def normalised(raw: Characters) -> Characters:
 
 
 def replacement_for(code: int) -> str:
-    """Return what stands for a code point in a document's text; "" drops it.
+    """Replacement of a code point in a document's text; "" drops it.
 
     Control characters become U+FFFD where a glyph was meant (an unmapped glyph of a mathematical
     font, say), every kind of space becomes a plain one, ligatures and presentation forms are
@@ -310,7 +310,7 @@ def _tidy_spaces(characters: Characters) -> Characters:
 
 @dataclass(frozen=True, slots=True)
 class _Joint:
-    """A hyphen at a line's end: where it stands, where the next word starts, what stands between."""
+    """A hyphen at a line's end: its place, the next word's start, the text between."""
 
     hyphen: int
     after: int
@@ -447,7 +447,7 @@ _ONE_WORD = frozenset(
 
 
 def resolve_hyphens(pages: Iterable[Characters]) -> tuple[list[Characters], set[int]]:
-    """Decide what each hyphen at a line's end stood for, across pages too.
+    """Decide whether each hyphen at a line's end stays, across pages too.
 
     A word cut by the typesetter is joined (hyphen, line break and their boxes dropped); a hyphen
     that belongs to the word is kept. The document decides: what it spells elsewhere counts.
@@ -496,7 +496,7 @@ def _without_marks(page: Characters) -> Characters:
 
 
 def _joints(text: str) -> Iterator[_Joint]:
-    """Yield the hyphens at line ends with what they stand for."""
+    """Yield the hyphens at line ends with their meaning."""
     halves, words, place = [], set[str](), 0
     for found in _LINE_END.finditer(text):
         hyphen, after = found.span()
@@ -518,7 +518,7 @@ def _words(text: str, start: int, end: int) -> Iterator[str]:
 
 
 def _between(first: str, second: str, hyphen: str, words: set[str]) -> str:
-    """Return what stands between two parts of a word or two words: "", "-" or "- "."""
+    """Text between two parts of a word or two words: "", "-" or "- "."""
     small, next_small = first.lower(), second.lower()
     joined = f"{small}{next_small}"
     if hyphen == SOFT_HYPHEN:

@@ -1,4 +1,4 @@
-"""The process that touches hostile files, of every format; nothing of them is read elsewhere.
+"""The process that touches hostile files, of every format; no other process reads them.
 
 It runs as a script of its own (``python -I worker.py``) and learns from its parent where to import
 from. It never writes a file, never opens a socket, and holds itself to limits on memory and CPU
@@ -38,7 +38,7 @@ WATCH_SECONDS = 1.0
 
 
 def limit_self(memory_bytes: int) -> None:
-    """Give up rights that reading a file does not need. Does what the platform offers."""
+    """Give up rights that reading a file does not need, as far as the platform allows."""
     try:
         import resource
     except ImportError:  # Windows: the parent's clock and memory watch are what remains

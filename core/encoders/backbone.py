@@ -249,7 +249,7 @@ def attention_bias(
     attention: Attention,
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Return an additive mask: 0 where a query token may look, the type's minimum elsewhere.
+    """Additive mask: 0 where a query token may look, else the type's minimum.
 
     Every query row keeps at least one open key (padding rows too, which look at the real tokens or
     at themselves), so that a softmax never meets a row of minima only.
@@ -283,7 +283,7 @@ def stock_arguments(
     *,
     padded: bool,
 ) -> dict[str, Any]:
-    """Return what a stock decoder's forward must be given to attend this way.
+    """Arguments of a stock decoder's forward for this attention.
 
     No mask is built where none is needed: an unpadded batch, and a causal right-padded one, in
     which padding comes after every real token and so is never seen. Needs transformers 5.3 or

@@ -50,7 +50,7 @@ def run_batches(
     is_out_of_memory: Callable[[BaseException], bool] = lambda _: False,
     free_memory: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run every batch, report after each, stop when asked, halve what does not fit in memory.
+    """Run every batch, report after each, stop when asked, halve batches that exceed memory.
 
     Args:
         batches: Positions of texts.

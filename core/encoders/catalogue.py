@@ -102,7 +102,7 @@ _RULES: dict[str, tuple[Callable[[Any], object], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class EncoderRequest:
-    """An encoder to add, as its user declares it; what is left open is read from its files.
+    """An encoder to add, as its user declares it; open fields are read from its files.
 
     Attributes:
         source: A folder, a hub id, or the id of a known encoder to vary.
@@ -401,7 +401,7 @@ def _require_rules(stated: dict[str, Any]) -> None:
 def _require_request(
     request: EncoderRequest, source: str, *, known: EncoderSpec | None, folders: bool
 ) -> None:
-    """Refuse a request that cannot work, whatever the files say."""
+    """Refuse a request that cannot work with any files."""
     problems = {
         "source: name a folder, a hub id like owner/name, or a known encoder.": (
             not source or len(source) > MAX_PATH_CHARS

@@ -1,4 +1,4 @@
-"""Specs for checkpoints that are not listed: a folder or hub id, read for what it says about itself.
+"""Specs for checkpoints that are not listed: a folder or hub id, read from its own files.
 
 Any checkpoint of the table of architectures, and sentence-transformers folders (bge, e5, gte, MiniLM
 and the like), whose modules.json, pooling and prompts are followed where Bifocal can do the same, and

@@ -1,4 +1,4 @@
-"""Texts to embeddings: tokenizer, backbone and readout joined, and an account of what was sent."""
+"""Texts to embeddings: tokenizer, backbone and readout joined, with an account of their input."""
 
 from __future__ import annotations
 
@@ -422,7 +422,7 @@ class LoadedEncoder:
         )
 
     def _unit(self, raw: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
-        """Centre, cut, quantise and bring to unit length; refuse what is not finite."""
+        """Centre, shorten, quantise and bring to unit length; refuse rows that are not finite."""
         if self.options.centre is not None:
             raw = raw - self.options.centre
         raw = raw[:, : self.dimension]

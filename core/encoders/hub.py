@@ -290,7 +290,7 @@ class Hub:
     def fetch(
         self, spec: EncoderSpec, *, device: str = "cpu", monitor: Monitor | None = None
     ) -> Path:
-        """Return a checkpoint's folder, fetching what is missing; a stopped download goes on later.
+        """Folder of a checkpoint, missing files fetched; a stopped download goes on later.
 
         Args:
             spec: A hub checkpoint.
@@ -440,13 +440,13 @@ class Hub:
         return part.stat().st_size if digest and part.is_file() else 0
 
     def _blobs_folder(self, spec: EncoderSpec) -> Path:
-        """Return where huggingface_hub keeps what the files of a checkpoint hold, by hash."""
+        """Folder of huggingface_hub with the contents of a checkpoint's files, by hash."""
         folder = repo_folder_name(repo_id=spec.checkpoint, repo_type="model")
         return (self.cache_dir or Path(constants.HF_HUB_CACHE)) / folder / "blobs"
 
     @contextmanager
     def _explained(self, label: str, checkpoint: str, revision: str) -> Iterator[None]:
-        """Turn the hub library's errors into sentences that say what to do."""
+        """Turn the hub library's errors into sentences with a remedy."""
         hub, name = self.endpoint or constants.ENDPOINT, f"{label} ({checkpoint})"
         try:
             yield
@@ -494,7 +494,7 @@ class Hub:
 
 
 def _append(url: str, part: Path, size: int, progress: _DownloadProgress) -> None:
-    """Fetch what a partial file lacks."""
+    """Fetch the rest of a partial file."""
     have = part.stat().st_size if part.exists() else 0
     if have == size and size:
         return

@@ -1,4 +1,4 @@
-"""Needs of an encoder against what this machine has: memory, disk and speed."""
+"""Needs of an encoder against this machine: memory, disk and speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of encoders, whatever is inside them."""
+"""The protocol of encoders."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class TextTokenizer:
         return hashlib.sha256(f"{stated}|{escaping}".encode()).hexdigest()
 
     def encode(self, texts: Sequence[str], *, max_tokens: int) -> list[TokenisedText]:
-        """Tokenise texts, cutting the end off what is too long but keeping the special tokens.
+        """Tokenise texts; those too long are truncated, their special tokens kept.
 
         Raises:
             InvalidSettingError: If the limit leaves no room for a text.

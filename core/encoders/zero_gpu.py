@@ -130,7 +130,7 @@ def loader(
     device: str = GPU_DEVICE,
     small_parameters: int = SMALL_PARAMETERS,
 ) -> Callable[..., LoadedEncoder]:
-    """Return what an `EncoderPool` loads with on a ZeroGPU Space.
+    """Loader of an `EncoderPool` on a ZeroGPU Space.
 
     Call it before the page is launched: the host looks for decorated functions then.
 
@@ -342,7 +342,7 @@ def parts(spec: EncoderSpec, lengths: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def host_error(error: Exception, label: str) -> CoreError:
-    """Return what a visitor reads when the host refuses or ends a GPU call."""
+    """Sentence for a visitor when the host refuses or ends a GPU call."""
     title = str(getattr(error, "title", ""))
     said = _TAG.sub("", str(getattr(error, "message", "") or error)).strip()
     both = f"{title} {said}".lower()
@@ -369,7 +369,7 @@ def host_error(error: Exception, label: str) -> CoreError:
 
 
 def _seconds(task: GpuTask) -> int:
-    """The decorator's ``duration``: called with what the function is called with."""
+    """The decorator's ``duration``: called with the function's arguments."""
     return task.seconds
 
 

@@ -144,7 +144,7 @@ def judge(query_text: str, passage: Passage, *, sha256: str, grade: int) -> Judg
 def project(
     judgments: Iterable[Judgment], passages: Iterable[Passage], *, sha256_of: Mapping[str, str]
 ) -> dict[str, dict[str, int]]:
-    """Return grades by query text and passage id, under whatever chunking the passages have.
+    """Grades by query text and passage id, under the present chunking.
 
     A passage takes over a grade above 0 when it holds at least half of the judged characters, or
     lies at least half among them. It takes over a 0 only when at least half of it was judged: the

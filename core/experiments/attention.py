@@ -1,4 +1,4 @@
-"""The same weights with another attention mask: what each encoder owes to the direction it reads in.
+"""The same weights with another attention mask: the effect of the reading direction.
 
 Full and causal are the paper's (Table 5): a mismatch between training and test, not an encoder
 trained that way. Backward-only and reversed sentences are Bifocal's own.
@@ -238,7 +238,7 @@ EXPERIMENTS = (
 
 
 def _words(indexed: IndexedEncoder, outcomes: Sequence[ModeOutcome], count: int) -> list[str]:
-    """Say what taking the usual direction away does to an encoder; nothing where it was not run."""
+    """Effect of another direction on an encoder in words; nothing where it was not run."""
     native = next((outcome for outcome in outcomes if outcome.is_native), None)
     if native is None:
         return []

@@ -1,4 +1,4 @@
-"""What every experiment stands on: a corpus, two encoders over it, BM25 beside them, and ranks.
+"""Context of every experiment: a corpus, two encoders over it, BM25, and ranks.
 
 Passages are held in order of their ids, which come from file contents: in whatever order files
 were uploaded, every experiment sees the same corpus and gives the same picture.
@@ -293,7 +293,7 @@ def trace(
 
 
 def guarded(encoder: Encoder, work: Callable[[], R]) -> R:
-    """Run work of one encoder; whatever breaks in it becomes an `EncodingError` that names it."""
+    """Run work of one encoder; any failure becomes an `EncodingError` that names it."""
     try:
         return work()
     except StoppedError:
@@ -347,7 +347,7 @@ def received(encoder: Encoder, text: str, *, kind: TextKind = TextKind.PASSAGE) 
 
 
 def raise_problems(problems: Sequence[str]) -> None:
-    """Raise what went wrong with both encoders as one error.
+    """Raise the failures of both encoders as one error.
 
     Raises:
         EncoderError: Always.

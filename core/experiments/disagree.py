@@ -50,7 +50,7 @@ _KIND_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one draft.
+    """Outcome of one draft.
 
     Attributes:
         draft: The query and where it came from.
@@ -172,7 +172,7 @@ class SourceFound:
 
 @dataclass(frozen=True, slots=True)
 class Aggregates:
-    """What the findings say together.
+    """Measures over all findings.
 
     Attributes:
         count: Findings they are made of.
@@ -201,7 +201,7 @@ class Aggregates:
 
 @dataclass(frozen=True, slots=True)
 class DisagreementReport:
-    """Every draft's outcome, most apart first, and what they say together.
+    """Every draft's outcome, largest difference first, and the measures over all.
 
     Attributes:
         a: System A.
@@ -470,7 +470,7 @@ def aggregate(
     k: int,
     system_ids: tuple[str, str, str],
 ) -> Aggregates:
-    """Say what findings say together; also for a filtered selection of them.
+    """Measures over findings; also for a filtered selection.
 
     Args:
         findings: Any of a report's.

@@ -1,4 +1,4 @@
-"""What leaving parts of a text out shows: the values, without the work that finds them."""
+"""Values of leaving parts of a text out, without the work that computes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What leaving one part out does to one encoder.
+    """Effect of leaving one part out, on one encoder.
 
     Attributes:
         number: Of the part.

@@ -1,4 +1,4 @@
-"""What an experiment registers: its fields, its function, its record, and how a result is shown.
+"""Registration of an experiment: fields, function, record and presenter.
 
 Page, API and command line loop over `core.experiments.EXPERIMENTS` and write none of them out.
 """
@@ -17,7 +17,7 @@ LONGEST_TEXT = 20_000  # characters of a text field
 
 
 class Kind(StrEnum):
-    """What a field holds, and so how it is asked for."""
+    """Type of a field, which decides its input."""
 
     QUERY = "query"
     PASSAGE = "passage"  # an id; "" stands for the query's best hit, or the first passage

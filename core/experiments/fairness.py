@@ -1,4 +1,4 @@
-"""Is the difference between the encoders real? What each one got, where they differ, and by chance.
+"""Is the difference between the encoders real? Their inputs, their settings, and chance.
 
 Everything here is read from what was really sent and from the encoders' specs.
 """
@@ -32,7 +32,7 @@ _BUNDLED = "bundled:"
 
 @dataclass(frozen=True, slots=True)
 class EncoderAccount:
-    """What one encoder is, for the panel.
+    """Properties of one encoder, for the panel.
 
     Attributes:
         system_id: Its id.
@@ -84,7 +84,7 @@ class EncoderAccount:
 
 @dataclass(frozen=True, slots=True)
 class TextAccount:
-    """What one encoder got for one text that is shown.
+    """Tokens that one encoder read of one text.
 
     Attributes:
         system_id: The encoder.
@@ -109,7 +109,7 @@ class TextAccount:
 
 @dataclass(frozen=True, slots=True)
 class TokenStats:
-    """How many tokens one encoder takes for the whole corpus, and what it never reads.
+    """Tokens of the whole corpus for one encoder, kept and dropped.
 
     Attributes:
         system_id: The encoder.
@@ -200,7 +200,7 @@ class FairnessReport:
 
 
 def account_of(encoder: Encoder) -> EncoderAccount:
-    """Return what an encoder is."""
+    """Properties of an encoder."""
     spec = encoder.spec
     return EncoderAccount(
         system_id=spec.encoder_id,
@@ -228,7 +228,7 @@ def account_of(encoder: Encoder) -> EncoderAccount:
 
 
 def options_of(encoder: Encoder) -> str:
-    """Return what was chosen for an encoder's embeddings: ``mean-centred, int8``; "" for nothing."""
+    """Options of an encoder's embeddings in words: ``mean-centred, int8``; "" for none."""
     return choice_of(encoder).words
 
 
@@ -244,7 +244,7 @@ def text_accounts(
     kind: TextKind,
     measure_seconds: bool = False,
 ) -> tuple[TextAccount, ...]:
-    """Tell what an encoder gets for texts; with ``measure_seconds`` each is embedded once, alone."""
+    """Tokens of texts for an encoder; with ``measure_seconds`` each is embedded once, alone."""
     received = guarded(encoder, partial(encoder.received, texts, kind=kind))
     accounts = []
     for text, item_id, got in zip(texts, item_ids, received, strict=True):
@@ -275,7 +275,7 @@ def token_stats(
     kind: TextKind = TextKind.PASSAGE,
     monitor: Monitor | None = None,
 ) -> TokenStats:
-    """Count what an encoder keeps and drops over many texts. Tokenises, never runs the backbone."""
+    """Count kept and dropped tokens of many texts. Tokenises, never runs the backbone."""
     watch = monitor or SilentMonitor()
     totals: list[int] = []
     kept: list[int] = []
@@ -312,7 +312,7 @@ def red_flags(
     spec_b: EncoderSpec,
     stats: tuple[TokenStats, TokenStats] | None = None,
 ) -> tuple[str, ...]:
-    """Say in words where two encoders differ in anything but what the pair is about.
+    """Differences between two encoders that the pair is not about, in words.
 
     The pair is about the family: how the backbone was pre-trained, and with it which way it
     attends. Everything else that differs can explain a difference of rankings just as well.
@@ -374,7 +374,7 @@ def red_flags(
 def _option_flags(
     specs: tuple[EncoderSpec, EncoderSpec], options: tuple[str, str]
 ) -> tuple[str, ...]:
-    """Say what was done to the embeddings of one encoder, or of both."""
+    """Options of the embeddings of one encoder, or of both, in words."""
     if not any(options):
         return ()
     if options[0] == options[1]:
@@ -431,7 +431,7 @@ def _truncation_flags(
 def _limits(
     spec_a: EncoderSpec, spec_b: EncoderSpec, stats: tuple[TokenStats, TokenStats] | None
 ) -> tuple[int, int]:
-    """Return the limits in force: the counts know them, the specs only what is usual."""
+    """Token limits in force: those of the counts, else those of the specs."""
     if stats is None:
         return spec_a.max_tokens, spec_b.max_tokens
     return stats[0].max_tokens, stats[1].max_tokens

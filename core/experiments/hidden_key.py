@@ -58,12 +58,12 @@ class Key:
 
     @property
     def sentence(self) -> str:
-        """What is planted."""
+        """Planted sentence."""
         return f"The pass key of {self.name} is {self.number}. Remember it: {self.number}."
 
     @property
     def query(self) -> str:
-        """What is asked."""
+        """Query."""
         return f"What is the pass key of {self.name}?"
 
 

@@ -46,7 +46,7 @@ class SentenceChange:
 
 @dataclass(frozen=True, slots=True)
 class EncoderEdit:
-    """What the edit did to one encoder.
+    """Effect of the edit on one encoder.
 
     Attributes:
         system: The encoder.

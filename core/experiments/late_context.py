@@ -1,4 +1,4 @@
-"""What reading a passage inside its document does to its score (late chunking)."""
+"""Effect of reading a passage inside its document on its score (late chunking)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class EncoderInContext:
 
 @dataclass(frozen=True, slots=True)
 class LateContext:
-    """What reading the passage inside its document does (late chunking, arXiv 2409.04701)."""
+    """Effect of reading the passage inside its document (late chunking, arXiv 2409.04701)."""
 
     query: str
     passage_id: str

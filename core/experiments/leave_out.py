@@ -1,4 +1,4 @@
-"""Leave each part of a text out in turn, embed what remains, and compare score and rank."""
+"""Leave each part of a text out in turn, embed the rest, and compare score and rank."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ CUT_LENGTHS = (8192, 16384, 32768)  # what the ">4k" columns average
 
 
 class SystemKind(StrEnum):
-    """What a row of the paper is."""
+    """Kinds of rows in the paper's tables."""
 
     DIFFUSION = "diffusion"
     AUTOREGRESSIVE = "autoregressive"  # same data as DiffEmbed, mask removed in training and test
@@ -96,7 +96,7 @@ class PaperTable:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A headline of the paper and what it is made of.
+    """A headline of the paper with the figures behind it.
 
     Attributes:
         words: The claim.

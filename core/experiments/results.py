@@ -99,7 +99,7 @@ def _rebuild(kind: Any, value: Any) -> Any:  # noqa: ANN401 - driven by type hin
 
 
 def result_key(experiment: str, **inputs: object) -> str:
-    """Return the key of an experiment: equal inputs, equal key, whatever the order of options.
+    """Key of an experiment: equal inputs give equal keys, in any order of options.
 
     Put in everything that decides the picture: encoder fingerprints, passage ids, texts, options
     and seed. The hex digest is safe as a file name or a database key.

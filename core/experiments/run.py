@@ -1,4 +1,4 @@
-"""Run an experiment on a library: its two encoders, what is kept of it, partial results, Stop.
+"""Run an experiment on a library: its two encoders, cache, partial results, Stop.
 
 Page, API and command line run every experiment through `run`, so that the same inputs give the same
 picture at once, whichever of them asks.
@@ -80,7 +80,7 @@ def is_partial(result: object) -> bool:
 def _completed(
     library: Library, experiment: Experiment[Any], values: dict[str, Any]
 ) -> dict[str, Any]:
-    """Fill in what was left open: the best hit, the first passage, the first document."""
+    """Fill in open fields: the best hit, the first passage, the first document."""
     for one in experiment.fields:
         if values[one.name] != "":
             continue

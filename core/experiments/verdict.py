@@ -24,7 +24,7 @@ TIE_PASSAGES = 50  # and fewer than these do not show that two systems are alike
 
 
 class Lead(StrEnum):
-    """What the interval of a contrast allows to say."""
+    """Conclusions that the interval of a contrast allows."""
 
     FIRST = "first"
     SECOND = "second"

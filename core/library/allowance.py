@@ -1,4 +1,4 @@
-"""What one visitor of a shared server may use: queries a minute, documents, bytes."""
+"""Allowance of one visitor of a shared server: queries a minute, documents, bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ELSEWHERE = "or run Bifocal on your own machine, where nothing is limited."
 
 @dataclass(frozen=True, slots=True)
 class VisitorLimits:
-    """What one visitor may use.
+    """Allowance of one visitor.
 
     Attributes:
         queries_per_minute: Comparisons in any 60 seconds.
@@ -97,7 +97,7 @@ class Allowance:
             taken.append(now)
 
     def require_room(self, files: Sequence[SourceFile], *, held: int) -> None:
-        """Refuse files that would go over what a visitor may keep, before any is read.
+        """Refuse files that would exceed a visitor's allowance, before any is read.
 
         Args:
             files: What is about to be added.
@@ -116,7 +116,7 @@ class Allowance:
         self.require_bytes(sum(_size(file) for file in files))
 
     def require_bytes(self, extra: int) -> None:
-        """Refuse what would go over the bytes a visitor may keep.
+        """Refuse bytes that would exceed a visitor's allowance.
 
         Raises:
             AllowanceExceededError: Too many bytes.

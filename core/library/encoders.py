@@ -83,7 +83,7 @@ class EncodersInUse:
         return tuple(spec.encoder_id for spec in self.columns())
 
     def info(self, spec: EncoderSpec) -> SystemInfo:
-        """Return how a comparison names an encoder: what is done to its vectors is in the name."""
+        """Name of an encoder in a comparison, with the options of its vectors."""
         choice = self._workspace.settings().choice(spec.encoder_id)
         return SystemInfo(spec.encoder_id, spec.family, labelled(spec, choice))
 
@@ -100,7 +100,7 @@ class EncodersInUse:
         return min([settings.max_tokens or min(own), *own])
 
     def checked(self, settings: WorkspaceSettings, before: WorkspaceSettings) -> WorkspaceSettings:
-        """Return new settings without what they still want of encoders that were removed.
+        """New settings without options of encoders that were removed.
 
         Raises:
             UnknownNameError: If a pair or an encoder is not known.

@@ -149,7 +149,7 @@ class Holdings:
         return corpus
 
     def state(self) -> tuple[int, int]:
-        """Return version and epoch: what was made under both still serves."""
+        """Version and epoch: results made under both still serve."""
         with self._lock:
             return self._version, self._epoch
 

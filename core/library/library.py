@@ -187,7 +187,7 @@ class Library:
         return report
 
     def index(self, *, monitor: Monitor | None = None) -> IngestionReport:
-        """Embed what the settings ask for and is not embedded yet. Errors as in `add`."""
+        """Embed the passages that the settings need and that have no vectors. Errors as in `add`."""
         return self._ingest([Ingest.embed], monitor)
 
     def remove(self, doc_id: str) -> None:
@@ -440,7 +440,7 @@ class Library:
         )
 
     def warm(self) -> None:
-        """Embed what is missing and make the indexes that the first question needs.
+        """Embed missing passages and make the indexes that the first question needs.
 
         Raises:
             EncoderError: If an encoder in use cannot be loaded.
@@ -466,11 +466,11 @@ class Library:
     def background(
         self, encoder: Encoder, view: SearchView, *, monitor: Monitor | None = None
     ) -> Background:
-        """Return the encoder's score background on what a view searches; kept once computed."""
+        """Score background of an encoder over a view's passages; kept once computed."""
         return self._views.background(encoder, view, monitor=monitor)
 
     def received(self, text: str, *, kind: TextKind = TextKind.QUERY) -> dict[str, ReceivedText]:
-        """Return what each encoder of the pair gets for a text, by system id."""
+        """Tokens of a text that each encoder of the pair reads, by system id."""
         return {
             encoder.spec.encoder_id: encoder.received([text], kind=kind)[0]
             for encoder in self.encoders.working_pair()
@@ -506,7 +506,7 @@ class Library:
     # -- imported runs ---------------------------------------------------------------------
 
     def add_runs(self, runs: Sequence[ImportedRun]) -> tuple[KeptRun, ...]:
-        """Keep imported runs as columns; returns what their ids are in this library.
+        """Keep imported runs as columns; returns the matches of their ids in this library.
 
         Raises:
             UsageError: If there are too many, or one is too large to be kept.
@@ -517,7 +517,7 @@ class Library:
         return matched_runs(added, self._matcher())
 
     def runs(self) -> tuple[KeptRun, ...]:
-        """Return the kept runs, with what their ids are under the present chunking."""
+        """Kept runs, with the matches of their ids under the present chunking."""
         runs = kept_runs(self.workspace)
         return matched_runs(runs, self._matcher()) if runs else ()
 

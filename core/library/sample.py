@@ -31,7 +31,7 @@ _QUOTED_IN_ERRORS_CHARS = 60
 
 
 class SampleGroup(StrEnum):
-    """What a sample query asks of an encoder."""
+    """Kinds of sample queries, by the ability that they need."""
 
     LOOKUP = "lookup"  # a name, a number, a code, in the words of the document
     PARAPHRASE = "paraphrase"  # the same matter in other words
@@ -117,7 +117,7 @@ def _parse(line: str, *, where: str) -> SampleQuery:
 
 
 def locate(document_text: str, quotation: str) -> tuple[int, int]:
-    """Find the one place where a text says a quotation, whatever the line ends and dashes.
+    """Find the one place of a quotation in a text, regardless of line ends and dashes.
 
     Args:
         document_text: Text of the whole document.
@@ -134,7 +134,7 @@ def locate(document_text: str, quotation: str) -> tuple[int, int]:
 
 
 class _Letters:
-    """A text's letters without what line ends do to them, and where each of them stood."""
+    """A text's letters without the effects of line ends, and the place of each."""
 
     def __init__(self, text: str) -> None:
         letters: list[str] = []

@@ -58,7 +58,7 @@ def seed_sample(library: Library, folder: Path, *, monitor: Monitor | None = Non
 def write_sample_vectors(
     library: Library, folder: Path, *, monitor: Monitor | None = None
 ) -> tuple[Path, ...]:
-    """Embed the sample library with both encoders and write what ships; returns the files.
+    """Embed the sample library with both encoders and write the shipped files; returns them.
 
     Raises:
         EncoderError: If an encoder cannot be loaded.
@@ -128,7 +128,7 @@ def _take_vectors(library: Library, passages: Sequence[Passage], path: Path) -> 
 
 
 def _sound(embeddings: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
-    """Return embeddings that can be what an encoder gave: ``(rows, dim)``, finite, unit rows."""
+    """Embeddings that an encoder can have given: ``(rows, dim)``, finite, unit rows."""
     if embeddings.ndim != 2 or len(embeddings) != rows:
         raise ValueError("rows and keys do not belong together")
     if not np.allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-3):  # nan is not close

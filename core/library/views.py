@@ -1,4 +1,4 @@
-"""What searches see: a view over every passage that all encoders asked have embedded.
+"""View of a search: every passage that all encoders in use have embedded.
 
 A view is made whole, replaced in one step and never changed; searches that began on one end on it.
 """
@@ -42,7 +42,7 @@ VIEW_AGE_FACTOR = 10.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchView:
-    """What can be searched right now.
+    """Passages that can be searched right now.
 
     Attributes:
         searcher: Asks every system.
@@ -61,7 +61,7 @@ class SearchView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _BuiltView:
-    """The last view made, and what decides whether it still serves."""
+    """The last view, with the versions that decide whether it still serves."""
 
     asked: object
     version: int
@@ -134,7 +134,7 @@ class Views:
     def background(
         self, encoder: Encoder, view: SearchView, *, monitor: Monitor | None = None
     ) -> Background:
-        """Return the encoder's score background on what a view searches; kept once computed."""
+        """Score background of an encoder over a view's passages; kept once computed."""
         key = f"background:{BACKGROUND_VERSION}:{encoder.fingerprint}:{view.corpus_key}"
         kept = self._workspace.cached_result(key)
         if kept is not None:

@@ -1,4 +1,4 @@
-"""What a system is called and which of the two colours it has: the same on page and report."""
+"""Name and colour of a system, the same on page and report."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def _ascending(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def corpus_key(passages: Sequence[Passage]) -> str:
-    """Return a hash of the passages that are searched, in whatever order they come."""
+    """Hash of the passages that are searched, in any order."""
     digest = hashlib.sha256()
     for passage in sorted(passages, key=lambda passage: passage.passage_id):
         digest.update(passage.passage_id.encode())

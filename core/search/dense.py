@@ -31,7 +31,7 @@ QUERIES_AT_ONCE = 16
 
 
 class Backend(StrEnum):
-    """What computes the inner products."""
+    """Backend of the inner products."""
 
     AUTO = "auto"
     FAISS = "faiss"
@@ -171,13 +171,13 @@ class DenseIndex:
         return scores
 
     def ranks(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return the rank from 1 of every passage, given what `scores` returned."""
+        """Rank from 1 of every passage, given their scores."""
         return full_ranks(scores, id_order=self._id_order)
 
     def top(
         self, scores: NDArray[np.float32], *, k: int, query_id: str = "", system_id: str = "dense"
     ) -> Ranking:
-        """Return the k best passages, given what `scores` returned."""
+        """The k best passages, given their scores."""
         positions = best_positions(scores, k=k, id_order=self._id_order)
         return make_ranking(
             self.passage_ids, scores, positions, query_id=query_id, system_id=system_id

@@ -106,7 +106,7 @@ class LexicalIndex:
     def top(
         self, scores: NDArray[np.float32], *, k: int, query_id: str = "", system_id: str = "bm25"
     ) -> Ranking:
-        """Return the k best of the passages that match at all, given what `scores` returned."""
+        """The k best of the passages that match at all, given their scores."""
         positions = best_positions(scores, k=k, id_order=self._id_order)
         matching = positions[scores[positions] > 0]
         return make_ranking(

@@ -77,7 +77,7 @@ System = DenseSystem | LexicalSystem | FusedSystem | UnavailableSystem
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SystemAnswer:
-    """What one system found.
+    """Answer of one system.
 
     Attributes:
         info: Which system.

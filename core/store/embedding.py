@@ -1,4 +1,4 @@
-"""Embed what is missing, saving every few seconds, so that little is lost whatever happens."""
+"""Embed missing passages, saving every few seconds, so that little can be lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EmbeddingCounts:
 
 
 def encoder_facts(encoder: Encoder) -> dict[str, Any]:
-    """Return what a manifest says about an encoder, for people and for checks."""
+    """Facts of an encoder for a manifest, for people and for checks."""
     return {name: value for name, value in asdict(encoder.spec).items() if value is not None}
 
 
@@ -41,7 +41,7 @@ def stored_under(encoder: Encoder, *, kind: TextKind = TextKind.PASSAGE) -> str:
 
 
 def embedding_stage(encoder: Encoder) -> str:
-    """Return what progress reports call the embedding by an encoder."""
+    """Name of the embedding by an encoder in progress reports."""
     return f"embedding ({encoder.spec.label})"
 
 

@@ -70,7 +70,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_new(path: Path, blocks: Iterable[memoryview]) -> str:
-    """Write a file inside a folder that nobody reads yet, synced; return its sha256.
+    """Write a file inside a folder that is not yet read, synced; returns its sha256.
 
     Raises:
         DiskFullError: If there is no room; the partial file is removed.
@@ -146,7 +146,7 @@ def open_array(
 
 
 def _array_problem(path: Path, *, shape: tuple[int, int], dtype: str, sha256: str) -> str:
-    """Return what is wrong with an ``.npy`` file, or ""."""
+    """Fault of an ``.npy`` file, or ""."""
     with path.open("rb") as stream:
         if np.lib.format.read_magic(stream) != (1, 0):
             return "unknown .npy version"
@@ -161,7 +161,7 @@ def _array_problem(path: Path, *, shape: tuple[int, int], dtype: str, sha256: st
 
 
 def remove_tree(folder: Path) -> None:
-    """Delete a folder as far as possible; what is still open elsewhere goes at the next start."""
+    """Delete a folder as far as possible; files still open go at the next start."""
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Open a workspace's database: one process at a time, and what can be saved of a damaged one."""
+"""Open a workspace's database: one process at a time, and rescue a damaged one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def lock_folder(folder: Path) -> filelock.BaseFileLock:
 def connect_or_rebuild(
     folder: Path,
 ) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
-    """Open the database; a damaged or lost one is set aside and built again from what is left."""
+    """Open the database; a damaged or lost one is set aside and built again from the rest."""
     path = folder / DATABASE
     has_content = any(
         next((folder / name).iterdir(), None) is not None
@@ -114,7 +114,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def translated(exc: Exception, path: Path) -> StoreError:
-    """Return what a user can do about an error of SQLite's."""
+    """Sentence with a remedy for an error of SQLite's."""
     code = getattr(exc, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
     if primary == sqlite3.SQLITE_FULL:
@@ -167,7 +167,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _rebuild(folder: Path, *, existed: bool) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
-    """Make a fresh database from what the damaged one still gives."""
+    """Make a fresh database from the readable rows of the damaged one."""
     path = folder / DATABASE
     beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
     # Copied, not moved: a crash before the last step leaves the damage to be found again.

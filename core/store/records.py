@@ -1,4 +1,4 @@
-"""What a workspace hands out besides the values of `core.records`."""
+"""Records of a workspace besides those of `core.records`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class StoredComparison:
 
 @dataclass(frozen=True, slots=True)
 class DamageRecord:
-    """Something found damaged, what was done about it and what the user can do."""
+    """A damage, its treatment and the remedy."""
 
     found: str
     what: str

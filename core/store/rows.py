@@ -1,4 +1,4 @@
-"""Values as rows of the tables and back: columns, their order, and hashes of what they hold."""
+"""Values as rows of the tables and back: columns, their order, and hashes of the content."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def document_row(stored: StoredDocument) -> tuple[object, ...]:
 
 
 def document_of(row: Sequence[Any]) -> StoredDocument:
-    """Return what `document_row` made a row of.
+    """Document of a row.
 
     Raises:
         WorkspaceDamagedError: If it is not that.
@@ -79,7 +79,7 @@ def passage_row(passage: Passage) -> tuple[object, ...]:
 
 
 def passage_of(row: Sequence[Any]) -> Passage:
-    """Return what `passage_row` made a row of.
+    """Passage of a row.
 
     Raises:
         ValueError: If there is no such unit.
@@ -104,7 +104,7 @@ def marks(columns: str) -> str:
 
 
 def sha256_of(*parts: str | bytes) -> str:
-    """Return a hash of parts, their borders among what is hashed."""
+    """Hash of parts, their borders included."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part

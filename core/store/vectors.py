@@ -61,7 +61,7 @@ def text_key(text: str, *, kind: TextKind = TextKind.PASSAGE) -> bytes:
 
 
 def in_context(chunking: str, passage_id: str, text: str) -> str:
-    """Return what stands for a passage that is embedded in the light of its document.
+    """Key of a passage that is embedded in the context of its document.
 
     Its vector depends on what surrounds it, so equal texts in two places are two vectors. The
     chunking belongs to it: the windows over a long document begin at passages.
@@ -196,7 +196,7 @@ class VectorFolder:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the manifest says about the encoder."""
+        """Facts of the encoder in the manifest."""
         return self._facts
 
     def missing(self, keys: Sequence[bytes]) -> list[int]:
@@ -347,7 +347,7 @@ class VectorFolder:
         *,
         level: int,
     ) -> None:
-        """Write, sync, swap `CURRENT`, and only then change what is in memory."""
+        """Write, sync, swap `CURRENT`, and only then change the memory."""
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             numbers = [self._number, *(number for number, _ in self._generations())]
@@ -415,7 +415,7 @@ class VectorFolder:
             raise StoreError("This workspace was opened for reading only.")
 
     def _remove_unused(self) -> None:
-        """Delete what neither this generation nor the one before needs."""
+        """Delete files that neither this generation nor the one before needs."""
         needed = {segment.entry.generation for segment in self._segments} | self._previous
         needed.add(f"gen-{self._number:06d}")
         for _, path in self._generations():
@@ -508,7 +508,7 @@ class VectorFolder:
         return None, broken
 
     def _needed_before(self, number: int) -> frozenset[str]:
-        """Return what the generation before ``number`` needs; nothing when it cannot be read."""
+        """Files of the generation before ``number``; none when it cannot be read."""
         for older, path in reversed(self._generations()):
             if older < number:
                 try:
@@ -521,7 +521,7 @@ class VectorFolder:
         return frozenset()
 
     def _open_segments(self, manifest: _Manifest) -> list[Segment]:
-        """Open what is intact; return the segments that are damaged."""
+        """Open the intact segments; return the damaged ones."""
         opened: list[_OpenSegment] = []
         lost: list[Segment] = []
         first_row = 0
@@ -560,7 +560,7 @@ class VectorFolder:
             self._row_of[key] = segment.first_row + offset
 
     def _clean_up(self) -> None:
-        """Remove what a killed process left half-made, and old generations."""
+        """Remove half-made files of a killed process, and old generations."""
         if self._read_only:
             return
         for path in self._folder.iterdir():

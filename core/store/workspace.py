@@ -123,7 +123,7 @@ class Workspace:
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = True, read_only: bool = False) -> Workspace:
-        """Open a workspace, making it when there is none; put right what a crash left behind.
+        """Open a workspace, making it when there is none; repair the traces of a crash.
 
         Args:
             folder: Where it is or shall be.
@@ -187,7 +187,7 @@ class Workspace:
 
     @property
     def size_bytes(self) -> int:
-        """What the workspace takes on disk."""
+        """Bytes of the workspace on disk."""
         return tree_bytes(self.folder)
 
     # -- damage ----------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class Workspace:
         return tuple(DamageRecord(*row) for row in rows)
 
     def record_damage(self, what: str, message: str) -> None:
-        """Remember that something was damaged and what was done about it."""
+        """Remember a damage and its treatment."""
         record = DamageRecord(_now(), what, message)
         self._damage.append(record)
         if not self.read_only:
@@ -602,7 +602,7 @@ class Workspace:
     # -- results of long computations ------------------------------------------------------
 
     def cached_result(self, key: str) -> bytes | None:
-        """Return what was kept under a key, or None; a damaged value counts as none."""
+        """Value kept under a key, or None; a damaged value counts as none."""
         rows = self._rows("SELECT value, sha256 FROM results WHERE key = ?", (key,))
         if not rows:
             return None

@@ -1,4 +1,4 @@
-"""Endpoints: ask, and read what was kept of earlier answers."""
+"""Endpoints: ask, and read saved answers."""
 
 from __future__ import annotations
 

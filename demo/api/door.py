@@ -1,4 +1,4 @@
-"""What endpoints share: who is asking for which library, how they are registered and answer."""
+"""Shared by endpoints: visitor and library of a call, registration and answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What endpoints share: who is asking and for which library."""
+    """Visitor and library of an endpoint's call."""
 
     handlers: Handlers
 
@@ -58,7 +58,7 @@ def verb(function: Callable[..., Any]) -> None:
 
 
 def told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Check what an endpoint is given, and let a `CoreError` reach the caller as its sentence."""
+    """Check an endpoint's arguments, and let a `CoreError` reach the caller as its sentence."""
     kinds = get_type_hints(function)
     signature = inspect.signature(function)
 

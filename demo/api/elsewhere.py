@@ -1,4 +1,4 @@
-"""Endpoints: what comes from elsewhere, checkpoints from a hub and runs of other systems."""
+"""Endpoints: imports, checkpoints from a hub and runs of other systems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add(door: Door) -> None:
 
     @verb
     def pair_costs(pair: str, library: str = "", visitor: str = "") -> dict[str, Any]:
-        """Say what a pair costs on this machine: size, licence, memory, time. Fetches nothing.
+        """Cost of a pair on this machine: size, licence, memory, time. Fetches nothing.
 
         Args:
             pair: Its id, or two encoders' as `A+B`.
@@ -32,7 +32,7 @@ def add(door: Door) -> None:
 
     @verb
     def use_pair(pair: str, library: str = "", visitor: str = "") -> dict[str, Any]:
-        """Fetch a pair where it is not here, use it, and embed what it lacks.
+        """Fetch a pair where it is not here, use it, and embed missing passages.
 
         Args:
             pair: Its id, or two encoders' as `A+B`.
@@ -52,7 +52,7 @@ def add(door: Door) -> None:
 
     @verb
     def runs(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
-        """List the runs from elsewhere that a library shows as columns.
+        """List the imported runs that a library shows as columns.
 
         Args:
             library: Id; empty for the sample library.
@@ -65,7 +65,7 @@ def add(door: Door) -> None:
     def add_run(
         name: str, text: str, queries: str = "", library: str = "", visitor: str = ""
     ) -> list[dict[str, Any]]:
-        """Keep what another system found as a column of a library.
+        """Keep another system's run as a column of a library.
 
         Args:
             name: File name; its ending says how to read the text: .csv, .json, else TREC.

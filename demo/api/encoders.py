@@ -18,7 +18,7 @@ def add(door: Door, choosing: Choosing) -> None:
 
     @verb
     def encoders(library: str = "", visitor: str = "") -> list[dict[str, Any]]:
-        """List every encoder: what it is, what may be chosen for it, and which columns it is.
+        """List every encoder: its properties, its options, and its columns.
 
         Args:
             library: Id; empty for the sample library.
@@ -46,7 +46,7 @@ def add(door: Door, choosing: Choosing) -> None:
         library: str = "",
         visitor: str = "",
     ) -> dict[str, Any]:
-        """Choose a library's columns and what is done to their embeddings; embeds what is missing.
+        """Choose a library's columns and the options of their embeddings; embeds missing passages.
 
         Args:
             first: Encoder id of the first arm; empty keeps it.

@@ -1,4 +1,4 @@
-"""Endpoints: why, and on what: every registered experiment, run as a job of its library."""
+"""Endpoints: every registered experiment, run as a job of its library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints: grades, and what they say about the systems."""
+"""Endpoints: grades, and the measures of the systems."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add(door: Door) -> None:
 
     @verb
     def judged_report(library: str = "", visitor: str = "") -> dict[str, Any]:
-        """Measure every system on the judged queries; say what can be said and what cannot.
+        """Measure every system on the judged queries, with the conclusion that they allow.
 
         Args:
             library: Id; empty for the sample library.

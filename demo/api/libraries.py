@@ -95,7 +95,7 @@ def add(door: Door) -> None:
 
     @verb
     def settings(library: str = "", visitor: str = "") -> dict[str, Any]:
-        """Return what a library remembers: pair, depth, chunking, instruction, token limit.
+        """Settings of a library: pair, depth, chunking, instruction, token limit.
 
         Args:
             library: Id; empty for the sample library.

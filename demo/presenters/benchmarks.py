@@ -1,4 +1,4 @@
-"""What was measured on this machine or shipped with Bifocal: figures with their intervals."""
+"""Figures measured on this machine or shipped with Bifocal, with their intervals."""
 
 from __future__ import annotations
 

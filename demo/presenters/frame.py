@@ -1,4 +1,4 @@
-"""What surrounds the results: brand, navigation, example queries, and the designed empty states."""
+"""Frame of the results: brand, navigation, example queries, and the empty states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a real pair costs, before anything is fetched; and the download while it runs."""
+"""Cost of a real pair before anything is fetched; and the download while it runs."""
 
 from __future__ import annotations
 

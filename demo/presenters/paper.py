@@ -70,7 +70,7 @@ def _counterweight() -> str:
 
 
 def measured(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return what the bundled pair measured here, in a frame of its own.
+    """The bundled pair's own figures, in a frame of their own.
 
     Args:
         results: Name and content of result files, as `benchmarks.read_results` gives them.
@@ -119,7 +119,7 @@ def table(table_id: str, baseline: str) -> str:
 
 
 def _without_truncation(found: PaperTable, subject: str | None, baseline: str) -> str:
-    """Say what the averages are without the cells that measure truncation."""
+    """The averages without the cells that measure truncation."""
     if not subject or not baseline or paper.AVERAGE not in found.averages:
         return ""
     one, two = (paper.average_without_truncation(found, system) for system in (subject, baseline))

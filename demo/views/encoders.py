@@ -1,4 +1,4 @@
-"""The sidebar's Encoders part: which columns, what is done to their embeddings, and one's own."""
+"""The sidebar's Encoders part: columns, options of their embeddings, and your own encoders."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         settings: WorkspaceSettings,
         which: str | None,
     ) -> Iterator[Any]:
-        """Keep settings, show what that takes, and then everything as it is."""
+        """Keep settings, show the work that they need, and then everything as it is."""
         same = [gr.skip()] * len(shown)
         if handlers.indexing.change_settings(visitor, library_id, settings) is not None:
             for row in watched(visitor, library_id):
@@ -200,7 +200,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         confirmed: str,
         which: str | None,
     ) -> Iterator[tuple[Any, ...]]:
-        """Choose columns; what has to be fetched is said first."""
+        """Choose columns; downloads are announced first."""
         columns = tuple(also or ())
         try:
             settings = choosing.settings(visitor, library_id, first or "", second or "", columns)
@@ -307,7 +307,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
 
 def _values(screen: EncodersScreen, which: str | None = None) -> list[Any]:
-    """Return what the part shows, in the order of its outputs.
+    """Values of the part, in the order of its outputs.
 
     Args:
         screen: Of the library.
@@ -339,7 +339,7 @@ def request_of(
     max_tokens: float | None,
     dimensions: str,
 ) -> EncoderRequest:
-    """Return what the form asks for; an empty field leaves it to the checkpoint's files.
+    """Request of the form; an empty field leaves the choice to the checkpoint's files.
 
     Raises:
         InvalidSettingError: A value that is not one of those offered.

@@ -94,7 +94,7 @@ def component(field: Field) -> Any:  # noqa: ANN401
 
 
 def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Callable[..., Any]:
-    """Connect the experiments; returns what fills the fields when the view is opened."""
+    """Connect the experiments; returns the event that fills the fields."""
     place = [shared.visitor, shared.library]
 
     def enter(visitor: Any, library: str, token: str, chosen: str, query: str) -> tuple[Any, ...]:  # noqa: ANN401
@@ -144,7 +144,7 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
 
 
 def _studying(tab: Tab, experiments: Experiments) -> Callable[..., Iterator[tuple[str, Any]]]:
-    """Return what a tab's button does: yield HTML, and whether Stop is there."""
+    """Function of a tab's button: yields HTML, and whether Stop is there."""
 
     def study(
         visitor: Any,  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Draft queries from the library itself, by rules, so that nobody has to think of one first.
+"""Draft queries from the library itself, by rules.
 
 Headings, definitions, sentences turned into questions, their rarest words, and a few whole
 paragraphs. Every draft knows the passage it came from. English rules are tried on any language but
