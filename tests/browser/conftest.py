@@ -40,6 +40,7 @@ def started(*command: Any, **environment: str) -> Any:
         if found:
             return process, found.rstrip("/")
     process.wait(10)
+    process.stdout.close()
     pytest.fail(f"the page did not start: {command}")
 
 

@@ -93,9 +93,8 @@ def with_hub_pair(registry: Any) -> Any:
                 spec, encoder_id=name, checkpoint=f"owner/{name}", revision="main", parameters=10**7
             )
         )
-    return registry.with_pair(
-        Pair("far", "A far pair", "far-dif", "far-aut", matched="Size.", unmatched="Their data.")
-    )
+    far = Pair("far", "A far pair", "far-dif", "far-aut", matched="Size.", unmatched="Their data.")
+    return dataclasses.replace(registry, pairs={**registry.pairs, "far": far})
 
 
 def with_unequal_limits(registry: Any) -> Any:
