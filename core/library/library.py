@@ -567,9 +567,9 @@ class Library:
             UnknownNameError: If nothing was kept under this id.
             WorkspaceDamagedError: If what was kept cannot be read.
         """
-        stored = self.workspace.comparison(comparison_id)
+        payload = self.workspace.comparison(comparison_id)
         try:
-            return from_json(stored.payload.decode())
+            return from_json(payload.decode())
         except ValueError as exc:
             msg = f"The saved comparison {comparison_id} is damaged; ask the query again."
             raise WorkspaceDamagedError(msg) from exc

@@ -16,6 +16,7 @@ from core.store.files import (
     TEMPORARY_PREFIX,
     disk_errors,
     file_sha256,
+    read_errors,
     remove_tree,
     sync_folder,
     write_new,
@@ -81,12 +82,14 @@ def read_part(folder: Path, name: str) -> bytes:
 
     Raises:
         WorkspaceDamagedError: If it is not what was written.
+        StoreError: If it cannot be read just now.
     """
     try:
-        facts = json.loads((folder / "facts.json").read_bytes())
-        content = (folder / name).read_bytes()
+        with read_errors(folder / name):
+            facts = json.loads((folder / "facts.json").read_bytes())
+            content = (folder / name).read_bytes()
         expected = facts[f"{name}_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as exc:
         msg = f"{folder / name} is damaged or missing. Upload the document again."
         raise WorkspaceDamagedError(msg) from exc
     if hashlib.sha256(content).hexdigest() != expected:
@@ -96,9 +99,15 @@ def read_part(folder: Path, name: str) -> bytes:
 
 
 def stored_in(folder: Path) -> StoredDocument | None:
-    """Return the line of a document whose folder is whole; None for any other folder."""
+    """Return the line of a document whose folder is whole; None for any other folder.
+
+    Raises:
+        StoreError: If it cannot be read just now.
+    """
     try:
-        facts = json.loads((folder / "facts.json").read_bytes())
+        with read_errors(folder):
+            facts = json.loads((folder / "facts.json").read_bytes())
+            hashes = {name: file_sha256(folder / name) for name in _PARTS}
         stored = StoredDocument(
             **{name: facts[name] for name in StoredDocument.__dataclass_fields__}
         )
@@ -106,8 +115,8 @@ def stored_in(folder: Path) -> StoredDocument | None:
             stored, scanned_pages=tuple(stored.scanned_pages), warnings=tuple(stored.warnings)
         )
         whole = stored.doc_id == folder.name and all(
-            file_sha256(folder / name) == facts[f"{name}_sha256"] for name in _PARTS
+            hashes[name] == facts[f"{name}_sha256"] for name in _PARTS
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return stored if whole else None

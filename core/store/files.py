@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.errors import DiskFullError, StoreError, WorkspaceDamagedError
+from core.errors import DiskFullError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,6 +54,28 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise DiskFullError(msg) from exc
         msg = (
             f"{path} could not be written ({exc.strerror or exc}). Check the folder's permissions."
+        )
+        raise StoreError(msg) from exc
+
+
+@contextlib.contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Tell what cannot be read just now from what is damaged.
+
+    Too many open files, a refused permission or a disk that fails says nothing about a file. One
+    that is not there is: its `FileNotFoundError` passes.
+
+    Raises:
+        StoreError: If the operating system refuses; nothing was changed.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        msg = (
+            f"{path} could not be read ({exc.strerror or exc}). Nothing was changed; try again, and "
+            "check the disk and the folder's permissions if it happens again."
         )
         raise StoreError(msg) from exc
 
@@ -114,50 +136,13 @@ def array_blocks(array: NDArray[np.generic]) -> Iterator[memoryview]:
     )
     yield memoryview(header.getvalue())
     if contiguous.size:
-        yield contiguous.data.cast("B")
+        yield contiguous.reshape(-1).view(np.uint8).data
 
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file, hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def open_array(
-    path: Path, *, shape: tuple[int, int], dtype: str, sha256: str
-) -> NDArray[np.generic]:
-    """Map an ``.npy`` file read-only after checking its header, length and hash.
-
-    Never unpickles: an array of objects is refused like any other damage.
-
-    Raises:
-        WorkspaceDamagedError: If the file is missing, too short, too long, or not what it was.
-    """
-    try:
-        problem = _array_problem(path, shape=shape, dtype=dtype, sha256=sha256)
-        if problem:
-            raise WorkspaceDamagedError(f"{path} is damaged: {problem}.")
-        if shape[0] == 0:  # an empty file part cannot be mapped
-            return np.empty(shape, dtype=dtype)
-        array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as exc:
-        raise WorkspaceDamagedError(f"{path} is damaged: {exc}.") from exc
-    return array
-
-
-def _array_problem(path: Path, *, shape: tuple[int, int], dtype: str, sha256: str) -> str:
-    """Fault of an ``.npy`` file, or ""."""
-    with path.open("rb") as stream:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            return "unknown .npy version"
-        found_shape, fortran, found_dtype = np.lib.format.read_array_header_1_0(stream)
-        expected_bytes = stream.tell() + found_dtype.itemsize * shape[0] * shape[1]
-    if (found_shape, fortran, found_dtype) != (shape, False, np.dtype(dtype)):
-        return f"it holds {found_shape} {found_dtype}, expected {shape} {dtype}"
-    found_bytes = path.stat().st_size
-    if found_bytes != expected_bytes:
-        return f"it is {found_bytes} bytes long, expected {expected_bytes}"
-    return "" if file_sha256(path) == sha256 else "its hash is wrong"
 
 
 def remove_tree(folder: Path) -> None:

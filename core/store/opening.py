@@ -20,7 +20,13 @@ from core.errors import (
     WorkspaceVersionError,
 )
 from core.store import schema
-from core.store.files import TEMPORARY_PREFIX, disk_errors, sync_folder, write_atomically
+from core.store.files import (
+    TEMPORARY_PREFIX,
+    disk_errors,
+    read_errors,
+    sync_folder,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,12 +69,13 @@ def connect_or_rebuild(
 ) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
     """Open the database; a damaged or lost one is set aside and built again from the rest."""
     path = folder / DATABASE
-    has_content = any(
-        next((folder / name).iterdir(), None) is not None
-        for name in ("documents", "vectors")
-        if (folder / name).is_dir()
-    )
-    existed = path.exists()
+    with read_errors(folder):
+        has_content = any(
+            next((folder / name).iterdir(), None) is not None
+            for name in ("documents", "vectors")
+            if (folder / name).is_dir()
+        )
+        existed = path.exists()
     connection = None
     try:
         connection = schema.connect(path, read_only=False)
@@ -108,7 +115,9 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
             return connection
         connection.close()
     except schema.READ_ERRORS as exc:
-        raise translated(exc, path) from exc
+        told = translated(exc, path)
+        if not isinstance(told, WorkspaceDamagedError):
+            raise told from exc
     msg = f"{path} is damaged. Open the workspace for writing once: what can be saved is saved."
     raise WorkspaceDamagedError(msg)
 

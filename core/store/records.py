@@ -70,13 +70,12 @@ class StoredDocument:
 
 @dataclass(frozen=True, slots=True)
 class StoredComparison:
-    """A saved comparison: its facts for a list, its payload as it was given."""
+    """A saved comparison as a list names it."""
 
     comparison_id: str
     created: str
     query: str
     pair_id: str
-    payload: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,18 @@
 
     workspace.sqlite      facts, passages, comparisons, judgments, cached results (WAL)
     documents/<doc_id>/   facts.json, record (the read document), source (the file as given)
-    vectors/<encoder>/    generations of segments, see `core.store.vectors`
+    vectors/<encoder>/    files of rows, see `core.store.vectors`
     quarantine/           damaged files, set aside and never read again
     workspace.lock        held while a process has the workspace open; workspace.owner says which
 
 Whatever moment a process dies at, the next one finds the old or the new state: documents appear
-and vanish by one rename, tables change in transactions, vectors by the swap of one small file.
+and vanish by one rename, tables change in transactions, vectors come and go as whole files.
 Documents and vectors can be read without the database, so a damaged database costs little.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import sqlite3
 import threading
@@ -44,6 +43,7 @@ from core.store.document_files import (
 from core.store.files import (
     TEMPORARY_PREFIX,
     disk_errors,
+    read_errors,
     remove_tree,
     sync_folder,
     tree_bytes,
@@ -420,7 +420,9 @@ class Workspace:
         self, fingerprint: str, texts: Sequence[str], *, kind: TextKind = TextKind.PASSAGE
     ) -> list[int]:
         """Return positions in ``texts`` that have no vector yet; a repeated text only once."""
-        return self._vector_folder(fingerprint).missing([text_key(t, kind=kind) for t in texts])
+        return self._vector_folder(folder_name(fingerprint)).missing(
+            [text_key(t, kind=kind) for t in texts]
+        )
 
     def append(
         self,
@@ -445,7 +447,9 @@ class Workspace:
             DiskFullError: The state before stays.
         """
         keys = [text_key(text, kind=kind) for text in texts]
-        return self._vector_folder(fingerprint).append(facts, keys, embeddings)
+        return self._vector_folder(folder_name(fingerprint)).append(
+            {**facts, "fingerprint": fingerprint}, keys, embeddings
+        )
 
     def vectors(
         self, fingerprint: str, texts: Sequence[str], *, kind: TextKind = TextKind.PASSAGE
@@ -455,33 +459,34 @@ class Workspace:
         Raises:
             IndexMismatchError: If one is missing.
         """
-        return self._vector_folder(fingerprint).vectors([text_key(t, kind=kind) for t in texts])
+        return self._vector_folder(folder_name(fingerprint)).vectors(
+            [text_key(t, kind=kind) for t in texts]
+        )
 
     def vector_count(self, fingerprint: str) -> int:
         """Return how many vectors an encoder has here."""
-        return len(self._vector_folder(fingerprint))
+        return len(self._vector_folder(folder_name(fingerprint)))
 
-    def _vector_folder(self, fingerprint: str) -> VectorFolder:
+    def _vector_folder(self, name: str) -> VectorFolder:
         with self._lock:
-            folder = self._vectors.get(fingerprint)
+            folder = self._vectors.get(name)
             if folder is None:
-                folder = VectorFolder(
-                    self.folder / "vectors" / folder_name(fingerprint),
-                    fingerprint,
+                folder = self._vectors[name] = VectorFolder(
+                    self.folder / "vectors" / name,
                     on_damage=lambda path, sentence: self.record_damage(
                         relative_to(path, self.folder), sentence
                     ),
                     quarantine=None if self.read_only else self._set_aside,
                     read_only=self.read_only,
                 )
-                self._vectors[fingerprint] = folder
             return folder
 
     def _forget_vectors(self, keys: Collection[bytes]) -> None:
-        for folder in sorted((self.folder / "vectors").glob("*/CURRENT")):
-            fingerprint = _fingerprint_in(folder.parent)
-            if fingerprint is not None:
-                self._vector_folder(fingerprint).discard(keys)
+        if (self.folder / "vectors").is_dir():
+            with read_errors(self.folder / "vectors"):
+                names = sorted(path.name for path in (self.folder / "vectors").iterdir())
+            for name in names:
+                self._vector_folder(name).discard(keys)
 
     # -- settings --------------------------------------------------------------------------
 
@@ -530,34 +535,31 @@ class Workspace:
         return comparison_id
 
     def comparisons(self) -> tuple[StoredComparison, ...]:
-        """Return saved comparisons without their payload, newest first."""
+        """Return saved comparisons without their content, newest first."""
         rows = self._rows(
             "SELECT comparison_id, created, query, pair_id FROM comparisons "
             "ORDER BY created DESC, rowid DESC"
         )
         return tuple(StoredComparison(*row) for row in rows)
 
-    def comparison(self, comparison_id: str) -> StoredComparison:
-        """Return one saved comparison.
+    def comparison(self, comparison_id: str) -> bytes:
+        """Return the content of a saved comparison.
 
         Raises:
             UnknownNameError: If there is none with this id.
             WorkspaceDamagedError: If it is not what was saved.
         """
         rows = self._rows(
-            "SELECT comparison_id, created, query, pair_id, payload, sha256 FROM comparisons "
-            "WHERE comparison_id = ?",
-            (comparison_id,),
+            "SELECT payload, sha256 FROM comparisons WHERE comparison_id = ?", (comparison_id,)
         )
         if not rows:
             msg = "This saved comparison is not in this workspace; it may have been removed."
             raise UnknownNameError(msg)
-        *fields, sha256 = rows[0]
-        comparison = StoredComparison(*fields)
-        if sha256_of(comparison.payload) != sha256:
+        payload, sha256 = rows[0]
+        if sha256_of(payload) != sha256:
             msg = f"The saved comparison {comparison_id} is damaged. Ask its query again."
             raise WorkspaceDamagedError(msg)
-        return comparison
+        return bytes(payload)
 
     def remove_comparison(self, comparison_id: str) -> None:
         """Forget a saved comparison; one that is not there is no error."""
@@ -661,7 +663,9 @@ class Workspace:
                     self._finish_removal(stored.doc_id)
             return
         on_disk = set()
-        for path in sorted(parent.iterdir()):
+        with read_errors(parent):
+            paths = sorted(parent.iterdir())
+        for path in paths:
             if path.name.startswith(TEMPORARY_PREFIX):
                 remove_tree(path)
             elif path.name.startswith(REMOVED_PREFIX):
@@ -727,16 +731,6 @@ class Workspace:
                 with contextlib.suppress(OSError):  # found when opening, if this cannot be written
                     (self.folder / DAMAGED_MARK).touch()
             raise told from exc
-
-
-def _fingerprint_in(folder: Path) -> str | None:
-    """Return the fingerprint named by the newest readable manifest of a vector folder."""
-    for manifest in sorted(folder.glob("gen-*/manifest.json"), reverse=True):
-        try:
-            return str(json.loads(manifest.read_bytes())["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return None
 
 
 def _unknown_document(doc_id: str) -> UnknownNameError:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import random
 import shutil
 import sqlite3
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from core.errors import DiskFullError, StoreError, WorkspaceDamagedError
 from core.records import Judgment
 from core.settings import WorkspaceSettings
 from core.store import Workspace, files
+from core.store.vectors import folder_name
 from tests.store.helpers import FACTS, FINGERPRINT, cut, make_document, rows_for
 
 TEXTS = [f"Document number {number} has some text of its own." for number in range(4)]
@@ -125,7 +129,7 @@ def test_rows_that_can_still_be_read_are_saved(tmp_path: Path) -> None:
         assert len(store.judgments()) == 200
         assert store.settings().k == 30
         comparison = store.comparisons()[0]
-        assert store.comparison(comparison.comparison_id).payload == b"payload"
+        assert store.comparison(comparison.comparison_id) == b"payload"
         assert_documents_and_vectors_are_whole(store, doc_ids)
 
 
@@ -147,7 +151,7 @@ def test_random_damage_is_never_read_as_something_else(tmp_path: Path, seed: int
         assert {p.text for p in store.passages("k")} <= allowed
         for comparison in store.comparisons():
             with contextlib.suppress(WorkspaceDamagedError):  # reported, not read
-                assert store.comparison(comparison.comparison_id).payload == b"payload"
+                assert store.comparison(comparison.comparison_id) == b"payload"
         store.settings()
 
 
@@ -221,14 +225,14 @@ def test_a_damaged_document_without_its_line_is_set_aside(tmp_path: Path) -> Non
 
 def test_damaged_vectors_are_set_aside_and_counted_missing(tmp_path: Path) -> None:
     fill(tmp_path / "w")
-    embeddings = next((tmp_path / "w").glob("vectors/*/gen-000002/embeddings.npy"))
-    embeddings.write_bytes(embeddings.read_bytes()[:-1])
+    rows = next((tmp_path / "w").glob("vectors/*/000002-*.npy"))
+    rows.write_bytes(rows.read_bytes()[:-1])
     texts = [p.text for text in TEXTS for p in cut(make_document(text)[0])]
     with Workspace.open(tmp_path / "w") as store:
         missing = store.missing(FINGERPRINT, texts)
         assert 0 < len(missing) < len(set(texts))
         assert "embedded again" in store.damage()[0].message
-        assert list((tmp_path / "w" / "quarantine").glob("*/gen-000002/embeddings.npy"))
+        assert list((tmp_path / "w" / "quarantine").glob(f"*/{rows.name}"))
 
 
 def test_damaged_results_comparisons_and_settings_are_not_believed(tmp_path: Path) -> None:
@@ -296,7 +300,7 @@ def test_a_document_can_be_removed_on_a_full_disk(
     doc_ids = fill(tmp_path / "w")
 
     def full(descriptor: int, block: memoryview) -> None:
-        if len(block) > 400:  # the keys find room where the document was, vectors none
+        if bytes(block[:6]) == b"\x93NUMPY":  # the keys find room, vectors none
             raise OSError(28, "No space left on device")
         os.write(descriptor, block)
 
@@ -348,3 +352,104 @@ def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="could not be written"):
         Workspace.open(tmp_path / "file" / "w")
+
+
+# -- what cannot be read just now --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_what_cannot_be_read_just_now_is_an_error_that_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """65 visitors at a limit of 1,024 files once set 10 of 10 healthy vector files aside."""
+    doc_ids = fill(tmp_path / "w")
+    before = {path: path.stat().st_size for path in (tmp_path / "w").rglob("*.npy")}
+
+    def refused(*_arguments: object, **_options: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    texts = [passage.text for text in TEXTS for passage in cut(make_document(text)[0])]
+    with Workspace.open(tmp_path / "w") as store, monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refused)
+        patched.setattr(Path, "read_bytes", refused)
+        for read in (
+            lambda: store.vectors(FINGERPRINT, texts),
+            lambda: store.document_source(doc_ids[0]),
+            lambda: store.document_record(doc_ids[0]),
+        ):
+            with pytest.raises(StoreError, match="Nothing was changed"):
+                read()
+    with Workspace.open(tmp_path / "w") as store:
+        assert store.damage() == ()
+        assert_documents_and_vectors_are_whole(store, doc_ids)
+    assert {path: path.stat().st_size for path in (tmp_path / "w").rglob("*.npy")} == before
+    assert not (tmp_path / "w" / "quarantine").exists()
+
+
+def test_documents_that_cannot_be_read_at_the_start_are_not_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doc_ids = fill(tmp_path / "w")
+    (tmp_path / "w" / "workspace.sqlite").unlink()  # they are found again by their folders
+
+    def refused(_path: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refused)
+        with pytest.raises(StoreError, match="Nothing was changed"):
+            Workspace.open(tmp_path / "w")
+    with Workspace.open(tmp_path / "w") as store:
+        assert_documents_and_vectors_are_whole(store, doc_ids)
+
+
+# -- vectors of version 0.1 --------------------------------------------------------------------
+
+OLD = Path(__file__).resolve().parents[1] / "golden" / "workspace-0.1.zip"
+
+
+def old_vectors(folder: Path) -> dict[str, str]:
+    """Unpack the workspace that version 0.1 wrote; returns a fingerprint and folder per encoder."""
+    with zipfile.ZipFile(OLD) as stored:
+        stored.extractall(folder)
+    return {
+        str(json.loads(manifest.read_bytes())["fingerprint"]): manifest.parents[1].name
+        for manifest in folder.glob("vectors/*/gen-*/manifest.json")
+    }
+
+
+def test_vectors_of_version_0_1_are_taken_over_bit_for_bit(tmp_path: Path) -> None:
+    for fingerprint, name in old_vectors(tmp_path / "w").items():
+        folder = tmp_path / "w" / "vectors" / name
+        wanted = np.concatenate([np.load(p) for p in sorted(folder.glob("gen-*/embeddings.npy"))])
+        keys = np.concatenate([np.load(p) for p in sorted(folder.glob("gen-*/keys.npy"))])
+        for read_only in (True, False, False):  # looking changes nothing; then it is written anew
+            with Workspace.open(tmp_path / "w", read_only=read_only) as store:
+                vectors = store._vector_folder(folder_name(fingerprint))
+                assert np.array_equal(vectors.vectors([bytes(key) for key in keys]), wanted)
+                assert store.damage() == ()
+            assert bool(list(folder.glob("gen-*"))) == read_only
+        assert not (folder / "CURRENT").exists()
+
+
+def test_a_damaged_segment_of_version_0_1_is_set_aside(tmp_path: Path) -> None:
+    fingerprint, name = next(iter(old_vectors(tmp_path / "w").items()))
+    rows = next((tmp_path / "w" / "vectors" / name).glob("gen-*/embeddings.npy"))
+    rows.write_bytes(rows.read_bytes()[:-1])
+    with Workspace.open(tmp_path / "w") as store:
+        count = store.vector_count(fingerprint)
+        assert "embedded again" in store.damage()[0].message
+    assert list((tmp_path / "w" / "quarantine").glob("*/gen-*/embeddings.npy"))
+    with Workspace.open(tmp_path / "w") as store:
+        assert store.vector_count(fingerprint) == count
+        assert len(store.damage()) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"gen-9", b"../../etc/passwd 00", b"\xff\xfe"])
+def test_a_damaged_current_of_version_0_1_finds_the_newest_generation(
+    tmp_path: Path, content: bytes
+) -> None:
+    fingerprint, name = next(iter(old_vectors(tmp_path / "w").items()))
+    (tmp_path / "w" / "vectors" / name / "CURRENT").write_bytes(content)
+    with Workspace.open(tmp_path / "w") as store:
+        assert store.vector_count(fingerprint) == 8

@@ -71,7 +71,7 @@ def test_everything_survives_closing(tmp_path: Path) -> None:
         assert [p.text for p in store.passages("k")] == ["twenty cha", "racters ok"]
         assert store.chunked("k") == {doc_id: (2, 6)}
         assert np.array_equal(store.vectors(FINGERPRINT, ["x"]), rows_for(["x"]))
-        assert store.comparison(comparison_id).payload == b"{}"
+        assert store.comparison(comparison_id) == b"{}"
         assert [payload for _, payload in store.reports()] == ["{}"]
         assert store.cached_result("key") == b"value"
         assert store.damage() == ()
@@ -144,7 +144,7 @@ def test_comparisons_are_listed_newest_first_and_found_by_id(store: Workspace) -
     first = store.save_comparison(b"1", query="one", pair_id="p")
     second = store.save_comparison(b"2", query="two \ud800", pair_id="p")
     assert [c.comparison_id for c in store.comparisons()] == [second, first]
-    assert store.comparison(first).payload == b"1"
+    assert store.comparison(first) == b"1"
     assert len(first) == 16  # 96 random bits, URL-safe
     store.remove_comparison(first)
     with pytest.raises(UnknownNameError):
