@@ -174,6 +174,9 @@ class SystemInfo:
     label: str
 
 
+LEXICAL = SystemInfo("bm25", Family.LEXICAL, "BM25")
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedText:
     """Tokens of one text that an encoder really read.

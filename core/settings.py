@@ -14,6 +14,8 @@ from core.records import Unit
 ASSETS = Path(str(resources.files("assets")))
 DEFAULT_PAIR = "smollm2-135m-pair"
 DEFAULT_K = 10
+SAMPLE_ID = "sample"  # of the library that comes with Bifocal
+OWN_ID = "my-documents"  # of the library that uploads go to by default
 K_RANGE = (5, 50)
 DEFAULT_CHUNK_TOKENS = 160
 CHUNK_TOKENS_RANGE = (32, 2048)

@@ -22,8 +22,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError, InvalidSettingError, StoreError, UnknownNameError
-from core.library import Allowance, Library, VisitorLimits
+from core.library.allowance import Allowance, VisitorLimits
+from core.library.library import Library
 from core.library.shipped import SAMPLE_FOLDER, seed_sample
+from core.settings import OWN_ID, SAMPLE_ID
 from core.store import Workspace, remove_tree, tree_bytes
 
 if TYPE_CHECKING:
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_ID = "sample"
-OWN_ID = "my-documents"
 LABELS = {SAMPLE_ID: "Sample library", OWN_ID: "My documents"}
 LOCAL_VISITOR = "local"
 LIBRARIES_EACH = 20

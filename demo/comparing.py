@@ -11,7 +11,7 @@ from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.evaluation.judging import answers_on, grades_on
 from core.experiments.rendering import best_sentences, library_report
-from core.library import Library
+from core.library.library import Library
 from core.render import cards, measures, page, plots, verdict
 from demo import hits, texts
 from demo.presenters import frame, library

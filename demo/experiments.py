@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from core.experiments.last_sentence import LastSentenceEdit
-    from core.library import Library
+    from core.library.library import Library
     from core.monitor import Monitor
     from demo.handlers import Handlers
     from demo.jobs import Job

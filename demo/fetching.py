@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from core.encoders.hub import PairPlan
     from core.encoders.spec import Pair
-    from core.library import Library
+    from core.library.library import Library
     from core.monitor import Monitor
     from demo.handlers import Handlers
     from demo.jobs import Job

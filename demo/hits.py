@@ -10,7 +10,7 @@ from core.render import Html, page
 
 if TYPE_CHECKING:
     from core.comparison.records import Comparison
-    from core.library import Library
+    from core.library.library import Library
     from demo.session import Shown
 
 PAGE_WIDTH_PIXELS = 1100

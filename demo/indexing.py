@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.documents import clean_name
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
-from core.library import SourceFile
+from core.library.ingest import SourceFile
 from core.records import Unit
-from core.settings import ChunkingSettings, WorkspaceSettings
-from core.visitors import OWN_ID, SAMPLE_ID
+from core.settings import OWN_ID, SAMPLE_ID, ChunkingSettings, WorkspaceSettings
 from demo import texts
 from demo.presenters import library
 from demo.session import discard, take_in
@@ -19,7 +18,7 @@ from demo.session import discard, take_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from core.library import Library
+    from core.library.library import Library
     from core.monitor import Monitor
     from core.records import IngestionReport
     from demo.jobs import Job

@@ -20,7 +20,7 @@ from core.monitor import raise_if_stopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from core.library import Library
+    from core.library.library import Library
     from core.monitor import Monitor, Progress
     from core.visitors import Visitors
 

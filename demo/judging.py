@@ -22,7 +22,7 @@ from demo.presenters import library
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.library import Library
+    from core.library.library import Library
     from demo.handlers import Handlers
 
 ROUNDS_KEPT = 200

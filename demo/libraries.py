@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError, UnknownNameError, UsageError
-from core.visitors import SAMPLE_ID
+from core.settings import SAMPLE_ID
 from core.words import plural
 from demo import texts
 from demo.presenters import frame, library
 
 if TYPE_CHECKING:
-    from core.library import Library
+    from core.library.library import Library
     from core.settings import WorkspaceSettings
     from core.visitors import LibraryLine
     from demo.services import Services

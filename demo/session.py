@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from core.comparison.records import Comparison
-    from core.library import Library
+    from core.library.library import Library
     from core.visitors import Visitors
 
 COMPARISONS_KEPT = 200

@@ -11,7 +11,7 @@ from demo import texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.library import ExampleQuery, Library
+    from core.library.library import ExampleQuery, Library
     from core.records import Passage
 
 STARTERS = 4  # questions offered on an empty screen
@@ -40,7 +40,7 @@ class Starters:
 
 def drafted(bench: Library, passages: Sequence[Passage]) -> tuple[ExampleQuery, ...]:
     """Return a few questions drafted from a library's own passages; none where no rule fits."""
-    from core.library import ExampleQuery  # late: the page comes before the library's rooms
+    from core.library.library import ExampleQuery  # late: the page comes before its rooms
 
     # Spread over all documents: the first of them may be in a language the rules do not know.
     some = passages[:: max(1, -(-len(passages) // STARTER_PASSAGES))]

@@ -11,7 +11,8 @@ from core.encoders.encoder import EncoderOptions, LoadedEncoder
 from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, EncoderSpec, Pair
-from core.library import Library, SourceFile
+from core.library.ingest import SourceFile
+from core.library.library import Library
 from core.records import Family
 from core.settings import DEFAULT_PAIR
 from core.store import Workspace

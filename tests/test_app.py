@@ -21,8 +21,7 @@ import pytest
 import app
 from core.encoders.pool import load_encoder
 from core.errors import StoreError, UnknownNameError
-from core.settings import MEBIBYTE
-from core.visitors import OWN_ID, SAMPLE_ID
+from core.settings import MEBIBYTE, OWN_ID, SAMPLE_ID
 from demo.options import AppOptions, parse
 from demo.services import Services
 from tests.tools.lock import ROOT

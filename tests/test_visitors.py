@@ -19,10 +19,12 @@ from core.errors import (
     StoreError,
     UnknownNameError,
 )
-from core.library import Library, SourceFile, VisitorLimits
+from core.library.allowance import VisitorLimits
+from core.library.ingest import SourceFile
+from core.library.library import Library
 from core.records import Judgment
-from core.settings import MEBIBYTE
-from core.visitors import LIBRARIES_EACH_HOSTED, LOCAL_VISITOR, OWN_ID, SAMPLE_ID, Visitors
+from core.settings import MEBIBYTE, OWN_ID, SAMPLE_ID
+from core.visitors import LIBRARIES_EACH_HOSTED, LOCAL_VISITOR, Visitors
 from tests.libraries import Loader, count_words, make_pool, sources
 from tests.pdfs import PASSWORD, encrypted_pdf, plain_pdf
 

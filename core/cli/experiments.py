@@ -29,7 +29,7 @@ from core.experiments.run import best_hits, is_partial, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from core.library import Library
+    from core.library.library import Library
 
 _OPTIONS = {Kind.PASSAGE: "--passage", Kind.PASSAGES: "--passage", Kind.DOCUMENT: "--document"}
 

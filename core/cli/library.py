@@ -34,7 +34,8 @@ from core.comparison.imported import read_runs
 from core.comparison.records import to_fields, to_json
 from core.errors import UnknownNameError, UsageError
 from core.experiments.rendering import library_report
-from core.library import Library, SourceFile
+from core.library.ingest import SourceFile
+from core.library.library import Library
 from core.records import Unit
 from core.settings import ChunkingSettings
 

@@ -21,7 +21,7 @@ from core.encoders.pool import EncoderPool
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
 from core.experiments.results import to_jsonable
-from core.library import Library
+from core.library.library import Library
 from core.settings import ASSETS, DEFAULT_PAIR
 from core.store import Workspace
 

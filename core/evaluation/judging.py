@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from core.comparison.records import Comparison
     from core.evaluation.records import Measured
-    from core.library import Library
+    from core.library.library import Library
     from core.monitor import Monitor
     from core.records import Passage, Ranking, SystemInfo
 

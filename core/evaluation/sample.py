@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.records import Evaluation
 from core.evaluation.render import to_fields
-from core.library import LEXICAL
 from core.library.sample import load_sample_queries, sample_qrels
-from core.records import Family, Query, SystemInfo
+from core.records import LEXICAL, Family, Query, SystemInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from core.library import Library
+    from core.library.library import Library
     from core.monitor import Monitor
 
 MEASURED_DEPTH = 100

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.experiments.fairness import FairnessReport
     from core.experiments.late_context import LateContext
     from core.experiments.token_shares import SharedScores
-    from core.library import Library
+    from core.library.library import Library
 
 BAR_MOST = 1.5  # z; longer bars are cut there
 PART_TITLES = {

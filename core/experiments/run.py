@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from core.errors import EmptyLibraryError
 from core.experiments.context import Context, make_context
 from core.experiments.experiment import Experiment, Kind
 from core.experiments.results import StaleResultError, from_json, result_key, to_json
-from core.library import LEXICAL, Library
-from core.monitor import Monitor
+from core.records import LEXICAL
+
+if TYPE_CHECKING:
+    from core.library.library import Library
+    from core.monitor import Monitor
 
 R = TypeVar("R")
 

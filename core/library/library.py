@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +36,7 @@ from core.library.ingest import Ingest, document_report
 from core.library.sample import load_sample_queries, sample_qrels
 from core.library.views import Views
 from core.monitor import Progress, SilentMonitor
-from core.records import Family, Query, SystemInfo
+from core.records import LEXICAL, Query
 from core.settings import K_RANGE, ExtractionLimits
 from core.store.embedding import embed_texts
 
@@ -66,6 +65,7 @@ if TYPE_CHECKING:
         Judgment,
         Passage,
         ReceivedText,
+        SystemInfo,
     )
     from core.search import Background
     from core.settings import WorkspaceSettings
@@ -74,7 +74,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 Box = tuple[float, float, float, float]
-LEXICAL = SystemInfo("bm25", Family.LEXICAL, "BM25")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +181,7 @@ class Library:
         if self._allowance is not None:
             self._allowance.require_room(files, held=len(self.workspace.documents()))
         steps = [lambda ingest: ingest.read(files), *([Ingest.embed] if embed else [])]
-        report = self._ingest(steps, monitor)
-        self.workspace.put_report(json.dumps(asdict(report)))
-        return report
+        return self._ingest(steps, monitor)
 
     def index(self, *, monitor: Monitor | None = None) -> IngestionReport:
         """Embed the passages that the settings need and that have no vectors. Errors as in `add`."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from core.errors import WorkspaceDamagedError
-from core.records import TextSource, Unit
-from core.settings import ChunkingSettings, EncoderChoice, OutputType, WorkspaceSettings
+from core.records import TextSource
+from core.settings import WorkspaceSettings
 
 if TYPE_CHECKING:
     from core.records import Document
@@ -87,6 +89,9 @@ class DamageRecord:
     message: str
 
 
+_SETTINGS: TypeAdapter[WorkspaceSettings] = TypeAdapter(WorkspaceSettings)
+
+
 def settings_to_json(settings: WorkspaceSettings) -> str:
     """Return settings as JSON, one key a field."""
     return json.dumps(asdict(settings), sort_keys=True)
@@ -99,23 +104,6 @@ def settings_from_json(text: str) -> WorkspaceSettings:
         WorkspaceDamagedError: If it is not that.
     """
     try:
-        fields: dict[str, Any] = json.loads(text)
-        chunking = fields.pop("chunking")
-        known = {
-            name: fields[name] for name in WorkspaceSettings.__dataclass_fields__ if name in fields
-        }
-        known["also"] = tuple(known.get("also", ()))
-        known["choices"] = tuple(
-            EncoderChoice(**{**choice, "output": OutputType(choice["output"])})
-            for choice in known.get("choices", ())
-        )
-        return WorkspaceSettings(
-            **known,
-            chunking=ChunkingSettings(
-                unit=Unit(chunking["unit"]),
-                chunk_tokens=chunking["chunk_tokens"],
-                overlap_tokens=chunking["overlap_tokens"],
-            ),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        return _SETTINGS.validate_json(text)
+    except (ValueError, RecursionError) as exc:
         raise WorkspaceDamagedError(f"The stored settings are damaged: {exc}.") from exc

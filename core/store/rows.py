@@ -1,9 +1,11 @@
-"""Values as rows of the tables and back: columns, their order, and hashes of the content."""
+"""Values as rows of the tables and back: columns are fields, tuples are JSON; hashes of both."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from core.errors import WorkspaceDamagedError
@@ -13,27 +15,17 @@ from core.store.records import StoredDocument
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DOCUMENT_COLUMNS = (
-    "doc_id, sha256, name, media_type, size_bytes, pages, pages_with_text, scanned_pages, chars, "
-    "warnings, added"
-)
-PASSAGE_COLUMNS = "passage_id, doc_id, start, end, text, page_first, page_last, unit, token_count"
+DOCUMENT_COLUMNS = ", ".join(field.name for field in fields(StoredDocument))
+PASSAGE_COLUMNS = ", ".join(field.name for field in fields(Passage))
+_LISTS = ("scanned_pages", "warnings")
+_PASSAGE_VALUES = attrgetter(*PASSAGE_COLUMNS.split(", "))
 
 
 def document_row(stored: StoredDocument) -> tuple[object, ...]:
     """Return a document's line in the order of `DOCUMENT_COLUMNS`."""
-    return (
-        stored.doc_id,
-        stored.sha256,
-        storable(stored.name),
-        stored.media_type,
-        stored.size_bytes,
-        stored.pages,
-        stored.pages_with_text,
-        json.dumps(stored.scanned_pages),
-        stored.chars,
-        json.dumps(stored.warnings),
-        stored.added,
+    return tuple(
+        json.dumps(value) if isinstance(value, tuple) else storable(value)
+        for value in (getattr(stored, field.name) for field in fields(stored))
     )
 
 
@@ -43,39 +35,17 @@ def document_of(row: Sequence[Any]) -> StoredDocument:
     Raises:
         WorkspaceDamagedError: If it is not that.
     """
+    values = dict(zip(DOCUMENT_COLUMNS.split(", "), row, strict=True))
     try:
-        scanned, warnings = tuple(json.loads(row[7])), tuple(json.loads(row[9]))
+        lists = {name: tuple(json.loads(values[name])) for name in _LISTS}
     except (ValueError, RecursionError) as exc:
         raise WorkspaceDamagedError(f"The line of document {row[0]} is damaged.") from exc
-    doc_id, sha256, name, media_type, size_bytes, pages, with_text, _, chars, _, added = row
-    return StoredDocument(
-        doc_id=doc_id,
-        sha256=sha256,
-        name=name,
-        media_type=media_type,
-        size_bytes=size_bytes,
-        pages=pages,
-        pages_with_text=with_text,
-        scanned_pages=scanned,
-        chars=chars,
-        warnings=warnings,
-        added=added,
-    )
+    return StoredDocument(**{**values, **lists})
 
 
 def passage_row(passage: Passage) -> tuple[object, ...]:
     """Return a passage in the order of `PASSAGE_COLUMNS`."""
-    return (
-        passage.passage_id,
-        passage.doc_id,
-        passage.start,
-        passage.end,
-        passage.text,
-        passage.page_first,
-        passage.page_last,
-        passage.unit.value,
-        passage.token_count,
-    )
+    return _PASSAGE_VALUES(passage)
 
 
 def passage_of(row: Sequence[Any]) -> Passage:
@@ -84,18 +54,8 @@ def passage_of(row: Sequence[Any]) -> Passage:
     Raises:
         ValueError: If there is no such unit.
     """
-    passage_id, doc_id, start, end, text, page_first, page_last, unit, token_count = row
-    return Passage(
-        passage_id=passage_id,
-        doc_id=doc_id,
-        start=start,
-        end=end,
-        text=text,
-        page_first=page_first,
-        page_last=page_last,
-        unit=Unit(unit),
-        token_count=token_count,
-    )
+    passage_id, doc_id, start, end, text, first, last, unit, tokens = row
+    return Passage(passage_id, doc_id, start, end, text, first, last, Unit(unit), tokens)
 
 
 def marks(columns: str) -> str:
@@ -118,6 +78,6 @@ def passages_sha256(passages: Sequence[Passage]) -> str:
     return sha256_of(*(part for p in passages for part in (p.passage_id, p.text)))
 
 
-def storable(text: str) -> str:
-    """Return text that SQLite takes: it refuses lone surrogates, which hostile PDFs and file names can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+def storable(value: Any) -> Any:  # noqa: ANN401  texts and numbers alike
+    """Return a value that SQLite takes: no lone surrogates, which hostile names and PDFs hold."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

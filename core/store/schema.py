@@ -49,9 +49,6 @@ CREATE TABLE IF NOT EXISTS judgments (
 CREATE TABLE IF NOT EXISTS results (
     key TEXT PRIMARY KEY, created TEXT NOT NULL, value BLOB NOT NULL, sha256 TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS ingestion_reports (
-    report_number INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, payload TEXT NOT NULL
-);
 CREATE TABLE IF NOT EXISTS damage (
     damage_number INTEGER PRIMARY KEY AUTOINCREMENT, found TEXT NOT NULL, what TEXT NOT NULL,
     message TEXT NOT NULL
@@ -63,7 +60,6 @@ SALVAGED_TABLES = (
     "facts",
     "comparisons",
     "judgments",
-    "ingestion_reports",
     "damage",
     "results",
 )

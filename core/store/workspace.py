@@ -46,7 +46,6 @@ from core.store.files import (
     read_errors,
     remove_tree,
     sync_folder,
-    tree_bytes,
     write_atomically,
 )
 from core.store.opening import (
@@ -184,11 +183,6 @@ class Workspace:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the workspace on disk."""
-        return tree_bytes(self.folder)
 
     # -- damage ----------------------------------------------------------------------------
 
@@ -561,11 +555,6 @@ class Workspace:
             raise WorkspaceDamagedError(msg)
         return bytes(payload)
 
-    def remove_comparison(self, comparison_id: str) -> None:
-        """Forget a saved comparison; one that is not there is no error."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM comparisons WHERE comparison_id = ?", (comparison_id,))
-
     # -- judgments -------------------------------------------------------------------------
 
     def put_judgments(self, judgments: Iterable[Judgment]) -> None:
@@ -591,15 +580,6 @@ class Workspace:
             arguments,
         )
         return tuple(Judgment(*row) for row in rows)
-
-    def remove_judgments(self, judgments: Iterable[Judgment]) -> None:
-        """Forget judgments; one that is not there is no error."""
-        with self._transaction() as connection:
-            connection.executemany(
-                "DELETE FROM judgments WHERE query_text = ? AND sha256 = ? AND start = ? "
-                "AND end = ?",
-                [(j.query_text, j.sha256, j.start, j.end) for j in judgments],
-            )
 
     # -- results of long computations ------------------------------------------------------
 
@@ -628,26 +608,6 @@ class Workspace:
                 ).fetchone()
                 connection.execute("DELETE FROM results WHERE key = ?", (oldest,))
                 total -= size
-
-    # -- ingestion reports -----------------------------------------------------------------
-
-    def put_report(self, payload: str) -> None:
-        """Keep an ingestion report as JSON; the last hundred stay."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO ingestion_reports (created, payload) VALUES (?, ?)", (_now(), payload)
-            )
-            connection.execute(
-                "DELETE FROM ingestion_reports WHERE report_number <= "
-                "(SELECT MAX(report_number) FROM ingestion_reports) - 100"
-            )
-
-    def reports(self) -> tuple[tuple[str, str], ...]:
-        """Return ``(created, payload)`` of kept reports, newest first."""
-        rows = self._rows(
-            "SELECT created, payload FROM ingestion_reports ORDER BY report_number DESC"
-        )
-        return tuple((created, payload) for created, payload in rows)
 
     # -- putting right ---------------------------------------------------------------------
 

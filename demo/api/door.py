@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
 from core.errors import CoreError, UsageError
 from core.experiments.results import to_jsonable
-from core.library import Library
 from core.settings import MAX_QUERY_CHARS
-from demo.handlers import Handlers
-from demo.jobs import Work
 from demo.toolkit import gr
+
+if TYPE_CHECKING:
+    from core.library.library import Library
+    from demo.handlers import Handlers
+    from demo.jobs import Work
 
 MOST_AT_ONCE = 8  # calls of one endpoint that run beside each other
 MOST_CHARS = 10_000  # of a text that is given

@@ -11,7 +11,7 @@ from gradio.components.api_component import Api
 from gradio_client.utils import is_file_obj_with_meta  # type: ignore[import-untyped]
 
 from core.errors import UsageError
-from core.visitors import OWN_ID
+from core.settings import OWN_ID
 from demo.api.door import MOST_AT_ONCE, Door, fields, listed, told, verb
 from demo.toolkit import address, gr
 

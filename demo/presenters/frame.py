@@ -10,7 +10,7 @@ from demo import texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.library import ExampleQuery
+    from core.library.library import ExampleQuery
 
 
 def brand() -> Html:

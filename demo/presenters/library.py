@@ -13,7 +13,7 @@ from demo import texts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from core.library import EncoderStatus
+    from core.library.encoders import EncoderStatus
     from core.monitor import Progress
     from core.records import DocumentReport, IngestionReport
     from core.store import StoredComparison

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import CoreError
 from demo import texts
-from demo.experiments import Experiments
 from demo.toolkit import gr
 from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_number, event_text, html_part
 
 if TYPE_CHECKING:
     from demo.comparing import CompareScreen
+    from demo.experiments import Experiments
 
 
 @dataclass(frozen=True, slots=True)

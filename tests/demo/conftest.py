@@ -12,8 +12,7 @@ import pytest
 
 from core.encoders.spec import Attention
 from core.records import Family
-from core.settings import ChunkingSettings
-from core.visitors import OWN_ID
+from core.settings import OWN_ID, ChunkingSettings
 from demo.handlers import Handlers
 from tests.demo.world import STORIES, World, copied, make_world, upload, write_sample
 from tests.encoders.fake import FakeEncoder, fake_spec

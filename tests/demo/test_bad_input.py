@@ -14,7 +14,7 @@ from core.errors import EncodingError
 from core.experiments.experiment import Place
 from core.experiments.registry import experiment, offered
 from core.records import Family
-from core.visitors import OWN_ID
+from core.settings import OWN_ID
 from demo.experiments import Experiments, wanted_findings
 from tests.demo.world import make_world
 from tests.encoders.fake import FakeEncoder, fake_spec

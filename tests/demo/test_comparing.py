@@ -11,7 +11,7 @@ import pytest
 
 from core.encoders.pool import LoadState
 from core.errors import UnknownNameError
-from core.library import EncoderStatus
+from core.library.encoders import EncoderStatus
 from core.monitor import Progress, raise_if_stopped
 from core.records import Family
 from tests.demo.conftest import last

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from core.encoders.pool import LoadState
-from core.library import EncoderStatus, ExampleQuery
+from core.library.encoders import EncoderStatus
+from core.library.library import ExampleQuery
 from core.monitor import Progress
 from core.records import DocumentReport, Family, IngestionReport, SkippedFile
 from core.store import StoredComparison

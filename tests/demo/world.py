@@ -24,10 +24,10 @@ from core.encoders.pool import EncoderPool
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, EncoderSpec, Pair
 from core.errors import EncoderUnavailableError
-from core.library import Library
+from core.library.library import Library
 from core.records import Family
-from core.settings import DEFAULT_PAIR
-from core.visitors import OWN_ID, Visitors
+from core.settings import DEFAULT_PAIR, OWN_ID
+from core.visitors import Visitors
 from demo.handlers import Handlers
 from demo.services import Services
 from tests.encoders.fake import FakeEncoder, fake_spec

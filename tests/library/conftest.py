@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.library import Library
+from core.library.library import Library
 from core.monitor import Progress
 from core.records import Family
 from core.settings import ChunkingSettings, WorkspaceSettings

@@ -23,7 +23,9 @@ from core.errors import (
 from core.experiments.context import Context
 from core.experiments.experiment import Experiment, Field, Kind
 from core.experiments.run import open_context, run
-from core.library import Allowance, Library, SourceFile, VisitorLimits
+from core.library.allowance import Allowance, VisitorLimits
+from core.library.ingest import SourceFile
+from core.library.library import Library
 from core.records import Family, Judgment, Unit
 from core.settings import ChunkingSettings
 from tests.libraries import AUTOREGRESSIVE, DIFFUSION, TEXTS, Loader, make_library, sources

@@ -16,7 +16,8 @@ from core.encoders.spec import Pair, TextKind
 from core.errors import InvalidSettingError, UnknownNameError
 from core.experiments.fairness import fairness
 from core.experiments.run import open_context
-from core.library import Library, SourceFile
+from core.library.ingest import SourceFile
+from core.library.library import Library
 from core.settings import ChunkingSettings, EncoderChoice, OutputType, WorkspaceSettings
 from core.store import Workspace
 from core.store.centre import CENTRE_PASSAGES, Centre, kept_centre, needs_measuring

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import LimitExceededError, PdfReadError, UsageError
-from core.library import SourceFile
+from core.library.ingest import SourceFile
 
 
 def test_bytes_and_paths_are_read(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from core.encoders.encoder import EncoderOptions, LoadedEncoder
 from core.encoders.loading import load_folder
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import StoppedError
-from core.library import Library, SourceFile
+from core.library.ingest import SourceFile
+from core.library.library import Library
 from core.monitor import Progress
 from core.records import Family, Passage, SystemInfo
 from core.settings import ChunkingSettings, WorkspaceSettings

@@ -19,7 +19,8 @@ from core.errors import (
     UnknownNameError,
     WorkspaceDamagedError,
 )
-from core.library import SourceFile, ingest, views
+from core.library import ingest, views
+from core.library.ingest import SourceFile
 from core.monitor import Monitor, Progress
 from core.records import Document, Judgment, Query, Unit
 from core.search import SearchResults, SystemFailure

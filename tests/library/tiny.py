@@ -17,7 +17,7 @@ from core.encoders.protocol import TokenTrace
 from core.encoders.registry import Registry
 from core.encoders.spec import Attention, EncoderSpec, Pair, Pooling, TextKind
 from core.errors import EncoderUnavailableError, EncodingError
-from core.library import Library
+from core.library.library import Library
 from core.monitor import Monitor, Progress, raise_if_stopped
 from core.records import Family, ReceivedText, SystemInfo
 from core.settings import DEFAULT_PAIR

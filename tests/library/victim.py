@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.library import Library, SourceFile
+from core.library.ingest import SourceFile
+from core.library.library import Library
 from core.records import Family
 from core.settings import ChunkingSettings, WorkspaceSettings
 from core.store import Workspace, embedding, files

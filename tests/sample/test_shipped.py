@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from core.errors import DatasetError
-from core.library import Library
+from core.library.library import Library
 from core.library.shipped import seed_sample, write_sample_vectors
 from tests.libraries import AUTOREGRESSIVE, DIFFUSION, Loader, make_library
 from tests.pdfs import plain_pdf, truncated_pdf

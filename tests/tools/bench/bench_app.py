@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from core.library import SourceFile
+from core.library.ingest import SourceFile
 from core.store import Workspace
 from tests.data import ROOT
 from tests.encoders.fake import FakeEncoder
