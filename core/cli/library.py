@@ -31,6 +31,7 @@ from core.cli.output import (
 )
 from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
+from core.comparison.measures import MEASURES
 from core.comparison.records import to_fields, to_json
 from core.errors import UnknownNameError, UsageError
 from core.experiments.rendering import library_report
@@ -239,12 +240,12 @@ def compare(
             typer.echo(f"{column.info.system_id}: {plain(words)}")
     _print_table(comparison)
     for agreement in comparison.agreements:
-        tau = "-" if agreement.tau_b is None else f"{agreement.tau_b:.2f}"
-        typer.echo(
-            f"{agreement.system_a} / {agreement.system_b}: overlap@{agreement.k} "
-            f"{agreement.overlap:.2f}, Jaccard {agreement.jaccard:.2f}, RBO {agreement.rbo:.2f} "
-            f"(p={agreement.rbo_p}), tau-b {tau} over {agreement.tau_items}"
+        values = ((one.label, agreement.figures[one.name]) for one in MEASURES)
+        words = ", ".join(
+            f"{label.format(k=agreement.k)} {'-' if value is None else f'{value:.2f}'}"
+            for label, value in values
         )
+        typer.echo(f"{agreement.system_a} / {agreement.system_b}: {words}")
     if saved:
         typer.echo(f"Saved as {saved}")
 

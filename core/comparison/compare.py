@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.comparison.correlation import kendall_tau_b
+from core.comparison.measures import figures
 from core.comparison.moves import rank_moves
-from core.comparison.overlap import jaccard_at_k, overlap_at_k, require_depth, shared_at_k
-from core.comparison.rbo import DEFAULT_P, rank_biased_overlap
 from core.comparison.records import (
     Agreement,
     CloudPoint,
@@ -26,7 +24,7 @@ from core.comparison.records import (
 from core.comparison.summary import summarise
 from core.errors import IndexMismatchError, UnknownNameError, UsageError
 from core.records import Family, Unit
-from core.search.order import full_ranks, id_order
+from core.search.order import full_ranks, id_order, require_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +148,6 @@ def compare(
     arms: tuple[str, str] | None = None,
     unit: Unit = Unit.PASSAGE,
     pair_id: str = "",
-    rbo_p: float = DEFAULT_P,
 ) -> Comparison:
     """Compare several systems' answers to one query.
 
@@ -166,7 +163,6 @@ def compare(
             autoregressive system, else the first two encoders, else the first two systems.
         unit: What was retrieved.
         pair_id: Of the registry, "" for none.
-        rbo_p: Persistence of RBO.
 
     Raises:
         UsageError: With fewer than two systems or an id that comes twice.
@@ -194,7 +190,7 @@ def compare(
         arm_b=arm_b,
         passages=compared,
         agreements=tuple(
-            _agreement(first, second, compared, k=k, rbo_p=rbo_p)
+            _agreement(first, second, compared, k=k)
             for first, second in combinations(systems, 2)
             if not (first.failure or second.failure)
         ),
@@ -289,24 +285,14 @@ def _agreement(
     compared: Sequence[ComparedPassage],
     *,
     k: int,
-    rbo_p: float,
 ) -> Agreement:
     ids_a, ids_b = first.ranking.passage_ids, second.ranking.passage_ids
-    rbo = rank_biased_overlap(ids_a, ids_b, p=rbo_p)
-    tau = kendall_tau_b(ids_a, ids_b, k=k)
     return Agreement(
         system_a=first.info.system_id,
         system_b=second.info.system_id,
         k=k,
-        shared=shared_at_k(ids_a, ids_b, k=k),
-        overlap=overlap_at_k(ids_a, ids_b, k=k),
-        jaccard=jaccard_at_k(ids_a, ids_b, k=k),
-        rbo=rbo.ext,
-        rbo_residual=rbo.residual,
-        rbo_p=rbo.p,
-        rbo_depth=rbo.depth,
-        tau_b=tau.tau_b,
-        tau_items=tau.items,
+        shared=len(set(ids_a[:k]) & set(ids_b[:k])),
+        figures=figures(ids_a, ids_b, k=k),
         moves=rank_moves(
             _known_ranks(first.info.system_id, compared),
             _known_ranks(second.info.system_id, compared),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.comparison.overlap import require_depth
 from core.comparison.records import Move, MoveKind
+from core.search.order import require_depth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

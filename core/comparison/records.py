@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from core.comparison.measures import figures
+from core.comparison.measures.measure import Figures
 from core.errors import UnknownNameError, UsageError
 from core.records import Family, Hit, Query, Ranking, ReceivedText, SystemInfo, Unit
 from core.search.background import Background
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FORMAT = 1
 
@@ -62,16 +64,9 @@ class Agreement:
     Attributes:
         system_a: Its id.
         system_b: Its id.
-        k: Depth of overlap, Jaccard, tau and moves.
+        k: Depth of the moves and of every measure "@k".
         shared: Passages in both top k.
-        overlap: ``shared / k``, or over the longer list where both hold fewer than k.
-        jaccard: Shared over the union of both top k; 0.0 when either is empty.
-        rbo: Rank-biased overlap, extrapolated (RBO_ext), in [0, 1].
-        rbo_residual: Most that RBO_min could still grow by hits below ``rbo_depth``.
-        rbo_p: Persistence.
-        rbo_depth: Length of the longer ranking RBO was computed over.
-        tau_b: Kendall's tau-b over the shared passages, by rank; None with fewer than two.
-        tau_items: How many passages tau-b was computed over (``shared``).
+        figures: Of every measure (`core.comparison.measures`), by name.
         moves: Every passage in either top k, best place first, ties by passage id.
     """
 
@@ -79,14 +74,7 @@ class Agreement:
     system_b: str
     k: int
     shared: int
-    overlap: float
-    jaccard: float
-    rbo: float
-    rbo_residual: float
-    rbo_p: float
-    rbo_depth: int
-    tau_b: float | None
-    tau_items: int
+    figures: Figures
     moves: tuple[Move, ...]
 
     @property
@@ -328,16 +316,17 @@ def from_fields(fields: Any) -> Comparison:  # noqa: ANN401 - parsed JSON of unk
 def _comparison_from(fields: Mapping[str, Any]) -> Comparison:
     query = Query(query_id=str(fields["query"]["query_id"]), text=str(fields["query"]["text"]))
     limits = fields["equal_limits"]
+    columns = tuple(_column_from(item, query.query_id) for item in fields["columns"])
     return Comparison(
         query=query,
         k=int(fields["k"]),
         unit=Unit(fields["unit"]),
         corpus_size=int(fields["corpus_size"]),
-        columns=tuple(_column_from(item, query.query_id) for item in fields["columns"]),
+        columns=columns,
         arm_a=str(fields["arm_a"]),
         arm_b=str(fields["arm_b"]),
         passages=tuple(_passage_from(item) for item in fields["passages"]),
-        agreements=tuple(_agreement_from(item) for item in fields["agreements"]),
+        agreements=tuple(_agreement_from(item, columns) for item in fields["agreements"]),
         cloud=tuple(
             CloudPoint(passage_id=str(passage_id), z_a=float(z_a), z_b=float(z_b))
             for passage_id, z_a, z_b in fields["cloud"]
@@ -475,34 +464,25 @@ def _agreement_fields(agreement: Agreement) -> dict[str, Any]:
         "system_b": agreement.system_b,
         "k": agreement.k,
         "shared": agreement.shared,
-        "overlap": agreement.overlap,
-        "jaccard": agreement.jaccard,
-        "rbo": agreement.rbo,
-        "rbo_residual": agreement.rbo_residual,
-        "rbo_p": agreement.rbo_p,
-        "rbo_depth": agreement.rbo_depth,
-        "tau_b": agreement.tau_b,
-        "tau_items": agreement.tau_items,
+        **agreement.figures,
         "moves": [
             [move.passage_id, move.rank_a, move.rank_b, move.kind.value] for move in agreement.moves
         ],
     }
 
 
-def _agreement_from(fields: Mapping[str, Any]) -> Agreement:
+def _agreement_from(fields: Mapping[str, Any], columns: Sequence[Column]) -> Agreement:
+    ids = {column.info.system_id: column.ranking.passage_ids for column in columns}
+    # A measure that Bifocal did not have when the comparison was saved is computed now.
+    computed = figures(ids[fields["system_a"]], ids[fields["system_b"]], k=int(fields["k"]))
     return Agreement(
         system_a=str(fields["system_a"]),
         system_b=str(fields["system_b"]),
         k=int(fields["k"]),
         shared=int(fields["shared"]),
-        overlap=float(fields["overlap"]),
-        jaccard=float(fields["jaccard"]),
-        rbo=float(fields["rbo"]),
-        rbo_residual=float(fields["rbo_residual"]),
-        rbo_p=float(fields["rbo_p"]),
-        rbo_depth=int(fields["rbo_depth"]),
-        tau_b=_optional_float(fields["tau_b"]),
-        tau_items=int(fields["tau_items"]),
+        figures={
+            name: _optional_float(fields.get(name, value)) for name, value in computed.items()
+        },
         moves=tuple(
             Move(
                 passage_id=str(passage_id),

@@ -20,13 +20,13 @@ import numpy as np
 
 from core.comparison.export import quepid_ratings, query_id_of, to_trec_qrels
 from core.comparison.from_search import search_depth
-from core.comparison.overlap import require_depth
 from core.errors import CoreError, InvalidQueryError, InvalidSettingError, UsageError
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.measures import DEPTH, MEASURES, unjudged_share
 from core.evaluation.render import interval_text
 from core.evaluation.significance import ALPHA, holm, more_to_tell
 from core.records import Judgment
+from core.search.order import require_depth
 from core.words import plural
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from core.comparison.overlap import overlap_at_k
-from core.comparison.rbo import rank_biased_overlap
+from core.comparison.measures.overlap import overlap_at_k
+from core.comparison.measures.rbo import rank_biased_overlap
 from core.encoders.spec import TextKind
 from core.errors import EncoderError, LaboratoryError, StoppedError
 from core.experiments.context import (
@@ -453,7 +453,7 @@ def _ask_block(
 
 def _disagreement(top_a: Sequence[str], top_b: Sequence[str]) -> float:
     # rounded: equal rankings must give 0 and not 1e-16
-    return round(1.0 - rank_biased_overlap(top_a, top_b, p=RBO_P).ext, 12)
+    return round(1.0 - rank_biased_overlap(top_a, top_b, p=RBO_P)["rbo"], 12)
 
 
 def _lexical_rank(context: Context, query: str, source: int) -> int | None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.comparison.measures import MEASURES
 from core.records import Family, Unit
 from core.render import plots, systems
 from core.render.cards import columns_values
 from core.render.environment import render
 from core.render.escape import Html
-from core.render.measures import MEASURES, table_values
+from core.render.measures import table_values
 from core.render.page import DrawnPassage, page_image, ranks_of
 from core.render.verdict import received, verdict_values
 
@@ -101,8 +102,8 @@ def report(
         rank_picture="" if failed else plots.rank_picture(comparison),
         score_plot=plots.score_plot(comparison, interactive=False) if scored else "",
         meanings=[
-            (name.format(k=comparison.k), meaning.format(k=comparison.k))
-            for name, meaning, _ in MEASURES.values()
+            (one.label.format(k=comparison.k), one.meaning.format(k=comparison.k))
+            for one in MEASURES
         ],
         sections=sections,
         received=received(comparison),

@@ -140,7 +140,7 @@ def test_search_with_words_nobody_wrote(terminal: Terminal, workspace: Path) -> 
 def test_compare_prints_words_table_and_figures(terminal: Terminal, workspace: Path) -> None:
     result = terminal("compare", QUERY, "-w", workspace)
     assert result.exit_code == 0
-    assert "overlap@10" in result.stdout
+    assert "Overlap@10" in result.stdout
     assert "owls.md p. 1" in result.stdout
     fields = terminal.json("compare", QUERY, "-w", workspace, "--save")
     assert fields["comparison_id"]

@@ -24,8 +24,7 @@ def ranks(ids: list[str]) -> dict[str, int]:
 
 def agreement(moves: tuple[Move, ...]) -> Agreement:
     return Agreement(
-        system_a="a", system_b="b", k=3, shared=0, overlap=0, jaccard=0, rbo=0, rbo_residual=0,
-        rbo_p=0.9, rbo_depth=3, tau_b=None, tau_items=0, moves=moves,
+        system_a="a", system_b="b", k=3, shared=0, figures={}, moves=moves,
     )  # fmt: skip
 
 
@@ -77,5 +76,5 @@ def test_moves_mirror_and_cover_the_union(a: list[str], b: list[str], k: int) ->
 
 
 def test_depth_below_one_is_refused() -> None:
-    with pytest.raises(InvalidDepthError, match="from 1 up"):
+    with pytest.raises(InvalidDepthError, match="at least one"):
         rank_moves({}, {}, k=0)

@@ -31,6 +31,13 @@ def test_round_trip_gives_an_equal_comparison(comparison: Comparison) -> None:
     assert from_json(to_json(comparison, indent=1)) == comparison
 
 
+def test_a_measure_newer_than_the_save_is_computed_on_opening(comparison: Comparison) -> None:
+    fields = json.loads(to_json(comparison))
+    for agreement in fields["agreements"]:
+        del agreement["tau_b"], agreement["tau_items"]
+    assert from_json(json.dumps(fields)) == comparison
+
+
 def test_lone_surrogates_survive(comparison: Comparison) -> None:
     # Broken PDFs give such text; UTF-8 cannot hold it, JSON escapes can.
     hostile = comparison.passages[0].text + "\ud800"

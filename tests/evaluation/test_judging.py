@@ -74,7 +74,7 @@ def test_earlier_grades_are_shown_zero_included() -> None:
 def test_impossible_pools_are_refused() -> None:
     with pytest.raises(UsageError, match="one query"):
         pool([ranking("a", ["p1"]), ranking("a", ["p1"], query_id="q2")])
-    with pytest.raises(InvalidDepthError, match="from 1 up"):
+    with pytest.raises(InvalidDepthError, match="at least one"):
         pool([], k=0)
     assert pool([]) == ()
 

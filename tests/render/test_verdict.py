@@ -82,9 +82,9 @@ def test_one_line_for_each_measure_and_how_it_is_computed(comparison: Comparison
     assert agreement is not None
     names = [row.all("b")[0].text for row in tree.all("dd")]
     assert names == ["Overlap@3", "Jaccard@3", "RBO", "Kendall \u03c4-b"]
-    assert tree.all("dt")[0].text == f"{agreement.overlap:.2f}"
+    assert tree.all("dt")[0].text == f"{agreement.figures['overlap']:.2f}"
     assert all("how is this computed" in row.text for row in tree.all("dd"))
-    assert f"p = {agreement.rbo_p:.2f}" in tree.text
+    assert f"p = {agreement.figures['rbo_p']:.2f}" in tree.text
 
 
 def test_hostile_names_stay_text(comparison: Comparison) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.comparison.rbo import rank_biased_overlap
+from core.comparison.measures.rbo import rank_biased_overlap
 from core.errors import InvalidSettingError
 
 rankings = st.lists(st.sampled_from("abcdefghijkl"), unique=True, min_size=1, max_size=10)
@@ -39,7 +39,7 @@ def test_figure_5_of_the_paper() -> None:
     # 0.1/0.9 (2/3 .9^3 + 2/4 .9^4 + 2/5 .9^5 + 2/6 .9^6 + 2/7 .9^7) + 2/7 .9^7
     terms = 0.729 * 2 / 3 + 0.6561 / 2 + 0.59049 * 2 / 5 + 0.531441 / 3 + 0.4782969 * 2 / 7
     expected = terms / 9 + 0.4782969 * 2 / 7
-    assert rank_biased_overlap("abcdefg", "zcavwxy", p=0.9).ext == pytest.approx(expected)
+    assert rank_biased_overlap("abcdefg", "zcavwxy", p=0.9)["rbo"] == pytest.approx(expected)
     assert expected == pytest.approx(0.2882, abs=5e-5)
 
 
@@ -58,14 +58,14 @@ def test_figure_5_of_the_paper() -> None:
     ],
 )
 def test_published_values(a: str, b: str, p: float, expected: float) -> None:
-    assert rank_biased_overlap(a, b, p=p).ext == pytest.approx(expected, abs=5e-4)
+    assert rank_biased_overlap(a, b, p=p)["rbo"] == pytest.approx(expected, abs=5e-4)
 
 
 def test_first_ten_ranks_carry_86_percent_at_p_09() -> None:
     # The paper on choosing p: with p = 0.9 the first 10 ranks have 86 % of the weight.
     # Two equal lists of ten leave exactly the other 14 % open.
     equal = rank_biased_overlap("abcdefghij", "abcdefghij", p=0.9)
-    assert equal.residual == pytest.approx(0.14, abs=0.005)
+    assert equal["rbo_residual"] == pytest.approx(0.14, abs=0.005)
 
 
 @given(rankings, rankings, persistence)
@@ -74,8 +74,8 @@ def test_residual_is_the_gap_between_worst_and_best_continuation(
 ) -> None:
     lowest, highest = bounds(a, b, p)
     rbo = rank_biased_overlap(a, b, p=p)
-    assert rbo.residual == pytest.approx(highest - lowest, abs=1e-9)
-    assert lowest - 1e-9 <= rbo.ext <= highest + 1e-9
+    assert rbo["rbo_residual"] == pytest.approx(highest - lowest, abs=1e-9)
+    assert lowest - 1e-9 <= rbo["rbo"] <= highest + 1e-9
 
 
 @given(rankings, rankings, persistence)
@@ -97,29 +97,29 @@ def test_extrapolation_goes_on_with_the_agreement_seen(
                 longer
             )
         total += (1 - p) * agreement * p ** (depth - 1)
-    assert rank_biased_overlap(a, b, p=p).ext == pytest.approx(total, abs=1e-9)
+    assert rank_biased_overlap(a, b, p=p)["rbo"] == pytest.approx(total, abs=1e-9)
 
 
 @given(rankings, rankings, persistence)
 def test_identity_symmetry_and_bounds(a: list[str], b: list[str], p: float) -> None:
-    assert rank_biased_overlap(a, a, p=p).ext == pytest.approx(1.0)
+    assert rank_biased_overlap(a, a, p=p)["rbo"] == pytest.approx(1.0)
     assert rank_biased_overlap(a, b, p=p) == rank_biased_overlap(b, a, p=p)
-    assert 0.0 <= rank_biased_overlap(a, b, p=p).ext <= 1.0
+    assert 0.0 <= rank_biased_overlap(a, b, p=p)["rbo"] <= 1.0
 
 
 def test_disjoint_rankings_have_none() -> None:
-    assert rank_biased_overlap("abc", "xyz").ext == 0.0
+    assert rank_biased_overlap("abc", "xyz")["rbo"] == 0.0
 
 
 def test_swap_at_the_top_costs_more_than_at_the_bottom() -> None:
-    at_top = rank_biased_overlap("abcdef", "bacdef").ext
-    at_bottom = rank_biased_overlap("abcdef", "abcdfe").ext
+    at_top = rank_biased_overlap("abcdef", "bacdef")["rbo"]
+    at_bottom = rank_biased_overlap("abcdef", "abcdfe")["rbo"]
     assert at_top < at_bottom < 1.0
 
 
 def test_an_empty_ranking_leaves_everything_open() -> None:
     rbo = rank_biased_overlap([], ["a", "b"])
-    assert (rbo.ext, rbo.residual, rbo.depth) == (0.0, 1.0, 2)
+    assert (rbo["rbo"], rbo["rbo_residual"], rbo["rbo_depth"]) == (0.0, 1.0, 2)
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0, -0.5, 2.0, float("nan")])

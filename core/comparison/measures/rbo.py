@@ -7,37 +7,17 @@ ACM TOIS 28(4), 2010, doi:10.1145/1852102.1852106; equation numbers below are th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from core.comparison.measures.measure import Measure
 from core.errors import InvalidSettingError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DEFAULT_P = 0.9  # the first 10 ranks carry 86 % of the weight
 
 
-@dataclass(frozen=True, slots=True)
-class RankBiasedOverlap:
-    """RBO of two rankings seen only so far.
-
-    Attributes:
-        ext: RBO_ext, extrapolated: the agreement seen is taken to go on. In [0, 1].
-        residual: RBO_res: how much RBO_min could still grow by what lies below the depth seen.
-        p: Persistence; how far down the weight reaches.
-        depth: Length of the longer ranking.
-    """
-
-    ext: float
-    residual: float
-    p: float
-    depth: int
-
-
 def rank_biased_overlap(
     a: Sequence[str], b: Sequence[str], *, p: float = DEFAULT_P
-) -> RankBiasedOverlap:
+) -> dict[str, float]:
     """Compare two rankings of possibly different length.
 
     Args:
@@ -46,8 +26,11 @@ def rank_biased_overlap(
         p: Persistence in (0, 1): the chance that a reader at one rank goes on to the next.
 
     Returns:
-        RBO_ext (eq. 32) and RBO_res (eq. 30). With an empty ranking there is nothing to
-        extrapolate: ext is 0.0 and the residual 1.0.
+        rbo: RBO_ext (eq. 32), extrapolated: the agreement seen is taken to go on. In [0, 1].
+        rbo_residual: RBO_res (eq. 30): how much RBO_min could still grow by hits below the depth.
+        rbo_p: ``p``.
+        rbo_depth: Length of the longer ranking.
+        With an empty ranking there is nothing to extrapolate: 0.0 and a residual of 1.0.
 
     Raises:
         InvalidSettingError: If p is not strictly between 0 and 1.
@@ -55,15 +38,17 @@ def rank_biased_overlap(
     if not 0.0 < p < 1.0:
         raise InvalidSettingError(f"RBO's p is {p}; choose a number between 0 and 1.")
     longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
-    if not shorter:
-        return RankBiasedOverlap(ext=0.0, residual=1.0, p=p, depth=len(longer))
-    overlaps = _overlaps(longer, shorter)
-    ext = _extrapolated(overlaps, len(shorter), p=p)
-    residual = _residual(overlaps[-1], len(longer), len(shorter), p=p)
-    # Rounding may leave 1.0000000000000002 for equal rankings.
-    return RankBiasedOverlap(
-        ext=min(max(ext, 0.0), 1.0), residual=min(max(residual, 0.0), 1.0), p=p, depth=len(longer)
-    )
+    ext, residual = 0.0, 1.0
+    if shorter:
+        overlaps = _overlaps(longer, shorter)
+        ext = _extrapolated(overlaps, len(shorter), p=p)
+        residual = _residual(overlaps[-1], len(longer), len(shorter), p=p)
+    return {
+        "rbo": min(max(ext, 0.0), 1.0),  # rounding may leave 1.0000000000000002
+        "rbo_residual": min(max(residual, 0.0), 1.0),
+        "rbo_p": p,
+        "rbo_depth": len(longer),
+    }
 
 
 def _overlaps(longer: Sequence[str], shorter: Sequence[str]) -> list[int]:
@@ -100,3 +85,16 @@ def _residual(at_long: int, long: int, short: int, *, p: float) -> float:
     long_part = long * sum(p**d / d for d in range(long + 1, full + 1))
     log_part = at_long * (math.log(1 / (1 - p)) - sum(p**d / d for d in range(1, full + 1)))
     return p**short + p**long - p**full - (1 - p) / p * (short_part + long_part + log_part)
+
+
+MEASURE = Measure(
+    name="rbo",
+    label="RBO",
+    meaning="Agreement of the two orders, the top counting most. 1 is the same list, 0 has "
+    "nothing in common.",
+    how="Rank-biased overlap (Webber, Moffat, Zobel 2010), extrapolated, persistence p = "
+    "{rbo_p:.2f}, over the first {rbo_depth} hits. What lies below could still add at most "
+    "{rbo_residual:.3f}.",
+    compute=lambda a, b, _k: rank_biased_overlap(a, b),
+    order=30,
+)

@@ -1,28 +1,16 @@
-"""Whether two rankings put the passages they share in the same order."""
+"""Kendall's tau-b: whether two rankings put the passages they share in the same order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
 
-from core.comparison.overlap import require_depth
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from core.comparison.measures.measure import Figures, Measure
 
 _FEWEST_ITEMS = 2  # one passage has no order
 
 
-@dataclass(frozen=True, slots=True)
-class Correlation:
-    """Kendall's tau-b and over how many passages it was computed; None with fewer than two."""
-
-    tau_b: float | None
-    items: int
-
-
-def kendall_tau_b(a: Sequence[str], b: Sequence[str], *, k: int) -> Correlation:
+def kendall_tau_b(a: Sequence[str], b: Sequence[str], *, k: int) -> Figures:
     """Kendall's tau-b over the passages in both top k, by their ranks.
 
     Passages in only one top k are left out: they say something about overlap, not about order.
@@ -31,14 +19,23 @@ def kendall_tau_b(a: Sequence[str], b: Sequence[str], *, k: int) -> Correlation:
 
     Returns:
         tau_b in [-1, 1]: 1.0 same order, -1.0 reversed; None where fewer than two are shared.
-
-    Raises:
-        InvalidDepthError: If k is below 1.
+        tau_items: Passages it was computed over.
     """
-    require_depth(k)
     rank_b = {passage_id: rank for rank, passage_id in enumerate(b[:k], start=1)}
     ranks = [rank_b[passage_id] for passage_id in a[:k] if passage_id in rank_b]
     if len(ranks) < _FEWEST_ITEMS:
-        return Correlation(tau_b=None, items=len(ranks))
+        return {"tau_b": None, "tau_items": len(ranks)}
     signs = [1 if first < second else -1 for first, second in combinations(ranks, 2)]
-    return Correlation(tau_b=sum(signs) / len(signs), items=len(ranks))
+    return {"tau_b": sum(signs) / len(signs), "tau_items": len(ranks)}
+
+
+MEASURE = Measure(
+    name="tau_b",
+    label="Kendall \u03c4-b",
+    meaning="Whether passages that both found stand in the same order: 1 same, 0 unrelated, "
+    "\u22121 reversed.",
+    how="Kendall's tau-b over the {tau_items} passages in both top {k}, by rank.",
+    compute=lambda a, b, k: kendall_tau_b(a, b, k=k),
+    order=40,
+    missing="Here it needs two shared passages.",
+)

@@ -1,0 +1,35 @@
+"""Registration of an agreement measure: its name, function, words and place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Figures = Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How far two rankings agree, as a number that is the same both ways.
+
+    The texts are filled with the measure's figures and with ``k``, ``shared`` (passages in both
+    top k) and ``depth`` (k, or the longer list's length where both are shorter).
+
+    Attributes:
+        name: Of the value among the figures; in JSON too.
+        label: In tables.
+        meaning: In a sentence, for a reader who has never met the measure.
+        how: How it is computed.
+        compute: Two rankings (passage ids, best first, none twice) and k to figures: the value
+            under ``name``, None where there is none, and the other numbers of the texts.
+        order: Place in tables.
+        missing: Why the value is None, in a sentence.
+    """
+
+    name: str
+    label: str
+    meaning: str
+    how: str
+    compute: Callable[[Sequence[str], Sequence[str], int], Figures]
+    order: int = 100
+    missing: str = ""
