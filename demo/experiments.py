@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from core.errors import CoreError, StoppedError
-from core.experiments import rendering
+from core.experiments import disagree, last_sentence, rendering
 from core.experiments.disagree import DisagreementReport, FindingFilter, select
 from core.experiments.drafts import DraftKind
 from core.experiments.experiment import Experiment, Kind, Place
@@ -18,7 +18,7 @@ from core.experiments.registry import experiment, offered
 from core.experiments.run import run
 from core.words import shortened
 from demo import texts
-from demo.presenters import disagree, laboratory, library
+from demo.presenters import library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,17 +34,6 @@ SHOWN_FINDINGS = 60
 LABEL_CHARS = 70
 STOP_SIGNAL = "stop-experiment"
 DISAGREE = "disagree"
-SHOWN: dict[str, Callable[[Any], str]] = {
-    "attention": laboratory.attention_switch,
-    "clauses": rendering.leave_one_out,
-    "context": rendering.context,
-    "fairness": laboratory.fairness,
-    "growing": laboratory.growing,
-    "hidden-key": laboratory.hidden_key,
-    "last-sentence": laboratory.last_sentence,
-    "sentences": rendering.leave_one_out,
-    "shares": rendering.shares,
-}
 
 
 class Experiments:
@@ -132,7 +121,7 @@ class Experiments:
             # "busy" leaves Stop in reach: what runs may have been started before a reload
             yield library.trouble(str(error)), self.running(visitor_id, library_id)
             return
-        yield from _follow(job, show or SHOWN[experiment.name], stop)
+        yield from _follow(job, show or experiment.show, stop)
 
     def picture(self, visitor_id: object, library_id: str) -> str:
         """Return an edit of the last sentence of an example's passage; "" where it cannot be had.
@@ -150,7 +139,7 @@ class Experiments:
                     return ""
                 values = {"passage_id": known[0]}
                 edit: LastSentenceEdit = run(bench, experiment("last-sentence"), values)
-                return laboratory.picture(edit)
+                return last_sentence.picture(edit)
         except CoreError:
             return ""
 
@@ -241,7 +230,7 @@ class Experiments:
         """Return which encoder the last disagreements speak for; "" before any."""
         visitor = self.sessions.require(visitor_id)
         report = self._reports.get((visitor, library_id))
-        return "" if report is None else disagree.verdict(report)
+        return "" if report is None else disagree.show(report)
 
     def filtered(self, visitor_id: object, library_id: str, wanted: FindingFilter) -> str | None:
         """Return the list under another filter; None when there is no report yet."""
@@ -261,7 +250,7 @@ class Experiments:
                     passages[finding.draft.passage_id] = bench.passage(finding.draft.passage_id)
                 except CoreError:
                     continue  # re-chunked since; the line stands without its page
-        return disagree.report(report, findings, names, passages, most=SHOWN_FINDINGS)
+        return disagree.show_findings(report, findings, names, passages, most=SHOWN_FINDINGS)
 
     # -- evidence ------------------------------------------------------------------------------
 

@@ -34,6 +34,9 @@ from core.experiments.context import (
 )
 from core.experiments.experiment import PASSAGE, QUERY, SEED, Experiment
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.render import Html, render
+from core.render.strips import named, strip
+from core.render.systems import family_kind
 from core.search.order import best_positions
 from core.words import ordinal
 
@@ -53,6 +56,12 @@ _ADVERBS = {
     Mode.FULL: "in both directions",
     Mode.CAUSAL: "forward only",
     Mode.BACKWARD: "backward only",
+}
+_MODE_NAMES = {
+    Mode.FULL: "both directions",
+    Mode.CAUSAL: "causal (left to right)",
+    Mode.BACKWARD: "backward only",
+    Mode.REVERSED: "sentences reversed",
 }
 OWN_MODES = (Mode.BACKWARD, Mode.REVERSED)  # Bifocal's own; the paper has no such row
 _ATTENTION = {
@@ -221,6 +230,40 @@ def switch_attention(
     )
 
 
+def token_changes(tokens: Sequence[TokenChange]) -> list[tuple[int, int, str, float]]:
+    """Return changes as `core.render.strips.strip` takes them."""
+    return [(one.start, one.end, one.token, one.change) for one in tokens]
+
+
+def show(found: AttentionSwitch) -> Html:
+    """Return both encoders under each mask: rank, score, and how far every token's state moved."""
+    return render(
+        "attention",
+        found=found,
+        named=named,
+        modes=_MODE_NAMES,
+        sides=[
+            (
+                side,
+                [
+                    (
+                        outcome,
+                        strip(
+                            found.text,
+                            token_changes(outcome.strip),
+                            kind=family_kind(side.system.family),
+                            unit="change",
+                        ),
+                    )
+                    for outcome in side.outcomes
+                    if not outcome.is_native
+                ],
+            )
+            for side in (found.a, found.b)
+        ],
+    )
+
+
 EXPERIMENTS = (
     Experiment(
         name="attention",
@@ -231,6 +274,7 @@ EXPERIMENTS = (
         "attention mask and follow the passage's rank. Some ten seconds.",
         fields=(QUERY, PASSAGE, SEED),
         record=AttentionSwitch,
+        show=show,
         run=switch_attention,
         order=2,
     ),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +30,16 @@ from core.experiments.context import (
 )
 from core.experiments.drafts import DRAFTING_RULES, Draft, DraftKind, draft_queries
 from core.experiments.experiment import SEED, Experiment, Field, Kind, Place
-from core.experiments.verdict import Outcome, Verdict, verdict
+from core.experiments.verdict import Lead, Outcome, Verdict, verdict
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.records import Family, Passage
+from core.render import Html, render
+from core.render.plots import Scale, line_chart, nice_ticks
+from core.render.strips import named
+from core.render.systems import family_kind, page_range
+from core.render.systems import named as named_family
 from core.search.order import best_positions
-from core.words import percent
+from core.words import MINUS, percent
 
 RBO_P = 0.9  # the first ten ranks carry 86 % of the weight
 _BLOCK = 32
@@ -358,6 +365,119 @@ def _drafted(
     return find_disagreements(context, drafts, k=k, monitor=monitor)
 
 
+def show(found: DisagreementReport) -> Html:
+    """Return which encoder to choose for these documents: the sentence, its interval, what next."""
+    return render(
+        "disagree_verdict",
+        found=found,
+        said=found.verdict.sentences if found.verdict else (),
+        kinds=(family_kind(found.a.family), family_kind(found.b.family)),
+        forest=_forest(found) if found.verdict and found.verdict.encoders.queries else None,
+    )
+
+
+def _forest(found: DisagreementReport) -> dict[str, Any] | None:
+    """Return every contrast as a point with its interval, in the colour of the encoder ahead."""
+    if found.verdict is None:
+        return None
+    contrasts = [("all drafts", found.verdict.encoders), *sorted(found.verdict.by_kind.items())]
+    reach = max(0.05, *(abs(end) for _, one in contrasts for end in (one.low, one.high)))
+    ticks = nice_ticks(-reach, reach, 5)
+    # names above their lines: legible on a phone too
+    width, step, top = 430, 38, 24
+    across = Scale(ticks[0], ticks[-1], 12, width - 12)
+    ahead = {Lead.FIRST: family_kind(found.a.family), Lead.SECOND: family_kind(found.b.family)}
+    return {
+        "width": width,
+        "top": top,
+        "bottom": top + step * len(contrasts),
+        "zero": across(0.0),
+        "ticks": [(across(tick), _points(tick)) for tick in ticks],
+        "rows": [
+            {
+                "name": f"{name} ({one.queries:,})",
+                "kind": ahead.get(one.lead, "lex"),
+                "y": top + step * (place + 0.72),
+                "x": across(one.difference),
+                "low": across(one.low),
+                "high": across(one.high),
+                "tip": f"{name}: {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]; higher "
+                f"{one.first_higher:,} / {one.second_higher:,}, level {one.level:,}",
+            }
+            for place, (name, one) in enumerate(contrasts)
+        ],
+    }
+
+
+def _points(value: float) -> str:
+    text = f"{abs(value):.2f}".rstrip("0").rstrip(".")
+    return "0" if value == 0 else f"{'+' if value > 0 else MINUS}{text}"
+
+
+def show_findings(
+    found: DisagreementReport,
+    findings: Sequence[Finding],
+    names: Mapping[str, str],
+    passages: Mapping[str, Passage],
+    *,
+    most: int,
+) -> Html:
+    """Return the list to walk and the aggregate pictures.
+
+    Args:
+        found: Of all drafts.
+        findings: Those that pass the filter, most apart first.
+        names: Document names by id.
+        passages: Source passages by id, where they are known.
+        most: Longest list shown.
+    """
+    totals = found.aggregates
+    rows = []
+    for one in findings[:most]:
+        passage = passages.get(one.draft.passage_id)
+        pages = page_range(passage.page_first, passage.page_last) if passage else ""
+        rows.append((one, names.get(one.draft.doc_id, one.draft.doc_id), pages))
+    charts = (
+        ("Agreement against length of the query", "words", totals.by_query_words, 1.0),
+        ("\u2026 against length of the passage", "characters", totals.by_passage_chars, 1.0),
+        ("\u2026 against depth in the document", "depth in %", totals.by_depth, 100.0),
+    )
+    systems = [(system, family_kind(system.family)) for system in (found.a, found.b)]
+    return render(
+        "disagree_list",
+        found=found,
+        findings=rows,
+        count=len(findings),
+        kinds=[kind for _, kind in systems],
+        systems=systems,
+        names={
+            LEXICAL_ID: named_family(Family.LEXICAL, "BM25"),
+            **{system.system_id: named(system) for system, _ in systems},
+        },
+        charts=[(chart[0], _agreement_chart(*chart)) for chart in charts if chart[2]],
+        most=max(
+            (max(row.share_a, row.share_b, row.passages) for row in totals.documents), default=1
+        )
+        or 1.0,
+    )
+
+
+def _agreement_chart(title: str, unit: str, bins: Sequence[AgreementBin], scale: float) -> Html:
+    points = [((item.low + item.high) / 2 * scale, item.rbo) for item in bins]
+    return line_chart(
+        [("RBO", "lex", points)],
+        x_title=unit,
+        y_title="RBO",
+        label=title,
+        y_range=(0.0, 1.0),
+        height=200,
+        margins=[
+            (x, item.rbo - item.margin, item.rbo + item.margin)
+            for (x, _), item in zip(points, bins, strict=True)
+        ],
+    )
+
+
 EXPERIMENTS = (
     Experiment(
         name="disagree",
@@ -379,6 +499,7 @@ EXPERIMENTS = (
             SEED,
         ),
         record=DisagreementReport,
+        show=show,
         run=_drafted,
         place=Place.DISAGREE,
         heavy=True,

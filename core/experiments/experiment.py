@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from core.errors import InvalidSettingError
+from core.render import Html
 
 R = TypeVar("R")
 LONGEST_TEXT = 20_000  # characters of a text field
@@ -127,6 +128,7 @@ class Experiment(Generic[R]):
         about: What it does, in a sentence for API and command line.
         fields: Inputs, in order.
         record: Type of its result.
+        show: The result as HTML.
         run: ``(context, monitor=..., **fields) -> record``.
         place: Where the page offers it.
         hint: What the page says beside its button.
@@ -143,6 +145,7 @@ class Experiment(Generic[R]):
     fields: tuple[Field, ...]
     record: type[R]
     run: Callable[..., R]
+    show: Callable[[R], Html]
     place: Place = Place.LABORATORY
     hint: str = ""
     heavy: bool = False

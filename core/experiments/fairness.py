@@ -5,11 +5,13 @@ Everything here is read from what was really sent and from the encoders' specs.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +21,11 @@ from core.encoders.spec import EncoderSpec, Pooling, TextKind, choice_of
 from core.experiments.context import Context, encode, guarded, limit_of
 from core.experiments.experiment import QUERY, Experiment, Field, Kind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.render import Html, render
+from core.render.plots import Scale, nice_ticks
+from core.render.systems import family_kind
 from core.search.background import Background
-from core.words import percent
+from core.words import number, percent, percentile
 
 _BLOCK = 256
 _NOTICEABLE_CUT = 0.005  # half a percent of passages
@@ -609,6 +614,86 @@ def fairness(
     )
 
 
+_FACTS = (
+    ("family", "family"),
+    ("attention", "attention"),
+    ("pooling", "pooling"),
+    ("max_tokens", "token limit"),
+    ("query_prompt", "query prompt"),
+    ("passage_prompt", "passage prompt"),
+    ("instruction", "instruction"),
+    ("dimension", "dimension"),
+    ("options", "options of its embeddings"),
+    ("adapter", "adapter merged"),
+    ("parameters", "weights that run"),
+    ("dtype", "compute type"),
+    ("device", "device"),
+    ("architecture", "architecture"),
+    ("checkpoint", "checkpoint"),
+    ("revision", "revision or hash"),
+    ("fingerprint", "fingerprint"),
+    ("trained_on", "trained on"),
+    ("licence", "licence"),
+)
+_OWN_FACTS = {"family", "checkpoint", "fingerprint", "revision"}  # differ in every pair
+
+
+def show(found: FairnessReport) -> Html:
+    """Return the panel: red flags in words first, then every fact side by side."""
+    accounts = {found.a.system_id: found.a, found.b.system_id: found.b}
+    texts: dict[str, list[tuple[EncoderAccount, TextAccount]]] = {}
+    for item in found.texts:
+        title = item.kind if item.kind == "query" else item.item_id
+        texts.setdefault(title, []).append((accounts[item.system_id], item))
+    return render(
+        "fairness",
+        found=found,
+        kind=family_kind,
+        facts=[
+            (label, one, other, one != other and name not in _OWN_FACTS)
+            for name, label in _FACTS
+            for one, other in [(getattr(found.a, name), getattr(found.b, name))]
+        ],
+        calibrations=[
+            (account, item, _plot(item))
+            for account, item in zip((found.a, found.b), found.calibration, strict=True)
+        ],
+        texts=list(texts.items()),
+    )
+
+
+def _plot(item: Calibration) -> dict[str, Any] | None:
+    """Return the places of a histogram, its marks and its axis; None without a background."""
+    if not item.edges:
+        return None
+    width, height, base = 460, 170, 130
+    off_topic = [item.off_topic_mark] if math.isfinite(item.off_topic_mark) else []
+    values = [item.edges[0], item.edges[-1], *(hit.score for hit in item.hits)]
+    ticks = nice_ticks(min(values), max(values + off_topic), 6)
+    across = Scale(ticks[0], ticks[-1], 10, width - 10)
+    most = max(item.counts, default=1) or 1
+    return {
+        "width": width,
+        "height": height,
+        "base": base,
+        "bars": [
+            (across(left), max(0.5, across(right) - across(left) - 0.5), base - high, high)
+            for left, right, count in zip(item.edges, item.edges[1:], item.counts, strict=False)
+            for high in [round(100 * count / most, 1)]
+        ],
+        "off_topic": across(off_topic[0]) if off_topic else None,
+        "hits": [
+            (
+                across(hit.score),
+                f"cosine {number(hit.score, 3)}, z {number(hit.z)}, "
+                f"{percentile(hit.percentile)} percentile",
+            )
+            for hit in item.hits
+        ],
+        "ticks": [(across(tick), number(tick, 2)) for tick in ticks],
+    }
+
+
 EXPERIMENTS = (
     Experiment(
         name="fairness",
@@ -622,6 +707,7 @@ EXPERIMENTS = (
             Field("passage_ids", Kind.PASSAGES, "Passages shown beside them; may be empty."),
         ),
         record=FairnessReport,
+        show=show,
         run=partial(fairness, measure_seconds=True),
         order=5,
     ),

@@ -27,6 +27,10 @@ from core.experiments.context import (
 from core.experiments.experiment import PASSAGE, QUERY, Experiment, Field, Kind
 from core.experiments.late_context import nested_windows
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.render import Html, render
+from core.render.plots import line_chart
+from core.render.strips import named
+from core.render.systems import family_kind
 from core.words import way
 
 DEFAULT_LARGEST = 2048
@@ -178,6 +182,36 @@ def grow(
     )
 
 
+def show(found: GrowingText) -> Html:
+    """Return both encoders' rank and z against the length of the text around the passage."""
+    sides = ((found.a, found.points_a), (found.b, found.points_b))
+    charts = {}
+    for name, y_title in (("rank", f"rank among {found.corpus_size:,}"), ("z", "z")):
+        charts[name] = line_chart(
+            [
+                (
+                    system.label,
+                    family_kind(system.family),
+                    [(float(point.tokens), float(getattr(point, name))) for point in points],
+                )
+                for system, points in sides
+            ],
+            x_title="tokens of the text",
+            y_title=y_title,
+            label=f"{name.capitalize() if name == 'rank' else name} against length",
+            y_reversed=name == "rank",
+            x_log=True,
+        )
+    return render(
+        "growing",
+        found=found,
+        named=named,
+        sides=sides,
+        ranks=charts["rank"],
+        scores=charts["z"],
+    )
+
+
 EXPERIMENTS = (
     Experiment(
         name="growing",
@@ -203,6 +237,7 @@ EXPERIMENTS = (
             ),
         ),
         record=GrowingText,
+        show=show,
         run=lambda context, *, side, **rest: grow(context, growth=Growth(side), **rest),
         order=3,
     ),

@@ -30,8 +30,12 @@ from core.experiments.context import (
 )
 from core.experiments.experiment import DOCUMENT, SEED, Experiment, Field, Kind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.records import Family
+from core.render import Html, render, systems
+from core.render.strips import named
+from core.render.systems import family_kind
 from core.search.lexical import LexicalIndex
-from core.words import percent
+from core.words import DASH, percent
 
 DEFAULT_LENGTHS = (128, 256, 512, 1024)
 LENGTHS = (*DEFAULT_LENGTHS, 2048, 4096)
@@ -252,6 +256,49 @@ def _in_document(
     )
 
 
+def show(found: HiddenKeyMap) -> Html:
+    """Return three maps, depth by length, with the line where truncation begins."""
+    by_place = {(cell.length, cell.depth): cell for cell in found.cells}
+
+    def rows(side: str) -> list[tuple[int, list[tuple[float | None, float]]]]:
+        """Accuracy of every cell, None where it is missing, and what truncation allows."""
+        lines = []
+        for length in found.lengths:
+            cells = [by_place.get((length, depth)) for depth in found.depths]
+            values = [
+                math.nan if one is None else getattr(one, f"accuracy_{side}") for one in cells
+            ]
+            ceilings = [getattr(one, f"ceiling_{side}", 1.0) for one in cells]
+            shown = [value if math.isfinite(value) else None for value in values]
+            lines.append((length, list(zip(shown, ceilings, strict=True))))
+        return lines
+
+    means = []
+    for length in found.lengths:
+        cells = [cell for cell in found.cells if cell.length == length]
+        values = [
+            sum(getattr(cell, f"accuracy_{side}") for cell in cells) / len(cells)
+            for side in ("a", "b", "lexical")
+            if cells
+        ]
+        if cells:
+            shown = [
+                DASH if math.isnan(value) else f"{value:.0%}"
+                for value in (*values, *found.ceiling(length))
+            ]
+            means.append((length, shown))
+    return render(
+        "hidden_key",
+        found=found,
+        means=means,
+        maps=[
+            (named(found.a), family_kind(found.a.family), rows("a"), found.truncation_a),
+            (named(found.b), family_kind(found.b.family), rows("b"), found.truncation_b),
+            (systems.named(Family.LEXICAL, "BM25"), "lex", rows("lexical"), 0),
+        ],
+    )
+
+
 EXPERIMENTS = (
     Experiment(
         name="hidden-key",
@@ -285,6 +332,7 @@ EXPERIMENTS = (
             SEED,
         ),
         record=HiddenKeyMap,
+        show=show,
         run=_in_document,
         heavy=True,
         order=4,

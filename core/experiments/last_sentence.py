@@ -6,6 +6,7 @@ same, bit by bit. Under full attention they all move. No statistics, no threshol
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from core.documents.sentences import sentence_spans
 from core.encoders.protocol import TokenTrace
 from core.encoders.spec import Attention, TextKind
 from core.errors import EncoderError, LaboratoryError
-from core.experiments.attention import TokenChange, state_change
+from core.experiments.attention import TokenChange, state_change, token_changes
 from core.experiments.context import (
     IndexedEncoder,
     SystemName,
@@ -28,8 +29,12 @@ from core.experiments.context import (
 )
 from core.experiments.experiment import PASSAGE, Experiment, Field, Kind
 from core.monitor import Monitor, SilentMonitor
+from core.render import Html, render
+from core.render.strips import named, strip
+from core.render.systems import family_kind
 
 _FILLERS = (" and", " a", ".")  # one of them is one token to every tokenizer met so far
+_FULL_SHARE = 0.96  # of changed tokens lie below the full height of the picture
 _ROUNDING = 1e-6  # of 1 - cosine: far above float32's rounding, far below what reading ahead does
 DEFAULT_EDIT = "None of this happened."
 
@@ -161,6 +166,53 @@ def edit_last_sentence(
     )
 
 
+def show(found: LastSentenceEdit) -> Html:
+    """Return the picture of reading in both directions: one edit, every earlier token's change."""
+    return _edit("last_sentence", found)
+
+
+def picture(found: LastSentenceEdit) -> Html:
+    """Return the edit in one picture: which earlier words notice that the last sentence changed."""
+    return _edit("live", found)
+
+
+def _edit(template: str, found: LastSentenceEdit) -> Html:
+    sides = (found.a, found.b)
+    changes = sorted(
+        token.change
+        for side in sides
+        for token in side.strip
+        if math.isfinite(token.change) and token.change > 0
+    )
+    # one token that jumps must not flatten all others
+    most = changes[int(len(changes) * _FULL_SHARE)] if changes else 1.0
+    swap = render("swap", removed=found.removed, added=found.added)
+    return render(
+        template,
+        found=found,
+        named=named,
+        most=most,
+        removed=found.removed,
+        added=found.added,
+        beyond=sum(change > most for change in changes),
+        sides=[
+            (
+                side,
+                family_kind(side.system.family),
+                strip(
+                    found.before[: found.edit_start],
+                    token_changes(side.strip),
+                    kind=family_kind(side.system.family),
+                    unit="change",
+                    most=most,
+                    tail=swap,
+                ),
+            )
+            for side in sides
+        ],
+    )
+
+
 EXPERIMENTS = (
     Experiment(
         name="last-sentence",
@@ -181,6 +233,7 @@ EXPERIMENTS = (
             ),
         ),
         record=LastSentenceEdit,
+        show=show,
         run=lambda context, *, passage_id, **rest: edit_last_sentence(
             context.encoders, context.corpus.passage(passage_id).text, **rest
         ),

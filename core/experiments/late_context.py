@@ -25,6 +25,7 @@ from core.experiments.context import (
     unit,
 )
 from core.experiments.experiment import PASSAGE, QUERY, Experiment, Place
+from core.experiments.rendering import context
 from core.monitor import Monitor, SilentMonitor
 from core.words import ordinal, way
 
@@ -146,6 +147,7 @@ EXPERIMENTS = (
         fields=(QUERY, PASSAGE),
         record=LateContext,
         run=late_context,
+        show=context,
         place=Place.EVIDENCE,
         order=13,
     ),

@@ -25,6 +25,7 @@ from core.experiments.evidence import Effect, EncoderEvidence, Evidence, Part
 from core.experiments.experiment import PASSAGE, QUERY, Experiment, Place
 from core.experiments.faithfulness import check_faithfulness, draw_copies
 from core.experiments.parts import each_left_out, numbered, query_parts
+from core.experiments.rendering import leave_one_out
 from core.monitor import Monitor, SilentMonitor
 from core.words import ordinal, quoted
 
@@ -151,6 +152,7 @@ EXPERIMENTS = (
         fields=(QUERY, PASSAGE),
         record=Evidence,
         run=leave_sentences_out,
+        show=leave_one_out,
         place=Place.EVIDENCE,
         order=11,
     ),
@@ -163,6 +165,7 @@ EXPERIMENTS = (
         fields=(QUERY, PASSAGE),
         record=Evidence,
         run=leave_clauses_out,
+        show=leave_one_out,
         place=Place.EVIDENCE,
         order=12,
     ),

@@ -18,6 +18,7 @@ from core.experiments.context import (
     trace,
 )
 from core.experiments.experiment import PASSAGE, QUERY, Experiment, Place
+from core.experiments.rendering import shares
 from core.monitor import Monitor, SilentMonitor, raise_if_stopped
 
 _TOLERANCE = 1e-4
@@ -138,6 +139,7 @@ EXPERIMENTS = (
         fields=(QUERY, PASSAGE),
         record=SharedScores,
         run=both_token_shares,
+        show=shares,
         place=Place.EVIDENCE,
         order=14,
     ),

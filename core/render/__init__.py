@@ -5,6 +5,6 @@ rule (`escape`); only what another template made passes as it is.
 """
 
 from core.render.environment import render
-from core.render.escape import Html, attrs, escape, join, plain, sentence, with_code
+from core.render.escape import Html, attrs, escape, plain, sentence, with_code
 
-__all__ = ["Html", "attrs", "escape", "join", "plain", "render", "sentence", "with_code"]
+__all__ = ["Html", "attrs", "escape", "plain", "render", "sentence", "with_code"]

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Html = Markup  # text that is safe to show; made by templates and by `escape` alone
 _TEMPLATE = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
@@ -59,8 +55,3 @@ def attrs(**pairs: str | int | float | None) -> Html:
             if value is not None
         )
     )
-
-
-def join(parts: Iterable[str]) -> str:
-    """Glue pieces of HTML that are already safe."""
-    return "".join(parts)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.experiments import paper
-from core.render import escape, join, plots
+from core.render import Html, plots, render
+from core.render.systems import family_kind
 from core.words import number, signed
 from demo.presenters import benchmarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from core.experiments.paper import PaperColumn, PaperRow, PaperTable
+    from core.experiments.paper import PaperColumn, PaperTable
 
 MARK = "\u2020"
-KIND_CLASSES = {"diffusion": "dif", "autoregressive": "aut", "reference": "lex"}
+TITLE = "Diffusion vs. Autoregressive Language Models: A Text Embedding Perspective"
+AUTHORS = "Siyue Zhang, Yilun Zhao, Liyuan Geng, Arman Cohan, Anh Tuan Luu, Chen Zhao (EMNLP 2025)"
+LINK = "https://arxiv.org/abs/2505.15045"
 INTRO = (
     "Figures of the paper, by its authors. Bifocal measured none of them; what its own bundled pair "
     "measured stands at the end of this page, in a frame of its own, and is never mixed with them."
@@ -34,26 +37,25 @@ MEASURED_INTRO = (
 )
 
 
-def claims() -> str:
-    """Return the headlines, each against the stated and against the best baseline."""
+def claims() -> Html:
+    """Return the headlines, each against the best and against the stated baseline."""
     rows = []
     for claim in paper.CLAIMS:
         table = paper.table(claim.table_id)
         best = paper.best_baseline(table, claim.column)
-        stated = paper.difference(table, claim.system, claim.baseline, claim.column)
-        against_best = paper.difference(table, claim.system, best, claim.column)
-        rows.append(
-            f'<tr><th scope="row">{escape(claim.words)}<br><span class="meta">{escape(table.title)}, '
-            f"{escape(claim.column)}</span></th><td>{signed(stated, 1)}"
-            f'<br><span class="meta">against {escape(claim.baseline)}</span></td>'
-            f'<td><b>{signed(against_best, 1)}</b><br><span class="meta">against {escape(best)}</span></td></tr>'
-        )
-    return (
-        f'<div class="bf lab"><h2>The paper, honestly</h2><p class="how">{escape(INTRO)}</p>'
-        '<div class="scroll-x"><table class="plain claims"><thead><tr><th>headline</th>'
-        "<th>points, as stated</th><th>points against the best autoregressive baseline with the same "
-        "data</th></tr></thead>"
-        f"<tbody>{join(rows)}</tbody></table></div>{_counterweight()}</div>"
+        against = [
+            (signed(paper.difference(table, claim.system, baseline, claim.column), 1), baseline)
+            for baseline in (best, claim.baseline)
+        ]
+        rows.append((claim, table.title, against))
+    return render(
+        "paper_claims",
+        title=TITLE,
+        authors=AUTHORS,
+        link=LINK,
+        intro=INTRO,
+        rows=rows,
+        counterweight=_counterweight(),
     )
 
 
@@ -61,71 +63,53 @@ def _counterweight() -> str:
     found = paper.table("pplx-ablation")
     column = found.columns[0].name
     best = paper.best_baseline(found, column)
-    words = COUNTERWEIGHT.format(
+    return COUNTERWEIGHT.format(
         source=found.source,
         best=signed(paper.difference(found, "diffusion, mean", best, column), 1),
         same=signed(paper.difference(found, "diffusion, mean", "causal, mean", column), 1),
     )
-    return f'<p class="words">{escape(words)}</p>'
 
 
-def measured(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def measured(results: Sequence[tuple[str, Mapping[str, Any]]]) -> Html:
     """The bundled pair's own figures, in a frame of their own.
 
     Args:
         results: Name and content of result files, as `benchmarks.read_results` gives them.
     """
-    table = benchmarks.overview(results)
-    if not table:
-        return ""
-    return (
-        '<div class="bf lab measured"><h3>Measured here, by Bifocal\u2019s bundled pair</h3>'
-        f'<p class="how">{escape(MEASURED_INTRO)}</p>{table}'
-        '<p><button class="link" data-act="view" data-view="benchmarks">every measure, group and '
-        "length under Benchmarks</button></p></div>"
-    )
+    return render("paper_measured", intro=MEASURED_INTRO, table=benchmarks.overview(results))
 
 
-def table(table_id: str, baseline: str) -> str:
+def table(table_id: str, baseline: str) -> Html:
     """Return one table with the difference of the diffusion model to a chosen baseline."""
     found = paper.table(table_id)
-    subject = next(
-        (row.system for row in found.rows if row.kind is paper.SystemKind.DIFFUSION), None
-    )
-    if subject is not None and baseline not in paper.baselines(found):
+    subject = next((row.system for row in found.rows if row.kind is paper.SystemKind.DIFFUSION), "")
+    if subject and baseline not in paper.baselines(found):
         baseline = paper.best_baseline(found, found.columns[-1].name) if _has_arms(found) else ""
-    difference = _difference(found, subject, baseline) if subject and baseline else ""
-    heads = join(
-        f'<th class="r" title="{escape(column.measure)}">{escape(column.name)}</th>'
-        for column in found.columns
-    )
-    rows = join(_row(found, row, baseline) for row in found.rows)
-    ceiling = (
-        f'<p class="how">{MARK} This cell measures truncation: its column cannot go above '
-        f"{number(max(c.ceiling or 0 for c in found.columns))} at the paper's limit of "
-        f"{paper.PAPER_LIMIT:,} tokens, whatever the model."
-        f"{_without_truncation(found, subject, baseline)}</p>"
-        if any(column.ceiling for column in found.columns)
-        else ""
-    )
-    caveats = join(f"<li>{escape(text)}</li>" for text in found.caveats)
-    return (
-        f'<div class="bf lab"><h3>{escape(found.title)}</h3>{difference}'
-        f'<div class="scroll-x"><table class="plain figures"><thead><tr><th>system</th>'
-        f'<th class="r">samples</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-        f'{ceiling}<ul class="caveats">{caveats}</ul>'
-        f'<p class="how">Source: {escape(found.source)}.</p></div>'
+    ceilings = [column.ceiling for column in found.columns if column.ceiling]
+    return render(
+        "paper_table",
+        found=found,
+        subject=subject,
+        baseline=baseline,
+        mark=MARK,
+        bars=_bars(found, subject, baseline) if subject and baseline else [],
+        kind=family_kind,
+        best=[max(values) for values in zip(*(row.values for row in found.rows), strict=True)],
+        cut=paper.measures_truncation,
+        ceiling=number(max(ceilings)) if ceilings else "",
+        limit=paper.PAPER_LIMIT,
+        without=_without_truncation(found, subject, baseline),
     )
 
 
-def _without_truncation(found: PaperTable, subject: str | None, baseline: str) -> str:
+def _without_truncation(found: PaperTable, subject: str, baseline: str) -> str:
     """The averages without the cells that measure truncation."""
     if not subject or not baseline or paper.AVERAGE not in found.averages:
         return ""
     one, two = (paper.average_without_truncation(found, system) for system in (subject, baseline))
     return (
-        f" Without those columns the averages are {number(one, 2)} for {escape(subject)} and {number(two, 2)} "
-        f"for {escape(baseline)} ({signed(one - two, 2)}; Bifocal's arithmetic)."
+        f"Without those columns the averages are {number(one, 2)} for {subject} and {number(two, 2)} "
+        f"for {baseline} ({signed(one - two, 2)}; Bifocal's arithmetic)."
     )
 
 
@@ -133,59 +117,17 @@ def _has_arms(found: PaperTable) -> bool:
     return any(row.kind is paper.SystemKind.AUTOREGRESSIVE for row in found.rows)
 
 
-def _row(found: PaperTable, row: PaperRow, baseline: str) -> str:
-    kind = KIND_CLASSES.get(row.kind.value, "lex")
-    best = [max(other.values[place] for other in found.rows) for place in range(len(found.columns))]
-    cells = join(
-        _cell(column, value, is_best=value == best[place])
-        for place, (column, value) in enumerate(zip(found.columns, row.values, strict=True))
-    )
-    chosen = ' class="chosen"' if row.system == baseline else ""
-    return (
-        f'<tr{chosen}><th scope="row" class="{kind}"><i class="sym"></i>{escape(row.system)}</th>'
-        f'<td class="r">{escape(row.samples)}</td>{cells}</tr>'
-    )
-
-
-def _cell(column: PaperColumn, value: float, *, is_best: bool) -> str:
-    mark = MARK if paper.measures_truncation(column, value) else ""
-    text = f"{number(value)}{mark}"
-    return f'<td class="r">{f"<b>{text}</b>" if is_best else text}</td>'
-
-
-def _difference(found: PaperTable, subject: str, baseline: str) -> str:
-    """Return one bar per column: the subject minus the baseline."""
+def _bars(found: PaperTable, subject: str, baseline: str) -> list[tuple[PaperColumn, float, float]]:
+    """Return each column with the subject minus the baseline, in points and as share of the most."""
     gaps = paper.differences(found, subject, baseline)
-    row_height, left, width = 22, 118, 640
     most = max((abs(gap) for gap in gaps.values()), default=1.0) or 1.0
-    zero = left + (width - left) / 2
-    reach = (width - left) / 2 - 52
-    bars = []
-    for place, (column, gap) in enumerate(zip(found.columns, gaps.values(), strict=True)):
-        y = 6 + place * row_height
-        length = abs(gap) / most * reach
-        x = zero if gap >= 0 else zero - length
-        kind = "dif" if gap >= 0 else "aut"
-        hatch = " hollow" if column.ceiling else ""
-        anchor, at = ("start", zero + length + 6) if gap >= 0 else ("end", zero - length - 6)
-        mark = MARK if column.ceiling else ""
-        bars.append(
-            f'<text x="{left - 10}" y="{y + 14}" text-anchor="end">{escape(column.name)}{mark}</text>'
-            f'<rect class="gapbar {kind}{hatch}" x="{x:.1f}" y="{y + 3}" width="{length:.1f}" height="14"/>'
-            f'<text x="{at:.1f}" y="{y + 14}" text-anchor="{anchor}" class="val">{signed(gap, 1)}</text>'
-        )
-    height = 12 + len(found.columns) * row_height
-    return (
-        f'<p class="meta">{escape(subject)} minus {escape(baseline)}, points; right: '
-        '<span class="dif"><i class="sym"></i>diffusion ahead</span>, left: '
-        '<span class="aut"><i class="sym"></i>baseline ahead</span></p>'
-        f'<svg class="plot gaps" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="Difference by column"><line class="axis" x1="{zero}" x2="{zero}" y1="2" '
-        f'y2="{height - 2}"/>{join(bars)}</svg>'
-    )
+    return [
+        (column, gap, abs(gap) / most)
+        for column, gap in zip(found.columns, gaps.values(), strict=True)
+    ]
 
 
-def training_curve() -> str:
+def training_curve() -> Html:
     """Return the training-size curve of both."""
     points = paper.TRAINING_CURVE.points
     dream = [(float(samples), value) for samples, value, _ in points]
@@ -197,8 +139,4 @@ def training_curve() -> str:
         label="nDCG@10 on TheoremQA questions against training samples",
         width=620,
     )
-    return (
-        '<div class="bf lab"><h3>Size of the training set (TheoremQA questions)</h3>'
-        f'{chart}<p class="how">Source: {escape(paper.TRAINING_CURVE.source)}. '
-        "One run per point.</p></div>"
-    )
+    return render("paper_curve", chart=chart, source=paper.TRAINING_CURVE.source)

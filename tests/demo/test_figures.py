@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from core.experiments import growing, hidden_key
 from core.experiments import paper as data
 from core.experiments.context import SystemName
 from core.experiments.growing import GrowingText, Growth, GrowthPoint
 from core.experiments.hidden_key import HiddenKeyMap, KeyCell
-from demo.presenters import benchmarks, laboratory, paper
+from demo.presenters import benchmarks, paper
 from tests.dom import parse
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def hidden(**changes: object) -> HiddenKeyMap:
 
 
 def test_a_hidden_key_map_has_a_cell_for_every_depth_and_length_of_three_systems() -> None:
-    html = laboratory.hidden_key(hidden())
+    html = hidden_key.show(hidden())
     assert html.count("<svg") == 3
     # 4 cells each; the one that failed for A is drawn empty
     assert html.count('class="heatcell"') == 11
@@ -54,7 +55,7 @@ def test_a_hidden_key_map_has_a_cell_for_every_depth_and_length_of_three_systems
 
 
 def test_means_over_depth_are_printed_with_the_ceiling() -> None:
-    html = laboratory.hidden_key(hidden())
+    html = hidden_key.show(hidden())
     row = re.search(r'<tr><th scope="row">256</th>(.*?)</tr>', html)
     assert row is not None
     # A: (1 + 1) / 2, B: (0.75 + 1) / 2, BM25: 0.5
@@ -62,7 +63,7 @@ def test_means_over_depth_are_printed_with_the_ceiling() -> None:
 
 
 def test_a_stopped_map_and_a_failed_arm_say_so() -> None:
-    html = laboratory.hidden_key(hidden(stopped=True, problem="The encoder failed."))
+    html = hidden_key.show(hidden(stopped=True, problem="The encoder failed."))
     assert "Stopped" in html
     assert "The encoder failed." in html
 
@@ -72,7 +73,7 @@ def test_growing_text_draws_rank_and_score_and_says_where_reading_ends() -> None
         GrowthPoint(0, 10, 100, 100, True, 0.5, 2.0, 1),
         GrowthPoint(0, 90, 800, 512, False, 0.3, math.nan, 30),
     )
-    html = laboratory.growing(
+    html = growing.show(
         GrowingText("q", "p", Growth.BOTH, 300, A, B, points, points[:1], (), False, "")
     )
     assert html.count("<svg") == 2

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from core.encoders.spec import Attention
-from core.experiments import rendering
+from core.experiments import attention, disagree, growing, hidden_key, last_sentence, rendering
 from core.experiments.attention import AttentionSwitch, EncoderSwitch, TokenChange
 from core.experiments.context import SystemName
 from core.experiments.disagree import (
@@ -22,7 +22,7 @@ from core.experiments.hidden_key import HiddenKeyMap, KeyCell
 from core.experiments.last_sentence import EncoderEdit, LastSentenceEdit
 from core.experiments.late_context import EncoderInContext, LateContext
 from core.experiments.verdict import Outcome, verdict
-from demo.presenters import disagree, laboratory, paper
+from demo.presenters import paper
 from tests.dom import parse
 
 A = SystemName("dif", "Blue <arm>", "diffusion")
@@ -53,7 +53,7 @@ def report(rank_a: int, rank_b: int, **changes: object) -> DisagreementReport:
 def test_the_verdict_comes_first_in_the_colour_of_the_arm_it_favours(
     ranks: tuple[int, int], said: str, kind: str
 ) -> None:
-    html = disagree.verdict(report(*ranks))
+    html = disagree.show(report(*ranks))
     assert said in re.findall(r'class="lead">([^<]*)<', html)[0]
     # a row for all drafts and one for the one kind, both in that colour
     assert len(re.findall(rf'class="line-{kind}"', html)) == 2
@@ -63,21 +63,21 @@ def test_the_verdict_comes_first_in_the_colour_of_the_arm_it_favours(
 
 
 def test_the_verdict_leads_on_to_the_widest_gap_to_judging_and_to_fairness() -> None:
-    html = disagree.verdict(report(1, 2))
+    html = disagree.show(report(1, 2))
     assert 'data-act="ask" data-text="who &lt;b&gt; opened it?"' in html
     assert 'data-view="judge" data-text="who &lt;b&gt; opened it?"' in html
     assert 'data-view="laboratory" data-tab="Fairness"' in html
 
 
 def test_a_stopped_or_failed_run_says_so_above_its_verdict() -> None:
-    html = disagree.verdict(report(1, 2, stopped=True, problem="B <ran> out of memory."))
+    html = disagree.show(report(1, 2, stopped=True, problem="B <ran> out of memory."))
     assert (
         html.index("Stopped early") < html.index("B &lt;ran&gt; out of memory") < html.index("lead")
     )
 
 
 def test_a_record_without_a_verdict_still_shows_what_it_has() -> None:
-    html = disagree.verdict(report(1, 2, verdict=None))
+    html = disagree.show(report(1, 2, verdict=None))
     assert "What was found, in &lt;words&gt;." in html
     assert "<svg" not in html
 
@@ -93,15 +93,15 @@ def summaries() -> dict[str, str]:
         "q", "p", ("p",), EncoderSwitch(A, (), ""), EncoderSwitch(B, (), ""), (), False, SAID
     )
     return {
-        "attention": laboratory.attention_switch(switch),
-        "growing": laboratory.growing(
+        "attention": attention.show(switch),
+        "growing": growing.show(
             GrowingText("q", "p", Growth.BOTH, 9, A, B, (point,), (point,), (), False, "", SAID)
         ),
-        "hidden key": laboratory.hidden_key(
+        "hidden key": hidden_key.show(
             HiddenKeyMap(A, B, (0.0,), (256,), 4, 0.25, (cell,), 512, 512, (), False, "", SAID)
         ),
         "late context": rendering.context(LateContext("q", "p", 9, side, side, (), SAID)),
-        "disagreements": disagree.verdict(report(1, 2)),
+        "disagreements": disagree.show(report(1, 2)),
     }
 
 
@@ -138,7 +138,7 @@ def edited() -> LastSentenceEdit:
 
 
 def test_the_ripple_has_a_bar_per_token_as_wide_as_the_token_on_one_scale() -> None:
-    html = laboratory.last_sentence(edited())
+    html = last_sentence.show(edited())
     up, down = html.split('class="wave down aut"')
     # square roots over the largest, 0.16: 0.25, 0.5, 1
     assert re.findall(r"--w:(\d+);--h:([\d.]+)", up) == [
@@ -152,13 +152,13 @@ def test_the_ripple_has_a_bar_per_token_as_wide_as_the_token_on_one_scale() -> N
 
 
 def test_the_edit_stands_in_the_text_and_is_escaped() -> None:
-    html = laboratory.last_sentence(edited())
+    html = last_sentence.show(edited())
     assert html.count("<del>Gamma ran.</del> <ins>It &lt;i&gt;sat.</ins>") == 2
     assert "<i>sat" not in html
 
 
 def test_the_first_screens_picture_is_the_edit_and_a_wave_for_each_encoder() -> None:
-    tree = parse(laboratory.picture(edited()))
+    tree = parse(last_sentence.picture(edited()))
     assert (tree.one("del").text, tree.one("ins").text) == ("Gamma ran.", "It <i>sat.")
     assert len(tree.all(".wave")) == 2
 

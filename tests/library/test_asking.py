@@ -27,6 +27,7 @@ from core.library.allowance import Allowance, VisitorLimits
 from core.library.ingest import SourceFile
 from core.library.library import Library
 from core.records import Family, Judgment, Unit
+from core.render import escape
 from core.settings import ChunkingSettings
 from tests.libraries import AUTOREGRESSIVE, DIFFUSION, TEXTS, Loader, make_library, sources
 from tests.pdfs import PROSE, plain_pdf
@@ -275,7 +276,7 @@ def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Library) -> 
         return Counted(len(context.corpus.passages), label, stopped=label == "half")
 
     field = Field("label", Kind.TEXT, "A word.", default="x")
-    counting = Experiment("count", "count", "Count", "Count.", (field,), Counted, count)
+    counting = Experiment("count", "count", "Count", "Count.", (field,), Counted, count, escape)
     assert run(filled, counting, {}) == Counted(3, "x")
     assert run(filled, counting, {"label": "x"}) == Counted(3, "x")
     assert runs == [3]
