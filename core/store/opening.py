@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATABASE = "workspace.sqlite"
+LOCK_SECONDS = 2.0  # a process killed a moment ago may have a child that has not let go yet
 DAMAGED_MARK = "workspace.damaged"  # damage met while running: build anew at the next start
 
 
@@ -42,7 +43,7 @@ def lock_folder(folder: Path) -> filelock.BaseFileLock:
     Raises:
         WorkspaceLockedError: If another process is in it.
     """
-    lock = filelock.FileLock(folder / "workspace.lock", blocking=False, thread_local=False)
+    lock = filelock.FileLock(folder / "workspace.lock", timeout=LOCK_SECONDS, thread_local=False)
     with disk_errors(folder / "workspace.lock"):
         try:
             lock.acquire()
