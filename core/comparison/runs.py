@@ -8,11 +8,11 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from core.comparison.compare import SystemResult
 from core.comparison.imported import ImportedRun
 from core.comparison.matching import merge_reports
 from core.errors import UnknownNameError, UsageError
 from core.records import Family, Hit, Ranking, SystemInfo
+from core.search.answer import MemoryAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -123,7 +123,7 @@ def run_columns(
     matcher: PassageMatcher,
     taken: Iterable[str] = (),
     also_known_as: Iterable[str] = (),
-) -> list[SystemResult]:
+) -> list[MemoryAnswer]:
     """Return the answers of external runs to a query, a column each.
 
     A run that has not been asked the query, or ranks nothing of this library, has a column that
@@ -151,7 +151,7 @@ def _column(
     matcher: PassageMatcher,
     system_id: str,
     also_known_as: Sequence[str],
-) -> SystemResult:
+) -> MemoryAnswer:
     info = SystemInfo(system_id, Family.IMPORTED, _label(run.name))
     nothing = Ranking(query_id=query.query_id, system_id=system_id, hits=())
     found = run.answer(query.text, (query.query_id, *also_known_as))
@@ -162,14 +162,14 @@ def _column(
             f"This run was not asked this query. It has {len(run.rankings):,}: {some}. Ask one of "
             "them in the same words, or give the run with a file of its queries' texts."
         )
-        return SystemResult(info, nothing, failure=failure)
+        return MemoryAnswer(info, nothing, failure=failure)
     placed, report = matcher.matched(found, system_id=system_id)
     placed = replace(placed, query_id=query.query_id)
     if not placed.hits:
-        return SystemResult(info, nothing, failure=f"Nothing to show: {report.words}")
+        return MemoryAnswer(info, nothing, failure=f"Nothing to show: {report.words}")
     whole = report.matched == report.hits and not report.merged
     said = (*run.notes, *([] if whole else [report.words]))
-    return SystemResult(info, placed, note=" ".join(said))
+    return MemoryAnswer(info, placed, note=" ".join(said))
 
 
 def _system_id(name: str, used: set[str]) -> str:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from core.comparison.compare import search_depth
 from core.comparison.export import quepid_ratings, query_id_of, to_trec_qrels
-from core.comparison.from_search import search_depth
 from core.errors import CoreError, InvalidQueryError, InvalidSettingError, UsageError
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.measures import DEPTH, MEASURES, unjudged_share

@@ -580,8 +580,8 @@ def _disagreement(top_a: Sequence[str], top_b: Sequence[str]) -> float:
 def _lexical_rank(context: Context, query: str, source: int) -> int | None:
     if context.lexical is None:
         return None
-    rank = int(context.lexical.ranks(context.lexical.scores(query))[source])
-    return rank or None
+    scores = context.lexical.scores(query)
+    return rank_of(scores, source) if scores[source] > 0 else None
 
 
 def aggregate(

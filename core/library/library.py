@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.comparison.compare import compare
-from core.comparison.from_search import search_depth, system_results
+from core.comparison.compare import compare, search_depth
 from core.comparison.matching import PassageMatcher
 from core.comparison.records import from_json, to_json
 from core.comparison.runs import forget_run, keep_run, kept_runs, matched_runs, run_columns
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from core.comparison.compare import SystemResult
     from core.comparison.imported import ImportedRun
     from core.comparison.records import Comparison
     from core.comparison.runs import KeptRun
@@ -67,7 +65,7 @@ if TYPE_CHECKING:
         ReceivedText,
         SystemInfo,
     )
-    from core.search import Background
+    from core.search import Background, MemoryAnswer
     from core.settings import WorkspaceSettings
     from core.store import StoredComparison, Workspace
 
@@ -410,22 +408,22 @@ class Library:
         encoders = {
             spec.encoder_id: self.encoders.get(spec.encoder_id)
             for spec in columns
-            if spec.encoder_id in answers.answers
+            if not answers[spec.encoder_id].failure
         }
         backgrounds = {}
         for system_id, encoder in encoders.items():
             monitor.report(Progress("calibrating scores", 0, 0, encoder.spec.label))
             backgrounds[system_id] = self.background(encoder, view, monitor=monitor)
-        results = [
-            replace(result, max_tokens=self.encoders.token_limit(result.info.system_id))
-            if result.fingerprint
-            else result
-            for result in system_results(answers, encoders)
+        systems = [
+            replace(answer, max_tokens=self.encoders.token_limit(name))
+            if answer.fingerprint
+            else answer
+            for name, answer in answers.items()
         ]
-        results += self._run_columns(query, runs, taken=[r.info.system_id for r in results])
+        systems += self._run_columns(query, runs, taken=list(answers))
         return compare(
             query,
-            results,
+            systems,
             backgrounds,
             k=depth,
             passages=view.by_id,
@@ -528,7 +526,7 @@ class Library:
 
     def _run_columns(
         self, query: Query, more: Sequence[ImportedRun], *, taken: Sequence[str]
-    ) -> list[SystemResult]:
+    ) -> list[MemoryAnswer]:
         runs = [*kept_runs(self.workspace).values(), *more]
         if not runs:
             return []

@@ -1,5 +1,6 @@
 """Exact search for every system over the same passages. The only room that knows FAISS."""
 
+from core.search.answer import Answer, MemoryAnswer
 from core.search.background import Background, corpus_key, score_background
 from core.search.dense import Backend, DenseIndex, choose_backend
 from core.search.fusion import RRF_CONSTANT, reciprocal_rank_fusion
@@ -10,16 +11,14 @@ from core.search.searcher import (
     LexicalSystem,
     QueryEmbeddings,
     Searcher,
-    SearchResults,
     System,
-    SystemAnswer,
-    SystemFailure,
     UnavailableSystem,
     require_query,
 )
 
 __all__ = [
     "RRF_CONSTANT",
+    "Answer",
     "Backend",
     "Background",
     "DenseIndex",
@@ -27,12 +26,10 @@ __all__ = [
     "FusedSystem",
     "LexicalIndex",
     "LexicalSystem",
+    "MemoryAnswer",
     "QueryEmbeddings",
-    "SearchResults",
     "Searcher",
     "System",
-    "SystemAnswer",
-    "SystemFailure",
     "UnavailableSystem",
     "choose_backend",
     "corpus_key",

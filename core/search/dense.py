@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from core.errors import IndexMismatchError
-from core.search.order import best_positions, full_ranks, id_order, make_ranking, require_depth
+from core.search.order import best_positions, id_order, make_ranking, require_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -169,10 +169,6 @@ class DenseIndex:
         """
         scores: NDArray[np.float32] = self._inner_products(np.asarray(query, np.float32)[None])[0]
         return scores
-
-    def ranks(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Rank from 1 of every passage, given their scores."""
-        return full_ranks(scores, id_order=self._id_order)
 
     def top(
         self, scores: NDArray[np.float32], *, k: int, query_id: str = "", system_id: str = "dense"

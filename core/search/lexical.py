@@ -16,7 +16,7 @@ import numpy as np
 from bm25s.stopwords import STOPWORDS_EN  # type: ignore[import-untyped]
 
 from core.errors import IndexMismatchError
-from core.search.order import best_positions, full_ranks, id_order, make_ranking, require_depth
+from core.search.order import best_positions, id_order, make_ranking, require_depth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,12 +96,6 @@ class LexicalIndex:
             return np.zeros(len(self), np.float32)
         scores: NDArray[np.float32] = self._bm25.get_scores_from_ids(numbers)
         return scores
-
-    def ranks(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return the rank from 1 of every passage; 0 where no word of the query matches."""
-        ranks = full_ranks(scores, id_order=self._id_order)
-        ranks[scores <= 0] = 0  # Lucene's formula is positive wherever a word matches
-        return ranks
 
     def top(
         self, scores: NDArray[np.float32], *, k: int, query_id: str = "", system_id: str = "bm25"

@@ -65,23 +65,6 @@ def best_positions(
     return candidates[np.lexsort((ties, -scores[candidates]))][:k]
 
 
-def full_ranks(scores: Scores, *, id_order: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """Return every position's rank from 1, ``(n,)``, under the tie rule."""
-    n = len(scores)
-    best_first = np.argsort(-scores)  # quick, and in no particular order among equal scores
-    in_order = scores[best_first]
-    differs = in_order[1:] != in_order[:-1]
-    if not differs.all():
-        # One number per position: which run of equal scores, then the place among the ids.
-        run = np.concatenate([np.zeros(min(n, 1), np.int64), np.cumsum(differs)])
-        places = np.arange(n) if id_order is None else id_order
-        keys = np.sort(run * n + places[best_first]) % n
-        best_first = keys if id_order is None else np.argsort(id_order)[keys]
-    ranks = np.empty(n, np.int64)
-    ranks[best_first] = np.arange(1, n + 1)
-    return ranks
-
-
 def make_ranking(
     passage_ids: Sequence[str],
     scores: Scores,

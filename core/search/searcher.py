@@ -6,8 +6,9 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from core.encoders.spec import TextKind
 from core.errors import (
@@ -19,6 +20,7 @@ from core.errors import (
     StoppedError,
     UnknownNameError,
 )
+from core.search.answer import MemoryAnswer, failed
 from core.search.fusion import reciprocal_rank_fusion
 from core.search.order import require_depth
 from core.settings import MAX_QUERY_CHARS
@@ -73,102 +75,6 @@ class UnavailableSystem:
 
 
 System = DenseSystem | LexicalSystem | FusedSystem | UnavailableSystem
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SystemAnswer:
-    """Answer of one system.
-
-    Attributes:
-        info: Which system.
-        ranking: Its k best.
-        scores: ``(n,)`` float32 in corpus order, for every passage; None for fusion.
-        ranks: ``(n,)`` int64: every passage's rank from 1; 0 where a lexical system matches
-            nothing; None for fusion.
-        encode_seconds: Spent in the encoder; 0.0 when the query was embedded before.
-        search_seconds: Spent scoring and ranking.
-        query_embedding: ``(dim,)`` float32; None for systems without one.
-    """
-
-    info: SystemInfo
-    ranking: Ranking
-    scores: NDArray[np.float32] | None = None
-    ranks: NDArray[np.int64] | None = None
-    encode_seconds: float = 0.0
-    search_seconds: float = 0.0
-    query_embedding: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SystemFailure:
-    """A system that could not answer, and why, in a sentence. Not the same as no hits."""
-
-    info: SystemInfo
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SearchResults:
-    """Every system's answer to one query, over the same passages.
-
-    Attributes:
-        query: What was asked.
-        passage_ids: The corpus, in the order of all ``scores`` and ``ranks``.
-        outcomes: Answer or failure of each system, in the order of the systems.
-    """
-
-    query: Query
-    passage_ids: tuple[str, ...]
-    outcomes: Mapping[str, SystemAnswer | SystemFailure]
-    _position_of: Mapping[str, int] = field(repr=False)
-
-    @property
-    def answers(self) -> dict[str, SystemAnswer]:
-        """The systems that answered."""
-        return {s: o for s, o in self.outcomes.items() if isinstance(o, SystemAnswer)}
-
-    @property
-    def failures(self) -> dict[str, SystemFailure]:
-        """The systems that did not."""
-        return {s: o for s, o in self.outcomes.items() if isinstance(o, SystemFailure)}
-
-    def position(self, passage_id: str) -> int:
-        """Return the place of a passage in the corpus.
-
-        Raises:
-            UnknownNameError: If it is not in this corpus.
-        """
-        try:
-            return self._position_of[passage_id]
-        except KeyError:
-            msg = f"Passage {passage_id[:60]!r} is not among the passages searched."
-            raise UnknownNameError(msg) from None
-
-    def rank_of(self, system_id: str, passage_id: str) -> int | None:
-        """Return a passage's rank in the whole corpus; None when the system does not rank it."""
-        answer = self._answer(system_id)
-        if answer.ranks is None:
-            for hit in answer.ranking.hits:
-                if hit.passage_id == passage_id:
-                    return hit.rank
-            return None
-        return int(answer.ranks[self.position(passage_id)]) or None
-
-    def score_of(self, system_id: str, passage_id: str) -> float | None:
-        """Return a passage's score, in the k best or not; None when there is none."""
-        answer = self._answer(system_id)
-        if answer.scores is None:
-            for hit in answer.ranking.hits:
-                if hit.passage_id == passage_id:
-                    return hit.score
-            return None
-        return float(answer.scores[self.position(passage_id)])
-
-    def _answer(self, system_id: str) -> SystemAnswer:
-        outcome = self.outcomes.get(system_id)
-        if not isinstance(outcome, SystemAnswer):
-            raise UnknownNameError(f"There is no answer from a system {system_id[:40]!r}.")
-        return outcome
 
 
 class QueryEmbeddings:
@@ -230,11 +136,14 @@ class Searcher:
                 raise UnknownNameError(f"Fusion of {system.members}: not all of them are here.")
         self.systems = tuple(systems)
         self.passage_ids = corpora[0]
-        self._position_of = {passage_id: i for i, passage_id in enumerate(self.passage_ids)}
+        self._places = {passage_id: i for i, passage_id in enumerate(self.passage_ids)}
         self._query_embeddings = query_embeddings or QueryEmbeddings()
 
-    def search(self, query: Query, *, k: int) -> SearchResults:
+    def search(self, query: Query, *, k: int) -> dict[str, MemoryAnswer]:
         """Ask every system; one that fails is reported in its place and the others answer.
+
+        Returns:
+            An answer by system id, in the order of the systems.
 
         Raises:
             InvalidQueryError: Empty, or over `MAX_QUERY_CHARS`.
@@ -242,34 +151,77 @@ class Searcher:
         """
         require_depth(k)
         require_query(query.text)
-        depth = k
-        if any(isinstance(system, FusedSystem) for system in self.systems):
-            depth = max(k, FUSION_DEPTH)
-        jobs = [
-            _Job(system, query, depth, self._query_embeddings)
-            for system in self.systems
-            if isinstance(system, DenseSystem | LexicalSystem)
-        ]
-        for job in jobs:  # one after the other: each encoder's time is its own
-            job.encode()
-        if len(self.passage_ids) >= PARALLEL_FROM_PASSAGES and len(jobs) > 1:
-            with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
-                answered = list(pool.map(_Job.answer, jobs))
+        fused = any(isinstance(system, FusedSystem) for system in self.systems)
+        depth = max(k, FUSION_DEPTH) if fused else k
+        asked = [s for s in self.systems if isinstance(s, DenseSystem | LexicalSystem)]
+        # One after the other: each encoder's time is its own.
+        encoded = [self._encoded(system, query) for system in asked]
+        answer = partial(self._answer, query, depth)
+        if len(self.passage_ids) >= PARALLEL_FROM_PASSAGES and len(asked) > 1:
+            with ThreadPoolExecutor(max_workers=len(asked)) as pool:
+                answered = list(pool.map(answer, asked, encoded))
         else:
-            answered = [job.answer() for job in jobs]
-        deep: dict[str, SystemAnswer | SystemFailure] = {
-            system.info.system_id: SystemFailure(system.info, system.reason)
-            for system in self.systems
-            if isinstance(system, UnavailableSystem)
-        }
-        deep.update({outcome.info.system_id: outcome for outcome in answered})
-        outcomes: dict[str, SystemAnswer | SystemFailure] = {}
+            answered = list(map(answer, asked, encoded))
+        deep = {one.info.system_id: one for one in answered}
         for system in self.systems:
-            if isinstance(system, FusedSystem):
-                outcomes[system.info.system_id] = _fuse(system, deep, k=k)
+            if isinstance(system, UnavailableSystem):
+                deep[system.info.system_id] = failed(
+                    system.info, system.reason, query_id=query.query_id
+                )
+        return {
+            system.info.system_id: _fuse(system, deep, k=k)
+            if isinstance(system, FusedSystem)
+            else _cut(deep[system.info.system_id], k=k)
+            for system in self.systems
+        }
+
+    def _encoded(
+        self, system: DenseSystem | LexicalSystem, query: Query
+    ) -> tuple[NDArray[np.float32], float] | str | None:
+        """Return the query's embedding and the time it took, or why there is none."""
+        if isinstance(system, LexicalSystem):
+            return None
+        try:
+            return self._query_embeddings.get(system.encoder, query.text)
+        except StoppedError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the other systems answer
+            return _reason(system.info, exc)
+
+    def _answer(
+        self,
+        query: Query,
+        k: int,
+        system: DenseSystem | LexicalSystem,
+        encoded: tuple[NDArray[np.float32], float] | str | None,
+    ) -> MemoryAnswer:
+        if isinstance(encoded, str):
+            return failed(system.info, encoded, query_id=query.query_id)
+        started, encode_seconds = time.perf_counter(), 0.0
+        try:
+            if isinstance(system, LexicalSystem):
+                scores = system.index.scores(query.text)
+                facts: dict[str, Any] = {"positive_only": True}
             else:
-                outcomes[system.info.system_id] = _cut(deep[system.info.system_id], k=k)
-        return SearchResults(query, self.passage_ids, outcomes, self._position_of)
+                embedding, encode_seconds = encoded or self._query_embeddings.get(
+                    system.encoder, query.text
+                )
+                scores = system.index.scores(embedding)
+                facts = _facts(system.encoder, query)
+            ranking = system.index.top(
+                scores, k=k, query_id=query.query_id, system_id=system.info.system_id
+            )
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the other systems answer
+            return failed(system.info, _reason(system.info, exc), query_id=query.query_id)
+        return MemoryAnswer(
+            system.info,
+            ranking,
+            self._places,
+            scores,
+            seconds=encode_seconds + time.perf_counter() - started,
+            encode_seconds=encode_seconds,
+            **facts,
+        )
 
     def run(
         self, queries: Sequence[Query], *, k: int, monitor: Monitor | None = None
@@ -323,99 +275,41 @@ def require_query(text: str) -> None:
         raise InvalidQueryError(msg)
 
 
-class _Job:
-    """One system's part in one search; a failure in either step becomes its outcome."""
-
-    def __init__(
-        self,
-        system: DenseSystem | LexicalSystem,
-        query: Query,
-        k: int,
-        query_embeddings: QueryEmbeddings,
-    ) -> None:
-        self._system = system
-        self._query = query
-        self._k = k
-        self._query_embeddings = query_embeddings
-        self._embedding: NDArray[np.float32] | None = None
-        self._encode_seconds = 0.0
-        self._failure: SystemFailure | None = None
-
-    def encode(self) -> None:
-        """Embed the query, where the system needs that."""
-        if isinstance(self._system, DenseSystem):
-            try:
-                self._embedding, self._encode_seconds = self._query_embeddings.get(
-                    self._system.encoder, self._query.text
-                )
-            except StoppedError:
-                raise
-            except Exception as exc:  # noqa: BLE001 - whatever it is, the other systems answer
-                self._failure = _failure(self._system.info, exc)
-
-    def answer(self) -> SystemAnswer | SystemFailure:
-        """Score and rank."""
-        if self._failure is not None:
-            return self._failure
-        try:
-            return self._answer()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the other systems answer
-            return _failure(self._system.info, exc)
-
-    def _answer(self) -> SystemAnswer:
-        started = time.perf_counter()
-        system, query = self._system, self._query
-        if isinstance(system, LexicalSystem):
-            scores = system.index.scores(query.text)
-        elif self._embedding is not None:
-            scores = system.index.scores(self._embedding)
-        else:
-            raise IndexMismatchError("The query was not embedded.")
-        ranking = system.index.top(
-            scores, k=self._k, query_id=query.query_id, system_id=system.info.system_id
-        )
-        ranks = system.index.ranks(scores)
-        return SystemAnswer(
-            info=system.info,
-            ranking=ranking,
-            scores=scores,
-            ranks=ranks,
-            encode_seconds=self._encode_seconds,
-            search_seconds=time.perf_counter() - started,
-            query_embedding=self._embedding,
-        )
+def _facts(encoder: Encoder, query: Query) -> dict[str, Any]:
+    """Return the conditions under which an encoder is asked."""
+    return {
+        "fingerprint": encoder.fingerprint,
+        # A loaded encoder may run at a lower limit than its spec's.
+        "max_tokens": getattr(encoder, "max_tokens", encoder.spec.max_tokens),
+        "received": encoder.received([query.text], kind=TextKind.QUERY)[0],
+    }
 
 
-def _failure(info: SystemInfo, exc: Exception) -> SystemFailure:
+def _reason(info: SystemInfo, exc: Exception) -> str:
     if isinstance(exc, CoreError):
-        return SystemFailure(info, str(exc))
-    reason = (
+        return str(exc)
+    return (
         f"{info.label} failed on this query ({type(exc).__name__}). "
         "The other columns are complete; restart Bifocal if it happens again."
     )
-    return SystemFailure(info, reason)
 
 
 def _shortened(ranking: Ranking, *, k: int) -> Ranking:
     return ranking if len(ranking.hits) <= k else replace(ranking, hits=ranking.hits[:k])
 
 
-def _cut(outcome: SystemAnswer | SystemFailure, *, k: int) -> SystemAnswer | SystemFailure:
-    if isinstance(outcome, SystemFailure):
-        return outcome
-    return replace(outcome, ranking=_shortened(outcome.ranking, k=k))
+def _cut(answer: MemoryAnswer, *, k: int) -> MemoryAnswer:
+    return replace(answer, ranking=_shortened(answer.ranking, k=k))
 
 
-def _fuse(
-    system: FusedSystem, deep: Mapping[str, SystemAnswer | SystemFailure], *, k: int
-) -> SystemAnswer | SystemFailure:
+def _fuse(system: FusedSystem, deep: Mapping[str, MemoryAnswer], *, k: int) -> MemoryAnswer:
     started = time.perf_counter()
-    rankings = []
-    for member in system.members:
-        outcome = deep[member]
-        if isinstance(outcome, SystemFailure):
-            reason = f"{system.info.label} needs {outcome.info.label}, which failed."
-            return SystemFailure(system.info, reason)
-        rankings.append(outcome.ranking)
-    ranking = reciprocal_rank_fusion(rankings, k=k, system_id=system.info.system_id)
-    return SystemAnswer(system.info, ranking, search_seconds=time.perf_counter() - started)
+    members = [deep[member] for member in system.members]
+    for member in members:
+        if member.failure:
+            reason = f"{system.info.label} needs {member.info.label}, which failed."
+            return failed(system.info, reason, query_id=member.ranking.query_id)
+    ranking = reciprocal_rank_fusion(
+        [member.ranking for member in members], k=k, system_id=system.info.system_id
+    )
+    return MemoryAnswer(system.info, ranking, seconds=time.perf_counter() - started)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.comparison.compare import CorpusScores, SystemResult, compare
+from core.comparison.compare import compare
 from core.comparison.records import Comparison, MoveKind
-from core.errors import IndexMismatchError, InvalidDepthError, UnknownNameError, UsageError
+from core.errors import InvalidDepthError, UnknownNameError, UsageError
 from core.records import Family, Query, Ranking, SystemInfo
+from core.search.answer import MemoryAnswer
 from tests.comparison.worlds import (
     DOCUMENT_NAMES,
     QUERY,
@@ -94,7 +95,7 @@ def test_what_a_system_does_not_rank_has_no_rank() -> None:
 
 
 def test_a_failed_system_says_so_and_takes_no_part() -> None:
-    broken = SystemResult(
+    broken = MemoryAnswer(
         info=SystemInfo(system_id="ar", family=Family.AUTOREGRESSIVE, label="AR"),
         ranking=Ranking(query_id="q1", system_id="ar", hits=()),
         failure="The encoder failed on the query.",
@@ -107,26 +108,6 @@ def test_a_failed_system_says_so_and_takes_no_part() -> None:
     assert comparison.arms_agreement is None
     assert [(pair.system_a, pair.system_b) for pair in comparison.agreements] == [("diff", "x")]
     assert "failed" in comparison.summary[0]
-
-
-def test_hits_keep_their_rank_when_scores_differ_in_the_last_bit() -> None:
-    # The ranking came from one matrix product, the corpus scores from another.
-    system = scored("diff", {"p1": 0.5, "p2": 0.4}, family=Family.DIFFUSION, depth=1)
-    nudged = SystemResult(
-        info=system.info,
-        ranking=system.ranking,
-        scores=CorpusScores(["p1", "p2"], [0.5, np.nextafter(0.5, 1)]),
-    )
-    comparison = compare(
-        QUERY,
-        [nudged, listed("ar", ["p2", "p1"])],
-        {},
-        k=2,
-        passages=passages(["p1", "p2"]),
-        document_names={},
-    )
-    assert comparison.passage("p1").standing("diff").rank == 1
-    assert comparison.passage("p2").standing("diff").rank == 2
 
 
 @pytest.mark.parametrize(
@@ -173,41 +154,6 @@ def test_impossible_requests_are_refused() -> None:
         compare(QUERY, [one, two], {}, k=1, passages=known, document_names={}, arms=("a", "a"))
     with pytest.raises(UnknownNameError, match="'p9', which this library does not hold"):
         compare(QUERY, [one, listed("b", ["p9"])], {}, k=1, passages=known, document_names={})
-
-
-# -- scores over the corpus ----------------------------------------------------------------
-
-
-def test_corpus_ranks_follow_the_tie_rule() -> None:
-    # c .9, then a, b, e tie at .5 in order of id, then d
-    scores = CorpusScores(["e", "b", "c", "a", "d"], [0.5, 0.5, 0.9, 0.5, 0.1])
-    assert {name: scores.rank(name) for name in "abcde"} == {"c": 1, "a": 2, "b": 3, "e": 4, "d": 5}
-    assert scores.rank("f") is None
-    assert scores.score("f") is None
-
-
-@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=20), st.randoms())
-def test_corpus_ranks_equal_sorting_whatever_the_order(scores: list[float], random) -> None:  # type: ignore[no-untyped-def]
-    ids = [f"p{number:02d}" for number in range(len(scores))]
-    by_id = dict(zip(ids, scores, strict=True))
-    shuffled = list(ids)
-    random.shuffle(shuffled)
-    corpus = CorpusScores(shuffled, [by_id[name] for name in shuffled])
-    ordered = sorted(ids, key=lambda name: (-by_id[name], name))
-    assert [corpus.rank(name) for name in ordered] == list(range(1, len(ids) + 1))
-
-
-def test_zero_means_not_found_where_a_system_says_so() -> None:
-    scores = CorpusScores(["a", "b"], [0.0, 2.0], positive_only=True)
-    assert scores.rank("a") is None
-    assert scores.rank("b") == 1
-
-
-def test_scores_must_fit_their_passages() -> None:
-    with pytest.raises(IndexMismatchError, match="2 passages cannot have scores of shape"):
-        CorpusScores(["a", "b"], [0.1])
-    with pytest.raises(IndexMismatchError, match="comes twice"):
-        CorpusScores(["a", "a"], [0.1, 0.2])
 
 
 # -- metamorphic ---------------------------------------------------------------------------

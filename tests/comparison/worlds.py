@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.comparison.compare import CorpusScores, SystemResult, compare
+from core.comparison.compare import compare
 from core.records import Family, Hit, Passage, Query, Ranking, SystemInfo, Unit
+from core.search.answer import MemoryAnswer
 from core.search.background import Background
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def ranking(system_id: str, ids: Sequence[str]) -> Ranking:
 
 def listed(
     system_id: str, ids: Sequence[str], *, family: Family = Family.REFERENCE
-) -> SystemResult:
+) -> MemoryAnswer:
     """A system of which only the list is known."""
-    return SystemResult(
+    return MemoryAnswer(
         info=SystemInfo(system_id=system_id, family=family, label=system_id.title()),
         ranking=ranking(system_id, ids),
     )
@@ -66,17 +67,18 @@ def scored(
     family: Family,
     depth: int = 50,
     max_tokens: int = 0,
-) -> SystemResult:
+) -> MemoryAnswer:
     """A system with a score for every passage; its ranking by score, ties by id."""
     order = sorted(scores, key=lambda passage_id: (-scores[passage_id], passage_id))
     hits = tuple(
         Hit(passage_id=passage_id, score=scores[passage_id], rank=rank)
         for rank, passage_id in enumerate(order[:depth], start=1)
     )
-    return SystemResult(
+    return MemoryAnswer(
         info=SystemInfo(system_id=system_id, family=family, label=system_id.title()),
         ranking=Ranking(query_id="q1", system_id=system_id, hits=hits),
-        scores=CorpusScores(list(scores), list(scores.values())),
+        places={passage_id: place for place, passage_id in enumerate(scores)},
+        scores=np.array(list(scores.values()), np.float64),
         max_tokens=max_tokens,
     )
 

@@ -146,7 +146,7 @@ def test_a_search_ranks_by_them(tmp_path: Path, encoder: LoadedEncoder) -> None:
     order = np.argsort(-(vectors(library, encoder) @ query), kind="stable")
     from core.records import Query
 
-    answer = view.searcher.search(Query("q", "the old harbour"), k=5).answers["late"]
+    answer = view.searcher.search(Query("q", "the old harbour"), k=5)["late"]
     found = [hit.passage_id for hit in answer.ranking.hits]
     assert found == [library.passages()[place].passage_id for place in order[:5]]
 

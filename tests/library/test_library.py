@@ -23,7 +23,7 @@ from core.library import ingest, views
 from core.library.ingest import SourceFile
 from core.monitor import Monitor, Progress
 from core.records import Document, Judgment, Query, Unit
-from core.search import SearchResults, SystemFailure
+from core.search import MemoryAnswer
 from core.settings import ChunkingSettings, ExtractionLimits
 from core.store import Workspace, embedding, files
 from tests.library.conftest import CHUNKING, StoppingMonitor, Tiny, open_tiny
@@ -36,9 +36,14 @@ LONG = SourceFile(
 )
 
 
-def search(tiny: Tiny, text: str, *, k: int = 5) -> SearchResults:
+def search(tiny: Tiny, text: str, *, k: int = 5) -> dict[str, MemoryAnswer]:
     systems = [tiny.d.info, tiny.a.info, BM25, RRF]
     return tiny.library.view(systems).searcher.search(Query("q1", text), k=k)
+
+
+def searched(tiny: Tiny) -> tuple[str, ...]:
+    """Ids of the passages that a question is answered over."""
+    return tuple(tiny.library.view([tiny.d.info, tiny.a.info, BM25]).searcher.passage_ids)
 
 
 def rechunk(tiny: Tiny, chunking: ChunkingSettings, monitor: Monitor | None = None) -> None:
@@ -62,7 +67,7 @@ def test_files_are_added_and_found(tiny: Tiny) -> None:
     assert tiny.library.documents() == report.documents
     results = search(tiny, "zebras stripes")
     for name in ("tiny-d", "tiny-a", "bm25"):
-        passage = tiny.library.passage(results.answers[name].ranking.hits[0].passage_id)
+        passage = tiny.library.passage(results[name].ranking.hits[0].passage_id)
         assert "stripes" in passage.text
         document = tiny.library.document(passage.doc_id)
         assert document.text[passage.start : passage.end] == passage.text
@@ -77,7 +82,7 @@ def test_nothing_is_embedded_a_second_time(tiny: Tiny, tmp_path: Path) -> None:
         assert report.passages_embedded == {"tiny-d": 0, "tiny-a": 0}
         assert report.passages_reused == {"tiny-d": 2, "tiny-a": 2}
         assert again.d.encoded == []
-        assert search(again, "zebras").answers["tiny-d"].ranking.hits
+        assert search(again, "zebras")["tiny-d"].ranking.hits
 
 
 def test_a_bad_file_is_skipped_and_the_others_go_on(tiny: Tiny) -> None:
@@ -171,7 +176,7 @@ def test_a_removed_document_is_gone_at_once(tiny: Tiny) -> None:
     tiny.library.remove(fruit.doc_id)
     assert [d.name for d in tiny.library.documents()] == ["zebras.md"]
     results = search(tiny, "bananas pears")
-    assert all(fruit.doc_id not in p for p in results.passage_ids)
+    assert all(fruit.doc_id not in p for p in results["bm25"].places)
     assert tiny.workspace.vector_count(tiny.d.passage_fingerprint) == 1
     with pytest.raises(UnknownNameError):
         tiny.library.document(fruit.doc_id)
@@ -188,7 +193,7 @@ def test_a_document_removed_while_others_are_indexed_is_gone_at_once(
     fruit = next(d for d in tiny.library.documents() if d.name == "fruit.txt")
     with tiny.library._ingesting:
         tiny.library.remove(fruit.doc_id)
-        assert all(fruit.doc_id not in p for p in search(tiny, "bananas").passage_ids)
+        assert all(fruit.doc_id not in p for p in searched(tiny))
 
 
 def test_removing_the_last_document_leaves_an_empty_library(tiny: Tiny) -> None:
@@ -208,7 +213,7 @@ def test_the_order_of_the_upload_changes_nothing(tmp_path: Path) -> None:
             ids = [passage.passage_id for passage in tiny.library.passages()]
             assert ids == sorted(ids)
             results = search(tiny, "a thing with stripes", k=50)
-            answers.append([answer.ranking for answer in results.answers.values()])
+            answers.append([answer.ranking for answer in results.values()])
     assert answers[0] == answers[1]
 
 
@@ -228,7 +233,7 @@ def test_rechunking_keeps_documents_and_judgments_and_going_back_is_free(tiny: T
     assert {p.passage_id for p in after} != {p.passage_id for p in before}
     assert tiny.workspace.documents() == documents
     assert tiny.workspace.judgments() == (judgment,)
-    assert search(tiny, "number 7").passage_ids == tuple(p.passage_id for p in after)
+    assert searched(tiny) == tuple(p.passage_id for p in after)
     encoded = len(tiny.d.encoded)
     rechunk(tiny, CHUNKING)
     assert tiny.library.passages() == before
@@ -240,7 +245,7 @@ def test_whole_documents_can_be_the_unit(tiny: Tiny) -> None:
     rechunk(tiny, ChunkingSettings(unit=Unit.DOCUMENT))
     passages = tiny.library.passages()
     assert [p.unit for p in passages] == [Unit.DOCUMENT, Unit.DOCUMENT]
-    assert len(search(tiny, "bananas").passage_ids) == 2
+    assert len(searched(tiny)) == 2
 
 
 def test_stop_while_rechunking_leaves_the_old_chunking(tiny: Tiny) -> None:
@@ -248,7 +253,7 @@ def test_stop_while_rechunking_leaves_the_old_chunking(tiny: Tiny) -> None:
     stop = StoppingMonitor(lambda progress: progress.stage == "chunking")
     rechunk(tiny, ChunkingSettings(chunk_tokens=64, overlap_tokens=0), monitor=stop)
     assert tiny.library.settings.chunking == CHUNKING
-    assert search(tiny, "bananas").answers["tiny-d"].ranking.hits
+    assert search(tiny, "bananas")["tiny-d"].ranking.hits
 
 
 def test_stop_between_files_keeps_what_was_finished_and_goes_on_later(tiny: Tiny) -> None:
@@ -278,9 +283,7 @@ def test_a_closed_tab_while_embedding_loses_nothing_that_was_done(
         view = tiny.library.view([tiny.d.info, tiny.a.info, BM25])
         assert view.pending_documents
         assert {p.doc_id for p in view.passages}.isdisjoint(view.pending_documents)
-        assert len(view.searcher.search(Query("q", "thing"), k=50).passage_ids) == len(
-            view.passages
-        )
+        assert len(view.searcher.passage_ids) == len(view.passages)
     report = tiny.library.index()
     assert not report.stopped
     assert len(tiny.d.encoded) == len(set(tiny.d.encoded)), "nothing was embedded twice"
@@ -315,10 +318,8 @@ def test_an_encoder_that_cannot_be_had_stands_in_its_place(tiny: Tiny) -> None:
     library = make_library(tiny.workspace, tiny.d, tiny.a)
     searcher = library.view([tiny.d.info, tiny.a.info, BM25]).searcher
     results = searcher.search(Query("q", "pears"), k=1)
-    assert results.outcomes["tiny-a"] == SystemFailure(
-        tiny.a.info, "Its weights are not on this machine."
-    )
-    assert results.answers["tiny-d"].ranking.hits
+    assert results["tiny-a"].failure == "Its weights are not on this machine."
+    assert results["tiny-d"].ranking.hits
     with pytest.raises(EncoderUnavailableError):  # after the other encoder has finished
         library.add([ZEBRAS])
     assert len(library.view([tiny.d.info]).passages) == 2
@@ -348,7 +349,7 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(
         patched.setattr(files, "write_bytes", full)
         with pytest.raises(DiskFullError, match="Free some space"):
             tiny.library.add([ZEBRAS, LONG])
-    assert search(tiny, "bananas").answers["tiny-d"].ranking.hits
+    assert search(tiny, "bananas")["tiny-d"].ranking.hits
     tiny.library.add([ZEBRAS, LONG])
     assert len(tiny.library.documents()) == 3
     assert tiny.library.view([tiny.d.info, tiny.a.info]).pending_documents == ()
@@ -382,7 +383,7 @@ def test_a_lost_database_costs_a_new_cut_and_no_embedding(tmp_path: Path) -> Non
     again = open_tiny(tmp_path / "w")
     with again.workspace:
         assert again.library.passages() == expected
-        assert search(again, "bananas").answers["tiny-d"].ranking.hits
+        assert search(again, "bananas")["tiny-d"].ranking.hits
         assert again.d.encoded == ["bananas"]  # the query, nothing else
 
 
@@ -413,16 +414,16 @@ def test_searching_goes_on_while_more_is_indexed(tiny: Tiny) -> None:
     searches = 0
     while worker.is_alive():
         results = search(tiny, f"pears {searches}")
-        sizes = {len(a.scores) for a in results.answers.values() if a.scores is not None}
-        assert sizes == {len(results.passage_ids)}  # every system over the same passages
-        assert {p.split(":")[0] for p in results.passage_ids} >= {
+        searched = {tuple(answer.places) for answer in results.values() if answer.places}
+        assert len(searched) == 1  # every system over the same passages
+        assert {p.split(":")[0] for p in searched.pop()} >= {
             d.doc_id for d in tiny.library.documents() if d.name != "long.txt"
         }
         searches += 1
     worker.join()
     assert failures == []
     assert searches > 2
-    assert len(search(tiny, "pears").passage_ids) == len(tiny.library.passages()) > 2
+    assert len(search(tiny, "pears")["bm25"].places) == len(tiny.library.passages()) > 2
 
 
 def test_several_handlers_at_once(tiny: Tiny) -> None:
@@ -433,7 +434,7 @@ def test_several_handlers_at_once(tiny: Tiny) -> None:
             file = SourceFile(f"{number}.txt", f"Handler {number} adds this text.".encode())
             tiny.library.add([file])
             results = search(tiny, f"handler {number}")
-            assert results.answers["bm25"].ranking.hits
+            assert results["bm25"].ranking.hits
             tiny.library.documents()
         except BaseException as exc:  # noqa: BLE001 - shown below
             failures.append(exc)

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.comparison.compare import CorpusScores, SystemResult, compare
+from core.comparison.compare import compare
 from core.comparison.records import Comparison
 from core.encoders.spec import TextKind
 from core.experiments.context import Context
 from core.records import Family, Query, Ranking, SystemInfo
+from core.search.answer import MemoryAnswer
 from core.search.background import Background
 from core.search.order import best_positions, make_ranking
 
@@ -25,10 +26,11 @@ def compared(bench: Context, query: str, *, k: int = 3) -> Comparison:
         positions = best_positions(scores, k=50)
         (received,) = arm.encoder.received([query], kind=TextKind.QUERY)
         systems.append(
-            SystemResult(
+            MemoryAnswer(
                 info=SystemInfo(arm.system_id, arm.family, arm.label),
                 ranking=make_ranking(ids, scores, positions, query_id="q", system_id=arm.system_id),
-                scores=CorpusScores(ids, scores),
+                places={name: place for place, name in enumerate(ids)},
+                scores=scores,
                 fingerprint=arm.encoder.fingerprint,
                 max_tokens=arm.encoder.spec.max_tokens,
                 received=received,
@@ -38,7 +40,7 @@ def compared(bench: Context, query: str, *, k: int = 3) -> Comparison:
         backgrounds[arm.system_id] = Background.from_scores(np.linspace(-0.2, 0.4, 200))
     assert bench.lexical is not None
     (ranking,) = bench.lexical.search([query], k=50, query_ids=["q"])
-    systems.append(SystemResult(SystemInfo("bm25", Family.LEXICAL, "BM25"), ranking))
+    systems.append(MemoryAnswer(SystemInfo("bm25", Family.LEXICAL, "BM25"), ranking))
     return compare(
         Query("q", query),
         systems,

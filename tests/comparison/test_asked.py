@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
-from core.comparison.compare import compare
-from core.comparison.from_search import search_depth, system_results
+from core.comparison.compare import compare, search_depth
 from core.encoders.spec import Attention, TextKind
 from core.records import Family, SystemInfo
 from core.search import (
@@ -82,10 +81,9 @@ def asked(encoders: list[FakeEncoder], *, k: int = 10) -> Comparison:
     )
     systems.append(FusedSystem(SystemInfo("rrf", Family.FUSION, "RRF"), ("diff", "ar")))
     results = Searcher(systems).search(QUERY, k=search_depth(k))
-    by_id = {encoder.spec.encoder_id: encoder for encoder in encoders}
     return compare(
         QUERY,
-        system_results(results, by_id),
+        list(results.values()),
         backgrounds,
         k=k,
         passages=known,
