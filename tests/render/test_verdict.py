@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from core.comparison.measures import MEASURES
 from core.comparison.records import Comparison
 from core.records import ReceivedText, Unit
 from core.render import Html, measures, verdict
@@ -81,7 +82,7 @@ def test_one_line_for_each_measure_and_how_it_is_computed(comparison: Comparison
     agreement = comparison.arms_agreement
     assert agreement is not None
     names = [row.all("b")[0].text for row in tree.all("dd")]
-    assert names == ["Overlap@3", "Jaccard@3", "RBO", "Kendall \u03c4-b"]
+    assert names == [one.label.format(k=3) for one in MEASURES]
     assert tree.all("dt")[0].text == f"{agreement.figures['overlap']:.2f}"
     assert all("how is this computed" in row.text for row in tree.all("dd"))
     assert f"p = {agreement.figures['rbo_p']:.2f}" in tree.text
