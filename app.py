@@ -159,7 +159,7 @@ def warm_up(visitors: Visitors, *, leaving: threading.Event) -> None:
     try:
         visitors.prepare()
         visitors.pool.warm(
-            spec.encoder_id for spec in visitors.pool.registry.arms(DEFAULT_PAIR)
+            spec.encoder_id for spec in visitors.pool.registry.specs_of(DEFAULT_PAIR)
         ).join()
         visitors.complete()
     except CoreError:

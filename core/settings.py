@@ -146,7 +146,7 @@ class WorkspaceSettings:
         k: Depth of the columns.
         chunking: How documents become passages.
         query_instruction: Replaces ``{instruction}`` in query prompts; "" keeps each default.
-        max_tokens: One limit for both arms; 0 takes the smaller of their own.
+        max_tokens: One limit for both encoders; 0 takes the smaller of their own.
         own_limits: Let each encoder read to its own limit instead. Then one may read more text
             than the other, and every comparison says so.
         also: Ids of further encoders that get a column beside the pair.

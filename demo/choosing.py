@@ -1,4 +1,4 @@
-"""Choosing encoders from the page: the arms, further columns, their options, and encoders of one's own."""
+"""Choosing encoders from the page: the pair, further columns, their options, and encoders of one's own."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class EncodersScreen:
 
     Attributes:
         known: Every encoder.
-        first: Id of the first arm.
-        second: Id of the second arm.
+        first: Id of the first encoder.
+        second: Id of the second encoder.
         also: Ids of further columns.
         columns: The columns in use.
         in_use: The same, with what was chosen for them, as HTML.
@@ -80,20 +80,19 @@ class Choosing:
         settings = self._settings(visitor_id, library_id)
         problem = self.services.refresh_encoders()
         registry = self.services.visitors.pool.registry
-        arms: tuple[EncoderSpec, EncoderSpec] | None
+        pair: tuple[EncoderSpec, ...] = ()
         try:
-            arms = registry.arms(settings.pair_id)
+            pair = registry.specs_of(settings.pair_id)
         except UnknownNameError as error:
-            arms, problem = None, f"{error} Choose two encoders below."
+            problem = f"{error} Choose two encoders below."
         also = tuple(registry.encoders[name] for name in settings.also if name in registry.encoders)
-        pair = arms or ()
         columns = (*pair, *(spec for spec in also if spec not in pair))
         listed = not self.services.hosted and not problem
         added = self.services.catalogue.added() if listed else ()
         return EncodersScreen(
             known=_choices(_ordered(registry.encoders.values())),
-            first=arms[0].encoder_id if arms else "",
-            second=arms[1].encoder_id if arms else "",
+            first=pair[0].encoder_id if pair else "",
+            second=pair[1].encoder_id if pair else "",
             also=tuple(spec.encoder_id for spec in also),
             columns=_choices(columns),
             in_use=encoders.in_use(columns, settings),
@@ -116,7 +115,7 @@ class Choosing:
         for name in (first, second, *also):
             registry.encoder(name)
         if first == second:
-            raise InvalidSettingError(texts.SAME_ARMS)
+            raise InvalidSettingError(texts.SAME_ENCODERS)
         if len(also) > MAX_FURTHER_ENCODERS:
             msg = f"Choose at most {MAX_FURTHER_ENCODERS} further columns."
             raise InvalidSettingError(msg)

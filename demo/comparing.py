@@ -85,7 +85,7 @@ class Comparing:
     def equal_limits(
         self, visitor_id: object, token: object, library_id: str = "", text: str = ""
     ) -> Iterator[CompareScreen]:
-        """Run the comparison on screen again with one token limit for both arms.
+        """Run the comparison on screen again with one token limit for both encoders.
 
         Args:
             visitor_id: Whose.
@@ -178,13 +178,13 @@ class Comparing:
         at_work: Job[Any] | None = None
         while True:
             missing = [
-                arm
-                for arm in bench.encoder_status()
-                if not arm.problem and arm.passages_embedded < arm.passages
+                encoder
+                for encoder in bench.encoder_status()
+                if not encoder.problem and encoder.passages_embedded < encoder.passages
             ]
             if not missing:
                 return
-            now = sum(arm.passages_embedded for arm in bench.encoder_status())
+            now = sum(encoder.passages_embedded for encoder in bench.encoder_status())
             job = self.sessions.jobs.get((visitor, library_id, "index"))
             if at_work is not None and at_work.stop_requested() and not at_work.running:
                 raise StoppedError(texts.STOPPED)  # what was stopped is not begun again unasked
@@ -202,8 +202,8 @@ class Comparing:
                 time.sleep(POLL_SECONDS)
                 continue
             counts = "; ".join(
-                f"{arm.label}: {arm.passages_embedded:,} of {arm.passages:,} passages"
-                for arm in missing
+                f"{encoder.label}: {encoder.passages_embedded:,} of {encoder.passages:,} passages"
+                for encoder in missing
             )
             yield CompareScreen("", cards.skeleton(texts.PREPARING, counts), "", "")
             time.sleep(POLL_SECONDS)

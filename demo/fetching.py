@@ -67,7 +67,7 @@ class Fetching:
         pool = self.handlers.services.visitors.pool
         wanted = [
             spec.encoder_id
-            for spec in pool.registry.arms(pair_id)
+            for spec in pool.registry.specs_of(pair_id)
             if not spec.checkpoint.startswith(BUNDLED_PREFIX)
             and pool.state(spec.encoder_id)[0] is not LoadState.READY
         ]
@@ -95,7 +95,7 @@ class Fetching:
 
         def work(bench: Library, monitor: Monitor) -> None:
             with self._one_at_a_time(monitor):
-                for spec in bench.pool.registry.arms(pair_id):
+                for spec in bench.pool.registry.specs_of(pair_id):
                     bench.pool.fetch(spec.encoder_id, monitor=monitor)
             settings = self.handlers.indexing.with_pair(visitor, library_id, pair_id)
             self.handlers.indexing.change_settings(visitor, library_id, settings)

@@ -180,7 +180,7 @@ class Indexing:
             UnknownNameError: If the pair is not on offer.
         """
         if "+" in pair_id:
-            self.services.visitors.pool.registry.arms(pair_id)  # any two encoders side by side
+            self.services.visitors.pool.registry.specs_of(pair_id)  # any two encoders side by side
         elif pair_id not in {pair.pair_id for pair in self.services.pairs()}:
             raise UnknownNameError(f"There is no pair named {pair_id!r} here.")
         with self.sessions.library(visitor_id, library_id, look=True) as bench:

@@ -88,7 +88,7 @@ class Libraries:
         except CoreError:
             return None
 
-    def arms_notice(self, visitor_id: object, library_id: str) -> str | None:
+    def encoders_notice(self, visitor_id: object, library_id: str) -> str | None:
         """State of encoders that are not ready; None when there is no such library."""
         try:
             with self.sessions.library(visitor_id, library_id, look=True) as bench:
@@ -137,7 +137,7 @@ class Libraries:
 
     def _notice(self, bench: Library) -> str:
         try:
-            return library.arms(bench.encoder_status())
+            return library.encoders(bench.encoder_status())
         except UnknownNameError as error:  # an encoder of its pair was removed
             return library.trouble(str(error))
 

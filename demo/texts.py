@@ -160,7 +160,7 @@ OWN_ENCODER_HOSTED = (
     "A hub id of Llama, Qwen2, Qwen3, GPT-2 or BERT shape. Every visitor of this server will see "
     "it. Nothing in it is run: safetensors only, and its attention is proved when it is loaded."
 )
-SAME_ARMS = "Both are the same encoder; choose two."
+SAME_ENCODERS = "Both are the same encoder; choose two."
 WHICH_ENCODER = "Choose an encoder first."
 FETCH_FIRST = "The pair has to be fetched first; see above the columns."
 NO_OUTPUTS = "Its recipe has no quantised output."

@@ -71,7 +71,7 @@ class Loader:
 
 
 def registry(*specs: EncoderSpec) -> Registry:
-    """Two arms under the name of the default pair, and more encoders if given."""
+    """Two encoders under the name of the default pair, and more encoders if given."""
     pair = Pair(
         DEFAULT_PAIR,
         "Hashed words",

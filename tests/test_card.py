@@ -75,13 +75,13 @@ def test_accuracy_stands_under_its_length(tmp_path: Path) -> None:
     assert "| Accuracy@1 | 256 | 1,024 |" in text
     assert "| d | 0.50 | 0.50 |" in text
     assert card.controls_table(tmp_path) == "Not measured."
-    # the arms' own table is left out where the controls were measured at the same lengths
+    # the encoders' own table is left out where the controls were measured at the same lengths
     write(tmp_path, "needle_pd.json", evaluation("needle_pd"))
     assert card.lengths_table(tmp_path) == text
     longer = evaluation("needle_pd")
     longer["lengths"].append({**longer["lengths"][0], "length": 4096})
     write(tmp_path, "needle_pd.json", longer)
-    assert card.lengths_table(tmp_path).startswith("**needle_pd**, both arms and BM25:")
+    assert card.lengths_table(tmp_path).startswith("**needle_pd**, both encoders and BM25:")
     assert card.lengths_table(tmp_path).endswith(text)
 
 
@@ -146,15 +146,15 @@ def test_each_trained_part_is_compared_with_all_adapters(tmp_path: Path) -> None
 def test_token_losses_stand_beside_the_unigram_level(tmp_path: Path) -> None:
     assert card.language_table(tmp_path) == "Not measured."
     losses = {
-        "masked token loss": {"arm": {"0.1": 3.0, "0.9": 6.0}},
-        "next token loss": {"arm": 3.25},
+        "masked token loss": {"encoder": {"0.1": 3.0, "0.9": 6.0}},
+        "next token loss": {"encoder": 3.25},
         "unigram": 7.4,
         "tokens": 3072,
         "infilling": [{"masked": "a [MASK]", "filled": "a b"}],
     }
     write(tmp_path, "pair-language.json", losses)
     table = card.language_table(tmp_path)
-    assert "| arm | 3.00 | 6.00 |" in table
+    assert "| encoder | 3.00 | 6.00 |" in table
     assert "| unigram counts | 7.40 | 7.40 |" in table
     assert "- `a [MASK]` → `a b`" in table
 

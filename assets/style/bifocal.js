@@ -87,7 +87,7 @@
   function kindOf(card) { return kinds(card); }
   const kinds = (card) => ["dif", "aut"].find((kind) => card.classList.contains(kind)) || "lex";
   function drawLines() {
-    $$(".lenses-grid").forEach((grid) => {
+    $$(".columns-grid").forEach((grid) => {
       const svg = $("svg.lines", grid);
       if (!svg) return;
       svg.replaceChildren();
@@ -110,8 +110,8 @@
           const to = place.get(`${index + 1}|${pid}`);
           if (!to) return;
           const group = document.createElementNS(ns, "g");
-          const arms = kindOf(from.card) !== "lex" && kindOf(to.card) !== "lex";
-          group.setAttribute("class", arms ? "join" : "join lexline");
+          const encoders = kindOf(from.card) !== "lex" && kindOf(to.card) !== "lex";
+          group.setAttribute("class", encoders ? "join" : "join lexline");
           group.dataset.pid = pid;
           if (pid === state.pid) group.classList.add("sel");
           const x1 = from.right + 7, x2 = to.left - 7, bend = (x2 - x1) * 0.5;
@@ -434,7 +434,7 @@
     // What this script draws itself is no news to it.
     if (records.every((record) => record.target.closest && record.target.closest("svg.lines, .tip"))) return;
     if (document.body.classList.contains("busy") && records.some(redrawn)) busy(false);
-    const grid = $("#bf-columns .lenses-grid");
+    const grid = $("#bf-columns .columns-grid");
     if (grid !== lastGrid) {
       lastGrid = grid;
       if (grid && !grid.classList.contains("skeleton")) {

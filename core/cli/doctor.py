@@ -65,7 +65,7 @@ def doctor(
     ]
     pool = make_pool()
     checks += [Check("registry", good=False, detail=text) for text in pool.registry.problems]
-    for spec in pool.registry.arms(pair):
+    for spec in pool.registry.specs_of(pair):
 
         def prove(encoder_id: str = spec.encoder_id) -> str:
             # Loading checks hashes and runs the attention probe.

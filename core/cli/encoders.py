@@ -152,15 +152,15 @@ def use(
         after = chosen(bench.settings, pair=pair, also=also, options=encoder_option)
         if after != bench.settings:
             bench.change_settings(after, monitor=monitor)
-        kept, arms = bench.settings, bench.encoder_status()
+        kept, encoders = bench.settings, bench.encoder_status()
     if json:
-        print_json({"settings": kept, "columns": arms})
+        print_json({"settings": kept, "columns": encoders})
         return
-    for arm in arms:
-        told_of = f": {plain(arm.problem)}" if arm.problem else ""
+    for encoder in encoders:
+        problem = f": {plain(encoder.problem)}" if encoder.problem else ""
         typer.echo(
-            f"{arm.system_id}  {plain(arm.label)}  {arm.passages_embedded:,} of "
-            f"{arm.passages:,} passages embedded{told_of}"
+            f"{encoder.system_id}  {plain(encoder.label)}  {encoder.passages_embedded:,} of "
+            f"{encoder.passages:,} passages embedded{problem}"
         )
 
 

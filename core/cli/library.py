@@ -98,10 +98,10 @@ def index(
     unit: Annotated[Unit | None, typer.Option(help="What is retrieved; kept.")] = None,
     chunk_tokens: Annotated[int, typer.Option(help="Passage budget; kept. 0: as it is.")] = 0,
     overlap_tokens: Annotated[int, typer.Option(help="Overlap; kept. -1: as it is.")] = -1,
-    max_tokens: Annotated[int, typer.Option(help="Limit of both arms; kept. 0: as it is.")] = 0,
+    max_tokens: Annotated[int, typer.Option(help="Limit of both encoders; kept. 0: as it is.")] = 0,
     own_limits: Annotated[
         bool | None,
-        typer.Option("--own-limits/--equal-limits", help="Each arm to its own limit; kept."),
+        typer.Option("--own-limits/--equal-limits", help="Each encoder to its own limit; kept."),
     ] = None,
     also: Annotated[
         list[str] | None, typer.Option(help="Further encoder ids as columns; kept.")
@@ -128,7 +128,7 @@ def index(
             max_tokens=max_tokens or before.max_tokens,
             own_limits=before.own_limits if own_limits is None else own_limits,
         )
-        for encoder_id in (*_arm_ids(bench, after.pair_id), *after.also):
+        for encoder_id in (*_encoder_ids(bench, after.pair_id), *after.also):
             bench.pool.fetch(encoder_id, monitor=monitor)  # with its progress, before any reading
         if after != before:
             bench.change_settings(after, monitor=monitor)
@@ -154,8 +154,8 @@ def index(
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def _arm_ids(bench: Library, pair_id: str) -> tuple[str, ...]:
-    return tuple(spec.encoder_id for spec in bench.pool.registry.arms(pair_id))
+def _encoder_ids(bench: Library, pair_id: str) -> tuple[str, ...]:
+    return tuple(spec.encoder_id for spec in bench.pool.registry.specs_of(pair_id))
 
 
 def search(

@@ -92,7 +92,9 @@ def evaluate(
         int, typer.Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of sample, bootstrap and test.")] = 0,
-    max_tokens: Annotated[int, typer.Option(help="Limit of every encoder; 0: the arms' own.")] = 0,
+    max_tokens: Annotated[
+        int, typer.Option(help="Limit of every encoder; 0: the encoders' own.")
+    ] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="Workspace for the vectors; the user's cache by default.")
     ] = None,
@@ -102,7 +104,7 @@ def evaluate(
         str, typer.Option(help="Keep it as a run of this name, or in this .json file, for `gate`.")
     ] = "",
     fail_if: Annotated[
-        str, typer.Option(help="Exit with 3 when the arms differ so, as in ndcg@10<-0.02.")
+        str, typer.Option(help="Exit with 3 when the encoders differ so, as in ndcg@10<-0.02.")
     ] = "",
     encoder_option: EncoderOption = None,
     dimensions: Annotated[
@@ -112,12 +114,12 @@ def evaluate(
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
 ) -> None:
-    """Measure both arms, BM25 and their fusion on a BEIR folder, with intervals."""
+    """Measure both encoders, BM25 and their fusion on a BEIR folder, with intervals."""
     limit = _limit(fail_if)
     if keep:
         run_path(keep, data_folder())  # a name that cannot be is refused before the work
     pool = make_pool(device=device, offline=offline)
-    specs = [*pool.registry.arms(pair), *(pool.registry.encoder(name) for name in also or ())]
+    specs = [*pool.registry.specs_of(pair), *(pool.registry.encoder(name) for name in also or ())]
     tokens = max_tokens or min(spec.max_tokens for spec in specs[:2])
     choices = choices_of(encoder_option, specs)
     sample = centring_texts(beir, split=split) if any(c.centred for c in choices.values()) else []
@@ -274,12 +276,12 @@ def benchmark(
         Path | None, typer.Option(help="Add mteb results made elsewhere: a file or a folder.")
     ] = None,
     model: Annotated[str, typer.Option(help="Whose results a single added file holds.")] = "",
-    max_tokens: Annotated[int, typer.Option(help="Limit of both arms; 0: their own.")] = 0,
+    max_tokens: Annotated[int, typer.Option(help="Limit of both encoders; 0: their own.")] = 0,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run official mteb tasks (LongEmbed, BRIGHT, FollowIR...) with both arms of a pair."""
+    """Run official mteb tasks (LongEmbed, BRIGHT, FollowIR...) with both encoders of a pair."""
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if not names and add is None:
         raise UsageError("Name the tasks (--tasks LEMBPasskeyRetrieval,...) or results to --add.")
@@ -287,7 +289,7 @@ def benchmark(
     found = [] if add is None else list(add_mteb_results(add, folder, model=model))
     if names:
         pool = make_pool(device=device, offline=offline)
-        specs = pool.registry.arms(pair)
+        specs = pool.registry.specs_of(pair)
         tokens = max_tokens or min(spec.max_tokens for spec in specs)
 
         def instructed(encoder: Encoder, instruction: str) -> Encoder:
@@ -324,7 +326,7 @@ def pairs(*, json: JsonOption = False) -> None:
         return
     for pair in registry.pairs.values():
         typer.echo(f"{pair.pair_id}  {plain(pair.label)}")
-        for spec in registry.arms(pair.pair_id):
+        for spec in registry.specs_of(pair.pair_id):
             pin = spec.revision[:12] if spec.is_pinned else "not pinned"
             typer.echo(
                 f"  {spec.family:<15} {spec.checkpoint} ({pin}, {spec.licence}), {spec.attention}, "
@@ -337,7 +339,7 @@ def pairs(*, json: JsonOption = False) -> None:
 
 def pair_facts(registry: Registry, pair: Pair) -> dict[str, Any]:
     """Return a pair with both encoders' facts, weights in memory among them."""
-    arms = [
+    encoders = [
         {
             **asdict(spec),
             "pinned": spec.is_pinned,
@@ -345,9 +347,9 @@ def pair_facts(registry: Registry, pair: Pair) -> dict[str, Any]:
             "memory_cpu_gib": round(spec.parameters * 4 / 1024**3, 2),
             "memory_cuda_gib": round(spec.parameters * 2 / 1024**3, 2),
         }
-        for spec in registry.arms(pair.pair_id)
+        for spec in registry.specs_of(pair.pair_id)
     ]
-    return {**asdict(pair), "arms": arms}
+    return {**asdict(pair), "arms": encoders}
 
 
 def fetch(
@@ -364,7 +366,7 @@ def fetch(
 ) -> None:
     """Show the cost of a real pair (size, licence, memory, time here) and fetch it from the hub."""
     pool = make_pool(device=device, offline=offline)
-    specs = [spec for spec in pool.registry.arms(pair) if spec.from_hub]
+    specs = [spec for spec in pool.registry.specs_of(pair) if spec.from_hub]
     if not specs:
         typer.echo(f"{pair} is on this machine already.")
         return

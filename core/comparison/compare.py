@@ -48,7 +48,7 @@ def compare(
     passages: Mapping[str, Passage],
     document_names: Mapping[str, str],
     corpus_size: int | None = None,
-    arms: tuple[str, str] | None = None,
+    encoders: tuple[str, str] | None = None,
     unit: Unit = Unit.PASSAGE,
     pair_id: str = "",
 ) -> Comparison:
@@ -62,7 +62,7 @@ def compare(
         passages: At least every passage of every ranking, by id.
         document_names: By document id.
         corpus_size: Passages searched; ``len(passages)`` if not given.
-        arms: System ids of the two arms. If not given: the first diffusion and the first
+        encoders: System ids of the two encoders. If not given: the first diffusion and the first
             autoregressive system, else the first two encoders, else the first two systems.
         unit: What was retrieved.
         pair_id: Of the registry, "" for none.
@@ -70,10 +70,10 @@ def compare(
     Raises:
         UsageError: With fewer than two systems or an id that comes twice.
         InvalidDepthError: If k is below 1.
-        UnknownNameError: If an arm or a passage is not among those given.
+        UnknownNameError: If an encoder or a passage is not among those given.
     """
     require_depth(k)
-    arm_a, arm_b = _require_arms(systems, arms)
+    encoder_a, encoder_b = _require_encoders(systems, encoders)
     union = {hit.passage_id for system in systems for hit in system.ranking.hits}
     standings = [_standings(system, union, backgrounds) for system in systems]
     ordered = sorted(union, key=lambda passage_id: _place(passage_id, standings))
@@ -86,17 +86,17 @@ def compare(
         unit=unit,
         corpus_size=len(passages) if corpus_size is None else corpus_size,
         columns=tuple(_column(system, backgrounds) for system in systems),
-        arm_a=arm_a,
-        arm_b=arm_b,
+        encoder_a=encoder_a,
+        encoder_b=encoder_b,
         passages=compared,
         agreements=tuple(
             _agreement(first, second, compared, k=k)
             for first, second in combinations(systems, 2)
             if not (first.failure or second.failure)
         ),
-        cloud=_cloud(arm_a, arm_b, systems, backgrounds, shown=union),
+        cloud=_cloud(encoder_a, encoder_b, systems, backgrounds, shown=union),
         pair_id=pair_id,
-        equal_limits=_equal_limits(arm_a, arm_b, systems),
+        equal_limits=_equal_limits(encoder_a, encoder_b, systems),
     )
     return replace(comparison, summary=summarise(comparison))
 
@@ -198,21 +198,21 @@ def _known_ranks(system_id: str, compared: Sequence[ComparedPassage]) -> dict[st
 
 
 def _cloud(
-    arm_a: str,
-    arm_b: str,
+    encoder_a: str,
+    encoder_b: str,
     systems: Sequence[Answer],
     backgrounds: Mapping[str, Background],
     *,
     shown: set[str],
 ) -> tuple[CloudPoint, ...]:
     by_id = {system.info.system_id: system for system in systems}
-    background_a, background_b = backgrounds.get(arm_a), backgrounds.get(arm_b)
+    background_a, background_b = backgrounds.get(encoder_a), backgrounds.get(encoder_b)
     if background_a is None or background_b is None:
         return ()
     if not (background_a.places_scores and background_b.places_scores):
         return ()
-    scores_a = by_id[arm_a].sample(CLOUD_POINTS)
-    scores_b = by_id[arm_b].scores_of(scores_a)
+    scores_a = by_id[encoder_a].sample(CLOUD_POINTS)
+    scores_b = by_id[encoder_b].scores_of(scores_a)
     points = []
     for passage_id, score in scores_a.items():
         if passage_id in shown or passage_id not in scores_b:
@@ -223,14 +223,16 @@ def _cloud(
     return tuple(points)
 
 
-def _equal_limits(arm_a: str, arm_b: str, systems: Sequence[Answer]) -> bool | None:
+def _equal_limits(encoder_a: str, encoder_b: str, systems: Sequence[Answer]) -> bool | None:
     limits = {system.info.system_id: system.max_tokens for system in systems}
-    if not (limits[arm_a] and limits[arm_b]):
+    if not (limits[encoder_a] and limits[encoder_b]):
         return None
-    return limits[arm_a] == limits[arm_b]
+    return limits[encoder_a] == limits[encoder_b]
 
 
-def _require_arms(systems: Sequence[Answer], arms: tuple[str, str] | None) -> tuple[str, str]:
+def _require_encoders(
+    systems: Sequence[Answer], encoders: tuple[str, str] | None
+) -> tuple[str, str]:
     ids = [system.info.system_id for system in systems]
     if len(ids) <= 1:
         raise UsageError("A comparison needs at least two systems.")
@@ -238,18 +240,18 @@ def _require_arms(systems: Sequence[Answer], arms: tuple[str, str] | None) -> tu
     if twice:
         msg = f"Two systems are called {min(twice)!r}; give each its own id."
         raise UsageError(msg)
-    if arms is None:
-        return _default_arms([system.info for system in systems])
-    for arm in arms:
-        if arm not in ids:
-            msg = f"The arm {arm!r} is not among the systems {', '.join(ids)}."
+    if encoders is None:
+        return _default_encoders([system.info for system in systems])
+    for encoder in encoders:
+        if encoder not in ids:
+            msg = f"The encoder {encoder!r} is not among the systems {', '.join(ids)}."
             raise UnknownNameError(msg)
-    if arms[0] == arms[1]:
-        raise UsageError(f"Both arms are {arms[0]!r}; choose two systems.")
-    return arms
+    if encoders[0] == encoders[1]:
+        raise UsageError(f"Both encoders are {encoders[0]!r}; choose two systems.")
+    return encoders
 
 
-def _default_arms(infos: Sequence[SystemInfo]) -> tuple[str, str]:
+def _default_encoders(infos: Sequence[SystemInfo]) -> tuple[str, str]:
     diffusion = next((info for info in infos if info.family is Family.DIFFUSION), None)
     causal = next((info for info in infos if info.family is Family.AUTOREGRESSIVE), None)
     if diffusion is not None and causal is not None:

@@ -175,7 +175,7 @@ class ComparedPassage:
 
 @dataclass(frozen=True, slots=True)
 class CloudPoint:
-    """A passage of the corpus in the score plot: calibrated scores of both arms, nothing else."""
+    """A passage of the corpus in the score plot: calibrated scores of both encoders, nothing else."""
 
     passage_id: str
     z_a: float
@@ -192,17 +192,17 @@ class Comparison:
         unit: What was retrieved.
         corpus_size: Passages that were searched.
         columns: One per system, in the order given.
-        arm_a: System id of the first arm (the diffusion encoder in the bundled pair).
-        arm_b: System id of the second arm.
+        encoder_a: System id of the first encoder (the diffusion encoder in the bundled pair).
+        encoder_b: System id of the second encoder.
         passages: Every passage in some column's ranking, in order of best rank over the columns,
             ties by passage id.
         agreements: One for every two columns that did not fail, in column order.
         cloud: Up to a few hundred passages spread evenly over the corpus, for the score plot;
-            empty when an arm has no background or gave no scores for the whole corpus.
+            empty when an encoder has no background or gave no scores for the whole corpus.
         summary: At most three sentences in plain text, made by rules from the numbers here.
             They quote no text from documents except document names: escape them all the same.
         pair_id: The pair that was compared; "" when it is not one of the registry.
-        equal_limits: Whether both arms ran at one and the same token limit; None if not encoders.
+        equal_limits: Whether both encoders ran at one and the same token limit; None if not encoders.
     """
 
     query: Query
@@ -210,8 +210,8 @@ class Comparison:
     unit: Unit
     corpus_size: int
     columns: tuple[Column, ...]
-    arm_a: str
-    arm_b: str
+    encoder_a: str
+    encoder_b: str
     passages: tuple[ComparedPassage, ...]
     agreements: tuple[Agreement, ...]
     cloud: tuple[CloudPoint, ...] = ()
@@ -249,9 +249,9 @@ class Comparison:
         return None
 
     @property
-    def arms_agreement(self) -> Agreement | None:
-        """The agreement of the two arms; None where one of them failed."""
-        return self.agreement(self.arm_a, self.arm_b)
+    def encoders_agreement(self) -> Agreement | None:
+        """The agreement of the two encoders; None where one of them failed."""
+        return self.agreement(self.encoder_a, self.encoder_b)
 
 
 # -- JSON ----------------------------------------------------------------------------------
@@ -286,8 +286,8 @@ def to_fields(comparison: Comparison) -> dict[str, Any]:
         "corpus_size": comparison.corpus_size,
         "pair_id": comparison.pair_id,
         "equal_limits": comparison.equal_limits,
-        "arm_a": comparison.arm_a,
-        "arm_b": comparison.arm_b,
+        "arm_a": comparison.encoder_a,
+        "arm_b": comparison.encoder_b,
         "summary": list(comparison.summary),
         "columns": [_column_fields(column) for column in comparison.columns],
         "agreements": [_agreement_fields(agreement) for agreement in comparison.agreements],
@@ -323,8 +323,8 @@ def _comparison_from(fields: Mapping[str, Any]) -> Comparison:
         unit=Unit(fields["unit"]),
         corpus_size=int(fields["corpus_size"]),
         columns=columns,
-        arm_a=str(fields["arm_a"]),
-        arm_b=str(fields["arm_b"]),
+        encoder_a=str(fields["arm_a"]),
+        encoder_b=str(fields["arm_b"]),
         passages=tuple(_passage_from(item) for item in fields["passages"]),
         agreements=tuple(_agreement_from(item, columns) for item in fields["agreements"]),
         cloud=tuple(
@@ -481,7 +481,10 @@ def _agreement_from(fields: Mapping[str, Any], columns: Sequence[Column]) -> Agr
         k=int(fields["k"]),
         shared=int(fields["shared"]),
         figures={
-            name: _optional_float(fields.get(name, value)) for name, value in computed.items()
+            # a count stays a whole number
+            name: saved if isinstance(saved, int) else _optional_float(saved)
+            for name, value in computed.items()
+            for saved in [fields.get(name, value)]
         },
         moves=tuple(
             Move(

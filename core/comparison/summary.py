@@ -1,6 +1,6 @@
 """A comparison in words: at most three sentences, made by rules from its numbers.
 
-1. how far the two arms agree;
+1. how far the two encoders agree;
 2. the passage that travelled most between them, and its page;
 3. the place of the first hits in BM25.
 
@@ -30,14 +30,14 @@ _NAME_CHARS = 60
 
 def summarise(comparison: Comparison) -> tuple[str, ...]:
     """Return one to three sentences about a comparison, plain text."""
-    column_a = comparison.column(comparison.arm_a)
-    column_b = comparison.column(comparison.arm_b)
+    column_a = comparison.column(comparison.encoder_a)
+    column_b = comparison.column(comparison.encoder_b)
     failed = [column for column in (column_a, column_b) if column.failure]
     if failed:
         return (_failed_sentence(comparison, failed),)
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     if agreement is None or not (column_a.ranking.hits or column_b.ranking.hits):
-        return ("Neither lens found anything for this query.",)
+        return ("Neither encoder found anything for this query.",)
     sentences = [
         _agreement_sentence(comparison, agreement, column_a, column_b),
         _travel_sentence(comparison, agreement),
@@ -46,9 +46,11 @@ def summarise(comparison: Comparison) -> tuple[str, ...]:
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def arm_names(comparison: Comparison) -> tuple[str, str]:
+def encoder_names(comparison: Comparison) -> tuple[str, str]:
     """Names of the two encoders in sentences: their families, or labels where these are equal."""
-    infos = [comparison.column(arm).info for arm in (comparison.arm_a, comparison.arm_b)]
+    infos = [
+        comparison.column(encoder).info for encoder in (comparison.encoder_a, comparison.encoder_b)
+    ]
     first, second = infos
     if {first.family, second.family} == {Family.DIFFUSION, Family.AUTOREGRESSIVE}:
         return first.family.value, second.family.value
@@ -80,9 +82,11 @@ def first_hit_place(column: Column) -> str:
 
 
 def _failed_sentence(comparison: Comparison, failed: list[Column]) -> str:
-    names = dict(zip((comparison.arm_a, comparison.arm_b), arm_names(comparison), strict=True))
+    names = dict(
+        zip((comparison.encoder_a, comparison.encoder_b), encoder_names(comparison), strict=True)
+    )
     if len(failed) > 1:
-        return "Both lenses failed on this query, so there is nothing to compare."
+        return "Both encoders failed on this query, so there is nothing to compare."
     name = _capital(names[failed[0].info.system_id])
     return f"{name} failed on this query, so there is nothing to compare it with."
 
@@ -96,16 +100,16 @@ def _agreement_sentence(
     things = "documents" if comparison.unit is Unit.DOCUMENT else "passages"
     if top_a == top_b:
         if depth == 1:
-            return f"Both lenses return one {things[:-1]}, the same."
-        return f"Both lenses return the same {depth} {things} in the same order."
+            return f"Both encoders return one {things[:-1]}, the same."
+        return f"Both encoders return the same {depth} {things} in the same order."
     if not agreement.shared:
-        return f"The two lenses share none of their first {depth} {things}."
+        return f"The two encoders share none of their first {depth} {things}."
     same_first = top_a[:1] == top_b[:1]
     if agreement.shared == depth:
         first = "the first hit is the same" if same_first else "the first hits differ"
-        return f"Both lenses return the same {depth} {things} in a different order; {first}."
+        return f"Both encoders return the same {depth} {things} in a different order; {first}."
     first = "the first hit is the same" if same_first else "the first hits differ"
-    return f"The two lenses share {agreement.shared} of their first {depth} {things}; {first}."
+    return f"The two encoders share {agreement.shared} of their first {depth} {things}; {first}."
 
 
 def _travel_sentence(comparison: Comparison, agreement: Agreement) -> str:
@@ -122,7 +126,7 @@ def _travel_sentence(comparison: Comparison, agreement: Agreement) -> str:
     )
     if alone is None:
         return ""
-    name_a, name_b = arm_names(comparison)
+    name_a, name_b = encoder_names(comparison)
     finder, rank = (name_a, alone.rank_a) if alone.rank_b is None else (name_b, alone.rank_b)
     passage = comparison.passage(alone.passage_id)
     place = _place(passage, comparison.unit)
@@ -133,7 +137,7 @@ def _travel_sentence(comparison: Comparison, agreement: Agreement) -> str:
 
 
 def _ranks_in_words(comparison: Comparison, move: Move) -> str:
-    name_a, name_b = arm_names(comparison)
+    name_a, name_b = encoder_names(comparison)
     rank_a, rank_b = move.rank_a or 0, move.rank_b or 0
     return f"{ordinal(rank_a)} for {name_a}, {ordinal(rank_b)} for {name_b}"
 
@@ -151,16 +155,22 @@ def _lexical_part(comparison: Comparison) -> str:
         return ""
     label = _shortened(lexical.info.label)
     tops = {
-        arm: comparison.column(arm).ranking.passage_ids[0]
-        for arm in (comparison.arm_a, comparison.arm_b)
-        if comparison.column(arm).ranking.hits
+        encoder: comparison.column(encoder).ranking.passage_ids[0]
+        for encoder in (comparison.encoder_a, comparison.encoder_b)
+        if comparison.column(encoder).ranking.hits
     }
     ranks = {
-        arm: comparison.passage(passage_id).standing(lexical.info.system_id).rank
-        for arm, passage_id in tops.items()
+        encoder: comparison.passage(passage_id).standing(lexical.info.system_id).rank
+        for encoder, passage_id in tops.items()
     }
-    found = {arm: rank for arm, rank in ranks.items() if rank is not None and rank <= comparison.k}
-    names = dict(zip((comparison.arm_a, comparison.arm_b), arm_names(comparison), strict=True))
+    found = {
+        encoder: rank
+        for encoder, rank in ranks.items()
+        if rank is not None and rank <= comparison.k
+    }
+    names = dict(
+        zip((comparison.encoder_a, comparison.encoder_b), encoder_names(comparison), strict=True)
+    )
     if not found:
         if len(set(tops.values())) == 1:
             return f"{label} does not have that first hit among its first {comparison.k}"
@@ -169,12 +179,12 @@ def _lexical_part(comparison: Comparison) -> str:
         return f"{label} ranks that first hit {ordinal(next(iter(found.values())))}"
     if len(found) == len(tops):
         places = " and ".join(
-            f"that of {names[arm]} {ordinal(rank)}" for arm, rank in found.items()
+            f"that of {names[encoder]} {ordinal(rank)}" for encoder, rank in found.items()
         )
         return f"{label} ranks both first hits: {places}"
-    arm, rank = next(iter(found.items()))
+    encoder, rank = next(iter(found.items()))
     return (
-        f"{label} ranks the first hit of {names[arm]} {ordinal(rank)}, the other is not among its "
+        f"{label} ranks the first hit of {names[encoder]} {ordinal(rank)}, the other is not among its "
         f"first {comparison.k}"
     )
 

@@ -53,7 +53,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class ArmFacts:
+class EncoderFacts:
     """Manifest's facts about one encoder; the rest of its spec follows from the folder.
 
     Attributes:
@@ -92,16 +92,16 @@ class Manifest:
     Attributes:
         digest: SHA-256 of manifest.json itself: the revision of the pair.
         files: SHA-256 of every other file, by name.
-        arms: Facts of each encoder by family.
+        encoders: Facts of each encoder by family.
     """
 
     digest: str
     files: Mapping[str, str]
-    arms: Mapping[Family, ArmFacts]
+    encoders: Mapping[Family, EncoderFacts]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BundledArm:
+class BundledEncoder:
     """One encoder of the pair, ready to run.
 
     Attributes:
@@ -119,7 +119,7 @@ class BundledArm:
     state: dict[str, Tensor]
     readout: Readout
     tokenizer: Tokenizer
-    facts: ArmFacts
+    facts: EncoderFacts
     revision: str
     digest: str
 
@@ -148,12 +148,12 @@ def read_manifest(folder: Path) -> Manifest:
         if version != FORMAT:
             msg = f"{path} has format {version}; this Bifocal reads format {FORMAT}. Update one."
             raise EncoderLoadError(msg)
-        arms = {Family(name): _facts(facts) for name, facts in stated["arms"].items()}
+        encoders = {Family(name): _facts(facts) for name, facts in stated["arms"].items()}
         files = {str(name): str(digest) for name, digest in stated["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         msg = f"{path} is not a manifest of a bundled pair: {exc}. Reinstall Bifocal."
         raise EncoderLoadError(msg) from exc
-    return Manifest(digest=hashlib.sha256(content).hexdigest(), files=files, arms=arms)
+    return Manifest(digest=hashlib.sha256(content).hexdigest(), files=files, encoders=encoders)
 
 
 def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
@@ -183,11 +183,11 @@ def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
             parameters=facts.parameters,
             pools_prompt=False,
         )
-        for family, facts in manifest.arms.items()
+        for family, facts in manifest.encoders.items()
     }
 
 
-def load_bundled(folder: Path, family: Family) -> BundledArm:
+def load_bundled(folder: Path, family: Family) -> BundledEncoder:
     """Check, de-quantise and merge one encoder of the bundled pair.
 
     Args:
@@ -206,7 +206,7 @@ def load_bundled(folder: Path, family: Family) -> BundledArm:
     from core.encoders.pooling import Readout
 
     manifest = read_manifest(folder)
-    facts = manifest.arms.get(family)
+    facts = manifest.encoders.get(family)
     if facts is None:
         msg = f"{folder / MANIFEST} describes no {family.value} encoder."
         raise EncoderLoadError(msg)
@@ -233,14 +233,14 @@ def load_bundled(folder: Path, family: Family) -> BundledArm:
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return BundledArm(
+    return BundledEncoder(
         fields=json.loads(_checked(folder, CONFIG, manifest)),
         state={name: torch.from_numpy(array) for name, array in base.items()},
         readout=readout,
         tokenizer=tokenizer,
         facts=facts,
         revision=manifest.digest,
-        digest=_arm_digest(manifest, family, facts),
+        digest=_encoder_digest(manifest, family, facts),
     )
 
 
@@ -345,7 +345,7 @@ def write_bundled(
     tokenizer_json: str,
     base: Arrays,
     adapters: Mapping[Family, Arrays],
-    arms: Mapping[Family, ArmFacts],
+    encoders: Mapping[Family, EncoderFacts],
 ) -> Manifest:
     """Write a bundled folder, manifest last, and read the manifest back.
 
@@ -355,7 +355,7 @@ def write_bundled(
         tokenizer_json: Serialised fast tokenizer.
         base: Blocked tensors as described at the top of this module.
         adapters: ``X.down``, ``X.up`` and ``readout.*`` of each encoder.
-        arms: Facts of each encoder.
+        encoders: Facts of each encoder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -367,19 +367,19 @@ def write_bundled(
     stated = {
         "format": FORMAT,
         "files": {name: _digest(folder / name) for name in names},
-        "arms": {family.value: asdict(facts) for family, facts in arms.items()},
+        "arms": {family.value: asdict(facts) for family, facts in encoders.items()},
     }
     (folder / MANIFEST).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
     return read_manifest(folder)
 
 
-def _facts(stated: Mapping[str, Any]) -> ArmFacts:
-    known = {field.name for field in fields(ArmFacts)}
+def _facts(stated: Mapping[str, Any]) -> EncoderFacts:
+    known = {field.name for field in fields(EncoderFacts)}
     if set(stated) != known:
         differing = ", ".join(sorted(known ^ set(stated)))
         msg = f"its facts differ from the expected ones in: {differing}"
         raise ValueError(msg)
-    return ArmFacts(
+    return EncoderFacts(
         **{
             **stated,
             "attention": Attention(stated["attention"]),
@@ -389,7 +389,7 @@ def _facts(stated: Mapping[str, Any]) -> ArmFacts:
     )
 
 
-def _arm_digest(manifest: Manifest, family: Family, facts: ArmFacts) -> str:
+def _encoder_digest(manifest: Manifest, family: Family, facts: EncoderFacts) -> str:
     names = (CONFIG, BASE, adapter_file(family))
     stated = [*(manifest.files.get(name, "") for name in names), list(facts.layers)]
     return hashlib.sha256(json.dumps(stated).encode()).hexdigest()

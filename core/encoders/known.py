@@ -261,7 +261,7 @@ KNOWN_ENCODERS: tuple[EncoderSpec, ...] = (
 _RECIPES_DIFFER = "Their contrastive data, prompts and pooling differ."
 _SAME_BASE = "Base network, tokenizer, pooling, prompts."
 _MORE_TEXT = (
-    "The diffusion arm saw more text; both are raw language models, not trained for retrieval."
+    "The diffusion encoder saw more text; both are raw language models, not trained for retrieval."
 )
 
 # id, label, diffusion encoder, autoregressive encoder, what is matched, what is not
@@ -280,7 +280,7 @@ KNOWN_PAIRS: tuple[Pair, ...] = (
         "pplx-context", "pplx-embed-context and Qwen3-Embedding, late chunking",
         "pplx-embed-context-0.6b", "qwen3-embedding-0.6b-late",
         "Architecture and size.",
-        f"{_RECIPES_DIFFER} Only the diffusion arm was trained for late chunking: one forward of the "
+        f"{_RECIPES_DIFFER} Only the diffusion encoder was trained for late chunking: one forward of the "
         "document, pooled passage by passage.",
     ),
     Pair(
@@ -297,7 +297,7 @@ KNOWN_PAIRS: tuple[Pair, ...] = (
     Pair(
         "qwen3-0.6b-raw", "Qwen3 0.6B as diffusion model and as it is",
         "qwen3-0.6b-mdlm", "qwen3-0.6b", _SAME_BASE,
-        "The diffusion arm had fine-tuning on instructions besides; both are raw language models, "
+        "The diffusion encoder had fine-tuning on instructions besides; both are raw language models, "
         "not trained for retrieval.",
     ),
     Pair(

@@ -126,23 +126,25 @@ def load_folder(
 def _load_bundled(
     spec: EncoderSpec, folder: Path, *, device: str, options: EncoderOptions | None
 ) -> LoadedEncoder:
-    arm = load_bundled(folder, spec.family)
-    if spec.revision and arm.revision != spec.revision:
+    encoder = load_bundled(folder, spec.family)
+    if spec.revision and encoder.revision != spec.revision:
         msg = f"{folder} is not the bundled pair that was listed; restart Bifocal."
         raise WeightsMismatchError(msg)
-    tensors = arm.state
+    tensors = encoder.state
     for name in list(tensors):
         tensors[name] = tensors[name].to(compute_dtype(device))
-    backbone = build_backbone("llama", arm.fields, tensors, source=str(folder), device=device)
+    backbone = build_backbone("llama", encoder.fields, tensors, source=str(folder), device=device)
     backbone.probe(spec.attention, name=spec.label)
-    end = arm.fields.get("eos_token_id")
+    end = encoder.fields.get("eos_token_id")
     empty = end if isinstance(end, int) else 0
     return LoadedEncoder(
         spec,
         backbone=backbone,
-        readout=arm.readout.to(device),
-        tokenizer=TextTokenizer(arm.tokenizer, end_token=spec.appends_end_token, empty_token=empty),
-        weights_digest=arm.digest,
+        readout=encoder.readout.to(device),
+        tokenizer=TextTokenizer(
+            encoder.tokenizer, end_token=spec.appends_end_token, empty_token=empty
+        ),
+        weights_digest=encoder.digest,
         options=options or EncoderOptions(),
     )
 

@@ -66,7 +66,7 @@ class Registry:
             msg = f"There is no pair {pair_id!r}. Known: {', '.join(self.pairs)}."
             raise UnknownNameError(msg) from None
 
-    def arms(self, pair_id: str) -> tuple[EncoderSpec, EncoderSpec]:
+    def specs_of(self, pair_id: str) -> tuple[EncoderSpec, EncoderSpec]:
         """Return a pair's specs, diffusion first."""
         pair = self.pair(pair_id)
         return self.encoder(pair.diffusion), self.encoder(pair.autoregressive)
@@ -97,20 +97,20 @@ def read_registry(assets: Path) -> Registry:
         folder = manifest.parent
         try:
             specs = bundled_specs(folder)
-            arms = [specs[Family.DIFFUSION], specs[Family.AUTOREGRESSIVE]]
+            pair = [specs[Family.DIFFUSION], specs[Family.AUTOREGRESSIVE]]
         except (CoreError, KeyError) as exc:
             problems.append(f"The bundled pair {folder.name} is left out: {exc}")
             continue
-        for spec in arms:
+        for spec in pair:
             encoders[spec.encoder_id] = spec
         pairs[folder.name] = Pair(
             pair_id=folder.name,
             label="Bundled pair",
-            diffusion=arms[0].encoder_id,
-            autoregressive=arms[1].encoder_id,
+            diffusion=pair[0].encoder_id,
+            autoregressive=pair[1].encoder_id,
             matched="Base weights, tokenizer, size, text, readout, pairs, steps, loss and limits.",
-            unmatched="The diffusion arm had auxiliary targets from the causal base in stage 1; the "
-            "autoregressive arm ran at full depth on every step. The model card says how. Read to more "
+            unmatched="The diffusion encoder had auxiliary targets from the causal base in stage 1; the "
+            "autoregressive encoder ran at full depth on every step. The model card says how. Read to more "
             "than about 1,000 tokens, the diffusion encoder is behind: nDCG@10 .218 against .364 on "
             "278 whole stories read to 4,096 tokens, level at 1,024.",
         )

@@ -82,7 +82,7 @@ def shortened(
 def unshortened_notes(
     named: Sequence[tuple[SystemInfo, Encoder]], shorter: Sequence[Shortened]
 ) -> Iterator[str]:
-    """Yield a sentence for each encoder that could not be cut: the arms are not treated alike."""
+    """Yield a sentence for each encoder that could not be cut: the encoders are not treated alike."""
     for info, _ in named:
         if not any(one.of == info.system_id for one in shorter):
             yield f"{info.label} was not trained for shorter embeddings and keeps all of its own."

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from core.store import Workspace
 
 BM25 = SystemInfo(system_id="bm25", family=Family.LEXICAL, label="BM25")
-RRF = SystemInfo(system_id="rrf", family=Family.FUSION, label="RRF of both arms")
+RRF = SystemInfo(system_id="rrf", family=Family.FUSION, label="RRF of both encoders")
 _LOOK_AT = 1000  # texts whose tokens are counted to tell the share that was cut
 _HEAD_CHARS_PER_TOKEN = 16  # hardly any text has so few tokens; those that have are counted whole
 
@@ -74,11 +74,11 @@ def evaluate_beir(
     dimensions: Sequence[int] = (),
     monitor: Monitor | None = None,
 ) -> Evaluation:
-    """Measure a BEIR folder: every encoder, BM25 and, with two arms, their fusion.
+    """Measure a BEIR folder: every encoder, BM25 and, with two encoders, their fusion.
 
     Args:
         folder: With corpus.jsonl, queries.jsonl, qrels/<split>.tsv and maybe qrels/<split>_<L>.tsv.
-        encoders: Usually a pair; more are measured beside it. The arms of the difference are the
+        encoders: Usually a pair; more are measured beside it. The encoders of the difference are the
             first diffusion and the first autoregressive encoder, else the first two.
         unit: ``DOCUMENT`` gives each encoder whole documents up to its limit, which is what
             published BEIR figures measure. ``PASSAGE`` cuts documents of more than 512 tokens
@@ -136,7 +136,7 @@ def evaluate_beir(
             for info, encoder in named
             if in_document_light(encoder, units)
         )
-    arms = _arms([info for info, _ in named])
+    pair = _pair_of([info for info, _ in named])
     cut_share = {info.system_id: _cut_share(encoder, units.texts) for info, encoder in named}
     notes.extend(_cut_notes(named, cut_share))
     if shorter:
@@ -146,7 +146,7 @@ def evaluate_beir(
         unit=unit,
         whole=parts[0],
         lengths=tuple(parts[1:]),
-        arms=arms,
+        pair=pair,
         seconds=time.perf_counter() - started,
         notes=tuple(notes),
         cut_share=cut_share,
@@ -173,7 +173,7 @@ def measure_runs(
 
     Args:
         qrels: Grades by query id and passage id.
-        runs: By system id; the two arms are found by family, else they are the first two.
+        runs: By system id; the two encoders are found by family, else they are the first two.
         name: Of the collection.
         passages: How many were ranked.
         length: Nominal length, where it has one; accuracy at 1 is measured as well then.
@@ -200,11 +200,11 @@ def measure_runs(
                 rankings=tuple(rankings),
             )
         )
-    arms = _arms([info for info, _ in runs.values()])
+    pair = _pair_of([info for info, _ in runs.values()])
     by_id = {system.system_id: system for system in systems}
     pairs = {}
-    if arms is not None:
-        first, second = (by_id[arm].per_query for arm in arms)
+    if pair is not None:
+        first, second = (by_id[encoder].per_query for encoder in pair)
         pairs = {measure: (first[measure], second[measure]) for measure in first}
     return Measured(
         name=name,
@@ -243,7 +243,7 @@ def _named(encoders: Sequence[Encoder]) -> list[tuple[SystemInfo, Encoder]]:
     return named
 
 
-def _arms(infos: Sequence[SystemInfo]) -> tuple[str, str] | None:
+def _pair_of(infos: Sequence[SystemInfo]) -> tuple[str, str] | None:
     diffusion = next((i.system_id for i in infos if i.family is Family.DIFFUSION), None)
     causal = next((i.system_id for i in infos if i.family is Family.AUTOREGRESSIVE), None)
     if diffusion is not None and causal is not None:
@@ -282,9 +282,9 @@ def _measure(
         BM25,
         _rankings(part, query_ids, scores, info=BM25, floor=0.0, monitor=monitor),
     )
-    arms = _arms([info for info, _ in systems])
-    if arms is not None:
-        pairs = zip(runs[arms[0]][1], runs[arms[1]][1], strict=True)
+    pair = _pair_of([info for info, _ in systems])
+    if pair is not None:
+        pairs = zip(runs[pair[0]][1], runs[pair[1]][1], strict=True)
         fused = [reciprocal_rank_fusion(pair, k=DEPTH, system_id=RRF.system_id) for pair in pairs]
         runs[RRF.system_id] = (RRF, fused)
     monitor.report(Progress(f"measuring {collection.name}", len(query_ids), len(query_ids)))

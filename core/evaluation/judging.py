@@ -3,8 +3,8 @@
 The top hits of all systems are pooled and shuffled, so that nobody can tell which system found
 what; a grade from 0 to 3 is kept on characters of a file (`core.records.Judgment`), not on a
 passage, so it survives another chunking. From the judgments come the usual measures, with
-intervals, a test between the arms, the share of hits nobody judged, and about how many more
-judgments it would take to tell the arms apart.
+intervals, a test between the encoders, the share of hits nobody judged, and about how many more
+judgments it would take to tell the encoders apart.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class JudgedReport:
     """Measures on the judgments so far.
 
     Attributes:
-        measured: Every system on the judged queries, and the difference between the arms.
+        measured: Every system on the judged queries, and the difference between the encoders.
         p_holm: By measure: p-value of the difference adjusted for the number of measures.
         unjudged: By system id: share of its top hits without a judgment.
         judgments: How many (query, passage) judgments there are.
@@ -427,7 +427,7 @@ def _words(
             sentences.append(f"{shown}; that is more than chance (p {p_holm[name]:.3f}, Holm).")
         elif more[name] is None:
             sentences.append(
-                f"{shown}; no number of judgments can be named to tell the arms apart."
+                f"{shown}; no number of judgments can be named to tell the encoders apart."
             )
         else:
             sentences.append(

@@ -159,7 +159,7 @@ def benchmark(
 
     Args:
         tasks: Names in mteb (LEMBPasskeyRetrieval, BrightRetrieval, ...) or task objects.
-        encoders: Usually both arms of a pair.
+        encoders: Usually both encoders of a pair.
         results_folder: mteb's result cache; a file per task, encoder and fingerprint.
         instructed: Makes an encoder with another instruction, for official prompts.
         workspace: Where vectors are kept.

@@ -44,7 +44,7 @@ class Measured:
         name: Of the collection.
         length: Nominal length in tokens; None for the whole.
         systems: In the order they were given, BM25 and fusion last.
-        difference: By name of measure: first arm minus second arm; empty without two arms.
+        difference: By name of measure: first minus second encoder; empty without two.
         differences: By name of measure: the same per query, ``(queries,)``.
         query_ids: In the order of every ``per_query``.
         clusters: ``(queries,)`` which of them share relevant documents; see `query_clusters`.
@@ -101,7 +101,7 @@ class Evaluation:
         unit: Documents whole, or cut into passages and ranked by their best one.
         whole: The whole collection.
         lengths: Its parts by nominal length, shortest first; none for ordinary sets.
-        arms: System ids of the two arms that ``difference`` compares; None with fewer than two.
+        pair: System ids of the two encoders that ``difference`` compares; None with fewer than two.
         seconds: Wall clock of everything, embedding included.
         notes: What a reader has to know, each a sentence.
         cut_share: By encoder id: share of the texts that were longer than its limit.
@@ -113,7 +113,7 @@ class Evaluation:
     unit: Unit
     whole: Measured
     lengths: tuple[Measured, ...]
-    arms: tuple[str, str] | None
+    pair: tuple[str, str] | None
     seconds: float
     notes: tuple[str, ...] = ()
     cut_share: Mapping[str, float] = field(default_factory=dict)

@@ -34,7 +34,7 @@ def to_fields(evaluation: Evaluation) -> dict[str, Any]:
         "clusters": whole.independent,
         "passages": whole.passages,
         "seconds": round(evaluation.seconds, 3),
-        "arms": None if evaluation.arms is None else list(evaluation.arms),
+        "arms": None if evaluation.pair is None else list(evaluation.pair),
         "holm": _holm_fields(whole.difference),
         "lengths": [
             {
@@ -75,14 +75,14 @@ def to_text(evaluation: Evaluation) -> str:
         f"unit {evaluation.unit.value}, {evaluation.seconds:.1f} s",
         *(f"  {note}" for note in evaluation.notes),
         "",
-        *_measured_lines(whole, evaluation.arms),
+        *_measured_lines(whole, evaluation.pair),
         *_dimension_lines(evaluation.dimensions),
     ]
     for part in evaluation.lengths:
         lines += [
             "",
             f"length {part.length:,}: {_counted(part)}, {part.passages:,} documents",
-            *_measured_lines(part, evaluation.arms),
+            *_measured_lines(part, evaluation.pair),
         ]
     lines += [
         "",
@@ -153,14 +153,14 @@ def _holm_fields(difference: Mapping[str, Difference]) -> dict[str, float]:
     return holm({name: one.p_value for name, one in difference.items()})
 
 
-def _measured_lines(measured: Measured, arms: tuple[str, str] | None) -> list[str]:
+def _measured_lines(measured: Measured, pair: tuple[str, str] | None) -> list[str]:
     names = MEASURES if measured.length is None else (ACCURACY, *MEASURES)
     rows: list[tuple[str, ...]] = [("system", *names)]
     rows += [
         (system.system_id, *(interval_text(system.measures[name]) for name in names))
         for system in measured.systems
     ]
-    if arms is not None and measured.difference:
+    if pair is not None and measured.difference:
         adjusted = _holm_fields(measured.difference)
         ordered = [measured.difference[name] for name in names]
         rows.append(("difference", *(interval_text(one, signed=True) for one in ordered)))
@@ -174,8 +174,8 @@ def _measured_lines(measured: Measured, arms: tuple[str, str] | None) -> list[st
             )
         )
     lines = _table(rows)
-    if arms is not None and measured.difference:
-        lines.append(f"difference: {arms[0]} minus {arms[1]}")
+    if pair is not None and measured.difference:
+        lines.append(f"difference: {pair[0]} minus {pair[1]}")
     return lines
 
 

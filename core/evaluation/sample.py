@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.monitor import Monitor
 
 MEASURED_DEPTH = 100
-FUSION = SystemInfo("rrf", Family.FUSION, "Both arms fused (RRF)")
+FUSION = SystemInfo("rrf", Family.FUSION, "Both encoders fused (RRF)")
 SAMPLE_NOTES = (
     "The same hand wrote documents and queries: the figures show tendencies, not the second "
     "decimal.",
@@ -61,7 +61,7 @@ def measure_sample(
             unit=library.settings.chunking.unit,
             whole=part,
             lengths=(),
-            arms=(pair[0].encoder_id, pair[1].encoder_id),
+            pair=(pair[0].encoder_id, pair[1].encoder_id),
             seconds=time.perf_counter() - started,
             notes=SAMPLE_NOTES,
         )

@@ -104,7 +104,7 @@ def best_hits(library: Library, query: str) -> tuple[str, ...]:
         EmptyLibraryError: If there is no hit at all.
     """
     comparison = library.ask(query)
-    columns = [comparison.column(name) for name in (comparison.arm_a, comparison.arm_b)]
+    columns = [comparison.column(name) for name in (comparison.encoder_a, comparison.encoder_b)]
     ids = [column.ranking.hits[0].passage_id for column in columns if column.ranking.hits]
     if not ids:
         raise EmptyLibraryError("Neither encoder finds a passage; add a document first.")

@@ -70,7 +70,7 @@ class EncodersInUse:
 
     def pair(self) -> tuple[EncoderSpec, EncoderSpec]:
         """Return both encoders of the pair."""
-        return self._pool.registry.arms(self._workspace.settings().pair_id)
+        return self._pool.registry.specs_of(self._workspace.settings().pair_id)
 
     def columns(self) -> tuple[EncoderSpec, ...]:
         """Return the pair, and the further encoders the settings name after it."""
@@ -114,7 +114,7 @@ class EncodersInUse:
             also=tuple(name for name in settings.also if name not in gone),
             choices=tuple(c for c in settings.choices if c.encoder_id not in gone),
         )
-        registry.arms(settings.pair_id)
+        registry.specs_of(settings.pair_id)
         for encoder_id in settings.also:
             registry.encoder(encoder_id)
         for choice in settings.choices:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def measures(comparison: Comparison) -> Html:
     """Return the agreement of the encoders, and below it that of every two columns."""
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     rows = [] if agreement is None else [_row(one, agreement) for one in MEASURES]
     return render("measures", rows=rows, **table_values(comparison))
 

@@ -177,7 +177,7 @@ class Joined:
 
 def rank_picture(comparison: Comparison) -> Html:
     """Return the two rankings with a line per passage; "" where an encoder failed."""
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     if agreement is None:
         return Html("")
     row, top = 26, 34

@@ -32,7 +32,7 @@ def family_kind(family: Family | str) -> str:
 
 def encoder_ids(comparison: Comparison) -> tuple[str, str]:
     """Return the ids of the two systems under comparison."""
-    return (comparison.arm_a, comparison.arm_b)
+    return (comparison.encoder_a, comparison.encoder_b)
 
 
 def kind(comparison: Comparison, system_id: str) -> str:
@@ -41,7 +41,7 @@ def kind(comparison: Comparison, system_id: str) -> str:
     first, second = (comparison.column(one).info.family for one in encoder_ids(comparison))
     if system_id not in encoder_ids(comparison) or first is not second:
         return own
-    return "dif" if system_id == comparison.arm_a else "aut"
+    return "dif" if system_id == comparison.encoder_a else "aut"
 
 
 def name(comparison: Comparison, system_id: str) -> str:

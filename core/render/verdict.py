@@ -29,7 +29,7 @@ def verdict(comparison: Comparison, *, answers: Collection[str] = (), saved: boo
 
 def verdict_values(comparison: Comparison, answers: Collection[str]) -> dict[str, object]:
     """Return the values of the verdict of page and report."""
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     depth = max(
         (
             min(comparison.k, len(comparison.column(one).ranking.hits))
@@ -79,7 +79,7 @@ def answer_places(
 
 def parting(comparison: Comparison) -> str:
     """Return in one sentence how far both encoders agree."""
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     columns = [comparison.column(one) for one in systems.encoder_ids(comparison)]
     if agreement is None or not any(column.ranking.hits for column in columns):
         return comparison.summary[0] if comparison.summary else ""

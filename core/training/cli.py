@@ -21,7 +21,7 @@ from core.training import adaptation, contrastive, data, facts, preparation, tea
 from core.training.conversion import convert, first_layers
 from core.training.export import (
     ATTENTION,
-    TrainedArm,
+    TrainedEncoder,
     export,
     read_converted,
     read_readout,
@@ -257,7 +257,7 @@ def export_command(
     trained = {}
     for family, name in names.items():
         tensors = torch.load(work / f"adapters_{name}.pt", weights_only=True)
-        trained[family] = TrainedArm(
+        trained[family] = TrainedEncoder(
             adapters={key: tensor.numpy() for key, tensor in tensors.items()},
             readout=read_readout(work / f"final_{name}.pt"),
             trained_on=trained_on.replace("{family}", family.value),
@@ -265,7 +265,7 @@ def export_command(
     export(
         out,
         base=read_converted(work),
-        arms=trained,
+        encoders=trained,
         query_prompt=contrastive.QUERY_PROMPT,
         passage_prompt=contrastive.PASSAGE_PROMPT,
         max_tokens=max_tokens,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from core.encoders.bundled import ArmFacts, Arrays, Manifest, write_bundled
+from core.encoders.bundled import Arrays, EncoderFacts, Manifest, write_bundled
 from core.encoders.pooling import Readout
 from core.encoders.spec import Attention, Pooling
 from core.errors import EncoderUnavailableError
@@ -33,7 +33,7 @@ _LABELS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainedArm:
+class TrainedEncoder:
     """Result of the stages for one encoder.
 
     Attributes:
@@ -64,14 +64,14 @@ def export(
     folder: Path,
     *,
     base: ConvertedBase,
-    arms: Mapping[Family, TrainedArm],
+    encoders: Mapping[Family, TrainedEncoder],
     query_prompt: str,
     passage_prompt: str,
     max_tokens: int,
     licence: str,
 ) -> Manifest:
     """Cut the base to the layers that are read, and write the folder."""
-    layers = max(max(arm.readout.layers) for arm in arms.values())
+    layers = max(max(encoder.readout.layers) for encoder in encoders.values())
     arrays = first_layers(base.arrays, layers)
     # decoded, because a run's count must not depend on how the weights are packed
     running = sum(
@@ -80,21 +80,21 @@ def export(
         if not name.endswith((".scale", ".minimum"))
     )
     facts = {}
-    for family, arm in arms.items():
-        projection = arm.readout.projection
-        facts[family] = ArmFacts(
+    for family, encoder in encoders.items():
+        projection = encoder.readout.projection
+        facts[family] = EncoderFacts(
             encoder_id=ENCODER_IDS[family],
             label=_LABELS[family],
             attention=ATTENTION[family],
-            pooling=arm.readout.pooling,
-            layers=arm.readout.layers,
+            pooling=encoder.readout.pooling,
+            layers=encoder.readout.layers,
             query_prompt=query_prompt,
             passage_prompt=passage_prompt,
             max_tokens=max_tokens,
-            dimension=arm.readout.dimension,
+            dimension=encoder.readout.dimension,
             parameters=running + (0 if projection is None else projection.numel()),
             licence=licence,
-            trained_on=arm.trained_on,
+            trained_on=encoder.trained_on,
         )
     return write_bundled(
         folder,
@@ -102,9 +102,10 @@ def export(
         tokenizer_json=base.tokenizer_json,
         base=arrays,
         adapters={
-            family: {**arm.adapters, **readout_tensors(arm.readout)} for family, arm in arms.items()
+            family: {**encoder.adapters, **readout_tensors(encoder.readout)}
+            for family, encoder in encoders.items()
         },
-        arms=facts,
+        encoders=facts,
     )
 
 

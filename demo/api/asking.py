@@ -27,7 +27,7 @@ def add(door: Door) -> None:
             visitor: From `start`; empty when run locally.
         """
         comparison = _compared(door, query, k, library, visitor)
-        wanted = system or comparison.arm_a
+        wanted = system or comparison.encoder_a
         column = comparison.column(wanted)
         if column.failure:
             raise UnknownNameError(column.failure)

@@ -56,10 +56,10 @@ class Door:
 
 def verb(function: Callable[..., Any]) -> None:
     """Register an endpoint under its function's name; docstring and signature describe it."""
-    gr.events.api(told(function), api_name=function.__name__, concurrency_limit=MOST_AT_ONCE)
+    gr.events.api(checked(function), api_name=function.__name__, concurrency_limit=MOST_AT_ONCE)
 
 
-def told(function: Callable[..., Any]) -> Callable[..., Any]:
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Check an endpoint's arguments, and let a `CoreError` reach the caller as its sentence."""
     kinds = get_type_hints(function)
     signature = inspect.signature(function)

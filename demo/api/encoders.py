@@ -26,7 +26,7 @@ def add(door: Door, choosing: Choosing) -> None:
         """
         choosing.services.refresh_encoders()
         with door.library(visitor, library, look=True) as lent:
-            used = {arm.system_id for arm in lent.encoder_status()}
+            used = {encoder.system_id for encoder in lent.encoder_status()}
             choice = lent.settings.choice
         return [
             {
@@ -49,8 +49,8 @@ def add(door: Door, choosing: Choosing) -> None:
         """Choose a library's columns and the options of their embeddings; embeds missing passages.
 
         Args:
-            first: Encoder id of the first arm; empty keeps it.
-            second: Encoder id of the second arm; empty keeps it.
+            first: Encoder id of the first encoder; empty keeps it.
+            second: Encoder id of the second encoder; empty keeps it.
             also: Further columns, ids with commas; `none` for none, empty keeps them.
             options: As `ID:output=int8,dimension=256;ID:centred`; `ID:default` undoes.
             library: Id; empty for the sample library.
@@ -62,10 +62,10 @@ def add(door: Door, choosing: Choosing) -> None:
         known, name = door.place(visitor, library)
         with door.library(visitor, library) as lent:
             now = lent.settings
-        arms = choosing.services.visitors.pool.registry.arms(now.pair_id)
+        pair = choosing.services.visitors.pool.registry.specs_of(now.pair_id)
         columns = now.also if not also else split_names(also)
         settings = choosing.settings(
-            known, name, first or arms[0].encoder_id, second or arms[1].encoder_id, columns
+            known, name, first or pair[0].encoder_id, second or pair[1].encoder_id, columns
         )
         for text in split_names(options, ";"):
             encoder_id = text.rpartition(":")[0]

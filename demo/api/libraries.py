@@ -12,7 +12,7 @@ from gradio_client.utils import is_file_obj_with_meta  # type: ignore[import-unt
 
 from core.errors import UsageError
 from core.settings import OWN_ID
-from demo.api.door import MOST_AT_ONCE, Door, fields, listed, told, verb
+from demo.api.door import MOST_AT_ONCE, Door, checked, fields, listed, verb
 from demo.toolkit import address, gr
 
 # Clients without an upload (MCP) give files inline; no other shape passes their check.
@@ -156,7 +156,7 @@ def _index(door: Door) -> None:
             return {"library": target, **fields(job.outcome())}
 
     trigger.click(
-        told(index),
+        checked(index),
         [files, library, password, visitor],
         report,
         api_name="index",

@@ -163,7 +163,7 @@ def notice(message: str) -> Html:
     return render("said", kind="", words=message, waiting=())
 
 
-def arms(statuses: Sequence[EncoderStatus]) -> Html:
+def encoders(statuses: Sequence[EncoderStatus]) -> Html:
     """Return the faults and gaps of the two encoders; nothing when all is well."""
     lacking = [one for one in statuses if one.problem or one.passages_embedded < one.passages]
     return render("not_ready", encoders=[(one, family_kind(one.family)) for one in lacking])

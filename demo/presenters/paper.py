@@ -84,7 +84,9 @@ def table(table_id: str, baseline: str) -> Html:
     found = paper.table(table_id)
     subject = next((row.system for row in found.rows if row.kind is paper.SystemKind.DIFFUSION), "")
     if subject and baseline not in paper.baselines(found):
-        baseline = paper.best_baseline(found, found.columns[-1].name) if _has_arms(found) else ""
+        baseline = (
+            paper.best_baseline(found, found.columns[-1].name) if _has_encoders(found) else ""
+        )
     ceilings = [column.ceiling for column in found.columns if column.ceiling]
     return render(
         "paper_table",
@@ -113,7 +115,7 @@ def _without_truncation(found: PaperTable, subject: str, baseline: str) -> str:
     )
 
 
-def _has_arms(found: PaperTable) -> bool:
+def _has_encoders(found: PaperTable) -> bool:
     return any(row.kind is paper.SystemKind.AUTOREGRESSIVE for row in found.rows)
 
 

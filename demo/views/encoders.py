@@ -69,8 +69,8 @@ def build(services: Services) -> EncodersPart:
     with gr.Accordion(texts.ENCODERS, open=False, elem_id="bf-encoders") as box:
         said = html_part("bf-encoders-said")
         in_use = html_part("bf-encoders-use")
-        first = gr.Dropdown([], label="First encoder", elem_id="bf-arm-first")
-        second = gr.Dropdown([], label="Second encoder", elem_id="bf-arm-second")
+        first = gr.Dropdown([], label="First encoder", elem_id="bf-encoder-first")
+        second = gr.Dropdown([], label="Second encoder", elem_id="bf-encoder-second")
         also = gr.Dropdown(
             [],
             label=f"Further columns, at most {MAX_FURTHER_ENCODERS}",

@@ -192,7 +192,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def noticed(visitor: Any, library_id: str) -> Any:  # noqa: ANN401
         """A question may have had the missing passages embedded: say how things are now."""
-        html = handlers.libraries.arms_notice(visitor, library_id)
+        html = handlers.libraries.encoders_notice(visitor, library_id)
         return gr.skip() if html is None else html
 
     def password(event: gr.EventData, visitor: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401

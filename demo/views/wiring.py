@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.errors import CoreError
 from demo.toolkit import gr
 
 if TYPE_CHECKING:
@@ -80,18 +78,6 @@ def event_number(event: gr.EventData, name: str) -> int | None:
     """Return a field of an event as a whole number, None when it is none."""
     text = event_text(event, name)
     return int(text) if text.lstrip("-").isdigit() and len(text) < 12 else None
-
-
-def told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a `CoreError` into the page's own message, for handlers that show no place for it."""
-
-    def wrapper(*args: Any) -> Any:  # noqa: ANN401  passes on whatever the handler takes
-        try:
-            return function(*args)
-        except CoreError as error:
-            raise gr.Error(str(error), print_exception=False, duration=8) from error
-
-    return wrapper
 
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

@@ -86,7 +86,7 @@ def counting_registry() -> Any:
 
 def with_hub_pair(registry: Any) -> Any:
     """The same two encoders once more, under names that have to be fetched from HF_ENDPOINT."""
-    one, two = registry.arms(DEFAULT_PAIR)
+    one, two = registry.specs_of(DEFAULT_PAIR)
     for spec, name in ((one, "far-dif"), (two, "far-aut")):
         registry = registry.with_encoder(
             dataclasses.replace(
@@ -99,7 +99,7 @@ def with_hub_pair(registry: Any) -> Any:
 
 def with_unequal_limits(registry: Any) -> Any:
     """The same pair, one of which reads far less of a passage than the other."""
-    _, two = registry.arms(DEFAULT_PAIR)
+    _, two = registry.specs_of(DEFAULT_PAIR)
     return registry.with_encoder(dataclasses.replace(two, max_tokens=40))
 
 

@@ -104,7 +104,7 @@ def test_one_click_runs_both_at_equal_limits_and_the_comparison_records_it(
     go(one, "laboratory")
     one.page.get_by_role("tab", name="Fairness").click()
     one.page.click("#bf-fairness-run")
-    # the flag in words, with the share of passages that only one arm lost
+    # the flag in words, with the share of passages that only one encoder lost
     one.page.wait_for_selector("#bf-fairness .notice.warn >> text=cut on")
     one.page.click("#bf-fairness [data-act=equal]")
     one.page.wait_for_selector('.nav [data-view="compare"][aria-current="page"]')

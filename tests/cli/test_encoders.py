@@ -60,7 +60,7 @@ def models(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / "models" / name for name in names}
 
 
-def test_added_encoders_become_arms_and_columns_with_options(
+def test_added_encoders_become_encoders_and_columns_with_options(
     shell: Shell, papers: Path, models: dict[str, Path], tmp_path: Path
 ) -> None:
     added = shell("encoders", "add", models["diffugpt-m"], "--family", "diffusion", "--label", "D")
@@ -96,7 +96,7 @@ def test_added_encoders_become_arms_and_columns_with_options(
     assert [c["label"] for c in less["columns"]] == ["D (mean-centred)", "A"]
 
 
-def test_a_mean_centred_arm_is_measured_as_the_definition_has_it(
+def test_a_mean_centred_encoder_is_measured_as_the_definition_has_it(
     shell: Shell, models: dict[str, Path], tmp_path: Path
 ) -> None:
     generator = np.random.default_rng(5)

@@ -44,7 +44,7 @@ def test_the_plan_is_told_and_nothing_fetched_without_a_yes(fetched: list[str]) 
     assert fetched == []
 
 
-def test_a_yes_fetches_both_arms(fetched: list[str]) -> None:
+def test_a_yes_fetches_both_encoders(fetched: list[str]) -> None:
     assert CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--yes"]).exit_code == 0
     assert fetched == ["perplexity-ai/pplx-embed-v1-0.6b", "Qwen/Qwen3-Embedding-0.6B"]
 
@@ -76,7 +76,7 @@ def test_offline_says_what_to_do() -> None:
 
 
 def test_a_stated_commit_is_not_moved(fetched: list[str]) -> None:
-    # Both arms of this pair have a commit of Bifocal's own: there is nothing to move.
+    # Both encoders of this pair have a commit of Bifocal's own: there is nothing to move.
     result = CliRunner().invoke(cli, ["fetch", "pplx-0.6b", "--plan", "--repin"])
     assert result.exit_code == 0
     assert "->" not in result.output

@@ -179,7 +179,7 @@ def test_ctrl_c_keeps_what_is_finished(
     assert not terminal.json("disagree", "-w", workspace, "--drafts", "6", "-k", "5")["stopped"]
 
 
-def test_doctor_proves_both_arms(terminal: Terminal) -> None:
+def test_doctor_proves_both_encoders(terminal: Terminal) -> None:
     found = terminal.json("doctor")
     assert found["good"]
     details = {check["name"]: check["detail"] for check in found["checks"]}

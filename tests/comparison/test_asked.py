@@ -53,7 +53,7 @@ def library(count: int = 60) -> dict[str, Passage]:
     return known
 
 
-def arms(*, broken: bool = False) -> list[FakeEncoder]:
+def encoders(*, broken: bool = False) -> list[FakeEncoder]:
     second = Broken if broken else FakeEncoder
     return [
         FakeEncoder(fake_spec(encoder_id="diff")),
@@ -92,7 +92,7 @@ def asked(encoders: list[FakeEncoder], *, k: int = 10) -> Comparison:
 
 
 def test_search_answers_become_a_comparison() -> None:
-    comparison = asked(arms())
+    comparison = asked(encoders())
     assert [column.info.system_id for column in comparison.columns] == ["diff", "ar", "bm25", "rrf"]
     column = comparison.column("diff")
     assert len(column.ranking.hits) == 50
@@ -111,23 +111,23 @@ def test_search_answers_become_a_comparison() -> None:
 
 
 def test_passages_below_a_column_have_their_rank_over_the_corpus() -> None:
-    comparison = asked(arms())
+    comparison = asked(encoders())
     below = [
         passage.standing("diff").rank
         for passage in comparison.passages
         if passage.passage_id not in comparison.column("diff").ranking.passage_ids
     ]
-    assert below  # the premise: 50 of 60 are listed, another arm lists others
+    assert below  # the premise: 50 of 60 are listed, another encoder lists others
     assert all(rank is not None and 50 < rank <= 60 for rank in below)
 
 
 def test_a_failing_encoder_is_a_failed_column_and_not_an_empty_one() -> None:
-    comparison = asked(arms(broken=True))
+    comparison = asked(encoders(broken=True))
     assert "failed on this query" in comparison.column("ar").failure
     assert comparison.column("ar").received is None
     assert comparison.column("diff").failure == ""
     assert comparison.column("rrf").failure
-    assert comparison.arms_agreement is None
+    assert comparison.encoders_agreement is None
 
 
 @pytest.mark.parametrize(("k", "depth"), [(5, 50), (10, 50), (50, 50), (80, 80)])

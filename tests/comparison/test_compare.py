@@ -18,7 +18,7 @@ from tests.comparison.worlds import (
     passages,
     random_scores,
     scored,
-    two_arms,
+    two_encoders,
 )
 
 IDS = [f"p{number:02d}" for number in range(60)]
@@ -37,14 +37,14 @@ def rankings(comparison: Comparison) -> dict[str, tuple[str, ...]]:
 
 def test_a_worked_example() -> None:
     # diff: p1 .9  p2 .8  p3 .3  p4 .1      ar: p3 .9  p1 .8  p4 .7  p2 .1     k = 2
-    comparison = two_arms(
+    comparison = two_encoders(
         ids=["p1", "p2", "p3", "p4"],
         scores_a={"p1": 0.9, "p2": 0.8, "p3": 0.3, "p4": 0.1},
         scores_b={"p1": 0.8, "p2": 0.1, "p3": 0.9, "p4": 0.7},
         k=2,
         depth=2,
     )
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     assert agreement is not None
     assert agreement.shared == 1  # p1
     assert agreement.figures["overlap"] == 0.5
@@ -61,7 +61,7 @@ def test_a_worked_example() -> None:
 
 
 def test_every_passage_of_every_column_is_there_with_its_text_and_page() -> None:
-    comparison = two_arms(
+    comparison = two_encoders(
         ids=IDS, scores_a=random_scores(IDS, seed=1), scores_b=random_scores(IDS, seed=2), depth=20
     )
     shown = {hit for ids in rankings(comparison).values() for hit in ids}
@@ -75,7 +75,7 @@ def test_every_passage_of_every_column_is_there_with_its_text_and_page() -> None
 def test_z_and_percentile_come_from_each_systems_own_background() -> None:
     scores = random_scores(IDS, seed=1)
     high = background(seed=0, mean=0.9, spread=0.01)
-    comparison = two_arms(
+    comparison = two_encoders(
         ids=IDS, scores_a=scores, scores_b=scores, backgrounds={"ar": high}, lexical=["p01"]
     )
     standing = comparison.passages[0].standing("ar")
@@ -88,7 +88,7 @@ def test_z_and_percentile_come_from_each_systems_own_background() -> None:
 
 def test_what_a_system_does_not_rank_has_no_rank() -> None:
     scores = random_scores(IDS, seed=1)
-    comparison = two_arms(ids=IDS, scores_a=scores, scores_b=scores, lexical=["p05"])
+    comparison = two_encoders(ids=IDS, scores_a=scores, scores_b=scores, lexical=["p05"])
     other = next(passage for passage in comparison.passages if passage.passage_id != "p05")
     assert other.standing("bm25").rank is None
     assert comparison.passage("p05").standing("bm25").rank == 1
@@ -105,7 +105,7 @@ def test_a_failed_system_says_so_and_takes_no_part() -> None:
         QUERY, systems, {}, k=5, passages=passages(["p1"]), document_names=DOCUMENT_NAMES
     )
     assert comparison.column("ar").failure == "The encoder failed on the query."
-    assert comparison.arms_agreement is None
+    assert comparison.encoders_agreement is None
     assert [(pair.system_a, pair.system_b) for pair in comparison.agreements] == [("diff", "x")]
     assert "failed" in comparison.summary[0]
 
@@ -119,12 +119,12 @@ def test_a_failed_system_says_so_and_takes_no_part() -> None:
         ([Family.REFERENCE, Family.FUSION, Family.REFERENCE], ("s0", "s2")),
     ],
 )
-def test_arms_are_found_by_family(families: list[Family], expected: tuple[str, str]) -> None:
+def test_encoders_are_found_by_family(families: list[Family], expected: tuple[str, str]) -> None:
     systems = [
         listed(f"s{number}", ["p1"], family=family) for number, family in enumerate(families)
     ]
     comparison = compare(QUERY, systems, {}, k=1, passages=passages(["p1"]), document_names={})
-    assert (comparison.arm_a, comparison.arm_b) == expected
+    assert (comparison.encoder_a, comparison.encoder_b) == expected
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_impossible_requests_are_refused() -> None:
     with pytest.raises(InvalidDepthError, match="at least one"):
         compare(QUERY, [one, two], {}, k=0, passages=known, document_names={})
     with pytest.raises(UnknownNameError, match="'c' is not among the systems a, b"):
-        compare(QUERY, [one, two], {}, k=1, passages=known, document_names={}, arms=("a", "c"))
+        compare(QUERY, [one, two], {}, k=1, passages=known, document_names={}, encoders=("a", "c"))
     with pytest.raises(UsageError, match="choose two"):
-        compare(QUERY, [one, two], {}, k=1, passages=known, document_names={}, arms=("a", "a"))
+        compare(QUERY, [one, two], {}, k=1, passages=known, document_names={}, encoders=("a", "a"))
     with pytest.raises(UnknownNameError, match="'p9', which this library does not hold"):
         compare(QUERY, [one, listed("b", ["p9"])], {}, k=1, passages=known, document_names={})
 
@@ -159,13 +159,13 @@ def test_impossible_requests_are_refused() -> None:
 # -- metamorphic ---------------------------------------------------------------------------
 
 
-def test_the_same_encoder_in_both_arms_shows_no_difference() -> None:
+def test_the_same_encoder_on_both_sides_shows_no_difference() -> None:
     scores = random_scores(IDS, seed=1)
     same = background(seed=1)
-    comparison = two_arms(
+    comparison = two_encoders(
         ids=IDS, scores_a=scores, scores_b=scores, backgrounds={"diff": same, "ar": same}
     )
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     assert agreement is not None
     assert agreement.figures["rbo"] == pytest.approx(1.0)
     assert {agreement.figures[name] for name in ("overlap", "jaccard", "tau_b")} == {1.0}
@@ -179,12 +179,12 @@ def test_the_same_encoder_in_both_arms_shows_no_difference() -> None:
             second.percentile,
         )
     assert all(point.z_a == point.z_b for point in comparison.cloud)
-    assert comparison.summary[0] == "Both lenses return the same 10 passages in the same order."
+    assert comparison.summary[0] == "Both encoders return the same 10 passages in the same order."
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 30))
-def test_swapping_the_arms_mirrors_every_number(seed: int, k: int) -> None:
+def test_swapping_the_encoders_mirrors_every_number(seed: int, k: int) -> None:
     scores_a, scores_b = random_scores(IDS, seed=seed), random_scores(IDS, seed=seed + 1)
     systems = [
         scored("diff", scores_a, family=Family.REFERENCE, depth=20),
@@ -195,8 +195,8 @@ def test_swapping_the_arms_mirrors_every_number(seed: int, k: int) -> None:
         compare(QUERY, order, places, k=k, passages=passages(IDS), document_names=DOCUMENT_NAMES)
         for order in (systems, systems[::-1])
     )
-    assert (back.arm_a, back.arm_b) == (forth.arm_b, forth.arm_a)
-    one, other = forth.arms_agreement, back.arms_agreement
+    assert (back.encoder_a, back.encoder_b) == (forth.encoder_b, forth.encoder_a)
+    one, other = forth.encoders_agreement, back.encoders_agreement
     assert one is not None
     assert other is not None
     assert (one.shared, one.figures) == (other.shared, other.figures)
@@ -235,8 +235,8 @@ def test_the_order_of_upload_changes_nothing() -> None:
 
 def test_an_irrelevant_passage_changes_no_relative_order() -> None:
     scores_a, scores_b = random_scores(IDS, seed=1), random_scores(IDS, seed=2)
-    before = two_arms(ids=IDS, scores_a=scores_a, scores_b=scores_b, depth=60)
-    after = two_arms(
+    before = two_encoders(ids=IDS, scores_a=scores_a, scores_b=scores_b, depth=60)
+    after = two_encoders(
         ids=[*IDS, "noise"],
         scores_a=scores_a | {"noise": 0.31},
         scores_b=scores_b | {"noise": 0.44},
@@ -248,16 +248,16 @@ def test_an_irrelevant_passage_changes_no_relative_order() -> None:
 
 
 def test_a_library_of_one_passage_compares() -> None:
-    comparison = two_arms(ids=["p1"], scores_a={"p1": 0.2}, scores_b={"p1": 0.9})
-    assert comparison.arms_agreement is not None
-    assert comparison.arms_agreement.figures["overlap"] == 1.0
-    assert comparison.arms_agreement.figures["tau_b"] is None
-    assert comparison.summary == ("Both lenses return one passage, the same.",)
+    comparison = two_encoders(ids=["p1"], scores_a={"p1": 0.2}, scores_b={"p1": 0.9})
+    assert comparison.encoders_agreement is not None
+    assert comparison.encoders_agreement.figures["overlap"] == 1.0
+    assert comparison.encoders_agreement.figures["tau_b"] is None
+    assert comparison.summary == ("Both encoders return one passage, the same.",)
 
 
 def test_the_cloud_is_spread_over_the_corpus_and_leaves_out_what_is_shown() -> None:
     ids = [f"p{number:05d}" for number in range(5000)]
-    comparison = two_arms(
+    comparison = two_encoders(
         ids=ids,
         scores_a=random_scores(ids, seed=1),
         scores_b=random_scores(ids, seed=2),

@@ -31,7 +31,7 @@ from tests.comparison.worlds import (
     passages,
     random_scores,
     ranking,
-    two_arms,
+    two_encoders,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ HOSTILE = [
 
 @pytest.fixture
 def comparison() -> Comparison:
-    return two_arms(
+    return two_encoders(
         ids=IDS,
         scores_a=random_scores(IDS, seed=1),
         scores_b=random_scores(IDS, seed=2),
@@ -119,7 +119,9 @@ def test_no_cell_starts_a_formula_whatever_the_text(text: str) -> None:
 
 
 def test_negative_numbers_stay_numbers() -> None:
-    comparison = two_arms(ids=["p1"], scores_a={"p1": -0.25}, scores_b={"p1": -0.5}, backgrounds={})
+    comparison = two_encoders(
+        ids=["p1"], scores_a={"p1": -0.25}, scores_b={"p1": -0.5}, backgrounds={}
+    )
     (row,) = rows_of(to_csv(comparison))
     assert row["diff score"] == "-0.25"
 

@@ -7,14 +7,14 @@ import pytest
 
 from core.comparison.records import FORMAT, Comparison, from_json, to_json
 from core.errors import UnknownNameError, UsageError
-from tests.comparison.worlds import background, random_scores, two_arms
+from tests.comparison.worlds import background, random_scores, two_encoders
 
 IDS = [f"p{number:02d}" for number in range(30)]
 
 
 @pytest.fixture
 def comparison() -> Comparison:
-    return two_arms(
+    return two_encoders(
         ids=IDS,
         scores_a=random_scores(IDS, seed=1),
         scores_b=random_scores(IDS, seed=2),
@@ -28,6 +28,7 @@ def test_round_trip_gives_an_equal_comparison(comparison: Comparison) -> None:
     assert comparison.cloud  # the premise: nothing optional is empty
     assert comparison.summary
     assert from_json(to_json(comparison)) == comparison
+    assert to_json(from_json(to_json(comparison))) == to_json(comparison)  # 9 stays 9, not 9.0
     assert from_json(to_json(comparison, indent=1)) == comparison
 
 
@@ -51,7 +52,7 @@ def test_lone_surrogates_survive(comparison: Comparison) -> None:
 def test_lookups_by_id(comparison: Comparison) -> None:
     first = comparison.column("diff").ranking.hits[0]
     assert comparison.passage(first.passage_id).standing("diff").rank == 1
-    assert comparison.agreement("ar", "diff") is comparison.arms_agreement
+    assert comparison.agreement("ar", "diff") is comparison.encoders_agreement
     assert comparison.agreement("ar", "nobody") is None
 
 

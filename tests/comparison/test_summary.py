@@ -17,7 +17,7 @@ from tests.comparison.worlds import (
     passages,
     random_scores,
     scored,
-    two_arms,
+    two_encoders,
 )
 
 IDS = [f"p{number:02d}" for number in range(30)]
@@ -48,22 +48,22 @@ def lists(
         (
             ["p00", "p01", "p02"],
             ["p00", "p01", "p02"],
-            "Both lenses return the same 3 passages in the same order.",
+            "Both encoders return the same 3 passages in the same order.",
         ),
         (
             ["p00", "p01", "p02"],
             ["p01", "p00", "p02"],
-            "Both lenses return the same 3 passages in a different order; the first hits differ.",
+            "Both encoders return the same 3 passages in a different order; the first hits differ.",
         ),
         (
             ["p00", "p01", "p02"],
             ["p00", "p02", "p09"],
-            "The two lenses share 2 of their first 3 passages; the first hit is the same.",
+            "The two encoders share 2 of their first 3 passages; the first hit is the same.",
         ),
         (
             ["p00", "p01", "p02"],
             ["p03", "p04", "p05"],
-            "The two lenses share none of their first 3 passages.",
+            "The two encoders share none of their first 3 passages.",
         ),
     ],
     ids=["equal", "reordered", "partly", "disjoint"],
@@ -87,7 +87,7 @@ def test_the_second_sentence_names_the_traveller_and_its_page() -> None:
     # diff: p00 p01 ...  ar puts p01 (page 2) last of all 30.
     scores_a = {name: 1.0 - number / 100 for number, name in enumerate(IDS)}
     scores_b = scores_a | {"p01": 0.0}
-    comparison = two_arms(ids=IDS, scores_a=scores_a, scores_b=scores_b, k=5)
+    comparison = two_encoders(ids=IDS, scores_a=scores_a, scores_b=scores_b, k=5)
     assert comparison.summary[1] == (
         "What travelled most is a passage on page 2 of sluice.pdf: "
         "2nd for diffusion, 30th for autoregressive."
@@ -101,7 +101,7 @@ def test_without_ranks_beyond_the_lists_only_alone_is_said() -> None:
 
 def test_the_first_hit_lies_between_off_topic_and_known_right_hits() -> None:
     background = Background.from_scores([], off_topic=[0.1, 0.2, 0.6], own=[0.55, 0.7])
-    comparison = two_arms(
+    comparison = two_encoders(
         ids=IDS,
         scores_a=dict.fromkeys(IDS, 0.0) | {"p00": 0.5},
         scores_b=dict.fromkeys(IDS, 0.0) | {"p00": 0.65},
@@ -147,7 +147,7 @@ def test_what_bm25_makes_of_the_first_hits(
 
 
 def test_nothing_found_by_either() -> None:
-    assert lists([], []).summary == ("Neither lens found anything for this query.",)
+    assert lists([], []).summary == ("Neither encoder found anything for this query.",)
 
 
 def test_equal_families_are_told_apart_by_label() -> None:
@@ -165,7 +165,7 @@ def test_equal_families_are_told_apart_by_label() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 500), st.sampled_from([0.01, 0.2]))
 def test_never_more_than_three_sentences_and_never_empty(seed: int, spread: float) -> None:
-    comparison = two_arms(
+    comparison = two_encoders(
         ids=IDS,
         scores_a=random_scores(IDS, seed=seed, spread=spread),
         scores_b=random_scores(IDS, seed=seed + 1, spread=spread),

@@ -92,7 +92,7 @@ def background(*, seed: int = 0, mean: float = 0.5, spread: float = 0.2) -> Back
     return Background.from_scores(np.random.default_rng(seed).normal(mean, spread, 1000))
 
 
-def two_arms(
+def two_encoders(
     *,
     ids: Sequence[str],
     scores_a: Mapping[str, float],

@@ -56,7 +56,7 @@ def last(stream: Any) -> Any:
 
 
 class Visit:
-    """Experiments over a library of the texts given, with arms of different dimensions."""
+    """Experiments over a library of the texts given, with encoders of different dimensions."""
 
     def __init__(self, folder: Any, texts: dict[str, str]) -> None:
         specs = (
@@ -173,7 +173,7 @@ def test_a_library_of_one_passage(visit: Any) -> None:
     assert "strip" in said["last-sentence"]
 
 
-def test_arms_of_different_dimensions_and_prompts(visit: Any) -> None:
+def test_encoders_of_different_dimensions_and_prompts(visit: Any) -> None:
     one = visit(good=LONG, more=LONG.replace("mended", "painted"))
     said = one.everything("why did the gate of the mill break", one.passage("gate of the mill"))
     assert 'class="lead"' in one.do.verdict(*HERE)
@@ -196,7 +196,7 @@ def test_a_model_that_fails_half_way(visit: Any) -> None:
     said = one.everything("why did the lock break", passage)
     for name in ("disagree", "evidence", "attention", "growing"):
         assert "ran out of memory; close other programs" in said[name], name
-    # the arm that works goes on where an experiment has a part of its own, and nothing kept is lost
+    # the encoder that works goes on where an experiment has a part of its own, and nothing kept is lost
     assert "Blue" in said["attention"]
     assert said["growing"].count("<svg") == 2
     assert last(one.do.study(*HERE, "", *edit)) == before

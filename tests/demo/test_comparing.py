@@ -68,8 +68,8 @@ def test_a_question_to_a_half_embedded_library_shows_progress_and_a_stop_that_la
             raise_if_stopped(monitor)
             time.sleep(0.01)
 
-    arm = EncoderStatus("a", Family.DIFFUSION, "A", LoadState.READY, "", 1, 5)
-    monkeypatch.setattr(type(bench), "encoder_status", lambda _: (arm,))
+    encoder = EncoderStatus("a", Family.DIFFUSION, "A", LoadState.READY, "", 1, 5)
+    monkeypatch.setattr(type(bench), "encoder_status", lambda _: (encoder,))
     monkeypatch.setattr(type(bench), "index", embed)
     monkeypatch.setattr("demo.comparing.STALLED_SECONDS", 0.0)
     monkeypatch.setattr("demo.comparing.POLL_SECONDS", 0.02)
@@ -81,10 +81,10 @@ def test_a_question_to_a_half_embedded_library_shows_progress_and_a_stop_that_la
     assert any("1 / 5" in html for html in screens)
     assert "Stopped" in screens[-1]
     assert len(begun) == 1  # it was not begun again
-    assert "1 of 5" in handlers.libraries.arms_notice("local", "sample")
+    assert "1 of 5" in handlers.libraries.encoders_notice("local", "sample")
     monkeypatch.undo()
-    assert handlers.libraries.arms_notice("local", "sample") == ""
-    assert handlers.libraries.arms_notice("nobody", "sample") is None
+    assert handlers.libraries.encoders_notice("local", "sample") == ""
+    assert handlers.libraries.encoders_notice("nobody", "sample") is None
 
 
 def test_equal_limits_asks_the_query_on_screen_again_or_the_one_given(handlers: Any) -> None:

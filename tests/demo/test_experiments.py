@@ -64,7 +64,7 @@ def test_unknown_kinds_of_draft_are_left_out_of_a_filter() -> None:
     assert wanted_findings(kinds=["heading", "<b>"]).kinds == (DraftKind.HEADING,)
 
 
-def test_evidence_shows_both_arms_sentence_by_sentence(experiments: Any, asked: Any) -> None:
+def test_evidence_shows_both_encoders_sentence_by_sentence(experiments: Any, asked: Any) -> None:
     html, running = last(experiments.evidence("local", *asked))
     assert not running
     effects = re.findall(r'class="effect (dif|aut)', html)

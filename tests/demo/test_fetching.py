@@ -121,7 +121,7 @@ def test_taking_it_fetches_then_uses_it(fetching: Any, hub: LocalHub) -> None:
     index = fetching.handlers.sessions.jobs.get((*PLACE, "index"))
     index.wait(60)
     assert bench.settings.pair_id == HUB_PAIR
-    assert {arm.system_id for arm in bench.encoder_status()} == {"hub-dif", "hub-aut"}
+    assert {encoder.system_id for encoder in bench.encoder_status()} == {"hub-dif", "hub-aut"}
     assert not any(path.endswith(".py") for _, path, _ in hub.requests)
     # Here now: the next time nothing is asked and nothing offered.
     hub.requests.clear()

@@ -20,8 +20,8 @@ from tests.dom import parse
 if TYPE_CHECKING:
     from pathlib import Path
 
-A = SystemName("dif", "Diffusion <arm>", "diffusion")
-B = SystemName("aut", "Autoregressive arm", "autoregressive")
+A = SystemName("dif", "Diffusion <encoder>", "diffusion")
+B = SystemName("aut", "Autoregressive encoder", "autoregressive")
 
 
 def cell(depth: float, length: int, a: float, b: float, ceiling: float = 1.0) -> KeyCell:
@@ -47,10 +47,10 @@ def test_a_hidden_key_map_has_a_cell_for_every_depth_and_length_of_three_systems
     # 4 cells each; the one that failed for A is drawn empty
     assert html.count('class="heatcell"') == 11
     assert html.count('class="nocell"') == 1
-    # the line where truncation begins, for both arms and not for BM25
+    # the line where truncation begins, for both encoders and not for BM25
     assert html.count('class="limit"') == 2
     assert "of 25%" in html
-    assert "<arm>" not in html
+    assert "<encoder>" not in html
     assert "<here>" not in html
 
 
@@ -62,7 +62,7 @@ def test_means_over_depth_are_printed_with_the_ceiling() -> None:
     assert re.findall(r">([^<]+)</td>", row[1])[:3] == ["100%", "88%", "50%"]
 
 
-def test_a_stopped_map_and_a_failed_arm_say_so() -> None:
+def test_a_stopped_map_and_a_failed_encoder_say_so() -> None:
     html = hidden_key.show(hidden(stopped=True, problem="The encoder failed."))
     assert "Stopped" in html
     assert "The encoder failed." in html
@@ -144,11 +144,11 @@ def test_an_evaluation_is_a_table_with_intervals_and_the_difference() -> None:
 
 
 def test_every_collection_has_a_line_on_top_and_its_figures_folded_below() -> None:
-    arms = [
+    encoders = [
         {"id": name, "family": name, "measures": {"nDCG@10": {"value": value}}}
         for name, value in (("diffusion", 0.5), ("autoregressive", 0.6))
     ]
-    both = {**EVALUATION, "systems": arms}
+    both = {**EVALUATION, "systems": encoders}
     tree = parse(benchmarks.benchmarks([("x", both), ("y", {**both, "dataset": "second"})]))
     overview = tree.all("table")[0]
     # the difference first, then both encoders

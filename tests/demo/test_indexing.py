@@ -87,7 +87,9 @@ def test_documents_are_listed_while_they_are_still_embedded(
         go.wait(20)
         return report
 
-    unready = [replace(arm, passages=7, passages_embedded=0) for arm in bench.encoder_status()]
+    unready = [
+        replace(encoder, passages=7, passages_embedded=0) for encoder in bench.encoder_status()
+    ]
     monkeypatch.setattr(type(bench), "encoder_status", lambda _: tuple(unready))
     monkeypatch.setattr(bench, "add", slowly)
     assert not handlers.indexing.files_read("local", "my-documents")

@@ -64,7 +64,7 @@ def test_what_an_upload_came_to() -> None:
         library.documents([report(name=HOSTILE, warnings=(HOSTILE,))], removable=True),
         library.ingestion(IngestionReport((), (SkippedFile(HOSTILE, HOSTILE),)), {"t": HOSTILE}),
         library.saved([StoredComparison(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]),
-        library.arms(
+        library.encoders(
             [EncoderStatus("a", Family.DIFFUSION, HOSTILE, LoadState.FAILED, HOSTILE, 0, 1)]
         ),
         library.trouble(HOSTILE),

@@ -25,8 +25,8 @@ from core.experiments.verdict import Outcome, verdict
 from demo.presenters import paper
 from tests.dom import parse
 
-A = SystemName("dif", "Blue <arm>", "diffusion")
-B = SystemName("aut", "Orange arm", "autoregressive")
+A = SystemName("dif", "Blue <encoder>", "diffusion")
+B = SystemName("aut", "Orange encoder", "autoregressive")
 SAID = ("What was found, in <words>.",)
 
 
@@ -47,10 +47,10 @@ def report(rank_a: int, rank_b: int, **changes: object) -> DisagreementReport:
 
 @pytest.mark.parametrize(
     ("ranks", "said", "kind"),
-    [((1, 2), "choose Blue &lt;arm&gt;", "dif"), ((2, 1), "choose Orange arm", "aut"),
+    [((1, 2), "choose Blue &lt;encoder&gt;", "dif"), ((2, 1), "choose Orange encoder", "aut"),
      ((1, 1), "Choose either", "lex")],
 )  # fmt: skip
-def test_the_verdict_comes_first_in_the_colour_of_the_arm_it_favours(
+def test_the_verdict_comes_first_in_the_colour_of_the_encoder_it_favours(
     ranks: tuple[int, int], said: str, kind: str
 ) -> None:
     html = disagree.show(report(*ranks))
@@ -58,7 +58,7 @@ def test_the_verdict_comes_first_in_the_colour_of_the_arm_it_favours(
     # a row for all drafts and one for the one kind, both in that colour
     assert len(re.findall(rf'class="line-{kind}"', html)) == 2
     assert "95\u00a0% interval" in html  # never "95" at one line's end and "%" on the next
-    for hostile in ("<arm>", "<words>", "<drafts>", "<b>"):
+    for hostile in ("<encoder>", "<words>", "<drafts>", "<b>"):
         assert hostile not in html
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from core.encoders.bundled import ArmFacts, write_bundled
+from core.encoders.bundled import EncoderFacts, write_bundled
 from core.encoders.spec import Attention, EncoderSpec, Pooling
 from core.records import Family
 from tests.encoders.tiny import (
@@ -81,8 +81,8 @@ def write_tiny_bundled(assets: Path) -> str:
             "readout.token_weights": generator.uniform(0.1, 2, VOCABULARY).astype(np.float32),
         }
 
-    def facts(attention: Attention, name: str) -> ArmFacts:
-        return ArmFacts(
+    def facts(attention: Attention, name: str) -> EncoderFacts:
+        return EncoderFacts(
             encoder_id=name,
             label=name,
             attention=attention,
@@ -103,7 +103,7 @@ def write_tiny_bundled(assets: Path) -> str:
         tokenizer_json=tiny_tokenizer().to_str(),
         base=base,
         adapters={Family.DIFFUSION: adapter(1), Family.AUTOREGRESSIVE: adapter(2)},
-        arms={
+        encoders={
             Family.DIFFUSION: facts(Attention.BIDIRECTIONAL, "tiny-diffusion"),
             Family.AUTOREGRESSIVE: facts(Attention.CAUSAL, "tiny-autoregressive"),
         },

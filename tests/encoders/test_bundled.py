@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaModel
 
 from core.encoders.bundled import (
-    ArmFacts,
+    EncoderFacts,
     adapter_file,
     bundled_specs,
     dequantised,
@@ -39,8 +39,8 @@ CONFIG = {
 }
 
 
-def facts(attention: Attention, name: str) -> ArmFacts:
-    return ArmFacts(
+def facts(attention: Attention, name: str) -> EncoderFacts:
+    return EncoderFacts(
         encoder_id=name,
         label=name,
         attention=attention,
@@ -120,7 +120,7 @@ def folder(tmp_path: Path) -> Path:
         tokenizer_json=tiny_tokenizer(),
         base=tiny_base(),
         adapters={Family.DIFFUSION: tiny_adapter(1), Family.AUTOREGRESSIVE: tiny_adapter(2)},
-        arms={
+        encoders={
             Family.DIFFUSION: facts(Attention.BIDIRECTIONAL, "tiny-diffusion"),
             Family.AUTOREGRESSIVE: facts(Attention.CAUSAL, "tiny-autoregressive"),
         },
@@ -182,17 +182,17 @@ def test_an_adapter_for_another_base_is_refused() -> None:
 
 
 def test_a_written_pair_loads_strictly_into_the_stock_class(folder: Path) -> None:
-    arms = {
+    encoders = {
         family: load_bundled(folder, family) for family in (Family.DIFFUSION, Family.AUTOREGRESSIVE)
     }
-    for arm in arms.values():
-        LlamaModel(LlamaConfig(**arm.fields)).load_state_dict(arm.state, strict=True)
-        assert arm.readout.dimension == 5
+    for encoder in encoders.values():
+        LlamaModel(LlamaConfig(**encoder.fields)).load_state_dict(encoder.state, strict=True)
+        assert encoder.readout.dimension == 5
     name = "layers.0.self_attn.q_proj.weight"
-    diffusion, autoregressive = (arm.state[name] for arm in arms.values())
+    diffusion, autoregressive = (encoder.state[name] for encoder in encoders.values())
     assert not torch.equal(diffusion, autoregressive)
     shared = "layers.0.mlp.up_proj.weight"
-    assert torch.equal(*(arm.state[shared] for arm in arms.values()))
+    assert torch.equal(*(encoder.state[shared] for encoder in encoders.values()))
 
 
 def test_specs_come_from_the_manifest_alone(folder: Path) -> None:
@@ -258,11 +258,11 @@ def shipped_folders() -> list[Path]:
 def test_the_shipped_pair_loads_whole_and_quickly(shipped: Path, family: Family) -> None:
     load_bundled(shipped, family)  # imports and file cache
     started = time.process_time()
-    arm = load_bundled(shipped, family)
+    encoder = load_bundled(shipped, family)
     assert time.process_time() - started < 4.0  # 2 s of wall time on two idle cores
     with torch.device("meta"):
-        expected = LlamaModel(LlamaConfig(**arm.fields)).state_dict()
-    assert {name: tuple(tensor.shape) for name, tensor in arm.state.items()} == {
+        expected = LlamaModel(LlamaConfig(**encoder.fields)).state_dict()
+    assert {name: tuple(tensor.shape) for name, tensor in encoder.state.items()} == {
         name: tuple(tensor.shape) for name, tensor in expected.items()
     }
     assert sum(path.stat().st_size for path in shipped.iterdir()) < 110e6

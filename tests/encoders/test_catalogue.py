@@ -88,7 +88,7 @@ def test_an_added_folder_is_kept_and_known_to_the_next_process(
     assert again.pool.registry.encoder("mine--v1") == spec
     rows = again.pool.get("mine--v1").encode(TEXTS, kind=TextKind.QUERY)
     assert rows.shape == (len(TEXTS), HIDDEN)
-    assert again.pool.registry.arms("mine--v1+gpt2")[0] == spec  # either arm
+    assert again.pool.registry.specs_of("mine--v1+gpt2")[0] == spec  # either encoder
     first.remove("mine--v1")
     assert again.register() == ""
     with pytest.raises(UnknownNameError):

@@ -112,10 +112,10 @@ def test_what_it_does_not_cover_stays_with_the_stock_class() -> None:
 
 def test_a_plain_llama_runs_without_the_stock_class(tmp_path: Path) -> None:
     name = write_tiny_bundled(tmp_path)
-    arm = load_bundled(tmp_path / "encoders" / name, Family.AUTOREGRESSIVE)
-    stock = LlamaModel(LlamaConfig(**arm.fields))
-    stock.load_state_dict(arm.state, strict=True)
-    backbone = build_backbone("llama", arm.fields, arm.state, source="tiny")
+    encoder = load_bundled(tmp_path / "encoders" / name, Family.AUTOREGRESSIVE)
+    stock = LlamaModel(LlamaConfig(**encoder.fields))
+    stock.load_state_dict(encoder.state, strict=True)
+    backbone = build_backbone("llama", encoder.fields, encoder.state, source="tiny")
     text = [4, 9, 17, 30, 22]
     for attention in (Attention.BIDIRECTIONAL, Attention.CAUSAL):
         (block,) = backbone.run([text], attention=attention)
@@ -124,7 +124,7 @@ def test_a_plain_llama_runs_without_the_stock_class(tmp_path: Path) -> None:
                 0
             ]
         torch.testing.assert_close(block.states[0], wanted, atol=1e-5, rtol=1e-5)
-    assert arm.state == {}  # emptied, not held twice
+    assert encoder.state == {}  # emptied, not held twice
 
 
 def test_loading_the_bundled_pair_never_imports_transformers(tmp_path: Path) -> None:
@@ -160,12 +160,12 @@ def test_what_leaves_something_to_defaults_is_not_plain(changes: dict[str, objec
 def test_a_plain_llama_is_loaded_strictly(tmp_path: Path) -> None:
     name = write_tiny_bundled(tmp_path)
     for change, message in (("drop", "missing"), ("add", "not part"), ("shape", "wrong shape")):
-        arm = load_bundled(tmp_path / "encoders" / name, Family.DIFFUSION)
+        encoder = load_bundled(tmp_path / "encoders" / name, Family.DIFFUSION)
         if change == "drop":
-            del arm.state["layers.1.mlp.up_proj.weight"]
+            del encoder.state["layers.1.mlp.up_proj.weight"]
         elif change == "add":
-            arm.state["layers.1.self_attn.q_proj.bias"] = torch.zeros(32)
+            encoder.state["layers.1.self_attn.q_proj.bias"] = torch.zeros(32)
         else:
-            arm.state["norm.weight"] = torch.ones(31)
+            encoder.state["norm.weight"] = torch.ones(31)
         with pytest.raises(WeightsMismatchError, match=message):
-            build_backbone("llama", arm.fields, arm.state, source="tiny")
+            build_backbone("llama", encoder.fields, encoder.state, source="tiny")

@@ -17,7 +17,7 @@ REGISTRY = Registry({"one": ONE, "two": TWO}, {})
 
 def test_a_pairing_names_both_and_claims_nothing_matched() -> None:
     pair = REGISTRY.pair("one+two")
-    assert REGISTRY.arms("one+two") == (ONE, TWO)
+    assert REGISTRY.specs_of("one+two") == (ONE, TWO)
     assert pair.label == "One + Two"
     assert "Nothing by design" in pair.matched
 

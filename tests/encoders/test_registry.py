@@ -46,11 +46,11 @@ PAIRS = {
 }
 
 
-def test_every_pair_is_there_and_its_arms_are_of_their_families(tmp_path: Path) -> None:
+def test_every_pair_is_there_and_its_encoders_are_of_their_families(tmp_path: Path) -> None:
     registry = read_registry(tmp_path)
     assert set(registry.pairs) == PAIRS
     for pair_id, pair in registry.pairs.items():
-        diffusion, autoregressive = registry.arms(pair_id)
+        diffusion, autoregressive = registry.specs_of(pair_id)
         assert (diffusion.family, autoregressive.family) == (
             Family.DIFFUSION,
             Family.AUTOREGRESSIVE,
@@ -119,7 +119,7 @@ def test_unknown_names_list_what_is_known(tmp_path: Path) -> None:
 def test_the_bundled_pair_loads_offline_from_its_folder(tiny_assets: Path) -> None:
     registry = read_registry(tiny_assets)
     assert next(iter(registry.pairs)) == "tiny"
-    diffusion, autoregressive = registry.arms("tiny")
+    diffusion, autoregressive = registry.specs_of("tiny")
     vectors = []
     for spec in (diffusion, autoregressive):
         encoder = load_encoder(spec, assets=tiny_assets, device="cpu", offline=True)
@@ -143,7 +143,7 @@ def test_a_broken_bundled_folder_leaves_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["llama-3", "qwen2.5", "qwen3", "gpt2", "dream", "llada"])
-def test_any_folder_of_a_known_shape_can_be_an_arm(
+def test_any_folder_of_a_known_shape_can_be_an_encoder(
     name: str, checkpoint_of: Callable[[str], Checkpoint], tmp_path: Path
 ) -> None:
     checkpoint = checkpoint_of(name)

@@ -54,8 +54,8 @@ def test_a_cut_system_is_the_encoder_at_that_dimension(tmp_path: Path) -> None:
         assert cut is not None
         assert [r.passage_ids for r in cut.rankings] == [r.passage_ids for r in wanted.rankings]
         assert cut.measures == wanted.measures
-    # cut minus uncut, and the arms are the encoders themselves
-    assert found.arms == (spec.encoder_id, plain.spec.encoder_id)
+    # cut minus uncut, and the encoders are the encoders themselves
+    assert found.pair == (spec.encoder_id, plain.spec.encoder_id)
     assert [(c.system_id, c.of) for c in found.dimensions] == [
         (f"{spec.encoder_id}@{size}", spec.encoder_id) for size in (8, 4)
     ]

@@ -41,7 +41,7 @@ def test_every_system_is_measured(tmp_path: Path) -> None:
         ("bm25", "lexical"),
         ("rrf", "fusion"),
     ]
-    assert evaluation.arms == ("fake-diffusion", "fake-causal")
+    assert evaluation.pair == ("fake-diffusion", "fake-causal")
     assert (evaluation.whole.queries, evaluation.whole.passages) == (3, 5)
     bm25 = evaluation.whole.system("bm25")
     assert bm25 is not None
@@ -72,20 +72,20 @@ def test_dense_ranking_is_the_inner_product_sorted(tmp_path: Path) -> None:
     assert ranked(evaluation, "fake-diffusion")["q1"] == tuple(expected)
 
 
-def test_the_same_encoder_in_both_arms_shows_no_difference(tmp_path: Path) -> None:
+def test_the_same_encoder_on_both_sides_shows_no_difference(tmp_path: Path) -> None:
     encoder = fake_pair()[0]
     evaluation = evaluate_beir(write_folder(tmp_path), [encoder, encoder])
-    assert evaluation.arms == ("fake-diffusion", "fake-diffusion#2")
+    assert evaluation.pair == ("fake-diffusion", "fake-diffusion#2")
     for difference in evaluation.whole.difference.values():
         assert (difference.value, difference.low, difference.p_value) == (0.0, None, 1.0)
 
 
-def test_arms_are_found_by_family_in_any_order(tmp_path: Path) -> None:
+def test_encoders_are_found_by_family_in_any_order(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     diffusion, causal = fake_pair()
     forth = evaluate_beir(folder, [diffusion, causal])
     back = evaluate_beir(folder, [causal, diffusion])
-    assert back.arms == forth.arms
+    assert back.pair == forth.pair
     assert back.whole.difference == forth.whole.difference
 
 
@@ -113,9 +113,9 @@ def test_an_irrelevant_document_changes_no_relative_order(tmp_path: Path) -> Non
     before = evaluate_beir(write_folder(tmp_path / "x"), fake_pair())
     more = ANIMALS | {"zzz": ("Quartz", "Feldspar basalt granite.")}
     after = evaluate_beir(write_folder(tmp_path / "y", documents=more), fake_pair())
-    for arm in ("fake-diffusion", "fake-causal"):
-        for query_id, ids in ranked(before, arm).items():
-            kept = tuple(one for one in ranked(after, arm)[query_id] if one != "zzz")
+    for encoder in ("fake-diffusion", "fake-causal"):
+        for query_id, ids in ranked(before, encoder).items():
+            kept = tuple(one for one in ranked(after, encoder)[query_id] if one != "zzz")
             assert kept == ids
 
 
@@ -255,7 +255,7 @@ def test_the_table_names_systems_figures_and_the_sample(tmp_path: Path) -> None:
 def test_lexical_alone_is_measured_without_encoders(tmp_path: Path) -> None:
     evaluation = evaluate_beir(write_folder(tmp_path), [])
     assert [one.system_id for one in evaluation.whole.systems] == ["bm25"]
-    assert evaluation.arms is None
+    assert evaluation.pair is None
     assert to_fields(evaluation)["difference"] == {}
     assert "difference" not in to_text(evaluation)
 

@@ -249,7 +249,7 @@ def test_an_unclear_difference_says_about_how_many_more() -> None:
     assert report.more_judgments["Recall@10"] is None
 
 
-def test_swapping_the_arms_mirrors_the_report() -> None:
+def test_swapping_the_encoders_mirrors_the_report() -> None:
     first, second = answers(better=8, worse=5, same=12)
     qrels = own_passages(first)
     forth = judged_report(qrels, runs(first, second), passages=5)

@@ -89,14 +89,14 @@ def test_the_first_token_of_a_causal_reader_sees_nothing_and_backward_everything
     assert backward[-1].change > 0
 
 
-def test_the_same_encoder_in_both_arms_gives_the_same_figures() -> None:
+def test_the_same_encoder_on_both_sides_gives_the_same_figures() -> None:
     twin = WordEncoder(spec_b(attention=Attention.BIDIRECTIONAL), mix=0.5)
     context = _context(WordEncoder(mix=0.5), twin)
     found = switch_attention(context, "flood", passage_with(context, "slides"))
     assert found.a.outcomes == found.b.outcomes
 
 
-def test_swapping_the_arms_mirrors_the_figures() -> None:
+def test_swapping_the_encoders_mirrors_the_figures() -> None:
     a, b = WordEncoder(mix=0.5), WordEncoder(spec_b(), mix=0.5)
     one = switch_attention(_context(a, b), "flood", passage_with(_context(a, b), "slides"))
     two = switch_attention(_context(b, a), "flood", passage_with(_context(a, b), "slides"))
@@ -176,7 +176,7 @@ def test_stop_keeps_what_was_done() -> None:
         )
 
 
-def test_an_arm_that_cannot_be_traced_leaves_the_other() -> None:
+def test_an_encoder_that_cannot_be_traced_leaves_the_other() -> None:
     class NoTrace(WordEncoder):
         broken = False
 

@@ -129,7 +129,7 @@ def test_any_script_is_readable(text: str) -> None:
     assert readable(text) == text
 
 
-def test_most_tokens_takes_the_arm_that_needs_more() -> None:
+def test_most_tokens_takes_the_encoder_that_needs_more() -> None:
     context = context_of([RIVER], (WordEncoder(), WordEncoder(spec_b(passage_prompt="passage: "))))
     assert most_tokens(context, "one two") == 3
 

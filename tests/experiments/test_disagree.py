@@ -47,7 +47,7 @@ def _report(
     )
 
 
-def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
+def test_the_same_encoder_on_both_sides_agrees_fully() -> None:
     report = _report(WordEncoder(), WordEncoder(spec_b(attention=SPEC.attention)))
     assert report.findings
     assert {finding.disagreement for finding in report.findings} == {0.0}
@@ -63,7 +63,7 @@ def test_the_same_encoder_in_both_arms_agrees_fully() -> None:
     assert "put the same passage first on 100 % and share 3.0 of 3 passages" in report.summary[0]
 
 
-def test_swapping_the_arms_mirrors_the_report() -> None:
+def test_swapping_the_encoders_mirrors_the_report() -> None:
     a, b = WordEncoder(), WordEncoder(spec_b(), deaf_to=frozenset({"gate", "gates", "bread"}))
     one, two = _report(a, b), _report(b, a)
     assert any(finding.disagreement > 0 for finding in one.findings)
@@ -276,7 +276,7 @@ def test_a_report_survives_json() -> None:
     assert from_json(DisagreementReport, to_json(report)) == report
 
 
-def test_arms_of_different_dimensions_just_work() -> None:
+def test_encoders_of_different_dimensions_just_work() -> None:
     context = context_of(LIBRARY, (WordEncoder(), WideEncoder()))
     assert context.b.vectors.shape[1] == 16
     report = find_disagreements(context, [_draft("gate", context, 0)], k=2)

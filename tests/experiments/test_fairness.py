@@ -26,7 +26,7 @@ from tests.experiments.stand_in import KITCHEN, RIVER, SPEC, WordEncoder, contex
 OTHER = spec_b()
 
 
-def test_arms_that_differ_in_family_and_attention_only_raise_no_flag() -> None:
+def test_encoders_that_differ_in_family_and_attention_only_raise_no_flag() -> None:
     assert red_flags(SPEC, OTHER) == ()
 
 
@@ -52,7 +52,7 @@ def test_each_difference_is_a_flag(changes: dict[str, object], words: list[str])
         assert word in flags[0]
 
 
-def test_arms_of_one_bundle_were_trained_together() -> None:
+def test_encoders_of_one_bundle_were_trained_together() -> None:
     one = replace(SPEC, checkpoint="bundled:pair", trained_on="short diffusion adaptation")
     two = replace(OTHER, checkpoint="bundled:pair", trained_on="short autoregressive adaptation")
     assert red_flags(one, two) == ()
@@ -69,7 +69,7 @@ def _stats(spec: EncoderSpec, cut: int, tokens: int = 1000) -> TokenStats:
     )
 
 
-def test_truncation_of_one_arm_comes_first_and_in_numbers() -> None:
+def test_truncation_of_one_encoder_comes_first_and_in_numbers() -> None:
     short = replace(OTHER, max_tokens=512)
     flags = red_flags(SPEC, short, (_stats(SPEC, 0), _stats(short, 31)))
     assert flags[0].startswith("Words B was cut on 31 % of passages at 512 tokens, Words A on none")
@@ -152,7 +152,7 @@ def test_no_background_is_no_failure() -> None:
     assert math.isnan(found.hits[0].z)
 
 
-def test_the_panel_covers_query_passages_and_both_arms() -> None:
+def test_the_panel_covers_query_passages_and_both_encoders() -> None:
     context = context_of(
         [RIVER, KITCHEN], (WordEncoder(), WordEncoder(replace(OTHER, max_tokens=8)))
     )
@@ -172,7 +172,7 @@ def test_the_panel_covers_query_passages_and_both_arms() -> None:
     assert to_json(from_json(FairnessReport, to_json(panel))) == to_json(panel)
 
 
-def test_a_passage_that_is_gone_and_a_failing_arm_get_a_sentence() -> None:
+def test_a_passage_that_is_gone_and_a_failing_encoder_get_a_sentence() -> None:
     context = context_of([RIVER], (WordEncoder(), WordEncoder(OTHER)))
     with pytest.raises(LaboratoryError, match="No passage nowhere"):
         fairness(context, "flood", ["nowhere"])
@@ -181,7 +181,7 @@ def test_a_passage_that_is_gone_and_a_failing_arm_get_a_sentence() -> None:
         fairness(context, "flood", [])
 
 
-def test_the_same_encoder_in_both_arms_counts_the_same() -> None:
+def test_the_same_encoder_on_both_sides_counts_the_same() -> None:
     context = context_of([RIVER, KITCHEN], (WordEncoder(), WordEncoder()))
     one, two = corpus_stats(context)
     assert one == two

@@ -39,7 +39,7 @@ def test_two_sentences_leave_no_copies_to_try() -> None:
     assert found.others_drop < 0 < found.top_drop
 
 
-def test_both_arms_are_tested_on_the_same_draw() -> None:
+def test_both_encoders_are_tested_on_the_same_draw() -> None:
     copies = draw_copies(5, seed=3)
     assert len(copies) == CONTEXTS
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in copies)

@@ -71,7 +71,7 @@ def test_a_cut_passage_is_marked() -> None:
     assert "cut off" not in before.summary[1]
 
 
-def test_swapping_the_arms_mirrors_the_curves() -> None:
+def test_swapping_the_encoders_mirrors_the_curves() -> None:
     a, b = WordEncoder(mix=0.5), WordEncoder(spec_b(), mix=0.5)
     one, two = (
         grow(context, "flood", passage_with(context, "slides"))

@@ -110,14 +110,14 @@ def test_a_sentence_is_planted_between_sentences(depth: float, text: str) -> Non
     assert planted[start:end] == "KEY."
 
 
-def test_the_same_encoder_in_both_arms_gives_the_same_map() -> None:
+def test_the_same_encoder_on_both_sides_gives_the_same_map() -> None:
     found = hidden_key(_context(), TEXT, lengths=(48,), depths=(0.0, 0.5), copies=3)
     for cell in found.cells:
         assert cell.accuracy_a == cell.accuracy_b
         assert cell.ceiling_a == cell.ceiling_b
 
 
-def test_swapping_the_arms_mirrors_the_map() -> None:
+def test_swapping_the_encoders_mirrors_the_map() -> None:
     one = hidden_key(_context(64, 4096), TEXT, lengths=(48, 128), depths=(1.0,), copies=3)
     two = hidden_key(_context(4096, 64), TEXT, lengths=(48, 128), depths=(1.0,), copies=3)
     for first, second in zip(one.cells, two.cells, strict=True):
@@ -172,7 +172,7 @@ def test_stop_keeps_finished_cells() -> None:
         hidden_key(_context(), TEXT, lengths=(48,), copies=2, monitor=StopWhenDone(0))
 
 
-def test_an_arm_that_fails_half_way_leaves_the_other_going() -> None:
+def test_an_encoder_that_fails_half_way_leaves_the_other_going() -> None:
     context = _context()
     context.b.encoder._fails_after = context.b.encoder.encoded + 6  # type: ignore[attr-defined]
     found = hidden_key(context, TEXT, lengths=(48, 64), depths=(0.0, 1.0), copies=3)

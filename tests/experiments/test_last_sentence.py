@@ -57,7 +57,7 @@ def test_change_by_hand() -> None:
     assert found.b.largest == 0.0
 
 
-def test_both_arms_can_be_read_one_way() -> None:
+def test_both_encoders_can_be_read_one_way() -> None:
     found = edit_last_sentence(_words(), TEXT, attention=Attention.CAUSAL)
     assert (found.a.attention, found.a.unmoved) == (Attention.CAUSAL, True)
     back = edit_last_sentence(_words(), TEXT, attention=Attention.BACKWARD)
@@ -79,7 +79,7 @@ def test_what_cannot_be_edited_gets_a_sentence(text: str, replacement: str, word
         edit_last_sentence(_words(), text, replacement=replacement)
 
 
-def test_one_failing_arm_leaves_the_other() -> None:
+def test_one_failing_encoder_leaves_the_other() -> None:
     class Broken(WordEncoder):
         def trace(self, texts, *, kind, attention=None):  # type: ignore[no-untyped-def, explicit-override]
             raise RuntimeError("out of memory")

@@ -41,7 +41,7 @@ def test_context_reaches_a_causal_passage_only_from_before() -> None:
     assert found.a.cosine < 0.999
 
 
-def test_a_long_document_is_read_through_one_window_for_both_arms() -> None:
+def test_a_long_document_is_read_through_one_window_for_both_encoders() -> None:
     context = word_context(WordEncoder(replace(SPEC, max_tokens=30)), WordEncoder(spec_b()))
     passage_id = passage_with(context, "slides")
     found = late_context(context, "river", passage_id)

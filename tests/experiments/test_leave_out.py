@@ -36,7 +36,7 @@ def test_leaving_out_the_only_sentence_with_the_word_takes_the_score_to_zero() -
     assert found.a.effects[0].score == pytest.approx(1 / math.sqrt(67), abs=1e-6)
 
 
-def test_the_same_encoder_in_both_arms_shows_no_difference() -> None:
+def test_the_same_encoder_on_both_sides_shows_no_difference() -> None:
     twin = WordEncoder(spec_b(attention=SPEC.attention), mix=0.3)
     context = word_context(WordEncoder(mix=0.3), twin)
     for found in (
@@ -47,7 +47,7 @@ def test_the_same_encoder_in_both_arms_shows_no_difference() -> None:
         assert replace(found.a, system=found.b.system) == found.b
 
 
-def test_swapping_the_arms_mirrors_the_evidence() -> None:
+def test_swapping_the_encoders_mirrors_the_evidence() -> None:
     a, b = WordEncoder(), WordEncoder(spec_b(), deaf_to=frozenset({"flood"}))
     one = leave_sentences_out(
         word_context(a, b), "river", passage_with(word_context(a, b), "slides")
@@ -60,7 +60,7 @@ def test_swapping_the_arms_mirrors_the_evidence() -> None:
     assert one.contrast
 
 
-def test_an_arm_that_hears_a_word_needs_its_sentence_and_a_deaf_one_does_not() -> None:
+def test_an_encoder_that_hears_a_word_needs_its_sentence_and_a_deaf_one_does_not() -> None:
     context = word_context(WordEncoder(), WordEncoder(spec_b(), deaf_to=frozenset({"flood"})))
     found = leave_sentences_out(context, "river", passage_with(context, "slides"))
     assert found.contrast[0].startswith(
@@ -147,7 +147,7 @@ def test_one_passage_alone_is_said_to_have_no_rank() -> None:
     assert any("one passage" in note for note in found.notes)
 
 
-def test_a_failing_arm_is_named() -> None:
+def test_a_failing_encoder_is_named() -> None:
     context = word_context()
     context.b.encoder._fails_after = context.b.encoder.encoded + 2  # type: ignore[attr-defined]
     with pytest.raises(EncodingError, match="Words B failed"):

@@ -102,7 +102,7 @@ def test_drafts_of_one_passage_are_one_voice() -> None:
     assert together.low < 0 < together.high  # 21 voices, of which one says something
 
 
-def test_keywords_are_the_better_arms_rival() -> None:
+def test_keywords_are_the_better_encoders_rival() -> None:
     worse = _verdict(_outcomes(60, 4, 2, lexical=1))
     assert worse.keywords is not None
     assert worse.keywords.first_mean == 0.5

@@ -53,7 +53,7 @@ def filled(bench: Library) -> Library:
     return bench
 
 
-def test_adding_embeds_with_both_arms_once(bench: Library, load: Loader) -> None:
+def test_adding_embeds_with_both_encoders_once(bench: Library, load: Loader) -> None:
     report = bench.add(sources())
     assert {line.name for line in report.documents} == set(TEXTS)
     assert report.passages_embedded == {A: 3, B: 3}
@@ -77,7 +77,7 @@ def test_comparing_fills_three_columns_and_finds_the_passage(filled: Library) ->
     assert comparison.summary
 
 
-def test_both_arms_run_at_the_smaller_limit(filled: Library) -> None:
+def test_both_encoders_run_at_the_smaller_limit(filled: Library) -> None:
     assert filled.encoders.token_limit() == 256  # 512 and 256
     comparison = filled.ask("tides")
     assert [column.max_tokens for column in comparison.columns] == [256, 256, 0]
@@ -85,10 +85,10 @@ def test_both_arms_run_at_the_smaller_limit(filled: Library) -> None:
     filled.change_settings(replace(filled.settings, max_tokens=16))
     assert filled.encoders.token_limit() == 16
     filled.change_settings(replace(filled.settings, max_tokens=400))
-    assert filled.encoders.token_limit() == 256  # more than an arm has is not to be had
+    assert filled.encoders.token_limit() == 256  # more than an encoder has is not to be had
 
 
-def test_each_arm_reads_to_its_own_limit_only_where_the_user_says_so(filled: Library) -> None:
+def test_each_encoder_reads_to_its_own_limit_only_where_the_user_says_so(filled: Library) -> None:
     filled.change_settings(replace(filled.settings, own_limits=True))
     assert [filled.encoders.token_limit(name) for name in (A, B)] == [512, 256]
     unequal = filled.ask("tides")
@@ -98,7 +98,7 @@ def test_each_arm_reads_to_its_own_limit_only_where_the_user_says_so(filled: Lib
     assert filled.ask("tides").equal_limits is True
 
 
-def test_a_failed_arm_is_told_in_its_column_and_the_others_answer(tmp_path: Path) -> None:
+def test_a_failed_encoder_is_told_in_its_column_and_the_others_answer(tmp_path: Path) -> None:
     load = Loader()
     bench = make_library(tmp_path / "w", load)
     bench.add(sources())
@@ -111,29 +111,31 @@ def test_a_failed_arm_is_told_in_its_column_and_the_others_answer(tmp_path: Path
     assert not bad.ranking.hits
     assert good.ranking.hits
     assert lexical.ranking.hits
-    arms = {arm.system_id: arm for arm in bench.encoder_status()}
-    assert (arms[A].state, arms[B].state) == (LoadState.READY, LoadState.FAILED)
-    assert "hub cannot be reached" in arms[B].problem
+    encoders = {encoder.system_id: encoder for encoder in bench.encoder_status()}
+    assert (encoders[A].state, encoders[B].state) == (LoadState.READY, LoadState.FAILED)
+    assert "hub cannot be reached" in encoders[B].problem
     with pytest.raises(EncoderUnavailableError):
         open_context(bench)  # an experiment needs both
     bench.close()
 
 
-def test_a_failed_arm_keeps_documents_when_adding(tmp_path: Path) -> None:
+def test_a_failed_encoder_keeps_documents_when_adding(tmp_path: Path) -> None:
     bench = make_library(tmp_path / "w", Loader({A: EncoderUnavailableError("No hub.")}))
     with pytest.raises(EncoderUnavailableError, match="No hub"):
         bench.add(sources())
     assert len(bench.documents()) == 3
-    column = bench.ask("owl").column(B)  # the other arm was embedded all the same
+    column = bench.ask("owl").column(B)  # the other encoder was embedded all the same
     assert column.ranking.hits
     bench.close()
 
 
-def test_arms_tell_their_state_without_loading(bench: Library, load: Loader) -> None:
-    assert [arm.state for arm in bench.encoder_status()] == ["not loaded", "not loaded"]
+def test_encoders_tell_their_state_without_loading(bench: Library, load: Loader) -> None:
+    assert [encoder.state for encoder in bench.encoder_status()] == ["not loaded", "not loaded"]
     assert load.loaded == []
     bench.add(sources())
-    assert [(arm.passages_embedded, arm.passages) for arm in bench.encoder_status()] == [
+    assert [
+        (encoder.passages_embedded, encoder.passages) for encoder in bench.encoder_status()
+    ] == [
         (3, 3),
         (3, 3),
     ]
@@ -292,7 +294,7 @@ def test_an_experiment_runs_once_and_anew_on_another_corpus(filled: Library) -> 
 def test_the_bench_is_made_once_per_corpus(filled: Library) -> None:
     first = open_context(filled)
     assert open_context(filled) is first
-    assert [arm.system_id for arm in first.encoders] == [A, B]
+    assert [encoder.system_id for encoder in first.encoders] == [A, B]
     filled.add(sources({"new.txt": "Peat burns slowly in the old stove."}))
     assert open_context(filled) is not first
 

@@ -62,7 +62,7 @@ def files(count: int, *, seed: int = 0) -> list[SourceFile]:
 
 
 def centred(bench: Library) -> Any:
-    raw, _ = bench.pool.registry.arms("tiny")
+    raw, _ = bench.pool.registry.specs_of("tiny")
     bench.change_settings(bench.settings.with_choice(EncoderChoice(raw.encoder_id, centred=True)))
     return raw
 
@@ -137,7 +137,7 @@ def test_a_mean_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
 
 def test_choices_reach_the_vectors_the_name_and_the_fairness_panel(bench: Library) -> None:
     bench.add(files(20))
-    _, trained = bench.pool.registry.arms("tiny")
+    _, trained = bench.pool.registry.specs_of("tiny")
     whole = bench.encoders.get(trained.encoder_id).passage_fingerprint
     choice = EncoderChoice(trained.encoder_id, output=OutputType.INT8, dimension=8)
     bench.change_settings(bench.settings.with_choice(choice))
@@ -158,7 +158,7 @@ def test_choices_reach_the_vectors_the_name_and_the_fairness_panel(bench: Librar
 
 
 def test_what_an_encoder_does_not_offer_is_refused_and_not_kept(bench: Library) -> None:
-    raw, trained = bench.pool.registry.arms("tiny")
+    raw, trained = bench.pool.registry.specs_of("tiny")
     before = bench.settings
     for choice, says in (
         (EncoderChoice(trained.encoder_id, centred=True), "not mean-centred"),
@@ -174,7 +174,7 @@ def test_what_an_encoder_does_not_offer_is_refused_and_not_kept(bench: Library) 
 
 def test_an_encoder_that_was_removed_leaves_the_library_usable(bench: Library) -> None:
     bench.add(files(20))
-    raw, _ = bench.pool.registry.arms("tiny")
+    raw, _ = bench.pool.registry.specs_of("tiny")
     extra = replace(raw, encoder_id="extra", label="Extra")
     bench.pool.register(extra)
     chosen = replace(bench.settings, also=("extra",))

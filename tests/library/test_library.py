@@ -278,7 +278,7 @@ def test_a_closed_tab_while_embedding_loses_nothing_that_was_done(
     assert report.stopped
     done = len(tiny.d.encoded)
     assert done > 4
-    # one group may be whole already; what is not in both arms is in neither column
+    # one group may be whole already; what is not in both encoders is in neither column
     if embedded(tiny)[1] < len(tiny.library.passages()):
         view = tiny.library.view([tiny.d.info, tiny.a.info, BM25])
         assert view.pending_documents

@@ -23,7 +23,7 @@ REMOVED = "doc-1.txt"
 
 
 def encoders() -> dict[str, TinyEncoder]:
-    """Both arms of the tiny pair."""
+    """Both encoders of the tiny pair."""
     both = (TinyEncoder("tiny-d"), TinyEncoder("tiny-a", Family.AUTOREGRESSIVE))
     return {encoder.encoder_id: encoder for encoder in both}
 

@@ -21,23 +21,25 @@ def compared(bench: Context, query: str, *, k: int = 3) -> Comparison:
     ids = [passage.passage_id for passage in bench.corpus.passages]
     systems = []
     backgrounds = {}
-    for arm in bench.encoders:
-        scores = arm.vectors @ arm.encoder.encode([query], kind=TextKind.QUERY)[0]
+    for side in bench.encoders:
+        scores = side.vectors @ side.encoder.encode([query], kind=TextKind.QUERY)[0]
         positions = best_positions(scores, k=50)
-        (received,) = arm.encoder.received([query], kind=TextKind.QUERY)
+        (received,) = side.encoder.received([query], kind=TextKind.QUERY)
         systems.append(
             MemoryAnswer(
-                info=SystemInfo(arm.system_id, arm.family, arm.label),
-                ranking=make_ranking(ids, scores, positions, query_id="q", system_id=arm.system_id),
+                info=SystemInfo(side.system_id, side.family, side.label),
+                ranking=make_ranking(
+                    ids, scores, positions, query_id="q", system_id=side.system_id
+                ),
                 places={name: place for place, name in enumerate(ids)},
                 scores=scores,
-                fingerprint=arm.encoder.fingerprint,
-                max_tokens=arm.encoder.spec.max_tokens,
+                fingerprint=side.encoder.fingerprint,
+                max_tokens=side.encoder.spec.max_tokens,
                 received=received,
                 seconds=0.012,
             )
         )
-        backgrounds[arm.system_id] = Background.from_scores(np.linspace(-0.2, 0.4, 200))
+        backgrounds[side.system_id] = Background.from_scores(np.linspace(-0.2, 0.4, 200))
     assert bench.lexical is not None
     (ranking,) = bench.lexical.search([query], k=50, query_ids=["q"])
     systems.append(MemoryAnswer(SystemInfo("bm25", Family.LEXICAL, "BM25"), ranking))
@@ -55,7 +57,7 @@ def failed(comparison: Comparison, problem: str) -> Comparison:
     """Return the comparison as it is when its second encoder failed."""
     broken = replace(
         comparison.columns[1],
-        ranking=Ranking("q", comparison.arm_b, ()),
+        ranking=Ranking("q", comparison.encoder_b, ()),
         failure=problem,
         background=None,
         received=None,
@@ -66,7 +68,7 @@ def failed(comparison: Comparison, problem: str) -> Comparison:
             passage,
             standings=tuple(
                 replace(one, rank=None, score=None, z=None, percentile=None)
-                if one.system_id == comparison.arm_b
+                if one.system_id == comparison.encoder_b
                 else one
                 for one in passage.standings
             ),

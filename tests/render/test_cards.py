@@ -56,7 +56,7 @@ def marks(comparison: Comparison, passage_id: str, **given: object) -> list[str]
     known = {"grades": {}, "answers": ()} | given
     return [
         f"{mark.text} {mark.name}".strip()
-        for mark in cards.marks(comparison, passage, comparison.arm_a, **known)  # type: ignore[arg-type]
+        for mark in cards.marks(comparison, passage, comparison.encoder_a, **known)  # type: ignore[arg-type]
     ]
 
 

@@ -60,7 +60,7 @@ def test_a_hit_opens_on_the_page_of_its_best_sentence(comparison: Comparison) ->
 
 def test_the_pane_has_places_text_and_what_was_received(comparison: Comparison) -> None:
     passage = comparison.passages[0]
-    got = {comparison.arm_a: ReceivedText("passage: oak", 9, 7)}
+    got = {comparison.encoder_a: ReceivedText("passage: oak", 9, 7)}
     tree = parse(
         page.pane(
             comparison, passage, page_number=1, pages=3, picture=Html(""), best=(0, 4), received=got
@@ -77,7 +77,7 @@ def test_hostile_text_stays_text(comparison: Comparison) -> None:
     passage = dataclasses.replace(
         comparison.passages[0], passage_id=HOSTILE, document=HOSTILE, text=HOSTILE
     )
-    got = {comparison.arm_a: ReceivedText(HOSTILE, 9, 7)}
+    got = {comparison.encoder_a: ReceivedText(HOSTILE, 9, 7)}
     for html in (
         page.pane(
             comparison, passage, page_number=1, pages=3, picture=Html(""), best=(0, 4), received=got,

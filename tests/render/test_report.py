@@ -135,7 +135,7 @@ def test_equal_comparisons_give_equal_files(comparison: Comparison) -> None:
 
 
 def test_pictures_show_every_moved_passage(comparison: Comparison) -> None:
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     assert agreement is not None
     shared = sum((move.rank_a or 99) <= 3 and (move.rank_b or 99) <= 3 for move in agreement.moves)
     picture = parse(plots.rank_picture(comparison))
@@ -147,10 +147,10 @@ def test_pictures_show_every_moved_passage(comparison: Comparison) -> None:
     assert all(point.all("title") for point in large)  # no script: the browser's own tips
 
 
-def test_a_failed_arm_says_so_in_its_place_and_nothing_breaks(comparison: Comparison) -> None:
+def test_a_failed_encoder_says_so_in_its_place_and_nothing_breaks(comparison: Comparison) -> None:
     broken = replace(
         comparison.columns[1],
-        ranking=Ranking("q", comparison.arm_b, ()),
+        ranking=Ranking("q", comparison.encoder_b, ()),
         failure="Words B ran out of memory.",
         background=None,
         received=None,
@@ -230,7 +230,9 @@ def test_only_bm25_is_said_to_have_met_no_word(comparison: Comparison) -> None:
 
 
 def test_every_hit_of_a_deep_report_leads_to_its_passage() -> None:
-    stories = ["Flood came."] * 60 + ["Cake came."] * 60  # one arm hears of floods, one does not
+    stories = ["Flood came."] * 60 + [
+        "Cake came."
+    ] * 60  # one encoder hears of floods, one does not
     text = "\n\n".join(f"{story} Number {number}." for number, story in enumerate(stories))
     words = (WordEncoder(), WordEncoder(spec_b(), deaf_to=frozenset({"flood"})))
     deep = context_of([document("long.pdf", text)], words)

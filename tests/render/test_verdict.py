@@ -32,7 +32,7 @@ def test_where_the_right_passage_stands_comes_first_if_it_is_known(comparison: C
 
 
 def test_else_the_verdict_says_where_they_part(comparison: Comparison) -> None:
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     assert agreement is not None
     same = comparison.columns[0].ranking.hits[0].passage_id == (
         comparison.columns[1].ranking.hits[0].passage_id
@@ -79,7 +79,7 @@ def test_everything_statistical_is_one_fold_below(comparison: Comparison) -> Non
 
 def test_one_line_for_each_measure_and_how_it_is_computed(comparison: Comparison) -> None:
     tree = parse(measures.measures(comparison))
-    agreement = comparison.arms_agreement
+    agreement = comparison.encoders_agreement
     assert agreement is not None
     names = [row.all("b")[0].text for row in tree.all("dd")]
     assert names == [one.label.format(k=3) for one in MEASURES]

@@ -33,7 +33,7 @@ _SPEED_MODE = "pair-speed-mode.json"
 
 
 def sets_table(folder: Path = FIGURES) -> str:
-    """Both arms, BM25 and fusion on every data set, with the paired difference."""
+    """Both encoders, BM25 and fusion on every data set, with the paired difference."""
     rows = [
         "| set | queries | clusters | documents | diffusion | autoregressive | BM25 | RRF of both | "
         "diffusion minus autoregressive |",
@@ -59,10 +59,10 @@ def lengths_table(folder: Path = FIGURES) -> str:
     """Share of queries whose right document comes first, by nominal length."""
     blocks = []
     for name in BY_LENGTH:
-        arms, controls = _read(folder / f"{name}.json"), _read(folder / f"{name}_controls.json")
-        # controls stand beside the arms: where they have every length, that table says it all
-        if arms is not None and (controls is None or _lengths(controls) != _lengths(arms)):
-            blocks.append(f"**{name}**, both arms and BM25:\n\n{_by_length(arms)}")
+        encoders, controls = _read(folder / f"{name}.json"), _read(folder / f"{name}_controls.json")
+        # controls stand beside the encoders: where they have every length, that table says it all
+        if encoders is not None and (controls is None or _lengths(controls) != _lengths(encoders)):
+            blocks.append(f"**{name}**, both encoders and BM25:\n\n{_by_length(encoders)}")
         if controls is not None:
             blocks.append(f"**{name}**, with controls:\n\n{_by_length(controls)}")
     return "\n\n".join(blocks) or "Not measured."
@@ -77,7 +77,7 @@ def controls_table(folder: Path = FIGURES) -> str:
             continue
         made = {one["id"]: one for one in measured["controls"]}
         rows = [
-            f"| {measured['dataset']} | attention, pooling | nDCG@10 | minus its arm | Recall@100 |",
+            f"| {measured['dataset']} | attention, pooling | nDCG@10 | minus its encoder | Recall@100 |",
             "|---|---|---|---|---|",
         ]
         rows += [
@@ -92,7 +92,7 @@ def controls_table(folder: Path = FIGURES) -> str:
 
 
 def seeds_table(folder: Path = FIGURES) -> str:
-    """Both arms and the mask-removed baseline from each seed of stage 2, on the same samples."""
+    """Both encoders and the mask-removed baseline from each seed of stage 2, on the same samples."""
     rows = [
         "| set | seed | diffusion | autoregressive | bolted | diffusion minus autoregressive | "
         "bolted minus autoregressive |",
@@ -129,7 +129,7 @@ def parts_table(folder: Path = FIGURES) -> str:
 
 
 def language_table(folder: Path = FIGURES) -> str:
-    """Token losses of the arms and their base on held-out text, and infilling samples."""
+    """Token losses of the encoders and their base on held-out text, and infilling samples."""
     measured = _read(folder / _LANGUAGE)
     if measured is None:
         return "Not measured."
@@ -155,7 +155,7 @@ def language_table(folder: Path = FIGURES) -> str:
 
 
 def storage_table(folder: Path = FIGURES) -> str:
-    """How far the stored arms' vectors and rankings are from the trained ones."""
+    """How far the stored encoders' vectors and rankings are from the trained ones."""
     measured = _read(folder / _STORAGE)
     return "Not measured." if measured is None else "\n".join(_agreement(measured["agreement"]))
 
@@ -166,7 +166,7 @@ def speed_mode_table(folder: Path = FIGURES) -> str:
     if measured is None:
         return "Not measured."
     rows = [
-        "| arm | float32, tokens per core-second | 8 bits | times as fast |",
+        "| encoder | float32, tokens per core-second | 8 bits | times as fast |",
         "|---|---|---|---|",
     ]
     rows += [
@@ -177,7 +177,7 @@ def speed_mode_table(folder: Path = FIGURES) -> str:
     rows += ["", *_agreement(measured["agreement"])]
     variants = measured.get("variants", ())
     if variants:
-        rows += ["", "| kept in float32 | arm | times as fast | RBO@10 |", "|---|---|---|---|"]
+        rows += ["", "| kept in float32 | encoder | times as fast | RBO@10 |", "|---|---|---|---|"]
     for variant in variants:
         options = variant["options"]
         kept = [f"{options['outliers']} channels of each product"] * bool(options["outliers"])
@@ -238,7 +238,7 @@ def _how(control: Mapping[str, Any] | None) -> str:
 
 
 def _against(control: Mapping[str, Any] | None) -> str:
-    """A control's paired difference from the arm whose weights it has, where both were measured."""
+    """A control's paired difference from the encoder whose weights it has, where both were measured."""
     if control is None or not control["against"]:
         return ""
     return _signed(control["against"]["difference"][_MAIN])
@@ -262,7 +262,7 @@ def _together(notes: Sequence[str]) -> list[str]:
 
 def _agreement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
-        "| set | arm | texts | cosine, mean (lowest) | RBO@10, mean (lowest) | same ten |",
+        "| set | encoder | texts | cosine, mean (lowest) | RBO@10, mean (lowest) | same ten |",
         "|---|---|---|---|---|---|",
         *(
             f"| {one['dataset']} | {one['encoder_id']} | {one['queries'] + one['passages']:,} | "

@@ -52,7 +52,7 @@ def main() -> None:
         "false alarms when 95 % of off-topic are caught", "caught at 5 % false alarms",
     )  # fmt: skip
     lines = [head, ("---",) * len(head)]
-    for spec in pool.registry.arms(DEFAULT_PAIR):
+    for spec in pool.registry.specs_of(DEFAULT_PAIR):
         encode = partial(_encoded, pool.get(spec.encoder_id))
         lines += [(name, spec.family.value, *more) for name, *more in rows(collections, encode)]
     sys.stdout.write("".join(f"| {' | '.join(line)} |\n" for line in lines))

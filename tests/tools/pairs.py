@@ -34,7 +34,7 @@ def pairs_table(assets: Path = ASSETS) -> str:
     registry = read_registry(assets)
     rows = [_HEAD]
     for pair in registry.pairs.values():
-        for first, spec in zip((True, False), registry.arms(pair.pair_id), strict=True):
+        for first, spec in zip((True, False), registry.specs_of(pair.pair_id), strict=True):
             cells = (
                 f"`{pair.pair_id}`" if first else "",
                 f"{spec.checkpoint} ({_pin(spec)}, {spec.licence})",

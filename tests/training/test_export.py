@@ -25,7 +25,7 @@ TEXTS = ["w1 w2 w3", "w4", "w9 w8 w7 w6 w5"]
 
 
 @pytest.mark.parametrize("family", [Family.DIFFUSION, Family.AUTOREGRESSIVE])
-def test_the_exported_arm_embeds_as_the_trained_one(family: Family, tmp_path: Path) -> None:
+def test_the_exported_encoder_embeds_as_the_trained_one(family: Family, tmp_path: Path) -> None:
     folder = tmp_path / "encoders" / "tiny"
     nets = exported_pair(folder)
     spec = bundled_specs(folder)[family]
@@ -45,7 +45,7 @@ def test_the_exported_arm_embeds_as_the_trained_one(family: Family, tmp_path: Pa
         assert cosines.min() > 0.999  # adapters and projection are stored as float16
 
 
-def test_the_arms_attend_differently() -> None:
+def test_the_encoders_attend_differently() -> None:
     assert ATTENTION[Family.DIFFUSION] is Attention.BIDIRECTIONAL
     assert ATTENTION[Family.AUTOREGRESSIVE] is Attention.CAUSAL
 

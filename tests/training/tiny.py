@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from core.training import preparation
 from core.training.conversion import ConvertedBase, first_layers
-from core.training.export import ATTENTION, TrainedArm, export
+from core.training.export import ATTENTION, TrainedEncoder, export
 from core.training.network import AdaptedNetwork
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def exported_pair(folder: Path) -> dict[Family, tuple[AdaptedNetwork, Readout]]:
     export(
         folder,
         base=base(),
-        arms={
-            family: TrainedArm(net.exported(layers=2), readout, trained_on="a test")
+        encoders={
+            family: TrainedEncoder(net.exported(layers=2), readout, trained_on="a test")
             for family, (net, readout) in nets.items()
         },
         query_prompt="w0 ",

@@ -79,7 +79,7 @@ def _blank_page() -> Iterator[Any]:
 
 
 def indexing_memory(pdf_folder: Path) -> dict[str, float]:
-    """Peak memory of the whole process tree while indexing two long manuals with both arms."""
+    """Peak memory of the whole process tree while indexing two long manuals with both encoders."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(pdf_folder / name) for name in MANUALS]
         command = [sys.executable, "-m", "core", "index", *paths, "--workspace", folder, "--json"]

@@ -112,7 +112,7 @@ def matmul_peak(*, seconds: float = 1.0, clock: Callable[[], float] = time.perf_
 def against_sentence_transformers(
     *, texts: int = 96, rounds: int = 3, threads: int = 0
 ) -> dict[str, Any]:
-    """Embed mixed-length texts with both, in turns, on the bundled arms' shape of network.
+    """Embed mixed-length texts with both, in turns, on the bundled encoders' shape of network.
 
     Args:
         texts: How many.
@@ -160,7 +160,7 @@ def against_sentence_transformers(
 def bundled_speed(
     *, passages: int = 24, tokens: int = 256, rounds: int = 3, threads: int = 0
 ) -> dict[str, Any]:
-    """Tokens per second of each bundled arm on passages of one length, and share of the peak.
+    """Tokens per second of each bundled encoder on passages of one length, and share of the peak.
 
     The share counts the matrix products' and the attention's floating-point operations only. Both
     are given by the clock on the wall, with all threads, and by processor time on one thread, which
