@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# A docstring's first line names its object: no "what", "who" and the like for a noun.
+VAGUE := '^ *r?"""[^"]*\b(what|who|whoever|whatever|elsewhere|told|nobody)\b'
+
 .PHONY: install demo test test-fast check bench fuzz sample lock clean
 
 install: $(STAMP)
@@ -29,6 +32,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	! grep -rniE $(VAGUE) --include=*.py app.py core demo
 	$(BIN)/python -m tests.tools.docs
 
 bench: install

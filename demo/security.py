@@ -285,7 +285,7 @@ def sweep(folder: Path, *, older_than_seconds: float = UPLOAD_SECONDS) -> int:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return what the files in a folder take; one with two names counts once."""
+    """Return the bytes of the files in a folder; a file with two names counts once."""
     sizes = {}
     for path in folder.rglob("*"):
         with suppress(OSError):

@@ -187,7 +187,7 @@ class Sessions:
 
 
 def _first_of_most(kept: Mapping[str, Shown | PendingFile]) -> str:
-    """Return the oldest entry of the visitor with most: who keeps little loses nothing."""
+    """Return the oldest entry of the visitor with most: a visitor with few loses nothing."""
     most = Counter(one.visitor_id for one in kept.values()).most_common(1)[0][0]
     return next(key for key, one in kept.items() if one.visitor_id == most)
 

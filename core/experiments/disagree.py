@@ -366,7 +366,7 @@ def _drafted(
 
 
 def show(found: DisagreementReport) -> Html:
-    """Return which encoder to choose for these documents: the sentence, its interval, what next."""
+    """Return the verdict for these documents: the sentence, its interval, the next step."""
     return render(
         "disagree_verdict",
         found=found,

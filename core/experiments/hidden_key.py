@@ -261,7 +261,7 @@ def show(found: HiddenKeyMap) -> Html:
     by_place = {(cell.length, cell.depth): cell for cell in found.cells}
 
     def rows(side: str) -> list[tuple[int, list[tuple[float | None, float]]]]:
-        """Accuracy of every cell, None where it is missing, and what truncation allows."""
+        """Accuracy of every cell, None where it is missing, and the most that truncation allows."""
         lines = []
         for length in found.lengths:
             cells = [by_place.get((length, depth)) for depth in found.depths]

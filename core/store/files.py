@@ -60,7 +60,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_errors(path: Path) -> Iterator[None]:
-    """Tell what cannot be read just now from what is damaged.
+    """Tell a file that cannot be read just now from a damaged one.
 
     Too many open files, a refused permission or a disk that fails says nothing about a file. One
     that is not there is: its `FileNotFoundError` passes.

@@ -295,7 +295,7 @@ class Workspace:
             self._finish_removal(doc_id)
 
     def _finish_removal(self, doc_id: str) -> None:
-        """Forget what is left of a document, its files first: a full disk has room after that."""
+        """Forget the rest of a document, its files first: a full disk has room after that."""
         marker = self.folder / "documents" / f"{REMOVED_PREFIX}{doc_id}"
         noted = marker / "vectors"  # their keys, for when the passages are gone that say them
         if noted.exists():
