@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 import typer
 from platformdirs import user_data_path
 
+from core.codec import to_jsonable
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
 from core.encoders.pins import PINS_FILE, Pins
 from core.encoders.pool import EncoderPool
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
-from core.experiments.results import to_jsonable
 from core.library.library import Library
 from core.settings import ASSETS, DEFAULT_PAIR
 from core.store import Workspace

@@ -236,7 +236,7 @@ def _runs_of(path: Path, most_bytes: int) -> tuple[ImportedRun, ...]:
     form = path.suffix.lower()
     if form == ".json":
         found = _json(path, most_bytes)
-        if isinstance(found, dict) and {"columns", "query", "arm_a"} <= set(found):
+        if isinstance(found, dict) and {"columns", "query", "format"} <= set(found):
             return _saved_comparison(path, found)
         return (read_json_run(path, most_bytes=most_bytes),)
     if form == ".csv":

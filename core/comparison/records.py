@@ -7,20 +7,21 @@ exported as JSON (`to_json`, `from_json`), so every change of shape raises `FORM
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from core import codec
 from core.comparison.measures import figures
 from core.comparison.measures.measure import Figures
 from core.errors import UnknownNameError, UsageError
-from core.records import Family, Hit, Query, Ranking, ReceivedText, SystemInfo, Unit
+from core.records import Query, Ranking, ReceivedText, SystemInfo, Unit
 from core.search.background import Background
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-FORMAT = 1
+FORMAT = 2
 
 
 class MoveKind(StrEnum):
@@ -259,12 +260,11 @@ class Comparison:
 
 def to_json(comparison: Comparison, *, indent: int | None = None) -> str:
     """Return a comparison as JSON; `from_json` gives back an equal one."""
-    # ASCII only: text from a broken PDF may hold lone surrogates, which no file can.
-    return json.dumps(to_fields(comparison), allow_nan=False, indent=indent)
+    return json.dumps(to_fields(comparison), indent=indent)
 
 
 def from_json(text: str) -> Comparison:
-    """Read a comparison that `to_json` wrote.
+    """Read a comparison that `to_json` wrote, in this version or an earlier one.
 
     Raises:
         UsageError: If the text is not one, or was written by a newer Bifocal.
@@ -278,22 +278,7 @@ def from_json(text: str) -> Comparison:
 
 def to_fields(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison as plain dictionaries, lists, strings and numbers."""
-    return {
-        "format": FORMAT,
-        "query": {"query_id": comparison.query.query_id, "text": comparison.query.text},
-        "k": comparison.k,
-        "unit": comparison.unit.value,
-        "corpus_size": comparison.corpus_size,
-        "pair_id": comparison.pair_id,
-        "equal_limits": comparison.equal_limits,
-        "arm_a": comparison.encoder_a,
-        "arm_b": comparison.encoder_b,
-        "summary": list(comparison.summary),
-        "columns": [_column_fields(column) for column in comparison.columns],
-        "agreements": [_agreement_fields(agreement) for agreement in comparison.agreements],
-        "passages": [_passage_fields(passage) for passage in comparison.passages],
-        "cloud": [[point.passage_id, point.z_a, point.z_b] for point in comparison.cloud],
-    }
+    return {"format": FORMAT, **codec.to_jsonable(comparison)}
 
 
 def from_fields(fields: Any) -> Comparison:  # noqa: ANN401 - parsed JSON of unknown shape
@@ -303,204 +288,62 @@ def from_fields(fields: Any) -> Comparison:  # noqa: ANN401 - parsed JSON of unk
         UsageError: If it is not a comparison, or was written by a newer Bifocal.
     """
     try:
-        newer = int(fields["format"]) > FORMAT
-        comparison = None if newer else _comparison_from(fields)
+        written = int(fields["format"])
+        if written <= FORMAT:
+            found = codec.from_jsonable(Comparison, _format_1(fields) if written == 1 else fields)
+            return replace(found, agreements=tuple(_complete(found, a) for a in found.agreements))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as exc:
         raise UsageError(f"This is not a comparison saved by Bifocal: {exc!r}.") from exc
-    if comparison is None:
-        msg = "This comparison was saved by a newer Bifocal; update Bifocal to open it."
-        raise UsageError(msg)
-    return comparison
+    msg = "This comparison was saved by a newer Bifocal; update Bifocal to open it."
+    raise UsageError(msg)
 
 
-def _comparison_from(fields: Mapping[str, Any]) -> Comparison:
-    query = Query(query_id=str(fields["query"]["query_id"]), text=str(fields["query"]["text"]))
-    limits = fields["equal_limits"]
-    columns = tuple(_column_from(item, query.query_id) for item in fields["columns"])
-    return Comparison(
-        query=query,
-        k=int(fields["k"]),
-        unit=Unit(fields["unit"]),
-        corpus_size=int(fields["corpus_size"]),
-        columns=columns,
-        encoder_a=str(fields["arm_a"]),
-        encoder_b=str(fields["arm_b"]),
-        passages=tuple(_passage_from(item) for item in fields["passages"]),
-        agreements=tuple(_agreement_from(item, columns) for item in fields["agreements"]),
-        cloud=tuple(
-            CloudPoint(passage_id=str(passage_id), z_a=float(z_a), z_b=float(z_b))
-            for passage_id, z_a, z_b in fields["cloud"]
-        ),
-        summary=tuple(str(sentence) for sentence in fields["summary"]),
-        pair_id=str(fields["pair_id"]),
-        equal_limits=None if limits is None else bool(limits),
-    )
+def _complete(comparison: Comparison, agreement: Agreement) -> Agreement:
+    """Compute the measures that Bifocal did not have when the comparison was saved."""
+    ids = [
+        comparison.column(name).ranking.passage_ids
+        for name in (agreement.system_a, agreement.system_b)
+    ]
+    computed = figures(ids[0], ids[1], k=agreement.k)
+    kept = {name: agreement.figures.get(name, value) for name, value in computed.items()}
+    return replace(agreement, figures=kept)
 
 
-def _column_fields(column: Column) -> dict[str, Any]:
-    background = column.background
-    received = column.received
+def _format_1(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a comparison saved before version 0.2 in the shape of today."""
+
+    def named(names: str, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+        return [dict(zip(names.split(), row, strict=True)) for row in rows]
+
+    columns = [
+        {
+            **column,
+            "info": {name: column[name] for name in ("system_id", "family", "label")},
+            "ranking": {
+                "query_id": fields["query"]["query_id"],
+                "system_id": column["system_id"],
+                "hits": named(
+                    "passage_id score rank",
+                    ((*hit, rank) for rank, hit in enumerate(column["hits"], start=1)),
+                ),
+            },
+        }
+        for column in fields["columns"]
+    ]
+    agreements = [
+        {
+            **one,
+            "figures": {n: v for n, v in one.items() if v is None or isinstance(v, int | float)},
+            "moves": named("passage_id rank_a rank_b kind", one["moves"]),
+        }
+        for one in fields["agreements"]
+    ]
+    cloud = named("passage_id z_a z_b", fields["cloud"])
     return {
-        "system_id": column.info.system_id,
-        "family": column.info.family.value,
-        "label": column.info.label,
-        "hits": [[hit.passage_id, hit.score] for hit in column.ranking.hits],
-        "background": None
-        if background is None
-        else {
-            "pairs": background.pairs,
-            "samples": background.samples,
-            "mean": background.mean,
-            "deviation": background.deviation,
-            "quantiles": list(background.quantiles),
-            "off_topic": list(background.off_topic),
-            "own": list(background.own),
-        },
-        "fingerprint": column.fingerprint,
-        "max_tokens": column.max_tokens,
-        "received": None
-        if received is None
-        else {
-            "text": received.text,
-            "tokens_total": received.tokens_total,
-            "tokens_kept": received.tokens_kept,
-        },
-        "seconds": column.seconds,
-        "failure": column.failure,
-        "note": column.note,
+        **fields,
+        "columns": columns,
+        "agreements": agreements,
+        "cloud": cloud,
+        "encoder_a": fields["arm_a"],
+        "encoder_b": fields["arm_b"],
     }
-
-
-def _column_from(fields: Mapping[str, Any], query_id: str) -> Column:
-    info = SystemInfo(
-        system_id=str(fields["system_id"]),
-        family=Family(fields["family"]),
-        label=str(fields["label"]),
-    )
-    hits = tuple(
-        Hit(passage_id=str(passage_id), score=float(score), rank=rank)
-        for rank, (passage_id, score) in enumerate(fields["hits"], start=1)
-    )
-    background = fields["background"]
-    received = fields["received"]
-    return Column(
-        info=info,
-        ranking=Ranking(query_id=query_id, system_id=info.system_id, hits=hits),
-        background=None
-        if background is None
-        else Background(
-            pairs=str(background["pairs"]),
-            samples=int(background["samples"]),
-            mean=float(background["mean"]),
-            deviation=float(background["deviation"]),
-            quantiles=tuple(float(score) for score in background["quantiles"]),
-            off_topic=tuple(map(float, background.get("off_topic", ()))),  # since 0.2
-            own=tuple(map(float, background.get("own", ()))),
-        ),
-        fingerprint=str(fields["fingerprint"]),
-        max_tokens=int(fields["max_tokens"]),
-        received=None
-        if received is None
-        else ReceivedText(
-            text=str(received["text"]),
-            tokens_total=int(received["tokens_total"]),
-            tokens_kept=int(received["tokens_kept"]),
-        ),
-        seconds=_optional_float(fields["seconds"]),
-        failure=str(fields["failure"]),
-        note=str(fields.get("note", "")),  # not in what earlier versions saved
-    )
-
-
-def _passage_fields(passage: ComparedPassage) -> dict[str, Any]:
-    return {
-        "passage_id": passage.passage_id,
-        "doc_id": passage.doc_id,
-        "document": passage.document,
-        "page_first": passage.page_first,
-        "page_last": passage.page_last,
-        "start": passage.start,
-        "end": passage.end,
-        "text": passage.text,
-        "standings": [
-            {
-                "system_id": standing.system_id,
-                "rank": standing.rank,
-                "score": standing.score,
-                "z": standing.z,
-                "percentile": standing.percentile,
-            }
-            for standing in passage.standings
-        ],
-    }
-
-
-def _passage_from(fields: Mapping[str, Any]) -> ComparedPassage:
-    return ComparedPassage(
-        passage_id=str(fields["passage_id"]),
-        doc_id=str(fields["doc_id"]),
-        document=str(fields["document"]),
-        page_first=int(fields["page_first"]),
-        page_last=int(fields["page_last"]),
-        start=int(fields["start"]),
-        end=int(fields["end"]),
-        text=str(fields["text"]),
-        standings=tuple(
-            Standing(
-                system_id=str(item["system_id"]),
-                rank=_optional_int(item["rank"]),
-                score=_optional_float(item["score"]),
-                z=_optional_float(item["z"]),
-                percentile=_optional_float(item["percentile"]),
-            )
-            for item in fields["standings"]
-        ),
-    )
-
-
-def _agreement_fields(agreement: Agreement) -> dict[str, Any]:
-    return {
-        "system_a": agreement.system_a,
-        "system_b": agreement.system_b,
-        "k": agreement.k,
-        "shared": agreement.shared,
-        **agreement.figures,
-        "moves": [
-            [move.passage_id, move.rank_a, move.rank_b, move.kind.value] for move in agreement.moves
-        ],
-    }
-
-
-def _agreement_from(fields: Mapping[str, Any], columns: Sequence[Column]) -> Agreement:
-    ids = {column.info.system_id: column.ranking.passage_ids for column in columns}
-    # A measure that Bifocal did not have when the comparison was saved is computed now.
-    computed = figures(ids[fields["system_a"]], ids[fields["system_b"]], k=int(fields["k"]))
-    return Agreement(
-        system_a=str(fields["system_a"]),
-        system_b=str(fields["system_b"]),
-        k=int(fields["k"]),
-        shared=int(fields["shared"]),
-        figures={
-            # a count stays a whole number
-            name: saved if isinstance(saved, int) else _optional_float(saved)
-            for name, value in computed.items()
-            for saved in [fields.get(name, value)]
-        },
-        moves=tuple(
-            Move(
-                passage_id=str(passage_id),
-                rank_a=_optional_int(rank_a),
-                rank_b=_optional_int(rank_b),
-                kind=MoveKind(kind),
-            )
-            for passage_id, rank_a, rank_b, kind in fields["moves"]
-        ),
-    )
-
-
-def _optional_int(value: Any) -> int | None:  # noqa: ANN401 - parsed JSON
-    return None if value is None else int(value)
-
-
-def _optional_float(value: Any) -> float | None:  # noqa: ANN401 - parsed JSON
-    return None if value is None else float(value)

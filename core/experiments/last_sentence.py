@@ -252,7 +252,6 @@ def _side(
 ) -> EncoderEdit:
     how = attention or indexed.encoder.spec.attention
     try:
-        # in one call: the same padded shapes, so that equal inputs are added up in equal order
         one, two = trace(indexed.encoder, [before, after], attention=attention)
         count = _shared_tokens(one, two, start)
         _comparable(indexed, one, two, count)
@@ -315,15 +314,16 @@ def _equal_at_one_length(
 ) -> NDArray[np.bool_]:
     """Tell which of the first ``count`` states are equal bit by bit, ``(count,)``.
 
-    A text of another length is added up in another order, which moves states by rounding alone. So
-    where the lengths differ, the states are compared once more with filler after the shorter text,
-    until both have as many tokens. Nothing is cut off: both edits stay whole, and what is equal
-    then depends on nothing that follows it; under full attention nothing is.
+    A text of another length, or in another row of a batch, is added up in another order, which
+    moves states by rounding alone. So the states are compared once more, each text in a batch of
+    its own and with filler after the shorter one until both have as many tokens. Nothing is cut
+    off: both edits stay whole, and what is equal then depends on nothing that follows it; under
+    full attention nothing is.
     """
     one, two = traces
     equal_texts = _filled(indexed, texts, traces)
     if equal_texts:
-        filled = trace(indexed.encoder, equal_texts, attention=attention)
+        filled = [trace(indexed.encoder, [text], attention=attention)[0] for text in equal_texts]
         same = all(np.array_equal(x.token_ids[:count], one.token_ids[:count]) for x in filled)
         if same and not np.array_equal(filled[0].token_ids, filled[1].token_ids):
             one, two = filled
@@ -337,8 +337,10 @@ def _filled(
     """Return both texts with filler after the shorter, as many tokens each; () where none fits."""
     lengths = [len(found.tokens) for found in traces]
     gap = abs(lengths[0] - lengths[1])
+    if not gap:
+        return texts
     shorter = lengths.index(min(lengths))
-    for filler in _FILLERS if gap else ():
+    for filler in _FILLERS:
         tried = [texts[shorter] + filler * times for times in range(1, gap + 1)]
         received = indexed.encoder.received(tried, kind=TextKind.PASSAGE)
         for text, got in zip(tried, received, strict=True):

@@ -7,14 +7,15 @@ picture at once, whichever of them asks.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from core import codec
 from core.errors import EmptyLibraryError
 from core.experiments.context import Context, make_context
 from core.experiments.experiment import Experiment, Kind
-from core.experiments.results import StaleResultError, from_json, result_key, to_json
 from core.records import LEXICAL
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from core.monitor import Monitor
 
 R = TypeVar("R")
+
+RESULT_VERSION = 3  # raise it when an experiment's meaning changes: kept results are then stale
 
 # The last context of every open library: making one reads all its vectors.
 _LAST: WeakKeyDictionary[Library, tuple[tuple[str, ...], Context]] = WeakKeyDictionary()
@@ -65,13 +68,23 @@ def run(
     stored = library.workspace.cached_result(key)
     if stored is not None:
         try:
-            return from_json(experiment.record, stored.decode())
-        except StaleResultError:
+            return codec.from_json(experiment.record, stored.decode())
+        except ValueError:
             pass  # an older layout; computed again below
     result = experiment.run(context, monitor=monitor, **chosen)
     if not is_partial(result):
-        library.workspace.cache_result(key, to_json(result).encode())
+        library.workspace.cache_result(key, codec.to_json(result, keep_nan=True).encode())
     return result
+
+
+def result_key(experiment: str, **inputs: object) -> str:
+    """Key of an experiment: equal inputs give equal keys, in any order of options.
+
+    The hex digest is safe as a file name or a database key.
+    """
+    payload = {"experiment": experiment, "version": RESULT_VERSION, "inputs": inputs}
+    text = json.dumps(codec.to_jsonable(payload), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def is_partial(result: object) -> bool:

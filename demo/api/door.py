@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
+from core.codec import to_jsonable
 from core.errors import CoreError, UsageError
-from core.experiments.results import to_jsonable
 from core.settings import MAX_QUERY_CHARS
 from demo.toolkit import gr
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.codec import to_jsonable
 from core.evaluation.judging import grades_of, keep_grade, measure_judgments
-from core.experiments.results import to_jsonable
 from demo.api.door import Door, verb
 
 

@@ -88,7 +88,7 @@ def test_added_encoders_become_encoders_and_columns_with_options(
     ]  # fmt: skip
     assert all(c["passages_embedded"] == 12 for c in kept["columns"])
     found = shell.json("compare", "the old harbour", "-w", workspace)
-    labels = [column["label"] for column in found["columns"]]
+    labels = [column["info"]["label"] for column in found["columns"]]
     assert labels == [*(c["label"] for c in kept["columns"]), "BM25"]
     less = shell.json(
         "encoders", "use", "-w", workspace, "--also", "none", "--encoder-option", "a:default"

@@ -213,8 +213,8 @@ def test_a_run_from_elsewhere_is_a_column(
     texts = tmp_path / "queries.tsv"
     texts.write_text(f"7\t{QUERY.upper()}\n")
     found = terminal.json("compare", QUERY, "-w", workspace, "--run", run, "--run-queries", texts)
-    column = next(c for c in found["columns"] if c["system_id"] == "run-theirs")
-    assert (column["family"], len(column["hits"])) == ("imported", 1)
+    column = next(c for c in found["columns"] if c["info"]["system_id"] == "run-theirs")
+    assert (column["info"]["family"], len(column["ranking"]["hits"])) == ("imported", 1)
     assert "1 of 2 hits are of this library (1 by document)" in column["note"]
     result = terminal("compare", QUERY, "-w", workspace, "--run", run)  # its words are not known
     assert 'run-theirs: This run was not asked this query. It has 1: "7"' in result.stdout
@@ -231,7 +231,9 @@ def test_runs_are_kept_listed_and_forgotten(
     assert (kept["name"], kept["queries"]) == ("theirs", 1)
     assert (kept["matched"]["hits"], kept["matched"]["unmatched"]) == (2, 1)
     columns = terminal.json("compare", QUERY, "-w", workspace)["columns"]
-    assert [len(c["hits"]) for c in columns if c["system_id"] == "run-theirs"] == [1]
+    assert [
+        len(c["ranking"]["hits"]) for c in columns if c["info"]["system_id"] == "run-theirs"
+    ] == [1]
     assert "1 of 2 hits are of this library" in terminal("runs", "-w", workspace).stdout
     assert terminal.json("runs", "-w", workspace, "--remove", kept["run_id"]) == []
 

@@ -35,7 +35,7 @@ def test_round_trip_gives_an_equal_comparison(comparison: Comparison) -> None:
 def test_a_measure_newer_than_the_save_is_computed_on_opening(comparison: Comparison) -> None:
     fields = json.loads(to_json(comparison))
     for agreement in fields["agreements"]:
-        del agreement["tau_b"], agreement["tau_items"]
+        del agreement["figures"]["tau_b"], agreement["figures"]["tau_items"]
     assert from_json(json.dumps(fields)) == comparison
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.codec import from_json, to_json
 from core.encoders.spec import Attention
 from core.errors import EncoderError, LaboratoryError, StoppedError
 from core.experiments.attention import (
@@ -18,7 +19,6 @@ from core.experiments.attention import (
     switch_attention,
 )
 from core.experiments.context import Context, IndexedEncoder
-from core.experiments.results import from_json, to_json
 from tests.experiments.stand_in import (
     KITCHEN,
     RIVER,

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.codec import from_json, to_json
 from core.errors import EncodingError, LaboratoryError, StoppedError
 from core.experiments import disagree
 from core.experiments.context import Context
@@ -16,7 +17,6 @@ from core.experiments.disagree import (
     skewness,
 )
 from core.experiments.drafts import Draft, DraftKind, draft_queries
-from core.experiments.results import from_json, to_json
 from core.records import Document
 from tests.experiments.stand_in import (
     KITCHEN,

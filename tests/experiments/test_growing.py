@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from core.codec import from_json, to_json
 from core.errors import EncoderError, LaboratoryError, StoppedError
 from core.experiments.growing import GrowingText, Growth, grow
-from core.experiments.results import from_json, to_json
 from tests.experiments.stand_in import (
     RIVER,
     SPEC,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.codec import from_json, to_json
 from core.errors import LaboratoryError, StoppedError
 from core.experiments.context import Context
 from core.experiments.hidden_key import (
@@ -15,7 +16,6 @@ from core.experiments.hidden_key import (
     hidden_key,
     plant,
 )
-from core.experiments.results import from_json, to_json
 from tests.experiments.stand_in import (
     RIVER,
     SPEC,

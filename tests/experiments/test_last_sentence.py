@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from core.codec import from_json, to_json
 from core.encoders.spec import Attention
 from core.errors import EncoderError, LaboratoryError
 from core.experiments.context import IndexedEncoder
 from core.experiments.last_sentence import LastSentenceEdit, edit_last_sentence
-from core.experiments.results import from_json, to_json
 from core.search.background import Background
 from tests.experiments.stand_in import SPEC, WordEncoder, spec_b
 

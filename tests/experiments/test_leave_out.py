@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 
+from core.codec import from_json, to_json
 from core.errors import EncodingError, LaboratoryError
 from core.experiments.context import SystemName
 from core.experiments.evidence import Effect, EncoderEvidence, Evidence, Part
 from core.experiments.late_context import LateContext, late_context
 from core.experiments.leave_out import contrast, leave_clauses_out, leave_sentences_out
-from core.experiments.results import from_json, to_json
 from tests.experiments.stand_in import (
     SPEC,
     WordEncoder,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.experiments.results import from_json, to_json
+from core.codec import from_json, to_json
 from core.experiments.verdict import Lead, Outcome, Verdict, contrast, verdict
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-Figures = Mapping[str, float | None]
+Figures = Mapping[str, int | float | None]
 
 
 @dataclass(frozen=True, slots=True)
