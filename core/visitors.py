@@ -26,7 +26,8 @@ from core.library.allowance import Allowance, VisitorLimits
 from core.library.library import Library
 from core.library.shipped import SAMPLE_FOLDER, seed_sample
 from core.settings import OWN_ID, SAMPLE_ID
-from core.store import Workspace, remove_tree, tree_bytes
+from core.store.files import remove_tree, tree_bytes
+from core.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

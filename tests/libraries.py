@@ -15,7 +15,7 @@ from core.library.ingest import SourceFile
 from core.library.library import Library
 from core.records import Family
 from core.settings import DEFAULT_PAIR
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.encoders.fake import FakeEncoder, fake_spec
 
 DIFFUSION = fake_spec(encoder_id="hash-diffusion", query_prompt="{instruction}")

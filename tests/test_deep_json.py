@@ -13,8 +13,8 @@ from core.encoders.architectures import read_json
 from core.encoders.pins import Pins
 from core.errors import CoreError
 from core.settings import WorkspaceSettings
-from core.store import Workspace
 from core.store.records import settings_from_json
+from core.store.workspace import Workspace
 
 DEEP = "[" * 100_000
 

@@ -55,7 +55,7 @@ from core.evaluation.sample import measure_sample
 from core.library.shipped import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.records import Unit
 from core.settings import ASSETS, DEFAULT_PAIR
-from core.store import Workspace
+from core.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.encoders.hub import FetchPlan

@@ -23,7 +23,7 @@ from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
 from core.library.library import Library
 from core.settings import ASSETS, DEFAULT_PAIR
-from core.store import Workspace
+from core.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from core.comparison.matching import MatchReport, PassageMatcher
     from core.records import Query
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
 RUNS_KEPT = 4
 HITS_KEPT = 200  # of a query; a column shows 50 at most

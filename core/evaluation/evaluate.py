@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from core.evaluation.beir import Collection
     from core.evaluation.units import CountTokens
     from core.monitor import Monitor
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
 BM25 = SystemInfo(system_id="bm25", family=Family.LEXICAL, label="BM25")
 RRF = SystemInfo(system_id="rrf", family=Family.FUSION, label="RRF of both encoders")

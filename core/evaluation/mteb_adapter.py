@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from core.encoders.protocol import Encoder
     from core.monitor import Monitor
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
     Instructed = Callable[[Encoder, str], Encoder]
 

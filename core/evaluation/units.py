@@ -14,8 +14,8 @@ from core.encoders.spec import TextKind
 from core.monitor import Progress, SilentMonitor, raise_if_stopped
 from core.records import Document, Page, Passage, TextSource, Unit, make_passage_id
 from core.settings import ChunkingSettings
-from core.store import in_context
 from core.store.embedding import embed_in_context, embed_texts, stored_under
+from core.store.vectors import in_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from core.encoders.protocol import ContextEncoder, Encoder
     from core.evaluation.beir import Collection
     from core.monitor import Monitor
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 

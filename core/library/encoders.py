@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.monitor import Monitor
     from core.records import Passage
     from core.settings import EncoderChoice, WorkspaceSettings
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

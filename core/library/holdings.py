@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.documents import chunk_document, document_from_bytes, document_to_bytes, read_document
 from core.errors import DocumentError, WorkspaceDamagedError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
-from core.store import in_context
+from core.store.vectors import in_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from core.encoders.protocol import Encoder
     from core.records import Document, Passage
     from core.settings import ChunkingSettings, ExtractionLimits
-    from core.store import StoredDocument, Workspace
+    from core.store.records import StoredDocument
+    from core.store.workspace import Workspace
 
     CountTokens = Callable[[Sequence[str]], Sequence[int]]
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from core.library.holdings import Holdings
     from core.records import Passage
     from core.settings import ExtractionLimits
-    from core.store import StoredDocument, Workspace
+    from core.store.records import StoredDocument
+    from core.store.workspace import Workspace
 
 READING = "reading"
 GROUP_PASSAGES = 512  # embedded by every encoder before the next group: finished documents early

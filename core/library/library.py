@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     )
     from core.search import Background, MemoryAnswer
     from core.settings import WorkspaceSettings
-    from core.store import StoredComparison, Workspace
+    from core.store.records import StoredComparison
+    from core.store.workspace import Workspace
 
     Floats = NDArray[np.float32]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from core.monitor import Monitor
     from core.records import Passage, SystemInfo
     from core.search import System
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
 VIEW_AGE_FACTOR = 10.0
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.records import Passage
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
 CENTRE_PASSAGES = 512
 LEAST_PASSAGES = 8  # with fewer, what is subtracted is mostly the passages themselves

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from core.encoders.protocol import ContextEncoder, Encoder
     from core.records import Document, Passage
-    from core.store import Workspace
+    from core.store.workspace import Workspace
 
 SAVE_EVERY_SECONDS = 3.0
 FIRST_BLOCK_TEXTS = 32

@@ -58,21 +58,19 @@ from core.store.opening import (
     translated,
 )
 from core.store.records import (
+    DOCUMENT_COLUMNS,
+    PASSAGE_COLUMNS,
     DamageRecord,
     StoredComparison,
     StoredDocument,
-    settings_from_json,
-    settings_to_json,
-)
-from core.store.rows import (
-    DOCUMENT_COLUMNS,
-    PASSAGE_COLUMNS,
     document_of,
     document_row,
     marks,
     passage_of,
     passage_row,
     passages_sha256,
+    settings_from_json,
+    settings_to_json,
     sha256_of,
     storable,
 )

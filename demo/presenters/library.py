@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.library.encoders import EncoderStatus
     from core.monitor import Progress
     from core.records import DocumentReport, IngestionReport
-    from core.store import StoredComparison
+    from core.store.records import StoredComparison
     from demo.jobs import Snapshot
 
 

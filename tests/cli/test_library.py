@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.cli.conftest import Terminal
 from tests.pdfs import PASSWORD, encrypted_pdf, plain_pdf, scanned_pdf
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.comparison.moves import rank_moves
+from core.comparison.compare import rank_moves
 from core.comparison.records import Agreement, Move, MoveKind
 from core.errors import InvalidDepthError
 

@@ -19,7 +19,7 @@ from core.comparison.runs import (
 )
 from core.errors import UnknownNameError, UsageError
 from core.records import Family, Hit, Ranking
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.comparison.worlds import DOCUMENT_NAMES, QUERY, listed, passages
 
 HELD = passages(["p1", "p2"])

@@ -9,7 +9,7 @@ from core.library.encoders import EncoderStatus
 from core.library.library import ExampleQuery
 from core.monitor import Progress
 from core.records import DocumentReport, Family, IngestionReport, SkippedFile
-from core.store import StoredComparison
+from core.store.records import StoredComparison
 from demo.jobs import Snapshot
 from demo.presenters import frame, library
 

@@ -13,7 +13,7 @@ from core.evaluation.measures import MEASURES
 from core.evaluation.render import to_fields, to_text, write_results
 from core.monitor import Progress
 from core.records import Unit
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.data import shared_data
 from tests.encoders.fake import FakeEncoder, fake_spec
 from tests.evaluation.folders import ANIMALS, fake_pair, write_folder

@@ -20,7 +20,7 @@ from core.evaluation.mteb_adapter import (
     find_mteb_results,
     read_mteb_results,
 )
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.encoders.fake import FakeEncoder, fake_spec
 from tests.evaluation.folders import fake_pair, local_task, write_folder
 

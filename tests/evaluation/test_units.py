@@ -15,7 +15,7 @@ from core.encoders.spec import TextKind
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.units import embed_units, in_document_light, units_of
 from core.records import Unit
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.encoders.tiny import WORDS, write_tiny_checkpoint
 from tests.evaluation.folders import fake_pair, write_folder
 

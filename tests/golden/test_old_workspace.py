@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core.cli import cli
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.golden.outputs import FOLDER, PDFS, QUERY
 
 ASKED = QUERY["three-pdfs"]

@@ -13,7 +13,7 @@ from core.library.library import Library
 from core.monitor import Progress
 from core.records import Family
 from core.settings import ChunkingSettings, WorkspaceSettings
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.library.tiny import TinyEncoder, make_library
 
 CHUNKING = ChunkingSettings(chunk_tokens=32, overlap_tokens=0)

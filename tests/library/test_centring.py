@@ -19,8 +19,8 @@ from core.experiments.run import open_context
 from core.library.ingest import SourceFile
 from core.library.library import Library
 from core.settings import ChunkingSettings, EncoderChoice, OutputType, WorkspaceSettings
-from core.store import Workspace
 from core.store.centre import CENTRE_PASSAGES, Centre, kept_centre, needs_measuring
+from core.store.workspace import Workspace
 from tests.encoders.tiny import WORDS, write_tiny_checkpoint
 from tests.libraries import count_words
 

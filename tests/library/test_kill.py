@@ -19,7 +19,8 @@ import pytest
 from core.documents import document_from_bytes
 from core.encoders.spec import TextKind
 from core.library.library import Library
-from core.store import Workspace, embedding
+from core.store import embedding
+from core.store.workspace import Workspace
 from tests.library import victim
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and forkserver")

@@ -21,8 +21,8 @@ from core.library.library import Library
 from core.monitor import Progress
 from core.records import Family, Passage, SystemInfo
 from core.settings import ChunkingSettings, WorkspaceSettings
-from core.store import Workspace
 from core.store.embedding import embed_in_context
+from core.store.workspace import Workspace
 from tests.encoders.tiny import WORDS, tiny_model, write_tiny_checkpoint
 from tests.library.tiny import BM25, make_library
 

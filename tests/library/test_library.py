@@ -25,7 +25,8 @@ from core.monitor import Monitor, Progress
 from core.records import Document, Judgment, Query, Unit
 from core.search import MemoryAnswer
 from core.settings import ChunkingSettings, ExtractionLimits
-from core.store import Workspace, embedding, files
+from core.store import embedding, files
+from core.store.workspace import Workspace
 from tests.library.conftest import CHUNKING, StoppingMonitor, Tiny, open_tiny
 from tests.library.tiny import BM25, RRF, TinyEncoder, make_library
 

@@ -21,7 +21,7 @@ from core.library.library import Library
 from core.monitor import Monitor, Progress, raise_if_stopped
 from core.records import Family, ReceivedText, SystemInfo
 from core.settings import DEFAULT_PAIR
-from core.store import Workspace
+from core.store.workspace import Workspace
 
 DIMENSION = 27
 

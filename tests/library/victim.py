@@ -14,7 +14,8 @@ from core.library.ingest import SourceFile
 from core.library.library import Library
 from core.records import Family
 from core.settings import ChunkingSettings, WorkspaceSettings
-from core.store import Workspace, embedding, files
+from core.store import embedding, files
+from core.store.workspace import Workspace
 from tests.library.tiny import TinyEncoder, make_library
 
 FIRST_CHUNKING = ChunkingSettings(chunk_tokens=32, overlap_tokens=8)

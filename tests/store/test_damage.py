@@ -19,8 +19,9 @@ import pytest
 from core.errors import DiskFullError, StoreError, WorkspaceDamagedError
 from core.records import Judgment
 from core.settings import WorkspaceSettings
-from core.store import Workspace, files
+from core.store import files
 from core.store.vectors import folder_name
+from core.store.workspace import Workspace
 from tests.store.helpers import FACTS, FINGERPRINT, cut, make_document, rows_for
 
 TEXTS = [f"Document number {number} has some text of its own." for number in range(4)]

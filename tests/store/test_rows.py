@@ -10,10 +10,10 @@ import pytest
 
 from core.errors import WorkspaceDamagedError
 from core.records import Passage, Unit
-from core.store.records import StoredDocument
-from core.store.rows import (
+from core.store.records import (
     DOCUMENT_COLUMNS,
     PASSAGE_COLUMNS,
+    StoredDocument,
     document_of,
     document_row,
     marks,

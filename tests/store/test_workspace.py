@@ -24,7 +24,8 @@ from core.errors import (
 )
 from core.records import Judgment, Unit
 from core.settings import ChunkingSettings, WorkspaceSettings
-from core.store import Workspace, workspace
+from core.store import workspace
+from core.store.workspace import Workspace
 from tests.store.helpers import FACTS, FINGERPRINT, cut, make_document, rows_for
 
 
@@ -184,7 +185,7 @@ def test_a_second_opening_is_refused_and_names_the_first(store: Workspace) -> No
 
 def test_a_second_process_is_refused(store: Workspace) -> None:
     program = (
-        "import sys; from pathlib import Path; from core.store import Workspace\n"
+        "import sys; from pathlib import Path; from core.store.workspace import Workspace\n"
         "try: Workspace.open(Path(sys.argv[1]))\n"
         "except Exception as exc: print(type(exc).__name__, exc)"
     )

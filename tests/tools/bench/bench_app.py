@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from core.library.ingest import SourceFile
-from core.store import Workspace
+from core.store.workspace import Workspace
 from tests.data import ROOT
 from tests.encoders.fake import FakeEncoder
 from tests.library.tiny import make_library
