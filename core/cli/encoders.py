@@ -127,9 +127,7 @@ def sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def remove(
-    encoder_id: Annotated[str, typer.Argument(help="As `encoders list` has it.")],
-) -> None:
+def remove(encoder_id: Annotated[str, typer.Argument(help="As `encoders list` has it.")]) -> None:
     """Remove an encoder that you added; its files and stored vectors stay."""
     catalogue_of(make_pool()).remove(encoder_id)
     typer.echo(f"{encoder_id} was removed.")
@@ -197,8 +195,9 @@ def choices_of(options: list[str] | None, specs: Sequence[EncoderSpec]) -> dict[
         encoder_id = text.rpartition(":")[0]
         choice = parse_choice(text, found.get(encoder_id))
         if encoder_id not in known:
-            msg = f"There is no encoder {encoder_id!r} in this run: {', '.join(known)}."
-            raise UnknownNameError(msg)
+            raise UnknownNameError(
+                f"There is no encoder {encoder_id!r} in this run: {', '.join(known)}."
+            )
         require_offered(known[encoder_id], choice)
         found[encoder_id] = choice
     return found

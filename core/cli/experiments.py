@@ -12,15 +12,7 @@ import typer
 from typing_extensions import override
 
 from core.cli.options import DeviceOption, JsonOption, WorkspaceOption
-from core.cli.output import (
-    EXIT_PARTIAL,
-    ConsoleMonitor,
-    excerpt,
-    opened,
-    plain,
-    print_json,
-    told,
-)
+from core.cli.output import EXIT_PARTIAL, ConsoleMonitor, excerpt, opened, plain, print_json, told
 from core.errors import LaboratoryError, StoppedError
 from core.experiments.experiment import Experiment, Field, Kind, Place
 from core.experiments.registry import EXPERIMENTS, experiment

@@ -40,13 +40,7 @@ from core.evaluation.beir import centring_texts
 from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.gate import GateReport, Outcome, read_policy, to_junit, to_markdown
 from core.evaluation.gate import gate as evaluate_gate
-from core.evaluation.judging import (
-    grades_of,
-    judgments_as,
-    keep_grade,
-    measure_judgments,
-    pooled,
-)
+from core.evaluation.judging import grades_of, judgments_as, keep_grade, measure_judgments, pooled
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text, write_results
@@ -196,8 +190,9 @@ def number_list(numbers: str, *, option: str = "--lengths") -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in numbers.split(",") if number.strip())
     except ValueError as exc:
-        msg = f"{option} is {numbers!r}; write whole numbers with commas, as in 256,512."
-        raise UsageError(msg) from exc
+        raise UsageError(
+            f"{option} is {numbers!r}; write whole numbers with commas, as in 256,512."
+        ) from exc
 
 
 def judge(
@@ -246,8 +241,9 @@ def _limit(fail_if: str) -> tuple[str, str, float] | None:
                 return measure.strip().lower(), sign, float(bound)
         except ValueError:
             break
-    msg = f"--fail-if is {fail_if!r}; write a measure, < or > and a number: ndcg@10<-0.02."
-    raise UsageError(msg)
+    raise UsageError(
+        f"--fail-if is {fail_if!r}; write a measure, < or > and a number: ndcg@10<-0.02."
+    )
 
 
 def _exit_if_crossed(evaluation: Evaluation, limit: tuple[str, str, float], *, said: str) -> None:

@@ -24,71 +24,50 @@ CONFIG_FILE = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A stock class.
+    """A stock class."""
 
-    Attributes:
-        name: As in `EncoderSpec.architecture`.
-        config_class: Its configuration, in transformers.
-        model_class: Its model without a head, in transformers.
-        fields: Config fields taken over under their own name.
-        required: Config fields without which its sizes would be guesses.
-        decoder: Causal unless told otherwise on every call; others see both sides unless masked.
-        packed: The packed forward computes it (Llama's shape; `core.encoders.packed`).
-        local_attention: Layers with a sliding window belong to it.
-        options: Arguments of the model class.
-        final_norm: Name of the norm after the last layer; "" where each layer has its own.
-        transposed: Matrices are ``(in, out)``.
-        tokenizer_class: Reads vocab.json and merges.txt where a checkpoint has no tokenizer.json.
-        offset_positions: Positions are counted from the padding id on.
-    """
-
-    name: str
-    config_class: str
-    model_class: str
-    fields: tuple[str, ...]
-    required: tuple[str, ...]
+    name: str  # as in `EncoderSpec.architecture`
+    config_class: str  # its configuration, in transformers
+    model_class: str  # its model without a head, in transformers
+    fields: tuple[str, ...]  # config fields taken over under their own name
+    required: tuple[str, ...]  # config fields without which its sizes would be guesses
+    # causal unless told otherwise on every call; others see both sides unless masked
     decoder: bool = True
-    packed: bool = False
-    local_attention: bool = False
-    options: tuple[tuple[str, Any], ...] = ()
+    packed: bool = False  # the packed forward computes it (Llama's shape; `core.encoders.packed`)
+    local_attention: bool = False  # layers with a sliding window belong to it
+    options: tuple[tuple[str, Any], ...] = ()  # arguments of the model class
+    # name of the norm after the last layer; "" where each layer has its own
     final_norm: str = "norm"
-    transposed: bool = False
+    transposed: bool = False  # matrices are ``(in, out)``
+    # reads vocab.json and merges.txt where a checkpoint has no tokenizer.json
     tokenizer_class: str = ""
-    offset_positions: bool = False
+    offset_positions: bool = False  # positions are counted from the padding id on
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One way in which checkpoints of an architecture are published.
+    """One way in which checkpoints of an architecture are published."""
 
-    Attributes:
-        name: Short name.
-        architecture: Name in `ARCHITECTURES`.
-        model_types: Values of config.json's ``model_type`` that mean this layout.
-        fields: Config fields taken over; those of the architecture unless given.
-        required: Config fields that must be there; those of the architecture unless given.
-        renamed_fields: Config field of the checkpoint to field of the stock class.
-        must_be: Config fields that would mean another network if they had another value.
-        prefixes: Leading parts of tensor names that are dropped, first match only.
-        renamed: Regular expression to replacement, on names without prefix.
-        ignored: Full-match expressions (prefix dropped, before renaming) of tensors that an encoder
-            does not run: output heads and saved constants.
-        marker: Prefix that a tensor must have, to tell two layouts of one model type apart.
-        vocabulary_from_tensor: The embedding's rows say how large the vocabulary is, since the
-            config was written before it was resized.
-    """
-
-    name: str
-    architecture: str
-    model_types: tuple[str, ...]
-    fields: tuple[str, ...] = ()
+    name: str  # short name
+    architecture: str  # name in `ARCHITECTURES`
+    model_types: tuple[str, ...]  # values of config.json's ``model_type`` that mean this layout
+    fields: tuple[str, ...] = ()  # config fields taken over; those of the architecture unless given
+    # config fields that must be there; those of the architecture unless given
     required: tuple[str, ...] = ()
+    # config field of the checkpoint to field of the stock class
     renamed_fields: tuple[tuple[str, str], ...] = ()
+    # config fields that would mean another network if they had another value
     must_be: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    # leading parts of tensor names that are dropped, first match only
     prefixes: tuple[str, ...] = ()
+    # regular expression to replacement, on names without prefix
     renamed: tuple[tuple[str, str], ...] = ()
+    # full-match expressions (prefix dropped, before renaming) of tensors that an encoder does not
+    # run: output heads and saved constants
     ignored: tuple[str, ...] = ()
-    marker: str = ""
+    marker: str = ""  # prefix that a tensor must have, to tell two layouts of one model type apart
+    # the embedding's rows say how large the vocabulary is, since the config was written before it
+    # was resized
     vocabulary_from_tensor: bool = False
 
     def stock_name(self, name: str) -> str | None:
@@ -115,18 +94,16 @@ class Layout:
         stock = ARCHITECTURES[self.architecture]
         missing = [n for n in self.required or stock.required if config.get(n) is None]
         if missing:
-            msg = (
+            raise EncoderLoadError(
                 f"{CONFIG_FILE} lacks {', '.join(missing)}, which a {self.name} checkpoint must "
                 "state. Download the checkpoint again."
             )
-            raise EncoderLoadError(msg)
         for name, allowed in self.must_be:
             if name in config and config[name] not in allowed:
-                msg = (
+                raise EncoderLoadError(
                     f"{CONFIG_FILE} says {name} = {config[name]!r}; Bifocal can run only "
                     f"{' or '.join(repr(value) for value in allowed)} without remote code."
                 )
-                raise EncoderLoadError(msg)
         _require_plain(config)
         chosen = {n: config[n] for n in self.fields or stock.fields if config.get(n) is not None}
         for theirs, ours in self.renamed_fields:
@@ -313,21 +290,19 @@ def find_layout(model_type: str, tensor_names: Collection[str] | None = None) ->
         if model_type in layout.model_types and (not layout.marker or marked):
             return layout
     known = ", ".join(sorted({name for layout in LAYOUTS for name in layout.model_types}))
-    msg = (
+    raise EncoderLoadError(
         f"{CONFIG_FILE} has model_type {model_type!r}, which Bifocal cannot run without remote "
         f"code. It can run: {known}."
     )
-    raise EncoderLoadError(msg)
 
 
 def _require_plain(config: Mapping[str, Any]) -> None:
     """Refuse quantised weights and kinds of rotation that no stock class here computes."""
     if config.get("quantization_config") is not None:
-        msg = (
+        raise EncoderLoadError(
             f"{CONFIG_FILE} has a quantization_config: the weights are quantised, which Bifocal does "
             "not read. Choose the checkpoint in float32, bfloat16 or float16 that they were made from."
         )
-        raise EncoderLoadError(msg)
     stated = [
         config[n] for n in ("rope_parameters", "rope_scaling") if isinstance(config.get(n), dict)
     ]
@@ -335,17 +310,15 @@ def _require_plain(config: Mapping[str, Any]) -> None:
     for rotation in (config, *stated, *nested):
         kind = "default" if rotation is config else rotation.get("rope_type", rotation.get("type"))
         if kind not in (None, *_ROTATION_KINDS):
-            msg = (
+            raise EncoderLoadError(
                 f"{CONFIG_FILE} asks for the rotary embedding {kind!r}; Bifocal knows "
                 f"{', '.join(_ROTATION_KINDS)}. Choose another checkpoint."
             )
-            raise EncoderLoadError(msg)
         if rotation.get("partial_rotary_factor") not in (None, 1):
-            msg = (
+            raise EncoderLoadError(
                 f"{CONFIG_FILE} says partial_rotary_factor = {rotation['partial_rotary_factor']!r}; "
                 "the networks that Bifocal runs turn whole heads. Choose another checkpoint."
             )
-            raise EncoderLoadError(msg)
 
 
 def parameters_of(fields: Mapping[str, Any]) -> int:
@@ -371,12 +344,13 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        msg = f"{path} cannot be read. A checkpoint folder needs it; download it again."
-        raise EncoderUnavailableError(msg) from exc
+        raise EncoderUnavailableError(
+            f"{path} cannot be read. A checkpoint folder needs it; download it again."
+        ) from exc
     except (ValueError, RecursionError) as exc:
-        msg = f"{path} is not JSON: {exc}. Download the checkpoint again."
-        raise EncoderLoadError(msg) from exc
+        raise EncoderLoadError(
+            f"{path} is not JSON: {exc}. Download the checkpoint again."
+        ) from exc
     if not isinstance(content, dict):
-        msg = f"{path} is not a JSON object. Download the checkpoint again."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(f"{path} is not a JSON object. Download the checkpoint again.")
     return content

@@ -8,7 +8,7 @@ only for an unpadded or only for a padded batch. Here the direction is passed on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from core.encoders.architectures import ARCHITECTURES
-from core.encoders.packed import PackedForward, packed_fits, plain_angles, plain_llama
+from core.encoders.packed import PackedForward, packed_fits
 from core.encoders.pooling import FINAL_LAYER
 from core.encoders.spec import Attention
 from core.errors import AttentionProbeError, EncoderLoadError
@@ -29,18 +29,12 @@ _PROBE_LONG = 11
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StateBlock:
-    """Some texts of a batch, after the backbone.
+    """Some texts of a batch, after the backbone."""
 
-    Attributes:
-        rows: Which texts of the batch they are.
-        token_ids: ``(rows, length)`` int64; 0 on padding.
-        attention_mask: ``(rows, length)`` int64, 1 = real token, right-padded.
-        states: One ``(rows, length, hidden)`` tensor for each layer asked for.
-    """
-
-    rows: tuple[int, ...]
-    token_ids: torch.Tensor
-    attention_mask: torch.Tensor
+    rows: tuple[int, ...]  # which texts of the batch they are
+    token_ids: torch.Tensor  # ``(rows, length)`` int64; 0 on padding
+    attention_mask: torch.Tensor  # ``(rows, length)`` int64, 1 = real token, right-padded
+    # one ``(rows, length, hidden)`` tensor for each layer asked for
     states: tuple[torch.Tensor, ...]
 
 
@@ -48,7 +42,7 @@ class Backbone:
     """A network on a device.
 
     Args:
-        module: A stock model in evaluation mode, on ``device``.
+        module: A stock model in evaluation mode, on ``device``, or the stand-in of `plain_llama`.
         architecture: Name in the table of architectures.
         device: Where it is.
         packed: Take the stack over into the packed forward where that is possible (float32 on CPU).
@@ -74,39 +68,8 @@ class Backbone:
         self._module: nn.Module | None = module
         fits = device == "cpu" and self.dtype == torch.float32
         if packed and fits and packed_fits(architecture, config):
-            self._packed = PackedForward.from_module(module)
+            self._packed = PackedForward(module)
             self._module = None
-
-    @classmethod
-    def of_llama(
-        cls,
-        fields: Mapping[str, Any],
-        tensors: dict[str, torch.Tensor],
-        require_shapes: Callable[[Mapping[str, tuple[int, ...]]], None],
-    ) -> Backbone | None:
-        """Return a packed backbone on the CPU without any stock class, None where that cannot be.
-
-        Args:
-            fields: Config fields; they must leave nothing to defaults (`plain_llama`).
-            tensors: By stock name, float32. Emptied.
-            require_shapes: Refuses tensors that do not have these names and shapes.
-        """
-        plain = plain_llama(fields)
-        if plain is None or any(tensor.dtype != torch.float32 for tensor in tensors.values()):
-            return None
-        shape, theta = plain
-        require_shapes(shape.llama_tensors)
-        made = cls.__new__(cls)
-        made.architecture, made.device = ARCHITECTURES["llama"], "cpu"
-        made.dtype = torch.float32
-        made.hidden_size, made.depth = shape.hidden, shape.depth
-        made.vocabulary, made.max_positions = shape.vocabulary, shape.positions
-        made.parameters = sum(tensor.numel() for tensor in tensors.values())
-        made.tensors = len(tensors)
-        made._lock = threading.Lock()
-        made._module = None
-        made._packed = PackedForward(shape, tensors, plain_angles(shape.head_dim, theta))
-        return made
 
     @property
     def is_packed(self) -> bool:
@@ -165,8 +128,9 @@ class Backbone:
 
     def _whole(self) -> nn.Module:
         if self._module is None:
-            msg = "The backbone has been taken apart and cannot be moved; load the encoder again."
-            raise EncoderLoadError(msg)
+            raise EncoderLoadError(
+                "The backbone has been taken apart and cannot be moved; load the encoder again."
+            )
         return self._module
 
     def _run_stock(
@@ -245,9 +209,7 @@ def _run_packed(
 
 
 def attention_bias(
-    attention_mask: torch.Tensor,
-    attention: Attention,
-    dtype: torch.dtype = torch.float32,
+    attention_mask: torch.Tensor, attention: Attention, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
     """Additive mask: 0 where a query token may look, else the type's minimum.
 
@@ -338,13 +300,12 @@ def probe_attention(
         ):
             sees = _moved(base[position], changed[position])
             if sees == (attention is blind):
-                msg = (
+                raise AttentionProbeError(
                     f"{name}: attention should be {attention.value}, but on {batch_name} batch the "
                     f"{subject} token does{'' if sees else ' not'} see the {object_} one. "
                     "The encoder is not used; check the checkpoint's architecture and the "
                     "installed transformers version."
                 )
-                raise AttentionProbeError(msg)
 
 
 def _moved(before: torch.Tensor, after: torch.Tensor) -> bool:

@@ -84,11 +84,10 @@ def run_batches(
             if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
-                msg = (
+                raise EncodingError(
                     "One text alone does not fit in the device's memory. Lower the encoder's "
                     "token limit, choose a smaller encoder, or run on the CPU."
-                )
-                raise EncodingError(msg) from error
+                ) from error
             failed = True
         # outside the except block, where the error no longer keeps the batch's tensors alive
         if failed:

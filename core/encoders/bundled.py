@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,80 +47,38 @@ CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 BASE = "base.safetensors"
 BLOCK = 32
-_HASH_CHUNK_BYTES = 1 << 20
+# of each encoder in the manifest: fields of its spec, and the layers that its readout reads
+_FACTS = frozenset(
+    (
+        "encoder_id", "label", "attention", "pooling", "layers", "query_prompt", "passage_prompt",
+        "max_tokens", "dimension", "parameters", "licence", "trained_on",
+    )
+)  # fmt: skip
 
 Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderFacts:
-    """Manifest's facts about one encoder; the rest of its spec follows from the folder.
-
-    Attributes:
-        encoder_id: As in `EncoderSpec`.
-        label: Name for people.
-        attention: How it attends when it embeds.
-        pooling: How states become an embedding.
-        layers: Points of the residual stream that the readout reads.
-        query_prompt: Prefix of every query; read by the backbone, not pooled.
-        passage_prompt: Prefix of every passage; read by the backbone, not pooled.
-        max_tokens: Most tokens that enter the backbone, prompt included.
-        dimension: Of the embedding.
-        parameters: Number of weights that run.
-        licence: SPDX id.
-        trained_on: One sentence.
-    """
-
-    encoder_id: str
-    label: str
-    attention: Attention
-    pooling: Pooling
-    layers: tuple[int, ...]
-    query_prompt: str
-    passage_prompt: str
-    max_tokens: int
-    dimension: int
-    parameters: int
-    licence: str
-    trained_on: str
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
-    """The bundled folder's table of contents.
+    """The bundled folder's table of contents."""
 
-    Attributes:
-        digest: SHA-256 of manifest.json itself: the revision of the pair.
-        files: SHA-256 of every other file, by name.
-        encoders: Facts of each encoder by family.
-    """
-
-    digest: str
-    files: Mapping[str, str]
-    encoders: Mapping[Family, EncoderFacts]
+    digest: str  # SHA-256 of manifest.json itself: the revision of the pair
+    files: Mapping[str, str]  # SHA-256 of every other file, by name
+    specs: Mapping[Family, EncoderSpec]
+    layers: Mapping[Family, tuple[int, ...]]  # points of the residual stream that the readout reads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BundledEncoder:
-    """One encoder of the pair, ready to run.
+    """One encoder of the pair, ready to run."""
 
-    Attributes:
-        fields: Of ``LlamaConfig``; K layers.
-        state: Every tensor of ``LlamaModel.state_dict()``, float32, adapter merged.
-        readout: From hidden states to the embedding.
-        tokenizer: Never takes text for special tokens; adds none; does not truncate or pad.
-        facts: Of the manifest.
-        revision: SHA-256 of the manifest.
-        digest: SHA-256 over everything that decides its vectors: base, adapter and readout,
-            config, layers read. Rewording the manifest leaves it as it is.
-    """
-
-    fields: dict[str, Any]
-    state: dict[str, Tensor]
-    readout: Readout
-    tokenizer: Tokenizer
-    facts: EncoderFacts
-    revision: str
+    fields: dict[str, Any]  # of ``LlamaConfig``; K layers
+    state: dict[str, Tensor]  # every tensor of ``LlamaModel.state_dict()``, float32, adapter merged
+    readout: Readout  # from hidden states to the embedding
+    tokenizer: Tokenizer  # never takes text for special tokens; adds none; does not truncate or pad
+    revision: str  # SHA-256 of the manifest
+    # SHA-256 over everything that decides its vectors: base, adapter and readout, config, layers
+    # read. Rewording the manifest leaves it as it is.
     digest: str
 
 
@@ -140,59 +98,32 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = path.read_bytes()
     except OSError as exc:
-        msg = f"The bundled pair is not at {folder}: {MANIFEST} cannot be read. Reinstall Bifocal."
-        raise EncoderUnavailableError(msg) from exc
+        raise EncoderUnavailableError(
+            f"The bundled pair is not at {folder}: {MANIFEST} cannot be read. Reinstall Bifocal."
+        ) from exc
     try:
         stated = json.loads(content)
         version = stated["format"]
         if version != FORMAT:
-            msg = f"{path} has format {version}; this Bifocal reads format {FORMAT}. Update one."
-            raise EncoderLoadError(msg)
-        encoders = {Family(name): _facts(facts) for name, facts in stated["arms"].items()}
+            raise EncoderLoadError(
+                f"{path} has format {version}; this Bifocal reads format {FORMAT}. Update one."
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        specs = {
+            Family(name): _spec(folder, Family(name), digest, facts)
+            for name, facts in stated["arms"].items()
+        }
+        layers = {Family(n): tuple(map(int, f["layers"])) for n, f in stated["arms"].items()}
         files = {str(name): str(digest) for name, digest in stated["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        msg = f"{path} is not a manifest of a bundled pair: {exc}. Reinstall Bifocal."
-        raise EncoderLoadError(msg) from exc
-    return Manifest(digest=hashlib.sha256(content).hexdigest(), files=files, encoders=encoders)
-
-
-def bundled_specs(folder: Path) -> dict[Family, EncoderSpec]:
-    """Return both specs, from the manifest alone.
-
-    Raises:
-        EncoderUnavailableError: If the folder holds no manifest.
-        EncoderLoadError: If the manifest cannot be understood.
-    """
-    manifest = read_manifest(folder)
-    return {
-        family: EncoderSpec(
-            encoder_id=facts.encoder_id,
-            label=facts.label,
-            family=family,
-            checkpoint=f"{BUNDLED_PREFIX}{folder.name}",
-            revision=manifest.digest,
-            architecture="llama",
-            attention=facts.attention,
-            pooling=facts.pooling,
-            query_prompt=facts.query_prompt,
-            passage_prompt=facts.passage_prompt,
-            max_tokens=facts.max_tokens,
-            dimension=facts.dimension,
-            licence=facts.licence,
-            trained_on=facts.trained_on,
-            parameters=facts.parameters,
-            pools_prompt=False,
-        )
-        for family, facts in manifest.encoders.items()
-    }
+        raise EncoderLoadError(
+            f"{path} is not a manifest of a bundled pair: {exc}. Reinstall Bifocal."
+        ) from exc
+    return Manifest(digest=digest, files=files, specs=specs, layers=layers)
 
 
 def load_bundled(folder: Path, family: Family) -> BundledEncoder:
     """Check, de-quantise and merge one encoder of the bundled pair.
-
-    Args:
-        folder: The bundled folder.
-        family: Of the encoder.
 
     Raises:
         EncoderUnavailableError: If a file is missing.
@@ -206,28 +137,26 @@ def load_bundled(folder: Path, family: Family) -> BundledEncoder:
     from core.encoders.pooling import Readout
 
     manifest = read_manifest(folder)
-    facts = manifest.encoders.get(family)
-    if facts is None:
-        msg = f"{folder / MANIFEST} describes no {family.value} encoder."
-        raise EncoderLoadError(msg)
+    spec = manifest.specs.get(family)
+    if spec is None:
+        raise EncoderLoadError(f"{folder / MANIFEST} describes no {family.value} encoder.")
     base = restored(load_tensors(_checked(folder, BASE, manifest)))
     adapter = load_tensors(_checked(folder, adapter_file(family), manifest))
     base = merged(base, adapter)
     pieces = readout_arrays(adapter)
     readout = Readout(
-        layers=facts.layers,
-        pooling=facts.pooling,
+        layers=manifest.layers[family],
+        pooling=spec.pooling,
         offset=torch.from_numpy(pieces["offset"]),
         scale=torch.from_numpy(pieces["scale"]),
         projection=torch.from_numpy(pieces["projection"]) if "projection" in pieces else None,
         token_weights=torch.from_numpy(pieces["token_weights"]),
     )
-    if readout.dimension != facts.dimension:
-        msg = (
+    if readout.dimension != spec.dimension:
+        raise WeightsMismatchError(
             f"{adapter_file(family)} gives {readout.dimension} dimensions, "
-            f"but {MANIFEST} says {facts.dimension}. Reinstall Bifocal."
+            f"but {MANIFEST} says {spec.dimension}. Reinstall Bifocal."
         )
-        raise WeightsMismatchError(msg)
     tokenizer = Tokenizer.from_str(_checked(folder, TOKENIZER, manifest).decode("utf-8"))
     # A document that spells out a special token must not be able to issue one.
     tokenizer.encode_special_tokens = True
@@ -238,9 +167,8 @@ def load_bundled(folder: Path, family: Family) -> BundledEncoder:
         state={name: torch.from_numpy(array) for name, array in base.items()},
         readout=readout,
         tokenizer=tokenizer,
-        facts=facts,
         revision=manifest.digest,
-        digest=_encoder_digest(manifest, family, facts),
+        digest=_encoder_digest(manifest, family),
     )
 
 
@@ -257,13 +185,15 @@ def restored(stored: Arrays) -> Arrays:
         try:
             scale = stored[f"{stem}.scale"]
         except KeyError as exc:
-            msg = f"{BASE} holds {name} but not {stem}.scale. Reinstall Bifocal."
-            raise WeightsMismatchError(msg) from exc
+            raise WeightsMismatchError(
+                f"{BASE} holds {name} but not {stem}.scale. Reinstall Bifocal."
+            ) from exc
         try:
             weights[f"{stem}.weight"] = dequantised(array, scale, stored.get(f"{stem}.minimum"))
         except ValueError as exc:
-            msg = f"{BASE}: the scales of {stem} do not fit {array.shape}. Reinstall Bifocal."
-            raise WeightsMismatchError(msg) from exc
+            raise WeightsMismatchError(
+                f"{BASE}: the scales of {stem} do not fit {array.shape}. Reinstall Bifocal."
+            ) from exc
     return weights
 
 
@@ -311,14 +241,14 @@ def merged(base: Arrays, adapter: Arrays) -> Arrays:
         target = weights.get(f"{stem}.weight")
         up = adapter.get(f"{stem}.up")
         if target is None or up is None:
-            msg = f"The adapter's {name} has no counterpart in the base. Reinstall Bifocal."
-            raise WeightsMismatchError(msg)
+            raise WeightsMismatchError(
+                f"The adapter's {name} has no counterpart in the base. Reinstall Bifocal."
+            )
         if up.shape != (target.shape[0], down.shape[0]) or down.shape[1] != target.shape[1]:
-            msg = (
+            raise WeightsMismatchError(
                 f"The adapter of {stem} is {up.shape} x {down.shape}, the base {target.shape}. "
                 "Reinstall Bifocal."
             )
-            raise WeightsMismatchError(msg)
         weights[f"{stem}.weight"] = target + up.astype(np.float32) @ down.astype(np.float32)
     return weights
 
@@ -333,8 +263,9 @@ def readout_arrays(adapter: Arrays) -> Arrays:
     }
     missing = {"offset", "scale", "token_weights"} - pieces.keys()
     if missing:
-        msg = f"The adapter lacks the readout's {', '.join(sorted(missing))}. Reinstall Bifocal."
-        raise WeightsMismatchError(msg)
+        raise WeightsMismatchError(
+            f"The adapter lacks the readout's {', '.join(sorted(missing))}. Reinstall Bifocal."
+        )
     return pieces
 
 
@@ -345,17 +276,12 @@ def write_bundled(
     tokenizer_json: str,
     base: Arrays,
     adapters: Mapping[Family, Arrays],
-    encoders: Mapping[Family, EncoderFacts],
+    encoders: Mapping[Family, Mapping[str, object]],
 ) -> Manifest:
     """Write a bundled folder, manifest last, and read the manifest back.
 
-    Args:
-        folder: Made when missing; files of the same names are replaced.
-        config: Arguments of ``LlamaConfig``.
-        tokenizer_json: Serialised fast tokenizer.
-        base: Blocked tensors as described at the top of this module.
-        adapters: ``X.down``, ``X.up`` and ``readout.*`` of each encoder.
-        encoders: Facts of each encoder.
+    ``base`` holds tensors as described at the top of this module, ``adapters`` each encoder's
+    ``X.down``, ``X.up`` and ``readout.*``, ``encoders`` its `_FACTS`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -367,31 +293,34 @@ def write_bundled(
     stated = {
         "format": FORMAT,
         "files": {name: _digest(folder / name) for name in names},
-        "arms": {family.value: asdict(facts) for family, facts in encoders.items()},
+        "arms": {family.value: dict(facts) for family, facts in encoders.items()},
     }
     (folder / MANIFEST).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
     return read_manifest(folder)
 
 
-def _facts(stated: Mapping[str, Any]) -> EncoderFacts:
-    known = {field.name for field in fields(EncoderFacts)}
-    if set(stated) != known:
-        differing = ", ".join(sorted(known ^ set(stated)))
-        msg = f"its facts differ from the expected ones in: {differing}"
-        raise ValueError(msg)
-    return EncoderFacts(
+def _spec(folder: Path, family: Family, digest: str, stated: Mapping[str, Any]) -> EncoderSpec:
+    if set(stated) != _FACTS:
+        raise ValueError(
+            f"its facts differ from the expected ones in: {', '.join(sorted(_FACTS ^ set(stated)))}"
+        )
+    return EncoderSpec(
+        family=family,
+        checkpoint=f"{BUNDLED_PREFIX}{folder.name}",
+        revision=digest,
+        architecture="llama",
+        pools_prompt=False,
         **{
-            **stated,
+            **{name: value for name, value in stated.items() if name != "layers"},
             "attention": Attention(stated["attention"]),
             "pooling": Pooling(stated["pooling"]),
-            "layers": tuple(int(layer) for layer in stated["layers"]),
-        }
+        },
     )
 
 
-def _encoder_digest(manifest: Manifest, family: Family, facts: EncoderFacts) -> str:
+def _encoder_digest(manifest: Manifest, family: Family) -> str:
     names = (CONFIG, BASE, adapter_file(family))
-    stated = [*(manifest.files.get(name, "") for name in names), list(facts.layers)]
+    stated = [*(manifest.files.get(name, "") for name in names), list(manifest.layers[family])]
     return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
 
@@ -401,17 +330,14 @@ def _checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as exc:
-        msg = f"{path} cannot be read. Reinstall Bifocal."
-        raise EncoderUnavailableError(msg) from exc
+        raise EncoderUnavailableError(f"{path} cannot be read. Reinstall Bifocal.") from exc
     if hashlib.sha256(content).hexdigest() != manifest.files.get(name):
-        msg = f"{path} is not the file that {MANIFEST} describes (SHA-256). Reinstall Bifocal."
-        raise WeightsMismatchError(msg)
+        raise WeightsMismatchError(
+            f"{path} is not the file that {MANIFEST} describes (SHA-256). Reinstall Bifocal."
+        )
     return content
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -102,36 +102,21 @@ _RULES: dict[str, tuple[Callable[[Any], object], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class EncoderRequest:
-    """An encoder to add, as its user declares it; open fields are read from its files.
+    """An encoder to add, as its user declares it; open fields are read from its files."""
 
-    Attributes:
-        source: A folder, a hub id, or the id of a known encoder to vary.
-        family: Of the encoder; None keeps a known encoder's own and takes anything else for a
-            reference.
-        label: Name for people; "" takes the source's own.
-        adapter: Folder of a PEFT LoRA adapter to merge on load; "" for none.
-        attention: How it attends when it embeds.
-        pooling: How it pools.
-        query_prompt: Prefix of queries.
-        passage_prompt: Prefix of passages.
-        max_tokens: Its limit; 0 takes what the files say.
-        revision: Commit on the hub; "" takes the present one.
-        dimensions: Shorter lengths its embeddings may be cut to.
-        end_token: Id that must close every text.
-    """
-
-    source: str
+    source: str  # a folder, a hub id, or the id of a known encoder to vary
+    # of the encoder; None keeps a known encoder's own and takes anything else for a reference
     family: Family | None = None
-    label: str = ""
-    adapter: str = ""
-    attention: Attention | None = None
-    pooling: Pooling | None = None
-    query_prompt: str | None = None
-    passage_prompt: str | None = None
-    max_tokens: int = 0
-    revision: str = ""
-    dimensions: tuple[int, ...] = ()
-    end_token: int | None = None
+    label: str = ""  # name for people; "" takes the source's own
+    adapter: str = ""  # folder of a PEFT LoRA adapter to merge on load; "" for none
+    attention: Attention | None = None  # how it attends when it embeds
+    pooling: Pooling | None = None  # how it pools
+    query_prompt: str | None = None  # prefix of queries
+    passage_prompt: str | None = None  # prefix of passages
+    max_tokens: int = 0  # its limit; 0 takes what the files say
+    revision: str = ""  # commit on the hub; "" takes the present one
+    dimensions: tuple[int, ...] = ()  # shorter lengths its embeddings may be cut to
+    end_token: int | None = None  # id that must close every text
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -193,16 +178,16 @@ class Catalogue:
         except FileNotFoundError:
             return ()
         except (OSError, UnicodeDecodeError) as exc:
-            msg = f"{self.path} cannot be read ({exc}). Repair it, or move it away to start anew."
-            raise EncoderLoadError(msg) from exc
+            raise EncoderLoadError(
+                f"{self.path} cannot be read ({exc}). Repair it, or move it away to start anew."
+            ) from exc
         specs = specs_from_json(text, self.path)
         for spec in specs:
             if spec.encoder_id in self.pool.built_in:
-                msg = (
+                raise EncoderLoadError(
                     f"{self.path}: encoder_id {spec.encoder_id!r} is one of Bifocal's own; write "
                     "another there."
                 )
-                raise EncoderLoadError(msg)
         return specs
 
     def describe(self, request: EncoderRequest, *, folders: bool = True) -> EncoderSpec:
@@ -227,12 +212,11 @@ class Catalogue:
             require_plain_lora(adapter)
         local = folders and Path(source).expanduser().is_dir()
         if not known and not local and not _HUB_ID.fullmatch(source):
-            msg = (
+            raise EncoderUnavailableError(
                 f"source: {source[:200]!r} is no folder here and no hub id. Give "
                 f"{'a folder, ' if folders else ''}the id of a known encoder, a hub id like "
                 "owner/name."
             )
-            raise EncoderUnavailableError(msg)
         base = known or describe_checkpoint(
             source,
             family=request.family or Family.REFERENCE,
@@ -251,8 +235,9 @@ class Catalogue:
         _require_rules(asdict(spec))
         too_long = [size for size in request.dimensions if not 1 <= size <= spec.dimension]
         if too_long:
-            msg = f"dimensions: {too_long[0]} is outside 1 to {spec.dimension}, its own."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"dimensions: {too_long[0]} is outside 1 to {spec.dimension}, its own."
+            )
         return spec
 
     def add(self, request: EncoderRequest, *, folders: bool = True) -> EncoderSpec:
@@ -263,19 +248,20 @@ class Catalogue:
         """
         spec = self.describe(request, folders=folders)
         if spec.encoder_id in self.pool.built_in:
-            msg = f"label: there is an encoder {spec.encoder_id!r} already; give another label."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"label: there is an encoder {spec.encoder_id!r} already; give another label."
+            )
 
         def grown(specs: tuple[EncoderSpec, ...]) -> tuple[EncoderSpec, ...]:
             if spec.encoder_id in {other.encoder_id for other in specs}:
-                msg = (
+                raise InvalidSettingError(
                     f"label: you added an encoder {spec.encoder_id!r} before; give another label, "
                     "or remove that one first."
                 )
-                raise InvalidSettingError(msg)
             if len(specs) >= MOST_ENCODERS:
-                msg = f"There are {MOST_ENCODERS} added encoders already; remove one first."
-                raise InvalidSettingError(msg)
+                raise InvalidSettingError(
+                    f"There are {MOST_ENCODERS} added encoders already; remove one first."
+                )
             return (*specs, spec)
 
         self._change(grown)
@@ -291,8 +277,7 @@ class Catalogue:
         specs = {spec.encoder_id: spec for spec in self.added()}
         if encoder_id not in specs:
             known = ", ".join(specs) or "none"
-            msg = f"There is no added encoder {encoder_id!r}. Added: {known}."
-            raise UnknownNameError(msg)
+            raise UnknownNameError(f"There is no added encoder {encoder_id!r}. Added: {known}.")
         self._change(lambda every: tuple(spec for spec in every if spec.encoder_id != encoder_id))
         self._registered.add(encoder_id)
         self.register()
@@ -311,11 +296,11 @@ class Catalogue:
                     os.fsync(file.fileno())
                 partial.replace(self.path)
         except Timeout as exc:
-            msg = f"Another process is changing {self.path}; try again."
-            raise EncoderLoadError(msg) from exc
+            raise EncoderLoadError(f"Another process is changing {self.path}; try again.") from exc
         except OSError as exc:
-            msg = f"{self.path} cannot be written ({exc.strerror}). Free space or choose --data."
-            raise EncoderLoadError(msg) from exc
+            raise EncoderLoadError(
+                f"{self.path} cannot be written ({exc.strerror}). Free space or choose --data."
+            ) from exc
 
 
 def shown_checkpoint(spec: EncoderSpec) -> str:
@@ -340,24 +325,25 @@ def specs_from_json(text: str, path: Path) -> tuple[EncoderSpec, ...]:
     try:
         stored = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        msg = f"{path} is not JSON ({exc}). Repair it, or move it away to start anew."
-        raise EncoderLoadError(msg) from exc
+        raise EncoderLoadError(
+            f"{path} is not JSON ({exc}). Repair it, or move it away to start anew."
+        ) from exc
     if not isinstance(stored, dict) or set(stored) != {"format", "encoders"}:
-        msg = f"{path} has to hold the fields format and encoders; move it away to start anew."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(
+            f"{path} has to hold the fields format and encoders; move it away to start anew."
+        )
     if stored["format"] != _FORMAT:
-        msg = f"{path}: format is {stored['format']!r}, this Bifocal reads {_FORMAT}. Update it."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(
+            f"{path}: format is {stored['format']!r}, this Bifocal reads {_FORMAT}. Update it."
+        )
     if not isinstance(stored["encoders"], list) or len(stored["encoders"]) > MOST_ENCODERS:
-        msg = f"{path}: encoders has to be a list of at most {MOST_ENCODERS}."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(f"{path}: encoders has to be a list of at most {MOST_ENCODERS}.")
     specs = tuple(
         _read_spec(entry, f"{path}: encoder {place}")
         for place, entry in enumerate(stored["encoders"], start=1)
     )
     if len({spec.encoder_id for spec in specs}) < len(specs):
-        msg = f"{path}: two encoders have the same encoder_id; give one another."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(f"{path}: two encoders have the same encoder_id; give one another.")
     return specs
 
 
@@ -394,8 +380,7 @@ def _require_rules(stated: dict[str, Any]) -> None:
         holds, wanted = _RULES.get(name, (lambda _: True, ""))
         if not holds(value):
             shown = repr(str(value) if isinstance(value, str) else value)[:_SHOWN_CHARS]
-            msg = f"{name} is {shown}; it has to be {wanted}."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(f"{name} is {shown}; it has to be {wanted}.")
 
 
 def _require_request(

@@ -22,14 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from core.encoders.architectures import (
-    ARCHITECTURES,
-    CONFIG_FILE,
-    Layout,
-    find_layout,
-    read_json,
-)
+from core.encoders.architectures import ARCHITECTURES, CONFIG_FILE, Layout, find_layout, read_json
 from core.encoders.backbone import Backbone
+from core.encoders.packed import llama_tensors, plain_llama
 from core.errors import EncoderLoadError, EncoderUnavailableError, WeightsMismatchError
 
 WEIGHTS_FILE = "model.safetensors"
@@ -48,19 +43,12 @@ _NOT_MERGED = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_b
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """Account of a strict load.
+    """Account of a strict load."""
 
-    Attributes:
-        layout: The checkpoint's layout.
-        matched: Tensors that run.
-        ignored: Names of tensors that the layout leaves aside.
-        digest: SHA-256 over the weights files.
-    """
-
-    layout: Layout
-    matched: int
-    ignored: tuple[str, ...]
-    digest: str
+    layout: Layout  # the checkpoint's layout
+    matched: int  # tensors that run
+    ignored: tuple[str, ...]  # names of tensors that the layout leaves aside
+    digest: str  # SHA-256 over the weights files
 
 
 def load_backbone(
@@ -93,8 +81,9 @@ def load_backbone(
     path_of = {name: path for path in files for name in _tensor_names(path)}
     layout = find_layout(str(config.get("model_type", "")), path_of)
     if architecture and layout.architecture != architecture:
-        msg = f"{folder} is a {layout.architecture} checkpoint, not {architecture} as stated."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(
+            f"{folder} is a {layout.architecture} checkpoint, not {architecture} as stated."
+        )
     fields = layout.stock_fields(config)
     tensors = _read_tensors(path_of, layout, dtype)
     matched = len(tensors)
@@ -123,8 +112,9 @@ def _read_tensors(
             for name in (n for n, place in path_of.items() if place == path):
                 stock = layout.stock_name(name)
                 if stock in tensors:
-                    msg = f"{path}: {name} and another are the same tensor, {stock}."
-                    raise WeightsMismatchError(msg)
+                    raise WeightsMismatchError(
+                        f"{path}: {name} and another are the same tensor, {stock}."
+                    )
                 if stock is not None:
                     tensors[stock] = file.get_tensor(name).to(dtype)
                     _require_finite(tensors[stock], name, path)
@@ -158,19 +148,22 @@ def build_backbone(
     stock = ARCHITECTURES[architecture]
     require = partial(_require_shapes, tensors=tensors, source=source)
     if architecture == "llama" and packed and device == "cpu":
-        backbone = Backbone.of_llama(fields, tensors, require)
-        if backbone is not None:
-            return backbone
+        plain = plain_llama(fields, tensors)
+        if plain is not None:
+            require(llama_tensors(plain.config))
+            return Backbone(plain, architecture, device=device)
     config_class, model_class = stock_classes(architecture)
     try:
         config = config_class(**fields)
     except Exception as exc:  # many kinds, from checks of its own
-        msg = f"{source}: {CONFIG_FILE} is not a {architecture} configuration: {exc}"
-        raise EncoderLoadError(msg) from exc
+        raise EncoderLoadError(
+            f"{source}: {CONFIG_FILE} is not a {architecture} configuration: {exc}"
+        ) from exc
     sliding = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     if sliding and not stock.local_attention:
-        msg = f"{source}: layers with {', '.join(sorted(sliding))} are not supported."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(
+            f"{source}: layers with {', '.join(sorted(sliding))} are not supported."
+        )
     config._attn_implementation = "sdpa"
     with torch.device("meta"):
         module = model_class(config, **dict(stock.options))
@@ -205,15 +198,17 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         paths = tuple(folder / name for name in sorted({str(n) for n in weight_map.values()}))
         for path in paths:
             if path.parent != folder or not path.is_file():
-                msg = f"{path.name}, named in {index}, is not there. Download it again."
-                raise EncoderUnavailableError(msg)
+                raise EncoderUnavailableError(
+                    f"{path.name}, named in {index}, is not there. Download it again."
+                )
         return paths
     pickles = sorted(path.name for path in folder.glob("*.bin"))
     why = (
         f" It holds {pickles[0]}, which Bifocal does not open: it can run code." if pickles else ""
     )
-    msg = f"{folder} holds no {WEIGHTS_FILE}.{why} Use a checkpoint saved as safetensors."
-    raise EncoderUnavailableError(msg)
+    raise EncoderUnavailableError(
+        f"{folder} holds no {WEIGHTS_FILE}.{why} Use a checkpoint saved as safetensors."
+    )
 
 
 def digest_of(files: Sequence[Path]) -> str:
@@ -221,8 +216,7 @@ def digest_of(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as stream:
-            while chunk := stream.read(1 << 22):
-                digest.update(chunk)
+            hashlib.file_digest(stream, lambda: digest)
     return digest.hexdigest()
 
 
@@ -252,14 +246,16 @@ def merge_adapter(
     try:
         stored = load_file(path)
     except SafetensorError as exc:
-        msg = f"{path} is not a whole safetensors file: {exc}. Save the adapter again."
-        raise WeightsMismatchError(msg) from exc
+        raise WeightsMismatchError(
+            f"{path} is not a whole safetensors file: {exc}. Save the adapter again."
+        ) from exc
     sides: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in stored.items():
         match = _ADAPTER_PART.match(name)
         if match is None:
-            msg = f"{path} holds {name}, which is no LoRA matrix; Bifocal merges plain LoRA only."
-            raise EncoderLoadError(msg)
+            raise EncoderLoadError(
+                f"{path} holds {name}, which is no LoRA matrix; Bifocal merges plain LoRA only."
+            )
         _require_finite(tensor, name, path)
         module = match["module"]
         prefix = next((p for p in _ADAPTER_PREFIXES if module.startswith(p)), "")
@@ -267,8 +263,7 @@ def merge_adapter(
     for module, parts in sides.items():
         _merge_matrix(tensors, module, parts, config, path, transposed=transposed)
     if not sides:
-        msg = f"{path} adapts nothing."
-        raise WeightsMismatchError(msg)
+        raise WeightsMismatchError(f"{path} adapts nothing.")
     return len(sides)
 
 
@@ -280,28 +275,32 @@ def require_plain_lora(folder: Path) -> dict[str, Any]:
         EncoderLoadError: If it is another kind of adapter, or more than LoRA matrices.
     """
     if not folder.is_dir():
-        msg = f"adapter: {folder} is no folder. Give the folder that holds {ADAPTER_CONFIG}."
-        raise EncoderUnavailableError(msg)
+        raise EncoderUnavailableError(
+            f"adapter: {folder} is no folder. Give the folder that holds {ADAPTER_CONFIG}."
+        )
     if not (folder / ADAPTER_CONFIG).is_file():
-        msg = f"adapter: {folder} holds no {ADAPTER_CONFIG}. Give a folder that PEFT saved."
-        raise EncoderUnavailableError(msg)
+        raise EncoderUnavailableError(
+            f"adapter: {folder} holds no {ADAPTER_CONFIG}. Give a folder that PEFT saved."
+        )
     config = read_json(folder / ADAPTER_CONFIG)
     kind = config.get("peft_type")
     if kind != "LORA":
-        msg = f"adapter: {folder} is of type {kind!r}; Bifocal merges plain LoRA only."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(
+            f"adapter: {folder} is of type {kind!r}; Bifocal merges plain LoRA only."
+        )
     extra = [option for option in _NOT_MERGED if config.get(option)]
     if config.get("bias", "none") != "none":
         extra.append("trained biases")
     if extra:
-        msg = f"adapter: {folder} uses {extra[0]}, which Bifocal cannot merge."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(f"adapter: {folder} uses {extra[0]}, which Bifocal cannot merge.")
     if not (folder / ADAPTER_WEIGHTS).is_file():
-        msg = f"adapter: {folder} holds no {ADAPTER_WEIGHTS}; save it as safetensors, not pickle."
-        raise EncoderUnavailableError(msg)
+        raise EncoderUnavailableError(
+            f"adapter: {folder} holds no {ADAPTER_WEIGHTS}; save it as safetensors, not pickle."
+        )
     if "r" not in config or "lora_alpha" not in config:
-        msg = f"adapter: {folder / ADAPTER_CONFIG} states no r or lora_alpha; save it again."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(
+            f"adapter: {folder / ADAPTER_CONFIG} states no r or lora_alpha; save it again."
+        )
     return config
 
 
@@ -317,22 +316,25 @@ def _merge_matrix(
     name = f"{module}.weight"
     target = tensors.get(name)
     if target is None or parts.keys() != {"A", "B"}:
-        msg = f"{path} adapts {module}, which the checkpoint does not have, or half of it is gone."
-        raise WeightsMismatchError(msg)
+        raise WeightsMismatchError(
+            f"{path} adapts {module}, which the checkpoint does not have, or half of it is gone."
+        )
     down, up = parts["A"].float(), parts["B"].float()
     rank = down.shape[0]
     stated = int(_for_module(config.get("rank_pattern"), module, config["r"]))
     if rank != stated:
-        msg = f"{path}: {module} has rank {rank}, {ADAPTER_CONFIG} says {stated}."
-        raise WeightsMismatchError(msg)
+        raise WeightsMismatchError(
+            f"{path}: {module} has rank {rank}, {ADAPTER_CONFIG} says {stated}."
+        )
     alpha = float(_for_module(config.get("alpha_pattern"), module, config["lora_alpha"]))
     scale = alpha / (rank**0.5 if config.get("use_rslora") else rank)
     change = scale * (up @ down)  # (out, in)
     if transposed:
         change = change.t()
     if change.shape != target.shape:
-        msg = f"{path}: {module} is {tuple(change.shape)}, the checkpoint's {tuple(target.shape)}."
-        raise WeightsMismatchError(msg)
+        raise WeightsMismatchError(
+            f"{path}: {module} is {tuple(change.shape)}, the checkpoint's {tuple(target.shape)}."
+        )
     tensors[name] = (target.float() + change).to(target.dtype)
 
 
@@ -344,10 +346,7 @@ def _for_module(patterns: Mapping[str, Any] | None, module: str, default: Any) -
 
 
 def _require_shapes(
-    expected: Mapping[str, tuple[int, ...]],
-    *,
-    tensors: Mapping[str, torch.Tensor],
-    source: str,
+    expected: Mapping[str, tuple[int, ...]], *, tensors: Mapping[str, torch.Tensor], source: str
 ) -> None:
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     wrong = [
@@ -365,11 +364,10 @@ def _require_shapes(
         if names
     ]
     if problems:
-        msg = (
+        raise WeightsMismatchError(
             f"{source}: the weights do not match their config ({'; '.join(problems)}). "
             "Download the checkpoint again, or check that it is what it says it is."
         )
-        raise WeightsMismatchError(msg)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -381,8 +379,9 @@ def _require_finite(tensor: torch.Tensor, name: str, path: Path) -> None:
     if tensor.is_floating_point() and tensor.numel():
         least, most = tensor.aminmax()  # both are NaN where any entry is
         if not (torch.isfinite(least) and torch.isfinite(most)):
-            msg = f"{path}: {name} holds NaN or infinity. Download the checkpoint again."
-            raise WeightsMismatchError(msg)
+            raise WeightsMismatchError(
+                f"{path}: {name} holds NaN or infinity. Download the checkpoint again."
+            )
 
 
 def _restore_constants(module: nn.Module, config: Any) -> None:  # noqa: ANN401 (stock configs)
@@ -398,8 +397,9 @@ def _restore_constants(module: nn.Module, config: Any) -> None:  # noqa: ANN401 
                 part.register_buffer(name, value[None, :].long(), persistent=False)
     left = [name for name, buffer in module.named_buffers() if buffer.is_meta]
     if left:
-        msg = f"The stock class has constants that Bifocal does not know: {_listed(left)}."
-        raise EncoderLoadError(msg)
+        raise EncoderLoadError(
+            f"The stock class has constants that Bifocal does not know: {_listed(left)}."
+        )
 
 
 def _tensor_names(path: Path) -> list[str]:
@@ -407,5 +407,6 @@ def _tensor_names(path: Path) -> list[str]:
         with safe_open(path, framework="pt") as file:
             return list(file.keys())
     except (SafetensorError, OSError) as exc:
-        msg = f"{path} is not a whole safetensors file: {exc}. Download it again."
-        raise WeightsMismatchError(msg) from exc
+        raise WeightsMismatchError(
+            f"{path} is not a whole safetensors file: {exc}. Download it again."
+        ) from exc

@@ -122,15 +122,15 @@ def _sentence_transformer(folder: Path) -> dict[str, Any]:
         modules = json.loads((folder / _MODULES).read_text(encoding="utf-8"))
         kinds = {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in modules}
     except (ValueError, KeyError, TypeError, OSError, RecursionError) as exc:
-        msg = f"{folder / _MODULES} is not a list of modules: {exc}. Download the model again."
-        raise EncoderLoadError(msg) from exc
+        raise EncoderLoadError(
+            f"{folder / _MODULES} is not a list of modules: {exc}. Download the model again."
+        ) from exc
     strange = sorted(kinds.keys() - _MODULES_FOLLOWED)
     if strange:
-        msg = (
+        raise EncoderLoadError(
             f"{folder} has the module {', '.join(strange)}, which Bifocal cannot run. Choose a "
             "model of transformer, pooling and normalisation only."
         )
-        raise EncoderLoadError(msg)
     if "Pooling" in kinds:
         pooling = read_json(folder / kinds["Pooling"] / CONFIG_FILE)
         stated["pooling"] = _pooling(pooling, folder)
@@ -158,8 +158,7 @@ def _pooling(config: dict[str, Any], folder: Path) -> Pooling:
     for switch, pooling in _POOLINGS.values():
         if on == [switch]:
             return pooling
-    msg = (
+    raise EncoderLoadError(
         f"{folder} pools by {mode or ', '.join(on) or 'nothing known'}; Bifocal knows mean, first "
         "token and last token."
     )
-    raise EncoderLoadError(msg)

@@ -34,20 +34,15 @@ _QUOTED_CHARS = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncoderOptions:
-    """Options of an encoder; all of them are part of its fingerprint.
+    """Options of an encoder; all of them are part of its fingerprint."""
 
-    Attributes:
-        max_tokens: Most tokens that enter the backbone; 0 keeps the spec's limit.
-        query_instruction: Replaces ``{instruction}`` in prompts; "" keeps the spec's default.
-        output: Quantisation of the embedding.
-        dimension: Leading dimensions to keep (Matryoshka); 0 keeps all.
-        centre: ``(dim,)`` mean to subtract from pooled states (raw language models), or None.
-    """
-
-    max_tokens: int = 0
-    query_instruction: str = ""
-    output: OutputType = OutputType.FLOAT
-    dimension: int = 0
+    max_tokens: int = 0  # most tokens that enter the backbone; 0 keeps the spec's limit
+    query_instruction: str = (
+        ""  # replaces ``{instruction}`` in prompts; "" keeps the spec's default
+    )
+    output: OutputType = OutputType.FLOAT  # quantisation of the embedding
+    dimension: int = 0  # leading dimensions to keep (Matryoshka); 0 keeps all
+    # ``(dim,)`` mean to subtract from pooled states (raw language models), or None
     centre: NDArray[np.float32] | None = None
 
 
@@ -55,37 +50,29 @@ class EncoderOptions:
 class LoadedEncoder:
     """An encoder in memory; see `core.encoders.protocol.Encoder` for its contract.
 
-    Attributes:
-        spec: Its description.
-        backbone: The network, its attention proven already.
-        readout: Token states to embedding, on the backbone's device.
-        tokenizer: Strings to ids.
-        weights_digest: Hash of everything stored: weights, adapter, readout.
-        options: Of the user.
-
     Raises:
         InvalidSettingError: If an option cannot work with this encoder.
     """
 
-    spec: EncoderSpec
-    backbone: Backbone
-    readout: TokenReadout
-    tokenizer: TextTokenizer
-    weights_digest: str
-    options: EncoderOptions = field(default_factory=EncoderOptions)
+    spec: EncoderSpec  # its description
+    backbone: Backbone  # the network, its attention proven already
+    readout: TokenReadout  # token states to embedding, on the backbone's device
+    tokenizer: TextTokenizer  # strings to ids
+    weights_digest: str  # hash of everything stored: weights, adapter, readout
+    options: EncoderOptions = field(default_factory=EncoderOptions)  # of the user
 
     def __post_init__(self) -> None:
         """Refuse options that cannot work."""
         width, centre = self.readout.dimension, self.options.centre
         if not 0 <= self.options.dimension <= width:
-            msg = (
+            raise InvalidSettingError(
                 f"{self.spec.label} has {width} dimensions; {self.options.dimension} cannot be "
                 f"kept. Choose from 1 to {width}."
             )
-            raise InvalidSettingError(msg)
         if centre is not None and centre.shape != (width,):
-            msg = f"The centre has shape {centre.shape}, the embedding ({width},)."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"The centre has shape {centre.shape}, the embedding ({width},)."
+            )
 
     @property
     def device(self) -> str:
@@ -157,11 +144,7 @@ class LoadedEncoder:
         return replace(self, backbone=backbone, readout=self.readout.to(device))
 
     def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        monitor: Monitor | None = None,
+        self, texts: Sequence[str], *, kind: TextKind, monitor: Monitor | None = None
     ) -> NDArray[np.float32]:
         """Embed texts; ``(n, dim)`` float32, unit rows, in the order given; ``(0, dim)`` for none.
 
@@ -176,11 +159,7 @@ class LoadedEncoder:
         return self._unit(self.raw_embeddings(texts, kind=kind, monitor=monitor), texts)
 
     def raw_embeddings(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        monitor: Monitor | None = None,
+        self, texts: Sequence[str], *, kind: TextKind, monitor: Monitor | None = None
     ) -> NDArray[np.float32]:
         """Pooled and projected states before centring, cutting, quantising and unit length.
 
@@ -213,11 +192,7 @@ class LoadedEncoder:
         )
 
     def trace(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        attention: Attention | None = None,
+        self, texts: Sequence[str], *, kind: TextKind, attention: Attention | None = None
     ) -> tuple[TokenTrace, ...]:
         """Follow texts token by token, with the attention of the spec or another one.
 
@@ -300,8 +275,9 @@ class LoadedEncoder:
         waiting = sorted(range(len(spans)), key=lambda place: spans[place])
         for start, end in spans:
             if not 0 <= start < end <= len(text):
-                msg = f"The range {start} to {end} is not inside a text of {len(text)} characters."
-                raise EncodingError(msg)
+                raise EncodingError(
+                    f"The range {start} to {end} is not inside a text of {len(text)} characters."
+                )
         begin = 0
         windows: list[tuple[int, tuple[int, ...]]] = []
         while waiting:
@@ -312,13 +288,12 @@ class LoadedEncoder:
             if not inside:
                 start, end = spans[waiting[0]]
                 if start == begin:
-                    msg = (
+                    raise EncodingError(
                         f"{self.spec.label} embeds passages in the light of their document and reads "
                         f"{self.max_tokens:,} tokens at once; the passage that begins "
                         f"{text[start:end][:_QUOTED_CHARS]!r} is longer. Raise its token limit or cut "
                         "shorter passages."
                     )
-                    raise EncodingError(msg)
                 begin = start
                 continue
             windows.append((begin, tuple(inside)))
@@ -379,10 +354,7 @@ class LoadedEncoder:
         return [(start - prompt, end - prompt) for start, end in tokenised.offsets if start >= 0]
 
     def _blocks(
-        self,
-        batch: Sequence[int],
-        tokenised: Sequence[TokenisedText],
-        attention: Attention,
+        self, batch: Sequence[int], tokenised: Sequence[TokenisedText], attention: Attention
     ) -> list[StateBlock]:
         texts = [tokenised[text].ids for text in batch]
         return self.backbone.run(texts, attention=attention, layers=self.readout.layers)
@@ -434,12 +406,11 @@ class LoadedEncoder:
         bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0))
         if len(bad):
             quoted = texts[int(bad[0])][:_QUOTED_CHARS]
-            msg = (
+            raise EncodingError(
                 f"{self.spec.label} gave no usable vector for {len(bad)} of {len(texts)} texts, "
                 f"first for the one that begins {quoted!r}. Load the encoder again; if it happens "
                 "again, its weights are damaged."
             )
-            raise EncodingError(msg)
         return np.ascontiguousarray(raw / norms, dtype=np.float32)
 
     def _token_trace(

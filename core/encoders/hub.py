@@ -25,9 +25,9 @@ from huggingface_hub import (
     hf_hub_download,
     hf_hub_url,
     snapshot_download,
+    try_to_load_from_cache,
 )
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -36,10 +36,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils import (  # type: ignore[attr-defined]  # loaded lazily there
-    build_hf_headers,
-    hf_raise_for_status,
-)
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # loaded lazily there
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from core.encoders.architectures import CONFIG_FILE
@@ -87,64 +84,36 @@ _MINUTE = 60
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """Cost of an encoder, for its user before a download.
+    """Cost of an encoder, for its user before a download."""
 
-    Attributes:
-        checkpoint: Hub id, or the folder of a local one.
-        revision: The commit that will be fetched.
-        files: Names, in order.
-        download_bytes: Still to be fetched; what is on the machine already is not counted.
-        licence: As the hub states it, else as the spec does.
-        gated: The hub asks for an accepted licence and a login.
-        memory_needed_bytes: While it loads and runs.
-        memory_present_bytes: Free now, on the device that would run it.
-        disk_present_bytes: Free where checkpoints are kept.
-        seconds_per_1000_passages: Expected embedding time for passages of 160 tokens.
-        refusal: Why it cannot work here, in a sentence; "" when it can.
-        encoder_id: Id of the encoder.
-        label: Its name for people.
-        family: Of the encoder.
-        kept_bytes: Fetched by an earlier try, and not again.
-        revision_origin: Where the commit comes from if Bifocal does not state it itself.
-    """
-
-    checkpoint: str
-    revision: str
-    files: tuple[str, ...]
-    download_bytes: int
-    licence: str
-    gated: bool
-    memory_needed_bytes: int
-    memory_present_bytes: int
-    disk_present_bytes: int
-    seconds_per_1000_passages: float
-    refusal: str = ""
-    encoder_id: str = ""
-    label: str = ""
-    family: str = ""
-    kept_bytes: int = 0
-    revision_origin: str = ""
+    checkpoint: str  # hub id, or the folder of a local one
+    revision: str  # the commit that will be fetched
+    files: tuple[str, ...]  # names, in order
+    download_bytes: int  # still to be fetched; what is on the machine already is not counted
+    licence: str  # as the hub states it, else as the spec does
+    gated: bool  # the hub asks for an accepted licence and a login
+    memory_needed_bytes: int  # while it loads and runs
+    memory_present_bytes: int  # free now, on the device that would run it
+    disk_present_bytes: int  # free where checkpoints are kept
+    seconds_per_1000_passages: float  # expected embedding time for passages of 160 tokens
+    refusal: str = ""  # why it cannot work here, in a sentence; "" when it can
+    encoder_id: str = ""  # id of the encoder
+    label: str = ""  # its name for people
+    family: str = ""  # of the encoder
+    kept_bytes: int = 0  # fetched by an earlier try, and not again
+    revision_origin: str = ""  # where the commit comes from if Bifocal does not state it itself
 
 
 @dataclass(frozen=True, slots=True)
 class PairPlan:
-    """Cost of several encoders together: they are in memory at the same time.
+    """Cost of several encoders together: they are in memory at the same time."""
 
-    Attributes:
-        plans: One for each encoder.
-        download_bytes: Of all, still to be fetched.
-        memory_needed_bytes: With all of them loaded.
-        memory_present_bytes: Free now.
-        disk_present_bytes: Free where checkpoints are kept.
-        refusal: Why they cannot work here, in a sentence; "" when they can.
-    """
-
-    plans: tuple[FetchPlan, ...]
-    download_bytes: int
-    memory_needed_bytes: int
-    memory_present_bytes: int
-    disk_present_bytes: int
-    refusal: str = ""
+    plans: tuple[FetchPlan, ...]  # one for each encoder
+    download_bytes: int  # of all, still to be fetched
+    memory_needed_bytes: int  # with all of them loaded
+    memory_present_bytes: int  # free now
+    disk_present_bytes: int  # free where checkpoints are kept
+    refusal: str = ""  # why they cannot work here, in a sentence; "" when they can
 
 
 def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPlan:
@@ -177,25 +146,14 @@ def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPla
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """The hub, as one user reaches it. Asked only about checkpoints that are not wholly here.
+    """The hub, as one user reaches it. Asked only about checkpoints that are not wholly here."""
 
-    Attributes:
-        cache_dir: Where checkpoints are kept; None keeps huggingface_hub's own rule.
-        offline: Use files on the machine or none.
-        endpoint: Another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT).
-    """
-
+    # where checkpoints are kept; None keeps huggingface_hub's own rule
     cache_dir: Path | None = None
-    offline: bool = False
-    endpoint: str | None = None
+    offline: bool = False  # use files on the machine or none
+    endpoint: str | None = None  # another hub; None keeps huggingface_hub's own rule (HF_ENDPOINT)
 
-    def plan(
-        self,
-        spec: EncoderSpec,
-        *,
-        device: str = "cpu",
-        in_memory: bool = False,
-    ) -> FetchPlan:
+    def plan(self, spec: EncoderSpec, *, device: str = "cpu", in_memory: bool = False) -> FetchPlan:
         """Return the cost of an encoder on this machine. Fetches no weights.
 
         Args:
@@ -244,9 +202,8 @@ class Hub:
         }
         files = _wanted_files(spec, sizes)
         revision = str(info.sha)
-        cached = self._cached_files(spec, revision, files)
         card: Any = info.card_data
-        missing = [name for name in files if name not in cached]
+        missing = [name for name in files if self._cached(spec, name, revision) is None]
         kept = sum(self._kept_bytes(spec, digests.get(name, "")) for name in missing)
         download = sum(sizes[name] for name in missing) - kept
         if not refusal and download > disk:
@@ -387,52 +344,29 @@ class Hub:
                         raise
             if part.stat().st_size != size or not _is_whole(part, etag):
                 part.unlink()
-                msg = f"{name} arrived damaged and was thrown away."
-                raise OSError(msg)
+                raise OSError(f"{name} arrived damaged and was thrown away.")
             part.replace(blob)
 
     def _complete_folder(self, spec: EncoderSpec) -> Path | None:
         """Return the folder of a checkpoint that is wholly on this machine, or None."""
+        config = self._cached(spec, CONFIG_FILE, spec.revision)
+        if config is None:
+            return None
         try:
-            folder = Path(
-                snapshot_download(
-                    spec.checkpoint,
-                    revision=spec.revision or None,
-                    cache_dir=self.cache_dir,
-                    local_files_only=True,
-                    allow_patterns=[CONFIG_FILE],
-                )
-            )
-        except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, OSError):
+            weight_files(config.parent)
+        except EncoderUnavailableError:
             return None
-        if not (folder / CONFIG_FILE).is_file():
-            return None
-        if (folder / WEIGHTS_FILE).is_file():
-            return folder
-        if (folder / WEIGHTS_INDEX).is_file():
-            try:
-                weight_files(folder)
-            except EncoderUnavailableError:
-                return None
-            return folder
-        return None
+        return config.parent
 
-    def _cached_files(self, spec: EncoderSpec, revision: str, files: Iterable[str]) -> set[str]:
-        """Return which of these files are here at a commit."""
-        found = set()
-        for name in files:
-            try:
-                hf_hub_download(
-                    spec.checkpoint,
-                    name,
-                    revision=revision,
-                    cache_dir=self.cache_dir,
-                    local_files_only=True,
-                )
-            except (EntryNotFoundError, LocalEntryNotFoundError):
-                continue
-            found.add(name)
-        return found
+    def _cached(self, spec: EncoderSpec, name: str, revision: str) -> Path | None:
+        """Return a file of a checkpoint that is on this machine, or None."""
+        try:
+            path = try_to_load_from_cache(
+                spec.checkpoint, name, cache_dir=self.cache_dir, revision=revision or None
+            )
+        except HFValidationError:
+            return None
+        return Path(path) if isinstance(path, str) else None
 
     def _kept_bytes(self, spec: EncoderSpec, digest: str) -> int:
         """Return how many bytes an earlier, stopped try has left of a file."""
@@ -451,46 +385,42 @@ class Hub:
         try:
             yield
         except GatedRepoError as exc:
-            msg = (
+            raise EncoderUnavailableError(
                 f"{name} is gated. Open {hub}/{checkpoint} in a browser, accept its terms, then log in "
                 "on this machine with `hf auth login` (or set HF_TOKEN) and try again."
-            )
-            raise EncoderUnavailableError(msg) from exc
+            ) from exc
         except RevisionNotFoundError as exc:
-            msg = (
+            raise EncoderUnavailableError(
                 f"{name} no longer has revision {revision}. Update Bifocal; where the commit is your own "
                 "first fetch's, `python -m core fetch PAIR --repin` takes the present one."
-            )
-            raise EncoderUnavailableError(msg) from exc
+            ) from exc
         except RepositoryNotFoundError as exc:
-            msg = (
+            raise EncoderUnavailableError(
                 f"{name} is not on the hub, or is private. Check the id at {hub}; for a private one log "
                 "in with `hf auth login`."
-            )
-            raise EncoderUnavailableError(msg) from exc
+            ) from exc
         except HFValidationError as exc:
-            msg = f"{checkpoint!r} is no hub id: {exc}. It looks like owner/name."
-            raise EncoderUnavailableError(msg) from exc
+            raise EncoderUnavailableError(
+                f"{checkpoint!r} is no hub id: {exc}. It looks like owner/name."
+            ) from exc
         except (TRANSPORT_ERROR, LocalEntryNotFoundError, OSError) as exc:
             first = (str(exc).strip().splitlines() or [type(exc).__name__])[0].strip().rstrip(".")
-            msg = (
+            raise EncoderUnavailableError(
                 f"{name} cannot be fetched from {hub}: {first}. Check the connection (HF_ENDPOINT names "
                 "a mirror, HF_HUB_OFFLINE=1 asks none) and try again; the download goes on where it "
                 "stopped."
-            )
-            raise EncoderUnavailableError(msg) from exc
+            ) from exc
 
     def _require_online(self, spec: EncoderSpec) -> None:
         """Refuse to ask the hub when Bifocal or its environment is offline."""
         if not (self.offline or constants.HF_HUB_OFFLINE):
             return
         switch = "Bifocal was started so" if self.offline else "HF_HUB_OFFLINE is set"
-        msg = (
+        raise EncoderUnavailableError(
             f"{spec.label} ({spec.checkpoint}) is not on this machine and Bifocal is offline "
             f"({switch}). Start it once without that to fetch it, point HF_HOME to a cache that holds "
             "it, or give a folder."
         )
-        raise EncoderUnavailableError(msg)
 
 
 def _append(url: str, part: Path, size: int, progress: _DownloadProgress) -> None:
@@ -517,11 +447,8 @@ def _is_whole(path: Path, etag: str) -> bool:
     """Whether a file has the SHA-256 that the hub states for large files."""
     if len(etag) != _SHA256_DIGITS:
         return True  # small files carry a git hash instead; their size was right
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest() == etag
+        return hashlib.file_digest(file, "sha256").hexdigest() == etag
 
 
 def _wanted_files(spec: EncoderSpec, names: Iterable[str]) -> tuple[str, ...]:
@@ -541,11 +468,10 @@ def _wanted_files(spec: EncoderSpec, names: Iterable[str]) -> tuple[str, ...]:
     )
     if WEIGHTS_INDEX in present and shards:
         return (*small, WEIGHTS_INDEX, *shards)
-    msg = (
+    raise EncoderLoadError(
         f"{spec.checkpoint} has no safetensors weights; Bifocal opens no other kind, since pickle "
         "files can run code. Choose a checkpoint saved as safetensors."
     )
-    raise EncoderLoadError(msg)
 
 
 class _DownloadProgress:

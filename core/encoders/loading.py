@@ -97,11 +97,10 @@ def load_folder(
         packed=packed,
     )
     if backbone.hidden_size != spec.dimension:
-        msg = (
+        raise WeightsMismatchError(
             f"{folder} gives {backbone.hidden_size} dimensions, {spec.label} should have "
             f"{spec.dimension}. It is another checkpoint than the one stated."
         )
-        raise WeightsMismatchError(msg)
     digest = report.digest
     if adapter is not None:
         files = [adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS]
@@ -128,8 +127,9 @@ def _load_bundled(
 ) -> LoadedEncoder:
     encoder = load_bundled(folder, spec.family)
     if spec.revision and encoder.revision != spec.revision:
-        msg = f"{folder} is not the bundled pair that was listed; restart Bifocal."
-        raise WeightsMismatchError(msg)
+        raise WeightsMismatchError(
+            f"{folder} is not the bundled pair that was listed; restart Bifocal."
+        )
     tensors = encoder.state
     for name in list(tensors):
         tensors[name] = tensors[name].to(compute_dtype(device))
@@ -162,8 +162,9 @@ def choose_device(device: str) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as exc:
-        msg = f"The device {device!r} cannot be used here ({exc}). Choose auto or cpu."
-        raise InvalidSettingError(msg) from exc
+        raise InvalidSettingError(
+            f"The device {device!r} cannot be used here ({exc}). Choose auto or cpu."
+        ) from exc
     return device
 
 
@@ -202,8 +203,9 @@ def checkpoint_tokenizer(folder: Path, architecture: str) -> Tokenizer:
         )
         tokenizer: Tokenizer = made.backend_tokenizer
         return tokenizer
-    msg = f"{folder} holds no {TOKENIZER_FILE}. Use a checkpoint with a fast tokenizer."
-    raise EncoderLoadError(msg)
+    raise EncoderLoadError(
+        f"{folder} holds no {TOKENIZER_FILE}. Use a checkpoint with a fast tokenizer."
+    )
 
 
 def _empty_token(folder: Path) -> int:

@@ -10,9 +10,10 @@ classes; `tests/tools/bench/bench_encoders.py` measures it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import torch
@@ -25,17 +26,10 @@ from core.encoders.spec import Attention
 StockPart: TypeAlias = Any  # stock classes type their parts as Tensor | Module
 
 _ROW_BLOCK = 1024
-_STATED = {  # field of StackShape: config field
-    "vocabulary": "vocab_size",
-    "hidden": "hidden_size",
-    "intermediate": "intermediate_size",
-    "depth": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "kv_heads": "num_key_value_heads",
-    "head_dim": "head_dim",
-    "positions": "max_position_embeddings",
-    "epsilon": "rms_norm_eps",
-}
+_SIZES = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps",
+)  # fmt: skip
 _STATIC_ROTARY = frozenset({"default", "linear", "llama3", "yarn"})
 _ACTIVATIONS = frozenset({"silu", "swish"})
 
@@ -56,73 +50,14 @@ class _Block:
     down_bias: torch.Tensor | None
 
 
-@dataclass(frozen=True, slots=True)
-class StackShape:
-    """Sizes of a stack of layers.
-
-    Attributes:
-        vocabulary: Rows of the embedding.
-        hidden: Width of the residual stream.
-        intermediate: Width inside the feed-forward part.
-        depth: Layers.
-        heads: Query heads.
-        kv_heads: Key and value heads.
-        head_dim: Width of each.
-        positions: Most tokens of a text.
-        epsilon: Inside the norms' root.
-    """
-
-    vocabulary: int
-    hidden: int
-    intermediate: int
-    depth: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    positions: int
-    epsilon: float
-
-    @classmethod
-    def of(cls, config: StockPart) -> StackShape:
-        """Return the shape that a stock config states."""
-        stated: dict[str, Any] = {
-            ours: getattr(config, theirs, None) for ours, theirs in _STATED.items()
-        }
-        stated["head_dim"] = stated["head_dim"] or stated["hidden"] // stated["heads"]
-        return cls(**stated)
-
-    @property
-    def llama_tensors(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every tensor of a plain Llama: no biases, no norms on heads."""
-        hidden, inner, head = self.hidden, self.intermediate, self.head_dim
-        shapes: dict[str, tuple[int, ...]] = {
-            "embed_tokens.weight": (self.vocabulary, hidden),
-            "norm.weight": (hidden,),
-        }
-        for layer in range(self.depth):
-            stem = f"layers.{layer}"
-            shapes |= {
-                f"{stem}.input_layernorm.weight": (hidden,),
-                f"{stem}.post_attention_layernorm.weight": (hidden,),
-                f"{stem}.self_attn.q_proj.weight": (self.heads * head, hidden),
-                f"{stem}.self_attn.k_proj.weight": (self.kv_heads * head, hidden),
-                f"{stem}.self_attn.v_proj.weight": (self.kv_heads * head, hidden),
-                f"{stem}.self_attn.o_proj.weight": (hidden, self.heads * head),
-                f"{stem}.mlp.gate_proj.weight": (inner, hidden),
-                f"{stem}.mlp.up_proj.weight": (inner, hidden),
-                f"{stem}.mlp.down_proj.weight": (hidden, inner),
-            }
-        return shapes
-
-
-def plain_llama(fields: Mapping[str, Any]) -> tuple[StackShape, float] | None:
-    """Return shape and rotary base of a Llama config that leaves nothing to a class's defaults.
+def plain_llama(fields: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> StockPart | None:
+    """Stand-in for the stock class of a Llama config that leaves nothing to the class's defaults.
 
     Such a config, the bundled pair's, runs without the transformers library, whose import takes
-    longer than everything else until the first answer. None for every other one.
+    longer than everything else until the first answer. None for every other one, and for tensors
+    that are not float32. The stand-in hands its tensors to `PackedForward`, which empties them.
     """
     rotary = fields.get("rope_parameters") or {}
-    stated: dict[str, Any] = {ours: fields.get(theirs) for ours, theirs in _STATED.items()}
     usual = (
         set(rotary) == {"rope_type", "rope_theta"}
         and rotary["rope_type"] == "default"
@@ -130,22 +65,48 @@ def plain_llama(fields: Mapping[str, Any]) -> tuple[StackShape, float] | None:
         and not fields.get("attention_bias")
         and not fields.get("mlp_bias")
         and "rope_scaling" not in fields
+        and all(isinstance(fields.get(name), int | float) for name in _SIZES)
     )
-    if not usual or not all(isinstance(value, int | float) for value in stated.values()):
+    if not usual or any(tensor.dtype != torch.float32 for tensor in tensors.values()):
         return None
-    return StackShape(**stated), float(rotary["rope_theta"])
+    steps = torch.arange(0, fields["head_dim"], 2, dtype=torch.int64).float() / fields["head_dim"]
+    frequencies = 1.0 / (float(rotary["rope_theta"]) ** steps)
+
+    def rotary_emb(_: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        turned = positions.float()[..., None] * frequencies  # (1, length, head_dim / 2)
+        return turned.cos(), turned.sin()
+
+    return SimpleNamespace(
+        config=SimpleNamespace(**{"hidden_act": "silu", **fields}),
+        rotary_emb=rotary_emb,
+        parameters=lambda: iter(tensors.values()),
+        state_dict=lambda: tensors,
+    )
 
 
-def plain_angles(head_dim: int, theta: float) -> Callable[[int], torch.Tensor]:
-    """Return rotary angles without scaling: position times ``theta ** (-2 i / head_dim)``."""
-    steps = torch.arange(0, head_dim, 2, dtype=torch.int64).float() / head_dim
-    frequencies = 1.0 / (theta**steps)
-
-    def angles(length: int) -> torch.Tensor:
-        turned = torch.arange(length).float()[:, None] * frequencies
-        return torch.complex(turned.cos(), turned.sin())
-
-    return angles
+def llama_tensors(config: StockPart) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a plain Llama: no biases, no norms on heads."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    queries = config.num_attention_heads * config.head_dim
+    keys = config.num_key_value_heads * config.head_dim
+    shapes: dict[str, tuple[int, ...]] = {
+        "embed_tokens.weight": (config.vocab_size, hidden),
+        "norm.weight": (hidden,),
+    }
+    for layer in range(config.num_hidden_layers):
+        stem = f"layers.{layer}"
+        shapes |= {
+            f"{stem}.input_layernorm.weight": (hidden,),
+            f"{stem}.post_attention_layernorm.weight": (hidden,),
+            f"{stem}.self_attn.q_proj.weight": (queries, hidden),
+            f"{stem}.self_attn.k_proj.weight": (keys, hidden),
+            f"{stem}.self_attn.v_proj.weight": (keys, hidden),
+            f"{stem}.self_attn.o_proj.weight": (hidden, queries),
+            f"{stem}.mlp.gate_proj.weight": (inner, hidden),
+            f"{stem}.mlp.up_proj.weight": (inner, hidden),
+            f"{stem}.mlp.down_proj.weight": (hidden, inner),
+        }
+    return shapes
 
 
 def packed_fits(architecture: str, config: object) -> bool:
@@ -159,48 +120,28 @@ def packed_fits(architecture: str, config: object) -> bool:
 
 
 class PackedForward:
-    """A Llama, Qwen2 or Qwen3 stack, made of its tensors.
+    """A Llama, Qwen2 or Qwen3 stack that has taken over a stock model's tensors.
 
-    Args:
-        shape: Its sizes.
-        tensors: By stock name, float32 on CPU. Emptied layer by layer, so that the weights never
-            lie in memory twice.
-        angles: Number of positions to their rotary angles as complex numbers of length 1 (or the
-            scaling's own length), ``(positions, head_dim / 2)``.
+    The model (float32 on the CPU), or the stand-in of `plain_llama`, is left without layers; its
+    tensors are fused one layer after another, so that the weights never lie in memory twice.
     """
 
-    def __init__(
-        self,
-        shape: StackShape,
-        tensors: dict[str, torch.Tensor],
-        angles: Callable[[int], torch.Tensor],
-    ) -> None:
-        self.shape = shape
-        self._heads, self._kv_heads = shape.heads, shape.kv_heads
-        self._head_dim = shape.head_dim
-        self._epsilon = shape.epsilon
+    def __init__(self, module: StockPart) -> None:
+        config = module.config
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        stated = getattr(config, "head_dim", None)
+        self._head_dim = stated or config.hidden_size // self._heads
+        self._epsilon = config.rms_norm_eps
         self._scaling = self._head_dim**-0.5
+        self._rotary = module.rotary_emb
+        tensors = module.state_dict()
+        module.layers = torch.nn.ModuleList()
         self._embeddings = _plain(tensors.pop("embed_tokens.weight"))
         self._final_norm = _plain(tensors.pop("norm.weight"))
-        self._angles_of = angles
         self._angles = torch.empty(0, self._head_dim // 2, dtype=torch.complex64)
-        self._blocks = [self._fused(tensors, f"layers.{n}.") for n in range(shape.depth)]
-
-    @classmethod
-    def from_module(cls, module: StockPart) -> PackedForward:
-        """Take over a loaded stock model, which is left without layers."""
-        shape = StackShape.of(module.config)
-        tensors: dict[str, torch.Tensor] = dict(module.state_dict())
-        rotary = module.rotary_emb
-        module.layers = torch.nn.ModuleList()
-        half = shape.head_dim // 2
-
-        def angles(length: int) -> torch.Tensor:
-            # the stock class's own, so that every scaling recipe it knows is in them
-            cos, sin = rotary(torch.zeros(1), torch.arange(length)[None, :])
-            return torch.complex(cos[0, :, :half].float(), sin[0, :, :half].float())
-
-        return cls(shape, tensors, angles)
+        self._blocks = [
+            self._fused(tensors, f"layers.{n}.") for n in range(config.num_hidden_layers)
+        ]
 
     def run(
         self,
@@ -302,9 +243,12 @@ class PackedForward:
         return states * self._inverse_root(states)
 
     def _angles_until(self, length: int) -> torch.Tensor:
-        """Rotary angles of at least the first positions; made once and kept."""
+        """Rotary angles of at least the first positions, ``(positions, head_dim / 2)``, kept."""
         if len(self._angles) < length:
-            self._angles = self._angles_of(length)
+            # the stock class's own, so that every scaling recipe it knows is in them
+            cos, sin = self._rotary(torch.zeros(1), torch.arange(length)[None, :])
+            half = self._head_dim // 2
+            self._angles = torch.complex(cos[0, :, :half].float(), sin[0, :, :half].float())
         return self._angles
 
     def _fused(self, tensors: dict[str, torch.Tensor], stem: str) -> _Block:

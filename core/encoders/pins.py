@@ -27,15 +27,10 @@ _LOCK_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One checkpoint's commit.
+    """One checkpoint's commit."""
 
-    Attributes:
-        revision: 40 hexadecimal digits.
-        since: Day it was written down, ISO 8601, UTC.
-    """
-
-    revision: str
-    since: str
+    revision: str  # 40 hexadecimal digits
+    since: str  # day it was written down, ISO 8601, UTC
 
 
 class Pins:
@@ -93,8 +88,9 @@ class Pins:
 
     def _new(self, checkpoint: str, revision: str) -> Pin:
         if not _COMMIT.fullmatch(revision):
-            msg = f"The hub names {revision[:60]!r} as the commit of {checkpoint}; that is none."
-            raise EncoderLoadError(msg)
+            raise EncoderLoadError(
+                f"The hub names {revision[:60]!r} as the commit of {checkpoint}; that is none."
+            )
         return Pin(revision, datetime.now(UTC).date().isoformat())
 
     def _read(self) -> dict[str, Pin]:
@@ -104,11 +100,10 @@ class Pins:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-            msg = (
+            raise EncoderLoadError(
                 f"{self.path} is damaged ({exc}). It holds the commits that checkpoints were first "
                 "fetched at: put it right, or delete it to take the hub's present ones."
-            )
-            raise EncoderLoadError(msg) from exc
+            ) from exc
 
     @staticmethod
     def _entry(fields: dict[str, str]) -> Pin:

@@ -251,8 +251,9 @@ class EncoderPool:
         """
         spec = self.registry.encoder(encoder_id)
         if self._pins is None or spec.is_pinned or not spec.from_hub:
-            msg = f"The commit of {spec.label} is stated by Bifocal itself and does not move."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"The commit of {spec.label} is stated by Bifocal itself and does not move."
+            )
         before = self._pins.get(spec.checkpoint)
         now = self.hub.commit(spec, fresh=True)
         self._pins.move(spec.checkpoint, now)

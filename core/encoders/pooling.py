@@ -21,9 +21,7 @@ FINAL_LAYER = -1
 
 
 def pooling_weights(
-    attention_mask: Tensor,
-    pooling: Pooling,
-    token_weights: Tensor | None = None,
+    attention_mask: Tensor, pooling: Pooling, token_weights: Tensor | None = None
 ) -> Tensor:
     """Return how much each token counts: rows sum to 1, padding is exactly 0.
 
@@ -42,8 +40,9 @@ def pooling_weights(
     """
     mask = attention_mask.bool()
     if not bool(mask.any(dim=1).all()):
-        msg = "A text came to pooling without a single token; this is a fault in the encoder."
-        raise EncodingError(msg)
+        raise EncodingError(
+            "A text came to pooling without a single token; this is a fault in the encoder."
+        )
     if pooling is Pooling.LAST_TOKEN:
         positions = torch.arange(mask.shape[1], device=mask.device)
         last = (mask * (positions + 1)).argmax(dim=1)
@@ -55,8 +54,9 @@ def pooling_weights(
     weights = equal
     if pooling is Pooling.WEIGHTED_MEAN:
         if token_weights is None:
-            msg = "Weighted mean pooling needs a weight per token; the encoder's readout has none."
-            raise EncodingError(msg)
+            raise EncodingError(
+                "Weighted mean pooling needs a weight per token; the encoder's readout has none."
+            )
         weights = token_weights.float() * equal
         weights = torch.where(weights.sum(dim=1, keepdim=True) > 0, weights, equal)
     return weights / weights.sum(dim=1, keepdim=True)
@@ -111,31 +111,27 @@ class Readout:
     takes the residual stream after a few chosen layers, brings each token's state to unit root mean
     square, standardises every dimension with fixed statistics, projects, and averages over the
     tokens with a fixed weight per vocabulary entry. Nothing in it depends on other texts.
-
-    Attributes:
-        layers: Which points of the residual stream are read: 0 is the token embeddings, ``l`` the
-            stream after layer ``l``, always *before* the backbone's final norm.
-        offset: ``(len(layers) * hidden,)`` float32, subtracted from the normalised states.
-        scale: ``(len(layers) * hidden,)`` float32, multiplied after that.
-        projection: ``(len(layers) * hidden, dim)`` float32, or None to keep the dimensions.
-        token_weights: ``(vocabulary,)`` float32, not negative; used by `Pooling.WEIGHTED_MEAN`.
-        pooling: How the token contributions are averaged.
-        epsilon: Added to the mean square before the root.
     """
 
+    # which points of the residual stream are read: 0 is the token embeddings, ``l`` the stream
+    # after layer ``l``, always *before* the backbone's final norm
     layers: tuple[int, ...]
-    offset: Tensor
-    scale: Tensor
+    offset: Tensor  # ``(len(layers) * hidden,)`` float32, subtracted from the normalised states
+    scale: Tensor  # ``(len(layers) * hidden,)`` float32, multiplied after that
+    # ``(len(layers) * hidden, dim)`` float32, or None to keep the dimensions
     projection: Tensor | None
-    token_weights: Tensor
-    pooling: Pooling = Pooling.WEIGHTED_MEAN
-    epsilon: float = 1e-6
+    token_weights: (
+        Tensor  # ``(vocabulary,)`` float32, not negative; used by `Pooling.WEIGHTED_MEAN`
+    )
+    pooling: Pooling = Pooling.WEIGHTED_MEAN  # how the token contributions are averaged
+    epsilon: float = 1e-6  # added to the mean square before the root
 
     def __post_init__(self) -> None:
         """Refuse tensors whose shapes do not fit together."""
         if not self.layers or min(self.layers) < 0:
-            msg = f"A readout needs at least one layer, none of them negative; got {self.layers}."
-            raise EncoderLoadError(msg)
+            raise EncoderLoadError(
+                f"A readout needs at least one layer, none of them negative; got {self.layers}."
+            )
         width = int(self.offset.shape[0])
         shapes_fit = (
             self.offset.ndim == 1
@@ -145,12 +141,11 @@ class Readout:
             and (self.projection is None or int(self.projection.shape[0]) == width)
         )
         if not shapes_fit:
-            msg = (
+            raise WeightsMismatchError(
                 "The readout's tensors do not fit together: "
                 f"{len(self.layers)} layers, offset {tuple(self.offset.shape)}, "
                 f"scale {tuple(self.scale.shape)}, token weights {tuple(self.token_weights.shape)}."
             )
-            raise WeightsMismatchError(msg)
 
     @property
     def dimension(self) -> int:

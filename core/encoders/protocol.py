@@ -21,23 +21,18 @@ class TokenTrace:
     """One text's way through an encoder, token by token.
 
     The embedding is linear in the tokens: ``unit(weights @ states)`` is what ``encode`` returns.
-
-    Attributes:
-        token_ids: ``(n,)`` int64, special and prompt tokens included.
-        tokens: ``n`` readable pieces.
-        offsets: ``(n, 2)`` int64: character range in the *caller's* text; (-1, -1) for prompt and
-            special tokens.
-        states: ``(n, dim)`` float32: each token's own contribution before pooling.
-        weights: ``(n,)`` float32 pooling weights, summing to 1.
-        tokens_dropped: Tokens cut off by the limit.
     """
 
-    token_ids: NDArray[np.int64]
-    tokens: tuple[str, ...]
+    token_ids: NDArray[np.int64]  # ``(n,)`` int64, special and prompt tokens included
+    tokens: tuple[str, ...]  # ``n`` readable pieces
+    # ``(n, 2)`` int64: character range in the *caller's* text; (-1, -1) for prompt and special
+    # tokens
     offsets: NDArray[np.int64]
-    states: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    tokens_dropped: int = 0
+    states: NDArray[
+        np.float32
+    ]  # ``(n, dim)`` float32: each token's own contribution before pooling
+    weights: NDArray[np.float32]  # ``(n,)`` float32 pooling weights, summing to 1
+    tokens_dropped: int = 0  # tokens cut off by the limit
 
 
 class Encoder(Protocol):
@@ -71,11 +66,7 @@ class Encoder(Protocol):
         ...
 
     def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        monitor: Monitor | None = None,
+        self, texts: Sequence[str], *, kind: TextKind, monitor: Monitor | None = None
     ) -> NDArray[np.float32]:
         """Embed texts; ``(n, dim)`` float32, unit rows, in the order given; ``(0, dim)`` for none.
 
@@ -90,11 +81,7 @@ class Encoder(Protocol):
         ...
 
     def trace(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        attention: Attention | None = None,
+        self, texts: Sequence[str], *, kind: TextKind, attention: Attention | None = None
     ) -> tuple[TokenTrace, ...]:
         """Follow texts token by token, with the attention of the spec or another one."""
         ...

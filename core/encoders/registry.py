@@ -6,30 +6,29 @@ heavy is loaded.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from core.encoders.bundled import MANIFEST, bundled_specs
-from core.encoders.known import KNOWN_ENCODERS, KNOWN_PAIRS
+from pydantic import TypeAdapter
+
+from core.encoders.bundled import MANIFEST, read_manifest
 from core.encoders.spec import ENCODERS_FOLDER, EncoderSpec, Pair
 from core.errors import CoreError, UnknownNameError
 from core.records import Family
 
+_KNOWN = Path(__file__).with_name("known.toml")
+
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Encoders and pairs by id.
+    """Encoders and pairs by id."""
 
-    Attributes:
-        encoders: Every known encoder.
-        pairs: Every known pair; bundled ones first.
-        problems: Folders that could not be read, each a sentence.
-    """
-
-    encoders: Mapping[str, EncoderSpec]
-    pairs: Mapping[str, Pair]
-    problems: tuple[str, ...] = ()
+    encoders: Mapping[str, EncoderSpec]  # every known encoder
+    pairs: Mapping[str, Pair]  # every known pair; bundled ones first
+    problems: tuple[str, ...] = ()  # folders that could not be read, each a sentence
 
     def encoder(self, encoder_id: str) -> EncoderSpec:
         """Return a spec.
@@ -40,8 +39,9 @@ class Registry:
         try:
             return self.encoders[encoder_id]
         except KeyError:
-            msg = f"There is no encoder {encoder_id!r}. Known: {', '.join(self.encoders)}."
-            raise UnknownNameError(msg) from None
+            raise UnknownNameError(
+                f"There is no encoder {encoder_id!r}. Known: {', '.join(self.encoders)}."
+            ) from None
 
     def pair(self, pair_id: str) -> Pair:
         """Return a pair; ``A+B`` puts any two known encoders side by side.
@@ -63,8 +63,9 @@ class Registry:
         try:
             return self.pairs[pair_id]
         except KeyError:
-            msg = f"There is no pair {pair_id!r}. Known: {', '.join(self.pairs)}."
-            raise UnknownNameError(msg) from None
+            raise UnknownNameError(
+                f"There is no pair {pair_id!r}. Known: {', '.join(self.pairs)}."
+            ) from None
 
     def specs_of(self, pair_id: str) -> tuple[EncoderSpec, EncoderSpec]:
         """Return a pair's specs, diffusion first."""
@@ -79,6 +80,20 @@ class Registry:
         """Return a registry that does not know this encoder (any more)."""
         kept = {name: spec for name, spec in self.encoders.items() if name != encoder_id}
         return replace(self, encoders=kept)
+
+
+def read_known(path: Path) -> tuple[dict[str, EncoderSpec], dict[str, Pair]]:
+    """Return the encoders and pairs of a TOML file, by id."""
+    stated = tomllib.loads(path.read_text(encoding="utf-8"))
+    encoders: dict[str, dict[str, Any]] = {}
+    for name, entry in stated["encoders"].items():
+        like = encoders[entry.pop("like")] if "like" in entry else stated["defaults"]
+        encoders[name] = {**like, **entry, "encoder_id": name}
+    pairs = {name: {**entry, "pair_id": name} for name, entry in stated["pairs"].items()}
+    return (
+        TypeAdapter(dict[str, EncoderSpec]).validate_python(encoders),
+        TypeAdapter(dict[str, Pair]).validate_python(pairs),
+    )
 
 
 def read_registry(assets: Path) -> Registry:
@@ -96,7 +111,7 @@ def read_registry(assets: Path) -> Registry:
     for manifest in sorted((assets / ENCODERS_FOLDER).glob(f"*/{MANIFEST}")):
         folder = manifest.parent
         try:
-            specs = bundled_specs(folder)
+            specs = read_manifest(folder).specs
             pair = [specs[Family.DIFFUSION], specs[Family.AUTOREGRESSIVE]]
         except (CoreError, KeyError) as exc:
             problems.append(f"The bundled pair {folder.name} is left out: {exc}")
@@ -114,6 +129,7 @@ def read_registry(assets: Path) -> Registry:
             "than about 1,000 tokens, the diffusion encoder is behind: nDCG@10 .218 against .364 on "
             "278 whole stories read to 4,096 tokens, level at 1,024.",
         )
-    encoders.update((spec.encoder_id, spec) for spec in KNOWN_ENCODERS)
-    pairs.update((pair.pair_id, pair) for pair in KNOWN_PAIRS)
+    known_encoders, known_pairs = read_known(_KNOWN)
+    encoders.update(known_encoders)
+    pairs.update(known_pairs)
     return Registry(encoders, pairs, tuple(problems))

@@ -46,63 +46,40 @@ class TextKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Description of an encoder.
+    """Description of an encoder."""
 
-    Attributes:
-        encoder_id: Short and unique, no spaces; also the system id in comparisons.
-        label: Name for people.
-        family: Diffusion, autoregressive, or a reference outside the comparison.
-        checkpoint: Hub id, ``bundled:<folder>`` or ``local:<folder>``.
-        revision: Pinned commit on the hub; the manifest's hash for bundled weights; "" if local.
-        architecture: Name in the table of architectures.
-        attention: How it attends when it embeds.
-        pooling: How states become an embedding.
-        query_prompt: Prefix of every query; ``{instruction}`` in it is replaced.
-        passage_prompt: Prefix of every passage.
-        default_instruction: What ``{instruction}`` means unless the user says otherwise.
-        max_tokens: Most tokens that enter the backbone, prompt and special tokens included.
-        dimension: Of the embedding.
-        dtype: Compute type on CPU; bfloat16 on CUDA for both of a pair alike.
-        appends_end_token: Token id that must close every text, or None.
-        licence: SPDX id or name.
-        trained_on: One sentence on what it was trained on.
-        parameters: Number of weights that run.
-        pools_prompt: Whether the prompt's tokens count in a mean, as some checkpoints' recipes have
-            it; where False they are read by the backbone but never pooled.
-        late_chunking: Passages of one document are meant to be embedded together: one forward of
-            the document, pooled per passage (`LoadedEncoder.encode_spans`).
-        matryoshka_dimensions: Shorter lengths that the embedding may be cut to.
-        outputs: What its recipe may make of the embedding.
-        raw: A language model without retrieval training: its vectors lie in a narrow cone, which
-            mean-centring opens.
-        adapter: Folder of a PEFT LoRA adapter that is merged on load; "" for none.
-    """
-
-    encoder_id: str
-    label: str
-    family: Family
-    checkpoint: str
-    revision: str
-    architecture: str
-    attention: Attention
-    pooling: Pooling
-    query_prompt: str
-    passage_prompt: str
-    max_tokens: int
-    dimension: int
-    licence: str
-    trained_on: str
-    parameters: int
-    default_instruction: str = ""
-    dtype: str = "float32"
-    appends_end_token: int | None = None
+    encoder_id: str  # short and unique, no spaces; also the system id in comparisons
+    label: str  # name for people
+    family: Family  # diffusion, autoregressive, or a reference outside the comparison
+    checkpoint: str  # hub id, ``bundled:<folder>`` or ``local:<folder>``
+    revision: str  # pinned commit on the hub; the manifest's hash for bundled weights; "" if local
+    architecture: str  # name in the table of architectures
+    attention: Attention  # how it attends when it embeds
+    pooling: Pooling  # how states become an embedding
+    query_prompt: str  # prefix of every query; ``{instruction}`` in it is replaced
+    passage_prompt: str  # prefix of every passage
+    max_tokens: int  # most tokens that enter the backbone, prompt and special tokens included
+    dimension: int  # of the embedding
+    licence: str  # SPDX id or name
+    trained_on: str  # one sentence on what it was trained on
+    parameters: int  # number of weights that run
+    default_instruction: str = ""  # what ``{instruction}`` means unless the user says otherwise
+    dtype: str = "float32"  # compute type on CPU; bfloat16 on CUDA for both of a pair alike
+    appends_end_token: int | None = None  # token id that must close every text, or None
+    # whether the prompt's tokens count in a mean, as some checkpoints' recipes have it; where False
+    # they are read by the backbone but never pooled
     pools_prompt: bool = True
+    # passages of one document are meant to be embedded together: one forward of the document,
+    # pooled per passage (`LoadedEncoder.encode_spans`)
     late_chunking: bool = False
-    matryoshka_dimensions: tuple[int, ...] = ()
+    matryoshka_dimensions: tuple[int, ...] = ()  # shorter lengths that the embedding may be cut to
     revision_origin: str = ""
+    # what its recipe may make of the embedding
     outputs: tuple[OutputType, ...] = (OutputType.FLOAT,)
+    # a language model without retrieval training: its vectors lie in a narrow cone, which mean-
+    # centring opens
     raw: bool = False
-    adapter: str = ""
+    adapter: str = ""  # folder of a PEFT LoRA adapter that is merged on load; "" for none
 
     @property
     def is_bundled(self) -> bool:
@@ -129,23 +106,14 @@ class EncoderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two encoders meant to be compared.
+    """Two encoders meant to be compared."""
 
-    Attributes:
-        pair_id: Short, no spaces.
-        label: Name for people.
-        diffusion: Id of the diffusion encoder.
-        autoregressive: Id of the autoregressive encoder.
-        matched: What is the same on both sides, in a sentence.
-        unmatched: What else differs besides the family, in a sentence; "" when nothing does.
-    """
-
-    pair_id: str
-    label: str
-    diffusion: str
-    autoregressive: str
-    matched: str
-    unmatched: str
+    pair_id: str  # short, no spaces
+    label: str  # name for people
+    diffusion: str  # id of the diffusion encoder
+    autoregressive: str  # id of the autoregressive encoder
+    matched: str  # what is the same on both sides, in a sentence
+    unmatched: str  # what else differs besides the family, in a sentence; "" when nothing does
 
 
 def require_offered(spec: EncoderSpec, choice: EncoderChoice) -> None:
@@ -156,11 +124,10 @@ def require_offered(spec: EncoderSpec, choice: EncoderChoice) -> None:
     """
     if choice.output not in spec.outputs:
         offered = ", ".join(output.value for output in spec.outputs)
-        msg = (
+        raise InvalidSettingError(
             f"{spec.label} has no {choice.output.value} output: its recipe gives {offered}. Only "
             "encoders trained for a quantised output keep their quality in it."
         )
-        raise InvalidSettingError(msg)
     dimensions = spec.shorter_dimensions
     if choice.dimension and choice.dimension not in (*dimensions, spec.dimension):
         if not dimensions:
@@ -175,11 +142,10 @@ def require_offered(spec: EncoderSpec, choice: EncoderChoice) -> None:
             )
         raise InvalidSettingError(msg)
     if choice.centred and not spec.raw:
-        msg = (
+        raise InvalidSettingError(
             f"{spec.label} was trained for retrieval and is not mean-centred; that is for raw "
             "language models, whose vectors all point much the same way."
         )
-        raise InvalidSettingError(msg)
 
 
 def choice_of(encoder: Encoder) -> EncoderChoice:
@@ -214,8 +180,7 @@ def parse_choice(text: str, before: EncoderChoice | None = None) -> EncoderChoic
     # The id may hold colons of its own: a name of an option never does.
     encoder_id, colon, said = text.rpartition(":")
     if not colon or not encoder_id or not said:
-        msg = f"The encoder option {text!r} is not understood; write {_FORM}."
-        raise InvalidSettingError(msg)
+        raise InvalidSettingError(f"The encoder option {text!r} is not understood; write {_FORM}.")
     choice = before or EncoderChoice(encoder_id)
     for part in said.split(","):
         name, _, value = (piece.strip() for piece in part.partition("="))
@@ -228,6 +193,7 @@ def parse_choice(text: str, before: EncoderChoice | None = None) -> EncoderChoic
         elif name == "output" and value in set(OutputType):
             choice = replace(choice, output=OutputType(value))
         else:
-            msg = f"The encoder option {part.strip()!r} in {text!r} is not known; write {_FORM}."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"The encoder option {part.strip()!r} in {text!r} is not known; write {_FORM}."
+            )
     return choice

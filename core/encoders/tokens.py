@@ -18,17 +18,12 @@ _PROBE_TEXT = "a"
 
 @dataclass(frozen=True, slots=True)
 class TokenisedText:
-    """One text as the backbone gets it.
+    """One text as the backbone gets it."""
 
-    Attributes:
-        ids: Token ids, special tokens included, at most the limit, at least one.
-        offsets: Character range of each in the whole string; (-1, -1) for special tokens.
-        total: Tokens it would have without a limit.
-    """
-
-    ids: tuple[int, ...]
+    ids: tuple[int, ...]  # token ids, special tokens included, at most the limit, at least one
+    # character range of each in the whole string; (-1, -1) for special tokens
     offsets: tuple[tuple[int, int], ...]
-    total: int
+    total: int  # tokens it would have without a limit
 
 
 class TextTokenizer:
@@ -53,8 +48,9 @@ class TextTokenizer:
         starts = range(len(whole) - len(plain) + 1)
         start = next((n for n in starts if whole[n : n + len(plain)] == plain), None)
         if start is None or not plain:
-            msg = "The tokenizer changes a text when it adds special tokens; Bifocal cannot use it."
-            raise EncoderLoadError(msg)
+            raise EncoderLoadError(
+                "The tokenizer changes a text when it adds special tokens; Bifocal cannot use it."
+            )
         self._before = tuple(whole[:start])
         after = tuple(whole[start + len(plain) :])
         if end_token is not None and (not after or after[-1] != end_token):
@@ -81,11 +77,10 @@ class TextTokenizer:
         """
         room = max_tokens - self.special_tokens
         if room < 1:
-            msg = (
+            raise InvalidSettingError(
                 f"A limit of {max_tokens} tokens leaves no room beside {self.special_tokens} "
                 "special tokens; choose a higher limit."
             )
-            raise InvalidSettingError(msg)
         outside = (-1, -1)
         tokenised = []
         for encoding in self._encode_batch(texts):
@@ -128,13 +123,15 @@ def read_tokenizer(path: Path) -> Tokenizer:
         EncoderLoadError: If the library cannot read it.
     """
     if not path.is_file():
-        msg = f"{path} is missing. Reinstall Bifocal or download the checkpoint again."
-        raise EncoderUnavailableError(msg)
+        raise EncoderUnavailableError(
+            f"{path} is missing. Reinstall Bifocal or download the checkpoint again."
+        )
     try:
         return Tokenizer.from_file(str(path))
     except Exception as exc:
-        msg = f"{path} is not a tokenizer: {exc}. Download the checkpoint again."
-        raise EncoderLoadError(msg) from exc
+        raise EncoderLoadError(
+            f"{path} is not a tokenizer: {exc}. Download the checkpoint again."
+        ) from exc
 
 
 def neutral_counter(assets: Path, *, folder: str = "") -> Callable[[Sequence[str]], Sequence[int]]:
@@ -155,6 +152,7 @@ def neutral_counter(assets: Path, *, folder: str = "") -> Callable[[Sequence[str
     root = assets / "encoders"
     paths = [root / folder / TOKENIZER_FILE] if folder else sorted(root.glob(f"*/{TOKENIZER_FILE}"))
     if not paths:
-        msg = f"There is no bundled tokenizer under {root}. Reinstall Bifocal."
-        raise EncoderUnavailableError(msg)
+        raise EncoderUnavailableError(
+            f"There is no bundled tokenizer under {root}. Reinstall Bifocal."
+        )
     return TextTokenizer(read_tokenizer(paths[0])).counts

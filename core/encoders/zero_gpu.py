@@ -55,29 +55,17 @@ _ABORTED = "aborted"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GpuTask:
-    """One piece of work for a GPU: everything a worker needs, and nothing that cannot be pickled.
+    """One piece of work for a GPU: everything a worker needs, and nothing that cannot be pickled."""
 
-    Attributes:
-        spec: Which encoder.
-        assets: Bifocal's assets folder.
-        cache_dir: Where hub checkpoints are kept; None for huggingface_hub's own rule.
-        device: Where the worker runs it.
-        options: What the user changed about the encoder.
-        verb: Name of a `LoadedEncoder` method.
-        arguments: Its keyword arguments.
-        tokens: How many go through the network.
-        texts: How many texts they belong to.
-    """
-
-    spec: EncoderSpec
-    assets: Path
-    cache_dir: Path | None
-    device: str
-    options: EncoderOptions
-    verb: str
-    arguments: dict[str, Any]
-    tokens: int
-    texts: int
+    spec: EncoderSpec  # which encoder
+    assets: Path  # bifocal's assets folder
+    cache_dir: Path | None  # where hub checkpoints are kept; None for huggingface_hub's own rule
+    device: str  # where the worker runs it
+    options: EncoderOptions  # what the user changed about the encoder
+    verb: str  # name of a `LoadedEncoder` method
+    arguments: dict[str, Any]  # its keyword arguments
+    tokens: int  # how many go through the network
+    texts: int  # how many texts they belong to
 
     @property
     def seconds(self) -> int:
@@ -178,21 +166,13 @@ def loader(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ZeroGpuEncoder(LoadedEncoder):
-    """An encoder whose network runs in GPU calls; everything else happens in this process.
+    """An encoder whose network runs in GPU calls; everything else happens in this process."""
 
-    Attributes:
-        inner: The same on the CPU, its network whole; keeps it in `_in_memory`.
-        call: `run_task`, decorated.
-        assets: Bifocal's assets folder.
-        cache_dir: Where hub checkpoints are kept.
-        gpu_device: Where workers run it.
-    """
-
-    inner: LoadedEncoder
-    call: Callable[[GpuTask], GpuResult]
-    assets: Path
-    cache_dir: Path | None
-    gpu_device: str
+    inner: LoadedEncoder  # the same on the CPU, its network whole; keeps it in `_in_memory`
+    call: Callable[[GpuTask], GpuResult]  # `run_task`, decorated
+    assets: Path  # bifocal's assets folder
+    cache_dir: Path | None  # where hub checkpoints are kept
+    gpu_device: str  # where workers run it
 
     @property
     @override
@@ -202,11 +182,7 @@ class ZeroGpuEncoder(LoadedEncoder):
 
     @override
     def raw_embeddings(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        monitor: Monitor | None = None,
+        self, texts: Sequence[str], *, kind: TextKind, monitor: Monitor | None = None
     ) -> NDArray[np.float32]:
         """Pooled and projected states, ``(n, readout dimension)``; one GPU call after another."""
         raw = np.empty((len(texts), self.readout.dimension), dtype=np.float32)
@@ -219,11 +195,7 @@ class ZeroGpuEncoder(LoadedEncoder):
 
     @override
     def trace(
-        self,
-        texts: Sequence[str],
-        *,
-        kind: TextKind,
-        attention: Attention | None = None,
+        self, texts: Sequence[str], *, kind: TextKind, attention: Attention | None = None
     ) -> tuple[TokenTrace, ...]:
         """Follow texts token by token."""
         traces: dict[int, tuple[TokenTrace, ...]] = {}

@@ -30,23 +30,16 @@ _COLUMNS = 3  # of a qrels line
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Documents, queries and relevance judgments, measured together.
+    """Documents, queries and relevance judgments, measured together."""
 
-    Attributes:
-        name: The folder's name, with ``@<L>`` for a length.
-        documents: Text by document id, ids ascending. Title and text are joined by `join_title`.
-        queries: Text by query id, in file order; only those with a relevant document.
-        qrels: Grade by query id and document id; 0 and below is not relevant.
-        length: Nominal length in tokens of a synthetic collection; None otherwise.
-        notes: What a reader of the figures has to know, each a sentence.
-    """
-
-    name: str
+    name: str  # the folder's name, with ``@<L>`` for a length
+    # text by document id, ids ascending. Title and text are joined by `join_title`.
     documents: Mapping[str, str]
+    # text by query id, in file order; only those with a relevant document
     queries: Mapping[str, str]
-    qrels: Qrels
-    length: int | None = None
-    notes: tuple[str, ...] = ()
+    qrels: Qrels  # grade by query id and document id; 0 and below is not relevant
+    length: int | None = None  # nominal length in tokens of a synthetic collection; None otherwise
+    notes: tuple[str, ...] = ()  # what a reader of the figures has to know, each a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +108,9 @@ def only_lengths(dataset: BeirDataset, lengths: Sequence[int]) -> BeirDataset:
     absent = sorted(set(lengths) - there.keys())
     if absent:
         known = ", ".join(str(length) for length in there) or "none: it has no qrels by length"
-        msg = f"{dataset.whole.name} has no length {absent[0]}. Those it has: {known}."
-        raise InvalidSettingError(msg)
+        raise InvalidSettingError(
+            f"{dataset.whole.name} has no length {absent[0]}. Those it has: {known}."
+        )
     parts = tuple(part for part in dataset.lengths if part.length in set(lengths))
     kept = {doc_id for part in parts for doc_id in part.documents}
     shown = ", ".join(f"{part.length:,}" for part in parts)
@@ -205,11 +199,10 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
         where, is_first, first = f"{path}, line {number}", first, False
         parts = line.split("\t")
         if len(parts) != _COLUMNS:
-            msg = (
+            raise DatasetError(
                 f"{where}: expected query-id, corpus-id and score with a tab between, "
                 f"found {len(parts)} column(s)."
             )
-            raise DatasetError(msg)
         query_id, doc_id, score = (part.strip() for part in parts)
         try:
             grade = int(score)
@@ -219,8 +212,9 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
             raise DatasetError(f"{where}: the score {score!r} is not a whole number.") from exc
         grades = qrels.setdefault(query_id, {})
         if grades.setdefault(doc_id, grade) != grade:
-            msg = f"{where}: {query_id!r} and {doc_id!r} were judged {grades[doc_id]} before."
-            raise DatasetError(msg)
+            raise DatasetError(
+                f"{where}: {query_id!r} and {doc_id!r} were judged {grades[doc_id]} before."
+            )
     if not qrels:
         raise DatasetError(f"{path} holds no judgments.")
     return qrels
@@ -251,10 +245,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
     except FileNotFoundError as exc:
-        msg = (
+        raise DatasetError(
             f"{path} is missing. A BEIR folder has corpus.jsonl, queries.jsonl and qrels/test.tsv."
-        )
-        raise DatasetError(msg) from exc
+        ) from exc
     except OSError as exc:
         raise DatasetError(f"{path} cannot be read: {exc.strerror}.") from exc
 

@@ -27,17 +27,11 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Shortened:
-    """A system made of another's vectors, cut.
+    """A system made of another's vectors, cut."""
 
-    Attributes:
-        info: Of the new system.
-        of: System id of the encoder.
-        dimension: Leading numbers kept.
-    """
-
-    info: SystemInfo
-    of: str
-    dimension: int
+    info: SystemInfo  # of the new system
+    of: str  # system id of the encoder
+    dimension: int  # leading numbers kept
 
 
 def shortened(
@@ -65,17 +59,17 @@ def shortened(
                 f"{info.label}: {', '.join(map(str, encoder.spec.shorter_dimensions)) or 'none'}"
                 for info, encoder in named
             )
-            msg = f"No encoder here was trained for {size} dimensions. On offer: {offers}."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"No encoder here was trained for {size} dimensions. On offer: {offers}."
+            )
     cut = {one.of for one in found}
     for info, encoder in named:
         choice = choice_of(encoder)
         if info.system_id in cut and (choice.dimension or choice.output is not OutputType.FLOAT):
-            msg = (
+            raise InvalidSettingError(
                 f"{info.label} is not at its full length in plain numbers; shorter lengths are "
                 "measured from there. Leave its encoder option out."
             )
-            raise InvalidSettingError(msg)
     return tuple(found)
 
 

@@ -38,19 +38,15 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The losses that a release may have.
+    """The losses that a release may have."""
 
-    Attributes:
-        measures: Largest loss that does not matter, by name of measure: ``"nDCG@10" = 0.02``.
-        systems: Systems that are judged; empty for all that both runs have.
-        alpha: Share of false answers, over all measures and systems (Benjamini-Hochberg).
-        may_differ: Of documents, queries and judgments, those that may: ["documents"] lets a run
-            over changed documents through.
-    """
-
+    # largest loss that does not matter, by name of measure: ``"nDCG@10" = 0.02``
     measures: Mapping[str, float]
-    systems: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()  # systems that are judged; empty for all that both runs have
+    # share of false answers, over all measures and systems (Benjamini-Hochberg)
     alpha: float = ALPHA
+    # of documents, queries and judgments, those that may: ["documents"] lets a run over changed
+    # documents through
     may_differ: tuple[str, ...] = ()
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -58,42 +54,26 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One measure of one system.
+    """One measure of one system."""
 
-    Attributes:
-        system_id: Whose.
-        measure: Which.
-        outcome: PASS, HOLD or BLOCK.
-        difference: Run minus baseline, query by query.
-        loss: What the policy lets it lose.
-        more_queries: About how many more would settle it, where it holds; None without a number.
-    """
-
-    system_id: str
-    measure: str
-    outcome: Outcome
-    difference: Difference
-    loss: float
+    system_id: str  # whose
+    measure: str  # which
+    outcome: Outcome  # PASS, HOLD or BLOCK
+    difference: Difference  # run minus baseline, query by query
+    loss: float  # what the policy lets it lose
+    # about how many more would settle it, where it holds; None without a number
     more_queries: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """The gate's answer.
+    """The gate's answer."""
 
-    Attributes:
-        outcome: The worst of all checks; FAIL where the runs cannot be compared.
-        reasons: Why it fails, each a sentence.
-        parts: The two identities, what differs first.
-        checks: By system and measure.
-        queries: How many both runs have.
-    """
-
-    outcome: Outcome
-    reasons: tuple[str, ...]
-    parts: tuple[Part, ...]
-    checks: tuple[Check, ...] = field(default=())
-    queries: int = 0
+    outcome: Outcome  # the worst of all checks; FAIL where the runs cannot be compared
+    reasons: tuple[str, ...]  # why it fails, each a sentence
+    parts: tuple[Part, ...]  # the two identities, what differs first
+    checks: tuple[Check, ...] = field(default=())  # by system and measure
+    queries: int = 0  # how many both runs have
 
 
 def read_policy(path: Path) -> Policy:

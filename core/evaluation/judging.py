@@ -54,37 +54,27 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PoolItem:
-    """A passage to be judged, without the system that found it.
+    """A passage to be judged, without the system that found it."""
 
-    Attributes:
-        passage_id: What to show.
-        grade: From an earlier judgment; None when not judged.
-    """
-
-    passage_id: str
-    grade: int | None
+    passage_id: str  # what to show
+    grade: int | None  # from an earlier judgment; None when not judged
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedReport:
-    """Measures on the judgments so far.
+    """Measures on the judgments so far."""
 
-    Attributes:
-        measured: Every system on the judged queries, and the difference between the encoders.
-        p_holm: By measure: p-value of the difference adjusted for the number of measures.
-        unjudged: By system id: share of its top hits without a judgment.
-        judgments: How many (query, passage) judgments there are.
-        more_judgments: By measure: about how many more would tell the difference seen from none;
-            0 when it is told already (adjusted p below 5 %), None where no number can be named.
-        words: One to three sentences on what can be said.
-    """
-
-    measured: Measured
+    measured: (
+        Measured  # every system on the judged queries, and the difference between the encoders
+    )
+    # by measure: p-value of the difference adjusted for the number of measures
     p_holm: Mapping[str, float]
-    unjudged: Mapping[str, float]
-    judgments: int
+    unjudged: Mapping[str, float]  # by system id: share of its top hits without a judgment
+    judgments: int  # how many (query, passage) judgments there are
+    # by measure: about how many more would tell the difference seen from none; 0 when it is told
+    # already (adjusted p below 5 %), None where no number can be named
     more_judgments: Mapping[str, int | None]
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # one to three sentences on what can be said
 
 
 def pool(
@@ -201,8 +191,9 @@ def judged_report(
     """
     useful = {query: row for query, row in qrels.items() if any(g > 0 for g in row.values())}
     if not useful:
-        msg = "No query has a passage judged relevant yet. Judge some, and give grades above 0."
-        raise UsageError(msg)
+        raise UsageError(
+            "No query has a passage judged relevant yet. Judge some, and give grades above 0."
+        )
     measured = _down_to(
         measure_runs(useful, runs, name="judged", passages=passages, watched=True), depth
     )

@@ -27,10 +27,7 @@ _IR_MEASURES = dict(zip(MEASURES, (nDCG @ 10, R @ 10, R @ 100, RR @ 10, AP @ 100
 
 
 def per_query(
-    qrels: Mapping[str, Mapping[str, int]],
-    rankings: Sequence[Ranking],
-    *,
-    accuracy: bool = False,
+    qrels: Mapping[str, Mapping[str, int]], rankings: Sequence[Ranking], *, accuracy: bool = False
 ) -> dict[str, NDArray[np.float64]]:
     """Measure one system's run.
 

@@ -44,27 +44,16 @@ _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkResult:
-    """One encoder's figure on one split of one official task.
+    """One encoder's figure on one split of one official task."""
 
-    Attributes:
-        task: Its name in mteb.
-        encoder_id: Whose.
-        split: Of the task; LongEmbed's synthetic tasks have one per length.
-        subset: Of the task; BRIGHT has one per domain.
-        measure: The task's main score by name; "" where the file does not say.
-        value: The main score.
-        scores: Every number mteb wrote for it.
-        revision: Of the encoder as mteb files it: Bifocal's fingerprint, or a commit.
-    """
-
-    task: str
-    encoder_id: str
-    split: str
-    subset: str
-    measure: str
-    value: float
-    scores: Mapping[str, float]
-    revision: str = ""
+    task: str  # its name in mteb
+    encoder_id: str  # whose
+    split: str  # of the task; LongEmbed's synthetic tasks have one per length
+    subset: str  # of the task; BRIGHT has one per domain
+    measure: str  # the task's main score by name; "" where the file does not say
+    value: float  # the main score
+    scores: Mapping[str, float]  # every number mteb wrote for it
+    revision: str = ""  # of the encoder as mteb files it: Bifocal's fingerprint, or a commit
 
 
 class MtebEncoder:
@@ -200,11 +189,10 @@ def benchmark(
                 show_progress_bar=False,
             )
         except OSError as exc:  # the data could not be had
-            msg = (
+            raise DatasetError(
                 f"The data of {name} cannot be loaded: {exc}. Go online once to fetch it, or set "
                 "HF_HOME to a cache that holds it; finished tasks are kept."
-            )
-            raise DatasetError(msg) from exc
+            ) from exc
         for result in run.task_results:
             results.extend(
                 _results(
@@ -317,8 +305,9 @@ def _mteb() -> Any:  # noqa: ANN401 - an optional package
     try:
         return importlib.import_module("mteb")
     except ImportError as exc:
-        msg = "Official benchmarks need mteb: pip install 'bifocal[mteb]' and start again."
-        raise UsageError(msg) from exc
+        raise UsageError(
+            "Official benchmarks need mteb: pip install 'bifocal[mteb]' and start again."
+        ) from exc
 
 
 def _resolved(mteb: Any, given: Any) -> Iterator[Any]:  # noqa: ANN401 - mteb's own types
@@ -328,8 +317,9 @@ def _resolved(mteb: Any, given: Any) -> Iterator[Any]:  # noqa: ANN401 - mteb's 
     try:
         yield from mteb.get_tasks(tasks=[given])
     except (KeyError, ValueError) as exc:
-        msg = f"mteb has no task {given!r}. Names are as on its leaderboard: LEMBPasskeyRetrieval."
-        raise UnknownNameError(msg) from exc
+        raise UnknownNameError(
+            f"mteb has no task {given!r}. Names are as on its leaderboard: LEMBPasskeyRetrieval."
+        ) from exc
 
 
 def _model_meta(encoder: Encoder) -> Any:  # noqa: ANN401 - mteb's own type

@@ -17,48 +17,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredSystem:
-    """One system's figures on one collection.
+    """One system's figures on one collection."""
 
-    Attributes:
-        system_id: An encoder's id, ``bm25`` or ``rrf``.
-        family: Diffusion, autoregressive, reference, lexical, fusion or imported.
-        label: Name for people.
-        measures: By name of measure: mean and interval.
-        per_query: By name of measure: ``(queries,)``.
-        rankings: Its run, a ranking per query.
-    """
-
-    system_id: str
-    family: Family
-    label: str
-    measures: Mapping[str, Interval]
-    per_query: Mapping[str, NDArray[np.float64]]
-    rankings: tuple[Ranking, ...]
+    system_id: str  # an encoder's id, ``bm25`` or ``rrf``
+    family: Family  # diffusion, autoregressive, reference, lexical, fusion or imported
+    label: str  # name for people
+    measures: Mapping[str, Interval]  # by name of measure: mean and interval
+    per_query: Mapping[str, NDArray[np.float64]]  # by name of measure: ``(queries,)``
+    rankings: tuple[Ranking, ...]  # its run, a ranking per query
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Every system on one collection.
+    """Every system on one collection."""
 
-    Attributes:
-        name: Of the collection.
-        length: Nominal length in tokens; None for the whole.
-        systems: In the order they were given, BM25 and fusion last.
-        difference: By name of measure: first minus second encoder; empty without two.
-        differences: By name of measure: the same per query, ``(queries,)``.
-        query_ids: In the order of every ``per_query``.
-        clusters: ``(queries,)`` which of them share relevant documents; see `query_clusters`.
-        passages: Documents that were ranked.
-    """
-
-    name: str
-    length: int | None
-    systems: tuple[MeasuredSystem, ...]
+    name: str  # of the collection
+    length: int | None  # nominal length in tokens; None for the whole
+    systems: tuple[MeasuredSystem, ...]  # in the order they were given, BM25 and fusion last
+    # by name of measure: first minus second encoder; empty without two
     difference: Mapping[str, Difference]
+    # by name of measure: the same per query, ``(queries,)``
     differences: Mapping[str, NDArray[np.float64]]
-    query_ids: tuple[str, ...]
+    query_ids: tuple[str, ...]  # in the order of every ``per_query``
+    # ``(queries,)`` which of them share relevant documents; see `query_clusters`
     clusters: NDArray[np.int64]
-    passages: int
+    passages: int  # documents that were ranked
 
     @property
     def queries(self) -> int:
@@ -77,45 +60,30 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class DimensionCost:
-    """The cost of a shorter embedding, on the whole collection.
+    """The cost of a shorter embedding, on the whole collection."""
 
-    Attributes:
-        system_id: Of the shorter system, ``<encoder id>@<dimension>``.
-        of: The encoder's id.
-        dimension: Leading numbers kept.
-        difference: By name of measure: cut minus uncut, paired by query.
-    """
-
-    system_id: str
-    of: str
-    dimension: int
-    difference: Mapping[str, Difference]
+    system_id: str  # of the shorter system, ``<encoder id>@<dimension>``
+    of: str  # the encoder's id
+    dimension: int  # leading numbers kept
+    difference: Mapping[str, Difference]  # by name of measure: cut minus uncut, paired by query
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """A data set measured.
+    """A data set measured."""
 
-    Attributes:
-        dataset: The folder's name.
-        unit: Documents whole, or cut into passages and ranked by their best one.
-        whole: The whole collection.
-        lengths: Its parts by nominal length, shortest first; none for ordinary sets.
-        pair: System ids of the two encoders that ``difference`` compares; None with fewer than two.
-        seconds: Wall clock of everything, embedding included.
-        notes: What a reader has to know, each a sentence.
-        cut_share: By encoder id: share of the texts that were longer than its limit.
-        dimensions: What shorter embeddings cost, where they were asked for.
-        identity: What it was made of, by part; a part that is not there is unknown.
-    """
-
-    dataset: str
-    unit: Unit
-    whole: Measured
+    dataset: str  # the folder's name
+    unit: Unit  # documents whole, or cut into passages and ranked by their best one
+    whole: Measured  # the whole collection
+    # its parts by nominal length, shortest first; none for ordinary sets
     lengths: tuple[Measured, ...]
+    # system ids of the two encoders that ``difference`` compares; None with fewer than two
     pair: tuple[str, str] | None
-    seconds: float
-    notes: tuple[str, ...] = ()
+    seconds: float  # wall clock of everything, embedding included
+    notes: tuple[str, ...] = ()  # what a reader has to know, each a sentence
+    # by encoder id: share of the texts that were longer than its limit
     cut_share: Mapping[str, float] = field(default_factory=dict)
+    # what shorter embeddings cost, where they were asked for
     dimensions: tuple[DimensionCost, ...] = ()
+    # what it was made of, by part; a part that is not there is unknown
     identity: Mapping[str, str] = field(default_factory=dict)

@@ -113,8 +113,9 @@ def write_results(
                 run = to_trec_run(system.rankings, tag=system.system_id)
                 (runs_folder / f"{name}.trec").write_text(run, encoding="utf-8")
     except OSError as exc:
-        msg = f"{exc.filename} cannot be written: {exc.strerror}. Choose another place."
-        raise DatasetError(msg) from exc
+        raise DatasetError(
+            f"{exc.filename} cannot be written: {exc.strerror}. Choose another place."
+        ) from exc
 
 
 def _counted(measured: Measured) -> str:
@@ -197,10 +198,7 @@ def _dimension_lines(costs: Sequence[DimensionCost]) -> list[str]:
         return []
     rows: list[tuple[str, ...]] = [("cut minus uncut", *MEASURES)]
     rows += [
-        (
-            cost.system_id,
-            *(interval_text(cost.difference[name], signed=True) for name in MEASURES),
-        )
+        (cost.system_id, *(interval_text(cost.difference[name], signed=True) for name in MEASURES))
         for cost in costs
     ]
     return ["", *_table(rows)]

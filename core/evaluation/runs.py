@@ -27,23 +27,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class KeptRun:
-    """An evaluation that other evaluations are compared with.
+    """An evaluation that other evaluations are compared with."""
 
-    Attributes:
-        name: The user's.
-        made: When, ISO 8601 in UTC.
-        identity: What it was made of, by part; see `identity_of`. A part that is not there is
-            unknown.
-        query_ids: In the order of all figures.
-        clusters: Number of each query's cluster; see `query_clusters`.
-        figures: By system id and name of measure: a figure of each query, 0 to 1.
-    """
-
-    name: str
-    made: str
+    name: str  # the user's
+    made: str  # when, ISO 8601 in UTC
+    # what it was made of, by part; see `identity_of`. A part that is not there is unknown.
     identity: Mapping[str, str]
-    query_ids: tuple[str, ...]
-    clusters: tuple[int, ...]
+    query_ids: tuple[str, ...]  # in the order of all figures
+    clusters: tuple[int, ...]  # number of each query's cluster; see `query_clusters`
+    # by system id and name of measure: a figure of each query, 0 to 1
     figures: Mapping[str, Mapping[str, tuple[float, ...]]]
 
 
@@ -99,8 +91,9 @@ def run_path(name: str, folder: Path) -> Path:
     if name.endswith(".json"):
         return Path(name)
     if not _NAME.fullmatch(name):
-        msg = f"A run is named with up to 60 letters, digits, dots and dashes; {name!r} is not."
-        raise UsageError(msg)
+        raise UsageError(
+            f"A run is named with up to 60 letters, digits, dots and dashes; {name!r} is not."
+        )
     return folder / RUNS_FOLDER / f"{name}.json"
 
 
@@ -119,8 +112,9 @@ def read_kept_run(path: Path) -> KeptRun:
     try:
         run = TypeAdapter(KeptRun).validate_json(path.read_bytes())
     except FileNotFoundError as exc:
-        msg = f"There is no run {path.stem!r}; keep one with `evaluate --keep {path.stem}`."
-        raise UnknownNameError(msg) from exc
+        raise UnknownNameError(
+            f"There is no run {path.stem!r}; keep one with `evaluate --keep {path.stem}`."
+        ) from exc
     except OSError as exc:
         raise DatasetError(f"{path} cannot be read: {exc.strerror}.") from exc
     except ValidationError as exc:
@@ -130,8 +124,9 @@ def read_kept_run(path: Path) -> KeptRun:
         for measure, values in measures.items():
             numbers = np.array(values)
             if len(values) != len(run.query_ids) or not ((numbers >= 0) & (numbers <= 1)).all():
-                msg = f"{path.name}: {measure} of {system_id} is not a number from 0 to 1 a query."
-                raise DatasetError(msg)
+                raise DatasetError(
+                    f"{path.name}: {measure} of {system_id} is not a number from 0 to 1 a query."
+                )
     if len(run.clusters) != len(run.query_ids) or min(run.clusters, default=0) < 0:
         raise DatasetError(f"{path.name}: each query needs its cluster.")
     return run

@@ -38,19 +38,12 @@ _STAKES = np.geomspace(0.02, 0.98, 12)  # of the most that a bet may lose
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over queries and its 95 % interval.
+    """A mean over queries and its 95 % interval."""
 
-    Attributes:
-        value: The mean.
-        low: Lower end; None where the interval is withheld.
-        high: Upper end; None where the interval is withheld.
-        withheld: Why there is none, as in "all 20 score the same"; "" where there is one.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    withheld: str = ""
+    value: float  # the mean
+    low: float | None  # lower end; None where the interval is withheld
+    high: float | None  # upper end; None where the interval is withheld
+    withheld: str = ""  # why there is none, as in "all 20 score the same"; "" where there is one
 
 
 @dataclass(frozen=True, slots=True)

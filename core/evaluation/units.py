@@ -35,23 +35,14 @@ _CHUNKING = ChunkingSettings(chunk_tokens=PASSAGE_TOKENS, overlap_tokens=0)
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The texts that are embedded and scored.
+    """The texts that are embedded and scored."""
 
-    Attributes:
-        doc_ids: ``n`` document ids, ascending.
-        documents: ``n`` texts, whole.
-        texts: ``m`` texts of the units.
-        starts: ``(m,)`` where each begins in its document, in characters.
-        owner: ``(m,)`` position in ``doc_ids`` of each unit's document.
-        one_to_one: Whether unit i is document i.
-    """
-
-    doc_ids: tuple[str, ...]
-    documents: tuple[str, ...]
-    texts: tuple[str, ...]
-    starts: NDArray[np.int64]
-    owner: NDArray[np.int64]
-    one_to_one: bool
+    doc_ids: tuple[str, ...]  # ``n`` document ids, ascending
+    documents: tuple[str, ...]  # ``n`` texts, whole
+    texts: tuple[str, ...]  # ``m`` texts of the units
+    starts: NDArray[np.int64]  # ``(m,)`` where each begins in its document, in characters
+    owner: NDArray[np.int64]  # ``(m,)`` position in ``doc_ids`` of each unit's document
+    one_to_one: bool  # whether unit i is document i
 
 
 def units_of(

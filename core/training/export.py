@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from core.encoders.bundled import Arrays, EncoderFacts, Manifest, write_bundled
+from core.encoders.bundled import Arrays, Manifest, write_bundled
 from core.encoders.pooling import Readout
 from core.encoders.spec import Attention, Pooling
 from core.errors import EncoderUnavailableError
@@ -82,20 +82,20 @@ def export(
     facts = {}
     for family, encoder in encoders.items():
         projection = encoder.readout.projection
-        facts[family] = EncoderFacts(
-            encoder_id=ENCODER_IDS[family],
-            label=_LABELS[family],
-            attention=ATTENTION[family],
-            pooling=encoder.readout.pooling,
-            layers=encoder.readout.layers,
-            query_prompt=query_prompt,
-            passage_prompt=passage_prompt,
-            max_tokens=max_tokens,
-            dimension=encoder.readout.dimension,
-            parameters=running + (0 if projection is None else projection.numel()),
-            licence=licence,
-            trained_on=encoder.trained_on,
-        )
+        facts[family] = {
+            "encoder_id": ENCODER_IDS[family],
+            "label": _LABELS[family],
+            "attention": ATTENTION[family],
+            "pooling": encoder.readout.pooling,
+            "layers": encoder.readout.layers,
+            "query_prompt": query_prompt,
+            "passage_prompt": passage_prompt,
+            "max_tokens": max_tokens,
+            "dimension": encoder.readout.dimension,
+            "parameters": running + (0 if projection is None else projection.numel()),
+            "licence": licence,
+            "trained_on": encoder.trained_on,
+        }
     return write_bundled(
         folder,
         config={**base.config, "num_hidden_layers": layers},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from core.encoders.bundled import EncoderFacts, write_bundled
+from core.encoders.bundled import write_bundled
 from core.encoders.spec import Attention, EncoderSpec, Pooling
 from core.records import Family
 from tests.encoders.tiny import (
@@ -81,21 +81,21 @@ def write_tiny_bundled(assets: Path) -> str:
             "readout.token_weights": generator.uniform(0.1, 2, VOCABULARY).astype(np.float32),
         }
 
-    def facts(attention: Attention, name: str) -> EncoderFacts:
-        return EncoderFacts(
-            encoder_id=name,
-            label=name,
-            attention=attention,
-            pooling=Pooling.WEIGHTED_MEAN,
-            layers=(1, 2),
-            query_prompt="question: ",
-            passage_prompt="letter: ",
-            max_tokens=MAX_TOKENS,
-            dimension=12,
-            parameters=1,
-            licence="Apache-2.0",
-            trained_on="Nothing: random.",
-        )
+    def facts(attention: Attention, name: str) -> dict[str, object]:
+        return {
+            "encoder_id": name,
+            "label": name,
+            "attention": attention,
+            "pooling": Pooling.WEIGHTED_MEAN,
+            "layers": (1, 2),
+            "query_prompt": "question: ",
+            "passage_prompt": "letter: ",
+            "max_tokens": MAX_TOKENS,
+            "dimension": 12,
+            "parameters": 1,
+            "licence": "Apache-2.0",
+            "trained_on": "Nothing: random.",
+        }
 
     write_bundled(
         assets / "encoders" / "tiny",

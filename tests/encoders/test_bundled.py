@@ -13,9 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaModel
 
 from core.encoders.bundled import (
-    EncoderFacts,
     adapter_file,
-    bundled_specs,
     dequantised,
     load_bundled,
     merged,
@@ -39,21 +37,21 @@ CONFIG = {
 }
 
 
-def facts(attention: Attention, name: str) -> EncoderFacts:
-    return EncoderFacts(
-        encoder_id=name,
-        label=name,
-        attention=attention,
-        pooling=Pooling.WEIGHTED_MEAN,
-        layers=(0, 1),
-        query_prompt="query: ",
-        passage_prompt="passage: ",
-        max_tokens=64,
-        dimension=5,
-        parameters=7,
-        licence="Apache-2.0",
-        trained_on="nothing",
-    )
+def facts(attention: Attention, name: str) -> dict[str, object]:
+    return {
+        "encoder_id": name,
+        "label": name,
+        "attention": attention,
+        "pooling": Pooling.WEIGHTED_MEAN,
+        "layers": (0, 1),
+        "query_prompt": "query: ",
+        "passage_prompt": "passage: ",
+        "max_tokens": 64,
+        "dimension": 5,
+        "parameters": 7,
+        "licence": "Apache-2.0",
+        "trained_on": "nothing",
+    }
 
 
 def four_bits(rows: int, columns: int, seed: int) -> dict[str, np.ndarray]:
@@ -199,7 +197,7 @@ def test_specs_come_from_the_manifest_alone(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name != "manifest.json":
             path.unlink()
-    specs = bundled_specs(folder)
+    specs = read_manifest(folder).specs
     assert specs[Family.DIFFUSION].attention is Attention.BIDIRECTIONAL
     assert specs[Family.AUTOREGRESSIVE].attention is Attention.CAUSAL
     assert specs[Family.DIFFUSION].revision == read_manifest(folder).digest

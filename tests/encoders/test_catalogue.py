@@ -22,8 +22,8 @@ from core.encoders.catalogue import (
     specs_from_json,
     specs_to_json,
 )
-from core.encoders.known import KNOWN_ENCODERS
 from core.encoders.pool import EncoderPool
+from core.encoders.registry import read_registry
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import (
     CoreError,
@@ -33,6 +33,7 @@ from core.errors import (
     UnknownNameError,
 )
 from core.records import Family
+from core.settings import ASSETS
 from tests.data import ROOT
 from tests.encoders.checkpoints import TEXTS, Checkpoint
 from tests.encoders.hub import serving
@@ -142,7 +143,11 @@ def test_what_the_user_declares_goes_first(tmp_path: Path, checkpoint_of: Checkp
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_of_the_table_can_be_kept(tmp_path: Path, architecture: str) -> None:
-    spec = replace(KNOWN_ENCODERS[0], encoder_id="mine", architecture=architecture)
+    spec = replace(
+        read_registry(ASSETS).encoders["pplx-embed-0.6b"],
+        encoder_id="mine",
+        architecture=architecture,
+    )
     assert specs_from_json(specs_to_json((spec,)), tmp_path) == (spec,)
 
 

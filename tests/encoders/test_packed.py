@@ -36,7 +36,7 @@ def test_every_layer_equals_the_stock_class(name: str, attention: Attention) -> 
     layers = (0, 1, LAYERS, FINAL_LAYER)
     packed = torch.tensor([token for text in TEXTS for token in text])
     with torch.inference_mode():
-        found = PackedForward.from_module(tiny_model(name)).run(
+        found = PackedForward(tiny_model(name)).run(
             packed, LENGTHS, attention=attention, layers=layers
         )
     start = 0
@@ -62,7 +62,7 @@ def test_every_layer_equals_the_stock_class(name: str, attention: Attention) -> 
 
 def test_rows_beyond_one_block_are_transformed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = torch.arange(4, 24)
-    stack = PackedForward.from_module(tiny_model("llama-3"))
+    stack = PackedForward(tiny_model("llama-3"))
     whole = stack.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
     monkeypatch.setattr("core.encoders.packed._ROW_BLOCK", 7)
     cut = stack.run(packed, [20], attention=Attention.CAUSAL, layers=[FINAL_LAYER])[0]
@@ -93,7 +93,7 @@ def test_scaled_rotary_positions_come_from_the_stock_class() -> None:
     ids = torch.arange(4, 64)
     with torch.inference_mode():
         wanted = stock(input_ids=ids[None], is_causal=True)[0][0]
-        found = PackedForward.from_module(stock).run(
+        found = PackedForward(stock).run(
             ids, [60], attention=Attention.CAUSAL, layers=[FINAL_LAYER]
         )
     torch.testing.assert_close(found[0], wanted, atol=1e-5, rtol=1e-5)
@@ -153,8 +153,8 @@ def test_loading_the_bundled_pair_never_imports_transformers(tmp_path: Path) -> 
 )
 def test_what_leaves_something_to_defaults_is_not_plain(changes: dict[str, object]) -> None:
     fields = {**RECIPES["llama-3"].fields, "head_dim": 8}
-    assert plain_llama(fields) is not None
-    assert plain_llama({**fields, **changes}) is None
+    assert plain_llama(fields, {}) is not None
+    assert plain_llama({**fields, **changes}, {}) is None
 
 
 def test_a_plain_llama_is_loaded_strictly(tmp_path: Path) -> None:

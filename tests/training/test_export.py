@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.encoders.bundled import bundled_specs
+from core.encoders.bundled import read_manifest
 from core.encoders.loading import load_encoder
 from core.encoders.spec import Attention, Pooling, TextKind
 from core.errors import EncoderUnavailableError
@@ -28,7 +28,7 @@ TEXTS = ["w1 w2 w3", "w4", "w9 w8 w7 w6 w5"]
 def test_the_exported_encoder_embeds_as_the_trained_one(family: Family, tmp_path: Path) -> None:
     folder = tmp_path / "encoders" / "tiny"
     nets = exported_pair(folder)
-    spec = bundled_specs(folder)[family]
+    spec = read_manifest(folder).specs[family]
     assert spec.dimension == 6
     assert spec.pooling is Pooling.MEAN
     assert spec.attention is ATTENTION[family]
