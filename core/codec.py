@@ -1,4 +1,4 @@
-"""Records to JSON and back: one codec for what is kept, exported and sent.
+"""Records to JSON and back: one codec for files, exports and answers.
 
 Text from a broken PDF may hold lone surrogates, which no UTF-8 file can: JSON text is ASCII here.
 """

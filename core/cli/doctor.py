@@ -5,25 +5,21 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import numpy as np
-import typer
+from typer import Exit, Option, echo
 
-from core.cli.options import JsonOption
-from core.cli.output import EXIT_ERROR, make_pool, print_json, told
+from core.cli.output import EXIT_ERROR, JsonOption, cli, make_pool, print_json
 from core.documents import read_document
 from core.encoders.spec import TextKind
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError
 from core.search import choose_backend
 from core.settings import ASSETS, DEFAULT_PAIR
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PACKAGES = ("torch", "transformers", "gradio", "faiss-cpu", "pypdf", "pypdfium2", "numpy")
 _TEXTS = ("A sluice lets the river pass.", "Lichens grow slowly on north-facing stone.")
@@ -35,36 +31,27 @@ _FAISS_CHECK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at."""
-
-    name: str
-    good: bool
-    detail: str
+def _check(name: str, detail: str, *, good: bool = True) -> dict[str, Any]:
+    return {"name": name, "good": good, "detail": detail}
 
 
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command("doctor")(told(doctor))
-
-
+@cli.command()
 def doctor(
     *,
-    pair: Annotated[str, typer.Option(help="Whose encoders to load and prove.")] = DEFAULT_PAIR,
+    pair: Annotated[str, Option(help="Whose encoders to load and prove.")] = DEFAULT_PAIR,
     json: JsonOption = False,
 ) -> None:
     """Check packages, PDF worker, FAISS beside torch, weights' hashes, attention and vectors."""
     checks = [
-        Check("python", sys.version_info >= (3, 11), platform.python_version()),
+        _check("python", platform.python_version(), good=sys.version_info >= (3, 11)),
         *(_tried(name, partial(version, name)) for name in PACKAGES),
         _tried("pdf worker", _pdf_worker),
         _tried("tokenizer", lambda: f"{neutral_counter(ASSETS)(['one two'])[0]} tokens"),
         _tried("faiss beside torch (threads)", _faiss),
-        Check("search backend", good=True, detail=choose_backend().value),
+        _check("search backend", choose_backend().value),
     ]
     pool = make_pool()
-    checks += [Check("registry", good=False, detail=text) for text in pool.registry.problems]
+    checks += [_check("registry", text, good=False) for text in pool.registry.problems]
     for spec in pool.registry.specs_of(pair):
 
         def prove(encoder_id: str = spec.encoder_id) -> str:
@@ -81,19 +68,19 @@ def doctor(
 
         checks.append(_tried(spec.label, prove))
     if json:
-        print_json({"good": all(check.good for check in checks), "checks": checks})
+        print_json({"good": all(check["good"] for check in checks), "checks": checks})
     else:
         for check in checks:
-            typer.echo(f"{'ok ' if check.good else 'BAD'}  {check.name}: {check.detail}")
-    if not all(check.good for check in checks):
-        raise typer.Exit(EXIT_ERROR)
+            echo(f"{'ok ' if check['good'] else 'BAD'}  {check['name']}: {check['detail']}")
+    if not all(check["good"] for check in checks):
+        raise Exit(EXIT_ERROR)
 
 
-def _tried(name: str, work: Callable[[], str]) -> Check:
+def _tried(name: str, work: Callable[[], str]) -> dict[str, Any]:
     try:
-        return Check(name, good=True, detail=work())
+        return _check(name, work())
     except (CoreError, PackageNotFoundError, OSError, subprocess.SubprocessError) as error:
-        return Check(name, good=False, detail=str(error) or type(error).__name__)
+        return _check(name, str(error) or type(error).__name__, good=False)
 
 
 def _pdf_worker() -> str:

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from typer import Argument, Option, echo
 
-from core.cli.options import DeviceOption, EncoderOption, JsonOption, OfflineOption, WorkspaceOption
-from core.cli.output import ConsoleMonitor, catalogue_of, make_pool, opened, plain, print_json, told
+from core.cli.output import (
+    ConsoleMonitor,
+    DeviceOption,
+    EncoderOption,
+    JsonOption,
+    OfflineOption,
+    WorkspaceOption,
+    catalogue_of,
+    cli,
+    make_pool,
+    number_list,
+    opened,
+    plain,
+    print_json,
+)
 from core.encoders.catalogue import EncoderRequest
 from core.encoders.spec import Attention, EncoderSpec, Pooling, parse_choice, require_offered
-from core.errors import InvalidSettingError, UnknownNameError
+from core.errors import UnknownNameError
 from core.records import Family
 from core.settings import EncoderChoice, WorkspaceSettings
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+group = typer.Typer(
+    help="Encoders: list, add your own, remove, choose.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+cli.add_typer(group, name="encoders")
 
 
-def register(cli: typer.Typer) -> None:
-    """Add the group of commands."""
-    group = typer.Typer(
-        help="Encoders: list, add your own, remove, choose.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    group.command("list")(told(list_encoders))
-    group.command("add")(told(add))
-    group.command("remove")(told(remove))
-    group.command("use")(told(use))
-    cli.add_typer(group, name="encoders")
-
-
+@group.command("list")
 def list_encoders(*, json: JsonOption = False) -> None:
     """List every encoder: family, checkpoint, options, and the ones you added."""
     pool = make_pool()
@@ -42,8 +48,8 @@ def list_encoders(*, json: JsonOption = False) -> None:
         print_json([{"spec": spec, "added": spec.encoder_id in added} for spec in specs])
         return
     for spec in specs:
-        typer.echo(f"{spec.encoder_id}{'  (added)' if spec.encoder_id in added else ''}")
-        typer.echo(f"  {facts(spec)}")
+        echo(f"{spec.encoder_id}{'  (added)' if spec.encoder_id in added else ''}")
+        echo(f"  {facts(spec)}")
 
 
 def facts(spec: EncoderSpec) -> str:
@@ -65,27 +71,24 @@ def facts(spec: EncoderSpec) -> str:
     return "; ".join(parts)
 
 
+@group.command()
 def add(
-    source: Annotated[
-        str, typer.Argument(help="A folder, a hub id, or a known encoder's id to vary.")
-    ],
+    source: Annotated[str, Argument(help="A folder, a hub id, or a known encoder's id to vary.")],
     *,
-    family: Annotated[
-        Family | None, typer.Option(help="diffusion, autoregressive or reference.")
-    ] = None,
-    label: Annotated[str, typer.Option(help="Name for people; the id is made of it.")] = "",
-    adapter: Annotated[str, typer.Option(help="Folder of a PEFT LoRA adapter to merge.")] = "",
-    attention: Annotated[Attention | None, typer.Option(help="How it attends.")] = None,
-    pooling: Annotated[Pooling | None, typer.Option(help="How it pools.")] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Prefix of queries.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Prefix of passages.")] = None,
-    max_tokens: Annotated[int, typer.Option(help="Its limit; 0: as its files say.")] = 0,
-    revision: Annotated[str, typer.Option(help="Commit on the hub.")] = "",
+    family: Annotated[Family | None, Option(help="diffusion, autoregressive or reference.")] = None,
+    label: Annotated[str, Option(help="Name for people; the id is made of it.")] = "",
+    adapter: Annotated[str, Option(help="Folder of a PEFT LoRA adapter to merge.")] = "",
+    attention: Annotated[Attention | None, Option(help="How it attends.")] = None,
+    pooling: Annotated[Pooling | None, Option(help="How it pools.")] = None,
+    query_prompt: Annotated[str | None, Option(help="Prefix of queries.")] = None,
+    passage_prompt: Annotated[str | None, Option(help="Prefix of passages.")] = None,
+    max_tokens: Annotated[int, Option(help="Its limit; 0: as its files say.")] = 0,
+    revision: Annotated[str, Option(help="Commit on the hub.")] = "",
     dimensions: Annotated[
-        str, typer.Option(help="Shorter lengths it was trained for, with commas.")
+        str, Option(help="Shorter lengths it was trained for, with commas.")
     ] = "",
     end_token: Annotated[
-        int, typer.Option(help="Id that must close every text; -1: none, or as the source has it.")
+        int, Option(help="Id that must close every text; -1: none, or as the source has it.")
     ] = -1,
     offline: OfflineOption = False,
     json: JsonOption = False,
@@ -104,41 +107,31 @@ def add(
             passage_prompt=passage_prompt,
             max_tokens=max_tokens,
             revision=revision,
-            dimensions=sizes(dimensions),
+            dimensions=number_list(dimensions, option="--dimensions"),
             end_token=None if end_token < 0 else end_token,
         )
     )
     if json:
         print_json(spec)
         return
-    typer.echo(f"{spec.encoder_id} was added.")
-    typer.echo(f"  {facts(spec)}")
+    echo(f"{spec.encoder_id} was added.")
+    echo(f"  {facts(spec)}")
 
 
-def sizes(text: str) -> tuple[int, ...]:
-    """Return whole numbers written with commas between.
-
-    Raises:
-        InvalidSettingError: If one is none.
-    """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not all(part.isdigit() and len(part) < 6 for part in parts):
-        raise InvalidSettingError(f"--dimensions is {text!r}; write whole numbers: 64,128,256.")
-    return tuple(int(part) for part in parts)
-
-
-def remove(encoder_id: Annotated[str, typer.Argument(help="As `encoders list` has it.")]) -> None:
+@group.command()
+def remove(encoder_id: Annotated[str, Argument(help="As `encoders list` has it.")]) -> None:
     """Remove an encoder that you added; its files and stored vectors stay."""
     catalogue_of(make_pool()).remove(encoder_id)
-    typer.echo(f"{encoder_id} was removed.")
+    echo(f"{encoder_id} was removed.")
 
 
+@group.command()
 def use(
     workspace: WorkspaceOption,
     *,
-    pair: Annotated[str, typer.Option(help="Pair id, or A+B of any two encoders.")] = "",
+    pair: Annotated[str, Option(help="Pair id, or A+B of any two encoders.")] = "",
     also: Annotated[
-        list[str] | None, typer.Option(help="Further columns, at most four; 'none' for none.")
+        list[str] | None, Option(help="Further columns, at most four; 'none' for none.")
     ] = None,
     encoder_option: EncoderOption = None,
     device: DeviceOption = "auto",
@@ -156,7 +149,7 @@ def use(
         return
     for encoder in encoders:
         problem = f": {plain(encoder.problem)}" if encoder.problem else ""
-        typer.echo(
+        echo(
             f"{encoder.system_id}  {plain(encoder.label)}  {encoder.passages_embedded:,} of "
             f"{encoder.passages:,} passages embedded{problem}"
         )

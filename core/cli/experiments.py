@@ -9,10 +9,21 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
+from typer import Argument, Exit, Option, echo
 from typing_extensions import override
 
-from core.cli.options import DeviceOption, JsonOption, WorkspaceOption
-from core.cli.output import EXIT_PARTIAL, ConsoleMonitor, excerpt, opened, plain, print_json, told
+from core.cli.output import (
+    EXIT_PARTIAL,
+    ConsoleMonitor,
+    DeviceOption,
+    JsonOption,
+    WorkspaceOption,
+    cli,
+    excerpt,
+    opened,
+    plain,
+    print_json,
+)
 from core.errors import LaboratoryError, StoppedError
 from core.experiments.experiment import Experiment, Field, Kind, Place
 from core.experiments.registry import EXPERIMENTS, experiment
@@ -24,19 +35,6 @@ if TYPE_CHECKING:
     from core.library.library import Library
 
 _OPTIONS = {Kind.PASSAGE: "--passage", Kind.PASSAGES: "--passage", Kind.DOCUMENT: "--document"}
-
-
-def register(cli: typer.Typer) -> None:
-    """Add the commands."""
-    cli.command("disagree")(told(disagree))
-    cli.command("explain")(told(explain))
-    probes = typer.Typer(
-        no_args_is_help=True, help="Run one of the paper's experiments, or Bifocal's own."
-    )
-    for one in EXPERIMENTS:
-        if one.place is not Place.DISAGREE:
-            probes.command(one.name, help=one.about)(told(_command(one)))
-    cli.add_typer(probes, name="probe")
 
 
 class _Stoppable(ConsoleMonitor):
@@ -57,7 +55,7 @@ class _Stoppable(ConsoleMonitor):
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        typer.echo("Stopping; Ctrl+C again ends at once.", err=True)
+        echo("Stopping; Ctrl+C again ends at once.", err=True)
 
     @override
     def stop_requested(self) -> bool:
@@ -74,13 +72,14 @@ def _running(workspace: Path, device: str) -> Iterator[tuple[Library, ConsoleMon
             raise KeyboardInterrupt from None
 
 
+@cli.command()
 def disagree(
     workspace: WorkspaceOption,
     *,
-    drafts: Annotated[int, typer.Option(help="Queries to draft from the library.")] = 300,
-    k: Annotated[int, typer.Option("-k", help="Depth; 0 takes the library's own.")] = 0,
-    show: Annotated[int, typer.Option(help="Findings to print.")] = 20,
-    seed: Annotated[int, typer.Option(help="Decides which drafts are taken.")] = 0,
+    drafts: Annotated[int, Option(help="Queries to draft from the library.")] = 300,
+    k: Annotated[int, Option("-k", help="Depth; 0 takes the library's own.")] = 0,
+    show: Annotated[int, Option(help="Findings to print.")] = 20,
+    seed: Annotated[int, Option(help="Decides which drafts are taken.")] = 0,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
@@ -93,25 +92,22 @@ def disagree(
     else:
         decided = report.verdict.sentences if report.verdict else ()
         for sentence in (*decided, *report.summary):
-            typer.echo(plain(sentence))
+            echo(plain(sentence))
         for finding in report.findings[:show]:
-            typer.echo(f"{finding.disagreement:.2f}  {excerpt(finding.draft.text)}")
+            echo(f"{finding.disagreement:.2f}  {excerpt(finding.draft.text)}")
         for note in report.notes:
-            typer.echo(plain(note))
+            echo(plain(note))
     _end([report])
 
 
+@cli.command()
 def explain(
-    query: Annotated[str, typer.Argument(help="What was asked.")],
+    query: Annotated[str, Argument(help="What was asked.")],
     workspace: WorkspaceOption,
     *,
-    passage: Annotated[
-        str, typer.Option(help="Passage id; both encoders' best hit by default.")
-    ] = "",
-    clauses: Annotated[bool, typer.Option("--clauses", help="Leave out query parts.")] = False,
-    panel: Annotated[
-        bool, typer.Option("--fairness", help="What each encoder really got.")
-    ] = False,
+    passage: Annotated[str, Option(help="Passage id; both encoders' best hit by default.")] = "",
+    clauses: Annotated[bool, Option("--clauses", help="Leave out query parts.")] = False,
+    panel: Annotated[bool, Option("--fairness", help="What each encoder really got.")] = False,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
@@ -131,7 +127,7 @@ def explain(
                     results.append(run(library, one, values, monitor=monitor))
                 except LaboratoryError as error:  # the other encoder's best hit may do
                     problem = error
-                    typer.echo(f"{target}: {plain(str(error))}", err=True)
+                    echo(f"{target}: {plain(str(error))}", err=True)
             if problem is not None and not results:
                 raise problem
     _print(results, json=json)
@@ -168,7 +164,7 @@ def _option(field: Field) -> tuple[Any, Any]:
     if field.kind is Kind.PASSAGES:
         kind, default = list[str], []
     name = _OPTIONS.get(field.kind, f"--{field.name.replace('_', '-')}")
-    return Annotated[kind, typer.Option(name, help=field.about)], default
+    return Annotated[kind, Option(name, help=field.about)], default
 
 
 def _print(results: list[object], *, json: bool) -> None:
@@ -181,13 +177,22 @@ def _print(results: list[object], *, json: bool) -> None:
                 said = getattr(result, name, ())
                 for sentence in (said,) if isinstance(said, str) else said:
                     if isinstance(sentence, str):
-                        typer.echo(plain(sentence))
-        typer.echo("(--json prints every number)")
+                        echo(plain(sentence))
+        echo("(--json prints every number)")
     _end(results)
 
 
 def _end(results: list[object]) -> None:
     """End with the exit code of a partial result where one is."""
     if any(is_partial(result) for result in results):
-        typer.echo("Stopped early or failed in part: what was finished is shown.", err=True)
-        raise typer.Exit(EXIT_PARTIAL)
+        echo("Stopped early or failed in part: what was finished is shown.", err=True)
+        raise Exit(EXIT_PARTIAL)
+
+
+probes = typer.Typer(
+    no_args_is_help=True, help="Run one of the paper's experiments, or Bifocal's own."
+)
+for _one in EXPERIMENTS:
+    if _one.place is not Place.DISAGREE:
+        probes.command(_one.name, help=_one.about)(_command(_one))
+cli.add_typer(probes, name="probe")

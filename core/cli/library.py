@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Exit, Option, echo
 
 from core.cli.encoders import chosen
-from core.cli.options import (
+from core.cli.output import (
+    EXIT_PARTIAL,
+    ConsoleMonitor,
     DepthOption,
     DeviceOption,
     EncoderOption,
@@ -18,21 +20,17 @@ from core.cli.options import (
     OfflineOption,
     QueriesOption,
     WorkspaceOption,
-)
-from core.cli.output import (
-    EXIT_PARTIAL,
-    ConsoleMonitor,
+    cli,
     excerpt,
     opened,
     plain,
     print_json,
-    told,
     write,
 )
 from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
 from core.comparison.measures import MEASURES
-from core.comparison.records import to_fields, to_json
+from core.comparison.records import Comparison, to_fields, to_json
 from core.errors import UnknownNameError, UsageError
 from core.experiments.rendering import library_report
 from core.library.ingest import SourceFile
@@ -40,33 +38,7 @@ from core.library.library import Library
 from core.records import Unit
 from core.settings import ChunkingSettings
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.comparison.records import Comparison
-
 READABLE = (".pdf", ".txt", ".text", ".md", ".markdown")
-
-
-class ExportFormat(StrEnum):
-    """Formats of an exported comparison."""
-
-    CSV = "csv"
-    JSON = "json"
-    TREC = "trec"
-    QUEPID = "quepid"
-    HTML = "html"
-
-
-def register(cli: typer.Typer) -> None:
-    """Add the commands."""
-    cli.command("index")(told(index))
-    cli.command("search")(told(search))
-    cli.command("compare")(told(compare))
-    cli.command("documents")(told(documents))
-    cli.command("runs")(told(runs))
-    cli.command("remove")(told(remove))
-    cli.command("export")(told(export))
 
 
 def source_files(paths: Sequence[Path], *, password: str | None = None) -> list[SourceFile]:
@@ -89,23 +61,22 @@ def source_files(paths: Sequence[Path], *, password: str | None = None) -> list[
     return found
 
 
+@cli.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
+    paths: Annotated[list[Path], Argument(help="Files and folders.")],
     workspace: WorkspaceOption,
     *,
-    pair: Annotated[str, typer.Option(help="Which two encoders; kept.")] = "",
-    password: Annotated[str | None, typer.Option(help="For encrypted PDFs.")] = None,
-    unit: Annotated[Unit | None, typer.Option(help="What is retrieved; kept.")] = None,
-    chunk_tokens: Annotated[int, typer.Option(help="Passage budget; kept. 0: as it is.")] = 0,
-    overlap_tokens: Annotated[int, typer.Option(help="Overlap; kept. -1: as it is.")] = -1,
-    max_tokens: Annotated[int, typer.Option(help="Limit of both encoders; kept. 0: as it is.")] = 0,
+    pair: Annotated[str, Option(help="Which two encoders; kept.")] = "",
+    password: Annotated[str | None, Option(help="For encrypted PDFs.")] = None,
+    unit: Annotated[Unit | None, Option(help="What is retrieved; kept.")] = None,
+    chunk_tokens: Annotated[int, Option(help="Passage budget; kept. 0: as it is.")] = 0,
+    overlap_tokens: Annotated[int, Option(help="Overlap; kept. -1: as it is.")] = -1,
+    max_tokens: Annotated[int, Option(help="Limit of both encoders; kept. 0: as it is.")] = 0,
     own_limits: Annotated[
         bool | None,
-        typer.Option("--own-limits/--equal-limits", help="Each encoder to its own limit; kept."),
+        Option("--own-limits/--equal-limits", help="Each encoder to its own limit; kept."),
     ] = None,
-    also: Annotated[
-        list[str] | None, typer.Option(help="Further encoder ids as columns; kept.")
-    ] = None,
+    also: Annotated[list[str] | None, Option(help="Further encoder ids as columns; kept.")] = None,
     encoder_option: EncoderOption = None,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
@@ -138,31 +109,32 @@ def index(
     else:
         for line in report.documents:
             again = "  (already here)" if line.duplicate_of else ""
-            typer.echo(
+            echo(
                 f"{plain(line.name)}: {line.pages_with_text} of {line.pages} pages have text, "
                 f"{line.passages:,} passages, {line.tokens:,} tokens{again}"
             )
             for warning in line.warnings:
-                typer.echo(f"  {plain(warning)}")
+                echo(f"  {plain(warning)}")
         for skipped in report.skipped:
-            typer.echo(f"skipped {plain(skipped.name)}: {plain(skipped.reason)}")
+            echo(f"skipped {plain(skipped.name)}: {plain(skipped.reason)}")
         for encoder, count in report.passages_embedded.items():
             reused = report.passages_reused.get(encoder, 0)
-            typer.echo(f"{encoder}: {count:,} passages embedded, {reused:,} reused")
-        typer.echo(f"{report.seconds:.1f} s")
+            echo(f"{encoder}: {count:,} passages embedded, {reused:,} reused")
+        echo(f"{report.seconds:.1f} s")
     if report.skipped:
-        raise typer.Exit(EXIT_PARTIAL)
+        raise Exit(EXIT_PARTIAL)
 
 
 def _encoder_ids(bench: Library, pair_id: str) -> tuple[str, ...]:
     return tuple(spec.encoder_id for spec in bench.pool.registry.specs_of(pair_id))
 
 
+@cli.command()
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
+    query: Annotated[str, Argument(help="What to look for.")],
     workspace: WorkspaceOption,
     *,
-    system: Annotated[str, typer.Option(help="Only this system's ranking.")] = "",
+    system: Annotated[str, Option(help="Only this system's ranking.")] = "",
     k: DepthOption = 10,
     json: JsonOption = False,
 ) -> None:
@@ -196,29 +168,30 @@ def search(
         print_json({"query": query, "k": k, "systems": found})
         return
     for column in columns:
-        typer.echo(f"{column.info.label} ({column.info.family})")
+        echo(f"{column.info.label} ({column.info.family})")
         if column.failure:
-            typer.echo(f"  failed: {plain(column.failure)}")
+            echo(f"  failed: {plain(column.failure)}")
         elif not column.ranking.hits:
-            typer.echo("  found nothing: no word of the query occurs in the library")
+            echo("  found nothing: no word of the query occurs in the library")
         for hit in column.ranking.hits[:k]:
             passage = comparison.passage(hit.passage_id)
             text = excerpt(passage.text)
             place = f"{plain(passage.document)} p. {passage.page_first}"
-            typer.echo(f"  {hit.rank:>2}  {hit.score:7.3f}  {place}  {text}")
+            echo(f"  {hit.rank:>2}  {hit.score:7.3f}  {place}  {text}")
 
 
+@cli.command()
 def compare(
-    query: Annotated[str, typer.Argument(help="What to ask both encoders.")],
+    query: Annotated[str, Argument(help="What to ask both encoders.")],
     workspace: WorkspaceOption,
     *,
     k: DepthOption = 10,
-    save: Annotated[bool, typer.Option("--save", help="Keep it in the workspace.")] = False,
+    save: Annotated[bool, Option("--save", help="Keep it in the workspace.")] = False,
     run: Annotated[
-        list[Path] | None, typer.Option(help="A run from elsewhere as a further column.")
+        list[Path] | None, Option(help="A run from elsewhere as a further column.")
     ] = None,
     run_queries: QueriesOption = None,
-    html: Annotated[Path | None, typer.Option(help="Write a one-file report here.")] = None,
+    html: Annotated[Path | None, Option(help="Write a one-file report here.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Ask both encoders and BM25 and say where the rankings part."""
@@ -234,10 +207,10 @@ def compare(
         print_json({**fields, "comparison_id": saved} if saved else fields)
         return
     for sentence in comparison.summary:
-        typer.echo(plain(sentence))
+        echo(plain(sentence))
     for column in comparison.columns:
         for words in filter(None, (column.failure, column.note)):
-            typer.echo(f"{column.info.system_id}: {plain(words)}")
+            echo(f"{column.info.system_id}: {plain(words)}")
     _print_table(comparison)
     for agreement in comparison.agreements:
         values = ((one.label, agreement.figures[one.name]) for one in MEASURES)
@@ -245,14 +218,14 @@ def compare(
             f"{label.format(k=agreement.k)} {'-' if value is None else f'{value:.2f}'}"
             for label, value in values
         )
-        typer.echo(f"{agreement.system_a} / {agreement.system_b}: {words}")
+        echo(f"{agreement.system_a} / {agreement.system_b}: {words}")
     if saved:
-        typer.echo(f"Saved as {saved}")
+        echo(f"Saved as {saved}")
 
 
 def _print_table(comparison: Comparison) -> None:
     names = [column.info.system_id for column in comparison.columns]
-    typer.echo("  ".join(f"{name[:22]:>22}" for name in names) + "  passage")
+    echo("  ".join(f"{name[:22]:>22}" for name in names) + "  passage")
     for passage in comparison.passages:
         standings = [passage.standing(name) for name in names]
         if all(s.rank is None or s.rank > comparison.k for s in standings):
@@ -263,18 +236,19 @@ def _print_table(comparison: Comparison) -> None:
             z = "" if standing.z is None else f"  z {standing.z:.1f}"
             cells.append(f"{rank + z:>22}")
         place = f"{plain(passage.document)} p. {passage.page_first}"
-        typer.echo("  ".join(cells) + f"  {place}: {excerpt(passage.text)}")
+        echo("  ".join(cells) + f"  {place}: {excerpt(passage.text)}")
 
 
+@cli.command()
 def runs(
     workspace: WorkspaceOption,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="TREC, CSV or JSON runs, mteb predictions, Bifocal's own exports."),
+        Argument(help="TREC, CSV or JSON runs, mteb predictions, Bifocal's own exports."),
     ] = None,
     *,
     run_queries: QueriesOption = None,
-    remove_id: Annotated[str, typer.Option("--remove", help="Forget the run of this id.")] = "",
+    remove_id: Annotated[str, Option("--remove", help="Forget the run of this id.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Keep imported runs as columns of a workspace, list them, or forget one."""
@@ -289,9 +263,10 @@ def runs(
         return
     for one in kept:
         queries = f"{len(one.run.rankings):,} queries"
-        typer.echo(f"{one.run_id}  {plain(one.run.name)}  {queries}. {plain(one.matched.words)}")
+        echo(f"{one.run_id}  {plain(one.run.name)}  {queries}. {plain(one.matched.words)}")
 
 
+@cli.command()
 def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:
     """List the documents of a workspace and its saved comparisons."""
     with opened(workspace) as bench:
@@ -302,15 +277,14 @@ def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:
         print_json({"documents": lines, "comparisons": kept})
         return
     for line in lines:
-        typer.echo(
-            f"{line.doc_id}  {plain(line.name)}  {line.pages} pages  {line.passages} passages"
-        )
+        echo(f"{line.doc_id}  {plain(line.name)}  {line.pages} pages  {line.passages} passages")
     for one in saved:
-        typer.echo(f"{one.comparison_id}  {one.created}  {excerpt(one.query)}")
+        echo(f"{one.comparison_id}  {one.created}  {excerpt(one.query)}")
 
 
+@cli.command()
 def remove(
-    doc_id: Annotated[str, typer.Argument(help="As `documents` lists it.")],
+    doc_id: Annotated[str, Argument(help="As `documents` lists it.")],
     workspace: WorkspaceOption,
     *,
     json: JsonOption = False,
@@ -323,15 +297,18 @@ def remove(
     if json:
         print_json({"removed": doc_id, "name": name, "documents": left, "passages": passages})
         return
-    typer.echo(f"{plain(name)} is removed; {left} document(s), {passages:,} passages are left.")
+    echo(f"{plain(name)} is removed; {left} document(s), {passages:,} passages are left.")
 
 
+@cli.command()
 def export(
-    comparison_id: Annotated[str, typer.Argument(help="As `documents` lists it.")],
+    comparison_id: Annotated[str, Argument(help="As `documents` lists it.")],
     workspace: WorkspaceOption,
     *,
-    form: Annotated[ExportFormat, typer.Option("--format", help="Of the export.")],
-    out: Annotated[Path, typer.Option(help="File; for trec a folder, one run per system.")],
+    form: Annotated[
+        Literal["csv", "json", "trec", "quepid", "html"], Option("--format", help="Of the export.")
+    ],
+    out: Annotated[Path, Option(help="File; for trec a folder, one run per system.")],
     json: JsonOption = False,
 ) -> None:
     """Write a saved comparison as CSV, JSON, TREC runs, a Quepid snapshot or an HTML report."""
@@ -342,15 +319,15 @@ def export(
             for kept in bench.saved_comparisons()
             if kept.comparison_id == comparison_id
         )
-        report = library_report(bench, comparison) if form is ExportFormat.HTML else ""
-    if form is ExportFormat.TREC:
+        report = library_report(bench, comparison) if form == "html" else ""
+    if form == "trec":
         files = {out / f"{name}.trec": run for name, run in trec_runs(comparison).items()}
     else:
         text = {
-            ExportFormat.CSV: lambda: to_csv(comparison),
-            ExportFormat.JSON: lambda: to_json(comparison, indent=1),
-            ExportFormat.QUEPID: lambda: quepid_snapshot(comparison, time=created),
-            ExportFormat.HTML: lambda: report,
+            "csv": lambda: to_csv(comparison),
+            "json": lambda: to_json(comparison, indent=1),
+            "quepid": lambda: quepid_snapshot(comparison, time=created),
+            "html": lambda: report,
         }[form]()
         files = {out: text}
     for path, content in files.items():
@@ -360,4 +337,4 @@ def export(
         print_json({"comparison_id": comparison_id, "format": form, "files": written})
         return
     for path in files:
-        typer.echo(plain(str(path)))
+        echo(plain(str(path)))

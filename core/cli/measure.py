@@ -11,40 +11,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from platformdirs import user_cache_path
+from typer import Argument, Exit, Option, echo
 
 from core.cli.encoders import choices_of
-from core.cli.options import (
+from core.cli.output import (
+    EXIT_PARTIAL,
+    ConsoleMonitor,
     DeviceOption,
     EncoderOption,
     JsonOption,
     OfflineOption,
     PairOption,
     WorkspaceOption,
-)
-from core.cli.output import (
-    EXIT_PARTIAL,
-    ConsoleMonitor,
+    cli,
     counter,
     data_folder,
     excerpt,
     make_pool,
+    number_list,
     opened,
     plain,
     print_json,
-    told,
     write,
 )
 from core.encoders.registry import read_registry
 from core.errors import CoreError, EncoderTooLargeError, UsageError
 from core.evaluation.beir import centring_texts
 from core.evaluation.evaluate import evaluate_beir
-from core.evaluation.gate import GateReport, Outcome, read_policy, to_junit, to_markdown
+from core.evaluation.gate import (
+    GateReport,
+    Outcome,
+    kept_run,
+    read_kept_run,
+    read_policy,
+    run_path,
+    run_to_json,
+    to_junit,
+    to_markdown,
+)
 from core.evaluation.gate import gate as evaluate_gate
 from core.evaluation.judging import grades_of, judgments_as, keep_grade, measure_judgments, pooled
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text, write_results
-from core.evaluation.runs import kept_run, read_kept_run, run_path, run_to_json
 from core.evaluation.sample import measure_sample
 from core.library.shipped import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.records import Unit
@@ -53,57 +62,39 @@ from core.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.encoders.hub import FetchPlan
-    from core.encoders.protocol import Encoder
     from core.encoders.registry import Registry
-    from core.encoders.spec import EncoderSpec, Pair
+    from core.encoders.spec import Encoder, EncoderSpec, Pair
     from core.evaluation.records import Evaluation
 
 
-def register(cli: typer.Typer) -> None:
-    """Add the commands."""
-    cli.command("evaluate")(told(evaluate))
-    cli.command("gate")(told(gate))
-    cli.command("judge")(told(judge))
-    cli.command("benchmark")(told(benchmark))
-    cli.command("pairs")(told(pairs))
-    cli.command("fetch")(told(fetch))
-    cli.command("sample")(told(sample))
-
-
+@cli.command()
 def evaluate(
-    beir: Annotated[Path, typer.Option(help="Folder in BEIR's layout.")],
+    beir: Annotated[Path, Option(help="Folder in BEIR's layout.")],
     *,
     pair: PairOption = DEFAULT_PAIR,
-    also: Annotated[list[str] | None, typer.Option(help="Further encoder ids as columns.")] = None,
-    unit: Annotated[Unit, typer.Option(help="Retrieve documents whole, or passages.")] = (
-        Unit.DOCUMENT
-    ),
-    split: Annotated[str, typer.Option(help="Of the qrels.")] = "test",
-    lengths: Annotated[
-        str, typer.Option(help="Only these nominal lengths, with commas: 256,512.")
-    ] = "",
+    also: Annotated[list[str] | None, Option(help="Further encoder ids as columns.")] = None,
+    unit: Annotated[Unit, Option(help="Retrieve documents whole, or passages.")] = (Unit.DOCUMENT),
+    split: Annotated[str, Option(help="Of the qrels.")] = "test",
+    lengths: Annotated[str, Option(help="Only these nominal lengths, with commas: 256,512.")] = "",
     sample_passages: Annotated[
-        int, typer.Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
+        int, Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of sample, bootstrap and test.")] = 0,
-    max_tokens: Annotated[
-        int, typer.Option(help="Limit of every encoder; 0: the encoders' own.")
-    ] = 0,
+    seed: Annotated[int, Option(help="Of sample, bootstrap and test.")] = 0,
+    max_tokens: Annotated[int, Option(help="Limit of every encoder; 0: the encoders' own.")] = 0,
     cache: Annotated[
-        Path | None, typer.Option(help="Workspace for the vectors; the user's cache by default.")
+        Path | None, Option(help="Workspace for the vectors; the user's cache by default.")
     ] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder for TREC runs.")] = None,
-    json: Annotated[Path | None, typer.Option(help="File for the result as JSON.")] = None,
+    runs: Annotated[Path | None, Option(help="Folder for TREC runs.")] = None,
+    json: Annotated[Path | None, Option(help="File for the result as JSON.")] = None,
     keep: Annotated[
-        str, typer.Option(help="Keep it as a run of this name, or in this .json file, for `gate`.")
+        str, Option(help="Keep it as a run of this name, or in this .json file, for `gate`.")
     ] = "",
     fail_if: Annotated[
-        str, typer.Option(help="Exit with 3 when the encoders differ so, as in ndcg@10<-0.02.")
+        str, Option(help="Exit with 3 when the encoders differ so, as in ndcg@10<-0.02.")
     ] = "",
     encoder_option: EncoderOption = None,
     dimensions: Annotated[
-        str,
-        typer.Option(help="Shorter lengths of the embeddings to measure too, with commas: 256,64."),
+        str, Option(help="Shorter lengths of the embeddings to measure too, with commas: 256,64.")
     ] = "",
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
@@ -145,34 +136,33 @@ def evaluate(
     write_results(evaluation, json_path=json, runs_folder=runs)
     if keep:
         write(run_path(keep, data_folder()), run_to_json(kept_run(evaluation, name=keep)))
-    typer.echo(to_text(evaluation))
+    echo(to_text(evaluation))
     if limit is not None:
         _exit_if_crossed(evaluation, limit, said=fail_if)
 
 
+@cli.command()
 def gate(
-    baseline: Annotated[str, typer.Option(help="Name of a kept run, or its .json file.")],
-    run: Annotated[str, typer.Option(help="Name or file of the run that is to replace it.")],
-    policy: Annotated[Path, typer.Option(help="TOML: [measures] with what each may lose.")],
+    baseline: Annotated[str, Option(help="Name of a kept run, or its .json file.")],
+    run: Annotated[str, Option(help="Name or file of the run that is to replace it.")],
+    policy: Annotated[Path, Option(help="TOML: [measures] with what each may lose.")],
     *,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write the answer as Markdown here.")
-    ] = None,
+    junit: Annotated[Path | None, Option(help="Write JUnit XML here.")] = None,
+    markdown: Annotated[Path | None, Option(help="Write the answer as Markdown here.")] = None,
 ) -> None:
     """Say whether a run may replace its baseline: exit 0 PASS, 1 HOLD, 2 BLOCK, 3 FAIL."""
     try:
         kept = [read_kept_run(run_path(name, data_folder())) for name in (baseline, run)]
         report = evaluate_gate(kept[0], kept[1], read_policy(policy))
     except CoreError as error:
-        report = GateReport(Outcome.FAIL, (str(error),), ())
+        report = GateReport(Outcome.FAIL, (str(error),), {})
     if junit is not None:
         write(junit, to_junit(report))
     if markdown is not None:
         write(markdown, to_markdown(report))
     for line in to_markdown(report).splitlines():
-        typer.echo(plain(line))
-    raise typer.Exit(int(report.outcome))
+        echo(plain(line))
+    raise Exit(int(report.outcome))
 
 
 def default_cache(beir: Path) -> Path:
@@ -181,29 +171,16 @@ def default_cache(beir: Path) -> Path:
     return user_cache_path("bifocal", appauthor=False) / "evaluate" / f"{beir.name}-{name}"
 
 
-def number_list(numbers: str, *, option: str = "--lengths") -> tuple[int, ...]:
-    """Read an option's whole numbers with commas between; none for an empty text.
-
-    Raises:
-        UsageError: If one is not a number.
-    """
-    try:
-        return tuple(int(number) for number in numbers.split(",") if number.strip())
-    except ValueError as exc:
-        raise UsageError(
-            f"{option} is {numbers!r}; write whole numbers with commas, as in 256,512."
-        ) from exc
-
-
+@cli.command()
 def judge(
-    query: Annotated[str, typer.Argument(help="What was asked; empty to measure only.")] = "",
+    query: Annotated[str, Argument(help="What was asked; empty to measure only.")] = "",
     *,
     workspace: WorkspaceOption,
     grade: Annotated[
         list[str] | None,
-        typer.Option(help="PASSAGE=GRADE: 0 not relevant, 1 related, 2 in part, 3 answers it."),
+        Option(help="PASSAGE=GRADE: 0 not relevant, 1 related, 2 in part, 3 answers it."),
     ] = None,
-    qrels: Annotated[Path | None, typer.Option(help="Write all grades here as TREC qrels.")] = None,
+    qrels: Annotated[Path | None, Option(help="Write all grades here as TREC qrels.")] = None,
     json: JsonOption = False,
 ) -> None:
     """List the passages to judge for a query, blind; keep grades; measure on all of them."""
@@ -226,9 +203,9 @@ def judge(
         return
     for row in listed:
         mark = "-" if row["grade"] is None else row["grade"]
-        typer.echo(f"{mark}  {row['passage_id']}  {excerpt(str(row['text']))}")
+        echo(f"{mark}  {row['passage_id']}  {excerpt(str(row['text']))}")
     for sentence in words:
-        typer.echo(plain(sentence))
+        echo(plain(sentence))
 
 
 def _limit(fail_if: str) -> tuple[str, str, float] | None:
@@ -253,26 +230,27 @@ def _exit_if_crossed(evaluation: Evaluation, limit: tuple[str, str, float], *, s
         raise UsageError(f"--fail-if names {measure!r}; known: {', '.join(named)}.")
     value = named[measure].value
     if value < bound if sign == "<" else value > bound:
-        typer.echo(f"{measure} differs by {value:+.4f}: {said}", err=True)
-        raise typer.Exit(EXIT_PARTIAL)
+        echo(f"{measure} differs by {value:+.4f}: {said}", err=True)
+        raise Exit(EXIT_PARTIAL)
 
 
+@cli.command()
 def benchmark(
     *,
-    tasks: Annotated[str, typer.Option(help="Names in mteb, separated by commas.")] = "",
+    tasks: Annotated[str, Option(help="Names in mteb, separated by commas.")] = "",
     pair: PairOption = DEFAULT_PAIR,
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder for the results, a rerun resumes; the page's own by default."),
+        Option(help="Folder for the results, a rerun resumes; the page's own by default."),
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Write the runs here too, for `compare --run`.")
+        Path | None, Option(help="Write the runs here too, for `compare --run`.")
     ] = None,
     add: Annotated[
-        Path | None, typer.Option(help="Add mteb results made elsewhere: a file or a folder.")
+        Path | None, Option(help="Add mteb results made elsewhere: a file or a folder.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Whose results a single added file holds.")] = "",
-    max_tokens: Annotated[int, typer.Option(help="Limit of both encoders; 0: their own.")] = 0,
+    model: Annotated[str, Option(help="Whose results a single added file holds.")] = "",
+    max_tokens: Annotated[int, Option(help="Limit of both encoders; 0: their own.")] = 0,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
     json: JsonOption = False,
@@ -308,12 +286,13 @@ def benchmark(
         return
     for line in found:
         part = ", ".join(x for x in (line.split, line.subset) if x not in {"test", "default"})
-        typer.echo(
+        echo(
             f"{line.task}{f' ({plain(part)})' if part else ''}  {line.encoder_id}  "
             f"{line.measure or 'main score'} {line.value:.4f}"
         )
 
 
+@cli.command()
 def pairs(*, json: JsonOption = False) -> None:
     """List every pair: matched and unmatched properties, size, licence, how it is loaded."""
     registry = read_registry(ASSETS)
@@ -321,16 +300,16 @@ def pairs(*, json: JsonOption = False) -> None:
         print_json([pair_facts(registry, pair) for pair in registry.pairs.values()])
         return
     for pair in registry.pairs.values():
-        typer.echo(f"{pair.pair_id}  {plain(pair.label)}")
+        echo(f"{pair.pair_id}  {plain(pair.label)}")
         for spec in registry.specs_of(pair.pair_id):
             pin = spec.revision[:12] if spec.is_pinned else "not pinned"
-            typer.echo(
+            echo(
                 f"  {spec.family:<15} {spec.checkpoint} ({pin}, {spec.licence}), {spec.attention}, "
                 f"{spec.pooling}, {spec.parameters / 1e6:,.0f} M"
             )
-        typer.echo(f"  matched: {pair.matched}")
+        echo(f"  matched: {pair.matched}")
         if pair.unmatched:
-            typer.echo(f"  not matched: {pair.unmatched}")
+            echo(f"  not matched: {pair.unmatched}")
 
 
 def pair_facts(registry: Registry, pair: Pair) -> dict[str, Any]:
@@ -348,13 +327,14 @@ def pair_facts(registry: Registry, pair: Pair) -> dict[str, Any]:
     return {**asdict(pair), "arms": encoders}
 
 
+@cli.command()
 def fetch(
-    pair: Annotated[str, typer.Argument(help="Pair id, or A+B.")],
+    pair: Annotated[str, Argument(help="Pair id, or A+B.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Fetch without asking.")] = False,
-    plan_only: Annotated[bool, typer.Option("--plan", help="Only say what it would cost.")] = False,
+    yes: Annotated[bool, Option("--yes", help="Fetch without asking.")] = False,
+    plan_only: Annotated[bool, Option("--plan", help="Only say what it would cost.")] = False,
     repin: Annotated[
-        bool, typer.Option("--repin", help="Take the hub's present commits where none is stated.")
+        bool, Option("--repin", help="Take the hub's present commits where none is stated.")
     ] = False,
     device: DeviceOption = "cpu",
     offline: OfflineOption = False,
@@ -364,21 +344,21 @@ def fetch(
     pool = make_pool(device=device, offline=offline)
     specs = [spec for spec in pool.registry.specs_of(pair) if spec.from_hub]
     if not specs:
-        typer.echo(f"{pair} is on this machine already.")
+        echo(f"{pair} is on this machine already.")
         return
     if repin:
         for spec in specs:
             if not spec.is_pinned:
                 before, now = pool.repin(spec.encoder_id)
                 moved = f"{before[:12] or 'none'} -> {now[:12]}" if before != now else "unchanged"
-                typer.echo(f"{spec.checkpoint}: {moved}", err=True)
+                echo(f"{spec.checkpoint}: {moved}", err=True)
     plan = pool.plan_together(spec.encoder_id for spec in specs)
     if json:
         print_json(plan)
     else:
         for one in plan.plans:
-            typer.echo(_plan_text(one))
-        typer.echo(
+            echo(_plan_text(one))
+        echo(
             f"Both together: {gibibytes(plan.download_bytes)} to fetch, memory needed "
             f"{gibibytes(plan.memory_needed_bytes)}, free {gibibytes(plan.memory_present_bytes)}"
         )
@@ -410,12 +390,13 @@ def _plan_text(plan: FetchPlan) -> str:
     )
 
 
+@cli.command()
 def sample(
     *,
     write_vectors: Annotated[
-        bool, typer.Option("--write", help="Embed and measure it anew and write what ships.")
+        bool, Option("--write", help="Embed and measure it anew and write what ships.")
     ] = False,
-    workspace: Annotated[Path | None, typer.Option(help="Where to put the sample library.")] = None,
+    workspace: Annotated[Path | None, Option(help="Where to put the sample library.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Put the sample library into a workspace, or re-make the vectors that ship with it."""
@@ -446,5 +427,5 @@ def sample(
         print_json(found)
         return
     for path in written:
-        typer.echo(f"{path.name}: {path.stat().st_size:,} bytes")
-    typer.echo(f"{found['documents']} documents, {found['passages']:,} passages")
+        echo(f"{path.name}: {path.stat().st_size:,} bytes")
+    echo(f"{found['documents']} documents, {found['passages']:,} passages")

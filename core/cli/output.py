@@ -1,4 +1,4 @@
-"""Shared by all commands: opening a library, progress on stderr, errors as exit codes, writing."""
+"""Shared by all commands: the app and its options, errors as exit codes, progress, opening a library."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from typing import Annotated, Any, Self
 
 import typer
 from platformdirs import user_data_path
+from typer import Exit, Option, echo
+from typer.core import TyperGroup
+from typing_extensions import override
 
 from core.codec import to_jsonable
 from core.encoders.catalogue import CATALOGUE_FILE, Catalogue
@@ -22,16 +25,9 @@ from core.encoders.pool import EncoderPool
 from core.encoders.tokens import neutral_counter
 from core.errors import CoreError, UsageError
 from core.library.library import Library
+from core.monitor import Progress
 from core.settings import ASSETS, DEFAULT_PAIR
 from core.store.workspace import Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from core.monitor import Progress
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -40,6 +36,50 @@ _data: ContextVar[Path | None] = ContextVar("data", default=None)
 _REPORT_EVERY_SECONDS = 0.2
 _LINE_CHARS = 100
 _EXCERPT_CHARS = 90
+
+WorkspaceOption = Annotated[
+    Path, Option("--workspace", "-w", help="Folder of the workspace; made when missing.")
+]
+JsonOption = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
+PairOption = Annotated[str, Option("--pair", help="Which two encoders; see `pairs`.")]
+DeviceOption = Annotated[str, Option("--device", help="auto, cpu, cuda or mps.")]
+OfflineOption = Annotated[bool, Option("--offline", help="Never ask a model hub.")]
+DepthOption = Annotated[int, Option("-k", help="Depth, 5 to 50.")]
+EncoderOption = Annotated[
+    list[str] | None,
+    Option(
+        "--encoder-option",
+        help="As in ID:output=int8,dimension=256 or ID:centred; ID:default undoes it. Kept.",
+    ),
+]
+QueriesOption = Annotated[
+    Path | None,
+    Option("--run-queries", help="Texts of a run's queries: BEIR's jsonl, or id, tab, text."),
+]
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are a sentence on stderr and an exit code."""
+
+    @override
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CoreError as error:
+            echo(f"Error: {plain(str(error))}", err=True)
+            raise Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR) from error
+        except KeyboardInterrupt:
+            echo("Stopped. What was finished is kept.", err=True)
+            raise Exit(130) from None
+
+
+cli = typer.Typer(
+    cls=Commands,
+    name="python -m core",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
 class ConsoleMonitor:
@@ -58,7 +98,7 @@ class ConsoleMonitor:
 
     def __exit__(self, *_raised: object) -> None:
         if self._written:
-            typer.echo("\r" + " " * _LINE_CHARS + "\r", nl=False, err=True)
+            echo("\r" + " " * _LINE_CHARS + "\r", nl=False, err=True)
             self._written = False
 
     def report(self, progress: Progress) -> None:
@@ -69,7 +109,7 @@ class ConsoleMonitor:
         self._last = now
         share = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
         line = f"{progress.stage}{share} {plain(progress.detail)}"[:_LINE_CHARS]
-        typer.echo("\r" + line.ljust(_LINE_CHARS), nl=False, err=True)
+        echo("\r" + line.ljust(_LINE_CHARS), nl=False, err=True)
         self._written = True
 
     def stop_requested(self) -> bool:
@@ -87,27 +127,9 @@ def excerpt(text: str) -> str:
     return plain(text)[:_EXCERPT_CHARS]
 
 
-def told(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors into a sentence on stderr and an exit code."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except CoreError as error:
-            typer.echo(f"Error: {plain(str(error))}", err=True)
-            code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
-            raise typer.Exit(code) from error
-        except KeyboardInterrupt:
-            typer.echo("Stopped. What was finished is kept.", err=True)
-            raise typer.Exit(130) from None
-
-    return wrapped
-
-
 def print_json(value: object) -> None:
     """Print a value as JSON, ASCII only so that every terminal and file can hold it."""
-    typer.echo(json.dumps(to_jsonable(value), indent=1, allow_nan=False))
+    echo(json.dumps(to_jsonable(value), indent=1, allow_nan=False))
 
 
 def write(path: Path, text: str) -> None:
@@ -123,6 +145,20 @@ def write(path: Path, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {exc.strerror}. Choose another.") from exc
 
 
+def number_list(numbers: str, *, option: str = "--lengths") -> tuple[int, ...]:
+    """Read an option's whole numbers with commas between; none for an empty text.
+
+    Raises:
+        UsageError: If one is not a number.
+    """
+    try:
+        return tuple(int(number) for number in numbers.split(",") if number.strip())
+    except ValueError as exc:
+        raise UsageError(
+            f"{option} is {numbers!r}; write whole numbers with commas, as in 256,512."
+        ) from exc
+
+
 def make_pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
     """Return the encoders."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -131,7 +167,7 @@ def make_pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
     pool = EncoderPool(assets=ASSETS, device=device, offline=offline, pins=pins)
     problem = catalogue_of(pool).register()
     if problem:
-        typer.echo(f"Encoders you added are left out. {plain(problem)}", err=True)
+        echo(f"Encoders you added are left out. {plain(problem)}", err=True)
     return pool
 
 
@@ -140,9 +176,18 @@ def data_folder() -> Path:
     return _data.get() or user_data_path("bifocal", appauthor=False)
 
 
-def keep_data_folder(folder: Path | None) -> None:
-    """Note the folder of ``--data`` for the command that follows; None for the default."""
-    _data.set(None if folder is None else folder.expanduser().resolve())
+@cli.callback()
+def common(
+    data: Annotated[
+        Path | None,
+        Option(
+            help="Data folder, as the app's --data: encoders you added are kept in it. "
+            "The user's own unless given."
+        ),
+    ] = None,
+) -> None:
+    """Bifocal: your documents through two lenses."""
+    _data.set(None if data is None else data.expanduser().resolve())
 
 
 def catalogue_of(pool: EncoderPool) -> Catalogue:

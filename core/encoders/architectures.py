@@ -276,11 +276,7 @@ LAYOUTS: tuple[Layout, ...] = (
 
 
 def find_layout(model_type: str, tensor_names: Collection[str] | None = None) -> Layout:
-    """Return the layout of a checkpoint.
-
-    Args:
-        model_type: config.json's ``model_type``.
-        tensor_names: Names of all its tensors; None where they are not known yet.
+    """Return the layout of a checkpoint by its ``model_type`` and, once known, its tensors' names.
 
     Raises:
         EncoderLoadError: If no layout is known for it.

@@ -83,13 +83,10 @@ class Backbone:
         attention: Attention,
         layers: Sequence[int] = (FINAL_LAYER,),
     ) -> list[StateBlock]:
-        """Send token ids through the network.
+        """Send token ids through the network, at least one a text. Sorted by length they waste nothing.
 
-        Args:
-            texts: Token ids of each text, at least one each. Sorted by length they waste nothing.
-            attention: Direction.
-            layers: Wanted states: 0 is the token embeddings, ``i`` the stream after layer ``i``
-                before any final norm, -1 the states after the final norm.
+        ``layers`` are the wanted states: 0 is the token embeddings, ``i`` the stream after layer ``i``
+        before any final norm, -1 the states after the final norm.
 
         Returns:
             Blocks that together hold every text once.
@@ -211,15 +208,10 @@ def _run_packed(
 def attention_bias(
     attention_mask: torch.Tensor, attention: Attention, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """Additive mask: 0 where a query token may look, else the type's minimum.
+    """Additive mask for a right-padded batch: 0 where a query token may look, else the minimum.
 
     Every query row keeps at least one open key (padding rows too, which look at the real tokens or
     at themselves), so that a softmax never meets a row of minima only.
-
-    Args:
-        attention_mask: ``(batch, seq_len)``, 1 = real token, right-padded.
-        attention: Direction.
-        dtype: Of the states it is added to.
 
     Returns:
         ``(batch, 1, seq_len, seq_len)``; a float mask, because eager attention *adds* a bool mask.
@@ -250,12 +242,6 @@ def stock_arguments(
     No mask is built where none is needed: an unpadded batch, and a causal right-padded one, in
     which padding comes after every real token and so is never seen. Needs transformers 5.3 or
     later, whose decoders take ``is_causal`` on every call.
-
-    Args:
-        attention_mask: ``(batch, seq_len)``, 1 = real token, right-padded.
-        attention: Direction.
-        dtype: Of the states.
-        padded: Whether there is padding.
     """
     if attention is Attention.CAUSAL:
         return {"attention_mask": None, "is_causal": True}
@@ -274,13 +260,8 @@ def probe_attention(
     """Prove which way attention goes: change one end of a text, look at the other end.
 
     Two batches are tried, a lone text (no padding) and one beside a longer text (padding in a
-    padded implementation), since each has code paths of its own.
-
-    Args:
-        states_of: Token ids of several texts to each text's ``(length, hidden)`` states.
-        vocabulary: Number of token ids to draw from.
-        attention: The direction that has to be found.
-        name: Of the encoder, for the message.
+    padded implementation), since each has code paths of its own. ``states_of`` gives each text's
+    ``(length, hidden)`` states for its token ids.
 
     Raises:
         AttentionProbeError: If a token sees what it must not, or misses what it must see.

@@ -7,7 +7,6 @@ field by field when it is read and before it is written; nothing in it is ever r
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.encoders.architectures import ARCHITECTURES
 from core.encoders.describe import describe_checkpoint, encoder_id_of
+from core.encoders.pins import write_whole
 from core.encoders.pool import EncoderPool
 from core.encoders.spec import LOCAL_PREFIX, Attention, EncoderSpec, Pooling
 from core.errors import (
@@ -136,12 +136,7 @@ class EncoderRequest:
 
 
 class Catalogue:
-    """The encoders a user added. Safe to use from several threads and processes.
-
-    Args:
-        path: The file; made when the first encoder is added.
-        pool: Where they are registered.
-    """
+    """The encoders a user added, in a file. Safe to use from several threads and processes."""
 
     def __init__(self, path: Path, pool: EncoderPool) -> None:
         self.path = path
@@ -193,9 +188,7 @@ class Catalogue:
     def describe(self, request: EncoderRequest, *, folders: bool = True) -> EncoderSpec:
         """Return the spec that a request means; keeps nothing.
 
-        Args:
-            request: As declared.
-            folders: False refuses folders of this machine, for visitors of a shared server.
+        Without ``folders`` those of this machine are refused, for visitors of a shared server.
 
         Raises:
             InvalidSettingError: A field that cannot work, or a folder where none is allowed.
@@ -289,12 +282,7 @@ class Catalogue:
             with FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS):
                 text = specs_to_json(change(self.added()))
                 specs_from_json(text, self.path)  # a file that cannot be read is never written
-                partial = self.path.with_name(self.path.name + ".partial")
-                with partial.open("w", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                partial.replace(self.path)
+                write_whole(self.path, text)
         except Timeout as exc:
             raise EncoderLoadError(f"Another process is changing {self.path}; try again.") from exc
         except OSError as exc:

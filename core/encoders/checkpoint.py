@@ -60,15 +60,9 @@ def load_backbone(
     adapter: Path | None = None,
     packed: bool = True,
 ) -> tuple[Backbone, LoadReport]:
-    """Load a checkpoint folder strictly.
+    """Load a checkpoint folder strictly, weights in one file or sharded with an index.
 
-    Args:
-        folder: Holds config.json and safetensors weights, in one file or sharded with an index.
-        architecture: Name that the spec states; "" takes what the config says.
-        device: ``cpu``, ``cuda:0``, ``mps``.
-        dtype: Of the weights while they run.
-        adapter: A PEFT LoRA folder to merge.
-        packed: See `Backbone`.
+    An architecture that is stated has to be the config's; a PEFT LoRA ``adapter`` is merged.
 
     Raises:
         EncoderUnavailableError: If a file is missing.
@@ -132,14 +126,8 @@ def build_backbone(
 ) -> Backbone:
     """Put tensors into a stock class, strictly; each encoder gets a config object of its own.
 
-    Args:
-        architecture: Name in the table of architectures.
-        fields: Config fields of the stock class.
-        tensors: By stock name, in the dtype that runs. Emptied, so that nothing lies in memory
-            twice.
-        source: Folder or id, for messages.
-        device: Where it shall run.
-        packed: See `Backbone`.
+    ``tensors`` have stock names and the dtype that runs; the dictionary is emptied, so that nothing
+    lies in memory twice. ``source`` is for messages.
 
     Raises:
         EncoderLoadError: If the config is refused or asks for anything but full attention.
@@ -223,18 +211,11 @@ def digest_of(files: Sequence[Path]) -> str:
 def merge_adapter(
     tensors: dict[str, torch.Tensor], folder: Path, *, transposed: bool = False
 ) -> int:
-    """Add ``scale * B @ A`` to every adapted matrix, in place of the dictionary's entries.
+    """Add ``scale * B @ A`` to every adapted matrix, in place, and return how many there are.
 
     LoRA (Hu et al. 2021, section 4.1), as PEFT stores it: ``scale = lora_alpha / r``, or
-    ``lora_alpha / sqrt(r)`` with rsLoRA, with per-module ranks where the adapter has them.
-
-    Args:
-        tensors: Weights by stock name; adapted ones are replaced.
-        folder: Holds adapter_config.json and adapter_model.safetensors.
-        transposed: The stock matrices are ``(in, out)``, as GPT-2's are.
-
-    Returns:
-        How many matrices were adapted.
+    ``lora_alpha / sqrt(r)`` with rsLoRA, with per-module ranks where the adapter has them. Stock
+    matrices are ``(in, out)`` where ``transposed``, as GPT-2's are.
 
     Raises:
         EncoderUnavailableError: If a file is missing.

@@ -50,18 +50,11 @@ def describe_checkpoint(
     hub: Hub | None = None,
     local: bool = True,
 ) -> EncoderSpec:
-    """Return a spec for any supported checkpoint, as its files say.
+    """Return a spec for a supported checkpoint, a folder or a hub id, as its files say.
 
     Where they say nothing, a diffusion encoder attends both ways, an autoregressive one causally, and
-    the pooling is a mean.
-
-    Args:
-        source: A folder, or a hub id (config and tokenizer files are fetched, not the weights).
-        family: Of the encoder.
-        label: Name for people; the folder's or repository's own name otherwise.
-        revision: Commit on the hub.
-        hub: Where a hub id is looked up; None for the usual one.
-        local: Whether the source may be a folder of this machine.
+    the pooling is a mean. Of a hub id config and tokenizer files are fetched, not the weights; without
+    ``local`` the source is never taken for a folder of this machine.
 
     Raises:
         EncoderUnavailableError: If there is no such folder or repository.

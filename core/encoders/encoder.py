@@ -14,13 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from core.encoders.backbone import Backbone, StateBlock
-from core.encoders.batching import plan_batches, run_batches
 from core.encoders.pooling import TokenReadout, pool
-from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention, EncoderSpec, TextKind
+from core.encoders.spec import Attention, EncoderSpec, TextKind, TokenTrace
 from core.encoders.tokens import TextTokenizer, TokenisedText
 from core.errors import EncodingError, InvalidSettingError
-from core.monitor import Monitor
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import ReceivedText
 from core.settings import OutputType
 
@@ -48,7 +46,7 @@ class EncoderOptions:
 
 @dataclass(frozen=True, eq=False)
 class LoadedEncoder:
-    """An encoder in memory; see `core.encoders.protocol.Encoder` for its contract.
+    """An encoder in memory; see `core.encoders.spec.Encoder` for its contract.
 
     Raises:
         InvalidSettingError: If an option cannot work with this encoder.
@@ -150,11 +148,7 @@ class LoadedEncoder:
 
         Vectors of a text differ between batches by float rounding only (below 1e-5 in float32).
         A text without a single token, such as "", is embedded as the tokenizer's padding or
-        end token alone.
-
-        Raises:
-            EncodingError: If a vector is not finite or the backbone fails.
-            StoppedError: If the monitor asks to stop.
+        end token alone. Errors as the protocol has them.
         """
         return self._unit(self.raw_embeddings(texts, kind=kind, monitor=monitor), texts)
 
@@ -227,17 +221,12 @@ class LoadedEncoder:
     def encode_spans(
         self, text: str, spans: Sequence[tuple[int, int]], *, monitor: Monitor | None = None
     ) -> NDArray[np.float32]:
-        """Embed character ranges of one text in its light: late chunking.
+        """Embed half-open character ranges of one text in its light: late chunking.
 
         The whole text goes through the backbone once, then each range is pooled over its tokens.
         Where the text is longer than the encoder's limit, reading starts afresh at the first range
         that does not fit, so each range is read with as much of what precedes it as its own window
         holds.
-
-        Args:
-            text: The whole document.
-            spans: Half-open character ranges into it.
-            monitor: Watches, and may stop it.
 
         Returns:
             ``(len(spans), dim)`` float32, unit rows, in the order given.
@@ -257,17 +246,10 @@ class LoadedEncoder:
     def span_windows(
         self, text: str, spans: Sequence[tuple[int, int]]
     ) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """Return first character and ranges of each window that `encode_spans` reads.
+        """Return first character and positions in ``spans`` of each window that `encode_spans` reads.
 
         ``encode_spans(text[begin:], ...)`` of one window's ranges, moved by ``begin``, gives the
         same embeddings as the whole call, so a long document can be done a window at a time.
-
-        Args:
-            text: The whole document.
-            spans: Half-open character ranges into it.
-
-        Returns:
-            For each window the first character read, and positions in ``spans``.
 
         Raises:
             EncodingError: If a range is outside the text or longer than a window.
@@ -378,20 +360,10 @@ class LoadedEncoder:
         plan: Sequence[Sequence[int]],
         work: Callable[[Sequence[int]], None],
         monitor: Monitor | None,
-        *,
-        done_before: int = 0,
-        total: int = 0,
+        **of_larger: int,
     ) -> None:
-        run_batches(
-            plan,
-            work,
-            stage=f"embedding ({self.spec.label})",
-            monitor=monitor,
-            done_before=done_before,
-            total=total,
-            is_out_of_memory=is_out_of_memory,
-            free_memory=free_memory,
-        )
+        stage = f"embedding ({self.spec.label})"
+        run_batches(plan, work, stage=stage, monitor=monitor, **of_larger)
 
     def _unit(self, raw: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
         """Centre, shorten, quantise and bring to unit length; refuse rows that are not finite."""
@@ -440,6 +412,92 @@ class LoadedEncoder:
             weights=weights.astype(np.float32),
             tokens_dropped=tokenised.total - len(tokenised.ids),
         )
+
+
+# -- batches -------------------------------------------------------------------------------
+
+
+def plan_batches(
+    lengths: Sequence[int], *, token_budget: int, padded: bool = True
+) -> list[list[int]]:
+    """Group texts of like length, longest first, so that next to nothing is padding.
+
+    Longest first, because a batch that does not fit in memory should show at the start. A text
+    longer than the budget gets a batch of its own; with ``padded`` a text costs as much as the
+    longest beside it.
+
+    Returns:
+        Positions into ``lengths``; each occurs once.
+    """
+    order = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
+    batches: list[list[int]] = []
+    cost = 0
+    longest = 0
+    for position in order:
+        length = lengths[position]
+        added = longest if padded and batches else length
+        if not batches or cost + added > token_budget:
+            batches.append([])
+            cost, longest = 0, length
+            added = length
+        batches[-1].append(position)
+        cost += added
+    return batches
+
+
+def run_batches(
+    batches: Sequence[Sequence[int]],
+    work: Callable[[Sequence[int]], None],
+    *,
+    stage: str,
+    monitor: Monitor | None = None,
+    done_before: int = 0,
+    total: int = 0,
+) -> None:
+    """Run every batch, report after each, stop when asked, halve batches that exceed memory.
+
+    ``done_before`` and ``total`` count texts of a larger job that this call is a part of.
+
+    Raises:
+        EncodingError: If one text alone does not fit.
+        StoppedError: If the monitor asks to stop.
+    """
+    watcher = monitor or SilentMonitor()
+    total = total or sum(len(batch) for batch in batches)
+    waiting = [list(batch) for batch in reversed(batches)]
+    most = max((len(batch) for batch in batches), default=0)
+    done = done_before
+    while waiting:
+        raise_if_stopped(watcher)
+        batch = waiting.pop()
+        if len(batch) > most:
+            waiting.extend(_halves(batch))
+            continue
+        failed = False
+        try:
+            work(batch)
+        except RuntimeError as error:  # both CUDA's and MPS's are RuntimeErrors
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise EncodingError(
+                    "One text alone does not fit in the device's memory. Lower the encoder's "
+                    "token limit, choose a smaller encoder, or run on the CPU."
+                ) from error
+            failed = True
+        # outside the except block, where the error no longer keeps the batch's tensors alive
+        if failed:
+            free_memory()
+            most = max(1, len(batch) // 2)
+            waiting.extend(_halves(batch))
+            continue
+        done += len(batch)
+        watcher.report(Progress(stage, done, total))
+
+
+def _halves(batch: list[int]) -> list[list[int]]:
+    middle = (len(batch) + 1) // 2
+    return [batch[middle:], batch[:middle]]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -117,12 +117,7 @@ class PairPlan:
 
 
 def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPlan:
-    """Add plans up: two encoders that fit one by one need not fit together.
-
-    Args:
-        plans: At least one.
-        device: Where they would run, for the sentence.
-    """
+    """Add plans up: two encoders that fit one by one need not fit together."""
     idle = sum(1 for plan in plans if plan.memory_needed_bytes)
     needed = sum(plan.memory_needed_bytes for plan in plans) - max(idle - 1, 0) * WORKING_BYTES
     present = min(plan.memory_present_bytes for plan in plans)
@@ -155,11 +150,6 @@ class Hub:
 
     def plan(self, spec: EncoderSpec, *, device: str = "cpu", in_memory: bool = False) -> FetchPlan:
         """Return the cost of an encoder on this machine. Fetches no weights.
-
-        Args:
-            spec: A hub checkpoint, or a local one.
-            device: Where it would run.
-            in_memory: It is loaded already and needs no more memory.
 
         Raises:
             EncoderUnavailableError: If the hub cannot be asked, or does not have it.
@@ -227,9 +217,7 @@ class Hub:
     def commit(self, spec: EncoderSpec, *, fresh: bool = False) -> str:
         """Return the commit that a checkpoint's revision ("main", say) means: here, else on the hub.
 
-        Args:
-            spec: A hub checkpoint.
-            fresh: Ask the hub even if a whole copy is here.
+        With ``fresh`` the hub is asked even if a whole copy is here.
 
         Raises:
             EncoderUnavailableError: If it is not here and the hub cannot be asked.
@@ -248,11 +236,6 @@ class Hub:
         self, spec: EncoderSpec, *, device: str = "cpu", monitor: Monitor | None = None
     ) -> Path:
         """Folder of a checkpoint, missing files fetched; a stopped download goes on later.
-
-        Args:
-            spec: A hub checkpoint.
-            device: Where it will run; decides how much memory it needs.
-            monitor: Sees progress in bytes, may stop.
 
         Raises:
             EncoderTooLargeError: If it does not fit in memory or on disk.

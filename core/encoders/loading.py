@@ -48,7 +48,7 @@ def load_encoder(
         assets: Bifocal's assets folder, for bundled encoders.
         device: ``auto`` (CUDA, MPS, CPU, whichever is there first), or one of them.
         options: Limit, instruction, quantisation, dimensions, centring.
-        adapter: A PEFT LoRA folder to merge on load (checkpoints only); the spec's own unless given.
+        adapter: A PEFT LoRA folder to merge (checkpoints only); the spec's own unless given.
         cache_dir: Where hub checkpoints are kept; None keeps huggingface_hub's own rule.
         offline: Never touch the network.
         packed: False keeps a checkpoint's network whole, so that it can be moved later.

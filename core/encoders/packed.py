@@ -153,11 +153,8 @@ class PackedForward:
     ) -> list[torch.Tensor]:
         """Send packed texts through the stack.
 
-        Args:
-            token_ids: ``(total,)`` int64, texts one after another.
-            lengths: Tokens of each text; equal lengths side by side share their attention call.
-            attention: Direction.
-            layers: Wanted states as state indices (see `TokenReadout`).
+        ``token_ids`` are ``(total,)`` int64, texts one after another; equal lengths side by side share
+        their attention call. Layers are state indices, as in `Backbone.run`.
 
         Returns:
             For each wanted layer ``(total, hidden)`` float32.

@@ -7,21 +7,20 @@ present one (`python -m core fetch PAIR --repin`).
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock
+from pydantic import Field, TypeAdapter, ValidationError
 
 from core.encoders.spec import EncoderSpec
 from core.errors import EncoderLoadError
 
 PINS_FILE = "pins.json"  # in the data folder
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOCK_SECONDS = 20.0
 
 
@@ -29,16 +28,15 @@ _LOCK_SECONDS = 20.0
 class Pin:
     """One checkpoint's commit."""
 
-    revision: str  # 40 hexadecimal digits
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
     since: str  # day it was written down, ISO 8601, UTC
 
 
-class Pins:
-    """A small JSON file of commits by hub id; written whole, under a lock.
+_PINS = TypeAdapter(dict[str, Pin])
 
-    Args:
-        path: The file; made when the first commit is written down.
-    """
+
+class Pins:
+    """A small JSON file of commits by hub id; written whole, under a lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,9 +59,8 @@ class Pins:
     def pinned(self, spec: EncoderSpec, resolve: Callable[[], str]) -> EncoderSpec:
         """Return a spec at its commit, writing that down when it is the first time.
 
-        Args:
-            spec: Any; one that states its commit, or is not from the hub, comes back as it is.
-            resolve: Finds the commit; called only when none is written down.
+        A spec that states its commit, or is not from the hub, comes back as it is; ``resolve`` finds the
+        commit and is called only when none is written down.
 
         Raises:
             EncoderLoadError: If what it finds is no commit, or the file is damaged.
@@ -86,43 +83,47 @@ class Pins:
             self._write({**self._read(), checkpoint: pin})
             return pin
 
-    def _new(self, checkpoint: str, revision: str) -> Pin:
-        if not _COMMIT.fullmatch(revision):
+    @staticmethod
+    def _new(checkpoint: str, revision: str) -> Pin:
+        try:
+            return TypeAdapter(Pin).validate_python(
+                {"revision": revision, "since": datetime.now(UTC).date().isoformat()}
+            )
+        except ValidationError as exc:
             raise EncoderLoadError(
                 f"The hub names {revision[:60]!r} as the commit of {checkpoint}; that is none."
-            )
-        return Pin(revision, datetime.now(UTC).date().isoformat())
+            ) from exc
 
     def _read(self) -> dict[str, Pin]:
         try:
-            fields = json.loads(self.path.read_text(encoding="utf-8"))
-            return {name: self._entry(entry) for name, entry in fields.items()}
+            return _PINS.validate_json(self.path.read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        except (OSError, ValidationError) as exc:
+            why = exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else exc
             raise EncoderLoadError(
-                f"{self.path} is damaged ({exc}). It holds the commits that checkpoints were first "
+                f"{self.path} is damaged ({why}). It holds the commits that checkpoints were first "
                 "fetched at: put it right, or delete it to take the hub's present ones."
             ) from exc
 
-    @staticmethod
-    def _entry(fields: dict[str, str]) -> Pin:
-        if not _COMMIT.fullmatch(fields["revision"]):
-            raise ValueError(f"{fields['revision']!r} is no commit")
-        return Pin(fields["revision"], str(fields["since"]))
-
     def _write(self, pins: dict[str, Pin]) -> None:
-        text = json.dumps({name: asdict(pins[name]) for name in sorted(pins)}, indent=1) + "\n"
-        partial = self.path.with_name(self.path.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
+        write_whole(
+            self.path, _PINS.dump_json(dict(sorted(pins.items())), indent=1).decode() + "\n"
+        )
 
     def _locked(self) -> FileLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path.with_name(self.path.name + ".lock"), timeout=_LOCK_SECONDS)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a file in the place of another one, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def _at(spec: EncoderSpec, pin: Pin) -> EncoderSpec:

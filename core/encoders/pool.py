@@ -25,7 +25,7 @@ from core.settings import EncoderChoice, OutputType
 if TYPE_CHECKING:
     from core.encoders.encoder import LoadedEncoder
     from core.encoders.hub import FetchPlan, Hub, PairPlan
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
 
 LOADED_AT_ONCE = 4
 VARIANTS_KEPT = 64

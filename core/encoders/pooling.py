@@ -23,17 +23,11 @@ FINAL_LAYER = -1
 def pooling_weights(
     attention_mask: Tensor, pooling: Pooling, token_weights: Tensor | None = None
 ) -> Tensor:
-    """Return how much each token counts: rows sum to 1, padding is exactly 0.
+    """Return how much each token counts, ``(batch, seq_len)`` float32: rows sum to 1, padding is 0.
 
-    Args:
-        attention_mask: ``(batch, seq_len)``, 1 = token that may count; not changed. Real tokens stand
-            at the left of each row; prompt tokens before them may be left out (0).
-        pooling: How tokens are weighted.
-        token_weights: ``(batch, seq_len)`` non-negative weights for `Pooling.WEIGHTED_MEAN`. Where
-            a text's weights are all zero its tokens count alike.
-
-    Returns:
-        ``(batch, seq_len)`` float32.
+    Real tokens (1 in the mask) stand at the left of each row; prompt tokens before them may be left
+    out (0). `Pooling.WEIGHTED_MEAN` needs non-negative weights, ``(batch, seq_len)``; where a text's
+    are all zero its tokens count alike.
 
     Raises:
         EncodingError: If a row has no token that may count, or the weighted mean has no weights.
@@ -63,14 +57,9 @@ def pooling_weights(
 
 
 def pool(states: Tensor, weights: Tensor) -> Tensor:
-    """Pool padded states.
+    """Pool padded states by weights, ``(batch, hidden)`` float32.
 
-    Args:
-        states: ``(batch, seq_len, hidden)``; whatever stands in padding, NaN too, has no influence.
-        weights: ``(batch, seq_len)`` from `pooling_weights`.
-
-    Returns:
-        ``(batch, hidden)`` float32.
+    Whatever stands in padding, NaN too, has no influence.
     """
     states = states.float().masked_fill(weights[:, :, None] == 0, 0.0)
     return torch.einsum("bl,blh->bh", weights, states)

@@ -101,9 +101,6 @@ def read_registry(assets: Path) -> Registry:
 
     A bundled folder that cannot be read is left out and named in ``problems``: the other pairs
     still work.
-
-    Args:
-        assets: Bifocal's assets folder.
     """
     encoders: dict[str, EncoderSpec] = {}
     pairs: dict[str, Pair] = {}

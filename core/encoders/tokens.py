@@ -137,14 +137,9 @@ def read_tokenizer(path: Path) -> Tokenizer:
 def neutral_counter(assets: Path, *, folder: str = "") -> Callable[[Sequence[str]], Sequence[int]]:
     """Return the counter that chunking uses for every pair alike: the bundled tokenizer's.
 
-    No torch is needed. The tokenizer is read at once, so that a missing file shows here.
-
-    Args:
-        assets: Bifocal's assets folder.
-        folder: Name under ``assets/encoders``; "" takes the first that holds a tokenizer.
-
-    Returns:
-        Texts to their numbers of tokens, special tokens not included.
+    It gives texts their numbers of tokens, special tokens not included. No torch is needed. The
+    tokenizer is read at once, so that a missing file shows here; without a ``folder`` under
+    ``assets/encoders`` it is the first one there.
 
     Raises:
         EncoderUnavailableError: If no bundled tokenizer is there.

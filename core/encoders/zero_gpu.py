@@ -27,11 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from core import errors
 from core.encoders import loading
 from core.encoders.encoder import EncoderOptions, LoadedEncoder
-from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention, EncoderSpec, TextKind
+from core.encoders.spec import Attention, EncoderSpec, TextKind, TokenTrace
 from core.errors import CoreError, EncodingError, GpuQuotaError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
@@ -67,26 +65,9 @@ class GpuTask:
     tokens: int  # how many go through the network
     texts: int  # how many texts they belong to
 
-    @property
-    def seconds(self) -> int:
-        """How long to ask the GPU for."""
-        return estimate_seconds(self.spec, tokens=self.tokens, texts=self.texts)
 
-
-@dataclass(frozen=True, slots=True)
-class GpuFailure:
-    """An error of ours on its way back: ``spaces`` itself passes on no more than its class name."""
-
-    kind: str
-    message: str
-
-    def to_error(self) -> CoreError:
-        """Return it as it was raised."""
-        kind = getattr(errors, self.kind, CoreError)
-        return kind(self.message) if issubclass(kind, CoreError) else CoreError(self.message)
-
-
-GpuResult = Any  # NDArray, tuple of TokenTrace, or GpuFailure
+# NDArray, tuple of TokenTrace, or an error of ours: raised, ``spaces`` would pass on its class name only
+GpuResult = Any
 
 # What this process has in main memory (inherited by workers forked from it), and what it has on a
 # GPU (workers only). Encoders, never anything of a visitor's.
@@ -109,7 +90,7 @@ def run_task(task: GpuTask) -> GpuResult:
         encoder = _moved(task).with_options(task.options)
         return getattr(encoder, task.verb)(**task.arguments)
     except CoreError as error:
-        return GpuFailure(type(error).__name__, str(error))
+        return error
 
 
 def loader(
@@ -120,12 +101,8 @@ def loader(
 ) -> Callable[..., LoadedEncoder]:
     """Loader of an `EncoderPool` on a ZeroGPU Space.
 
-    Call it before the page is launched: the host looks for decorated functions then.
-
-    Args:
-        gpu: ``spaces.GPU``. Without a ZeroGPU host around it, it changes nothing.
-        device: Where workers run; another one in tests.
-        small_parameters: Encoders with fewer weights stay on the CPU.
+    Call it before the page is launched: the host looks for decorated functions then. ``gpu`` is
+    ``spaces.GPU``, which changes nothing without a ZeroGPU host around it.
     """
     call = gpu(duration=_seconds)(run_task)
 
@@ -185,26 +162,16 @@ class ZeroGpuEncoder(LoadedEncoder):
         self, texts: Sequence[str], *, kind: TextKind, monitor: Monitor | None = None
     ) -> NDArray[np.float32]:
         """Pooled and projected states, ``(n, readout dimension)``; one GPU call after another."""
-        raw = np.empty((len(texts), self.readout.dimension), dtype=np.float32)
-
-        def keep(start: int, end: int, found: NDArray[np.float32]) -> None:
-            raw[start:end] = found
-
-        self._in_parts(texts, kind, "raw_embeddings", {}, keep, monitor)
-        return raw
+        found = self._in_parts(texts, kind, "raw_embeddings", {}, monitor)
+        return np.concatenate([np.empty((0, self.readout.dimension), np.float32), *found])
 
     @override
     def trace(
         self, texts: Sequence[str], *, kind: TextKind, attention: Attention | None = None
     ) -> tuple[TokenTrace, ...]:
         """Follow texts token by token."""
-        traces: dict[int, tuple[TokenTrace, ...]] = {}
-
-        def keep(start: int, _end: int, found: tuple[TokenTrace, ...]) -> None:
-            traces[start] = found
-
-        self._in_parts(texts, kind, "trace", {"attention": attention}, keep, None)
-        return tuple(trace for start in sorted(traces) for trace in traces[start])
+        found = self._in_parts(texts, kind, "trace", {"attention": attention}, None)
+        return tuple(trace for part in found for trace in part)
 
     @override
     def encode_spans(
@@ -232,19 +199,18 @@ class ZeroGpuEncoder(LoadedEncoder):
         kind: TextKind,
         verb: str,
         arguments: dict[str, Any],
-        keep: Callable[[int, int, Any], None],
         monitor: Monitor | None,
-    ) -> None:
-        """Call the GPU for a part of the texts at a time; a part that is cut short is halved."""
+    ) -> list[Any]:
+        """Call the GPU for a part of the texts at a time, in order; halve a part that is cut short."""
         watcher = monitor or SilentMonitor()
         lengths = [len(text.ids) for text in self._tokenise(texts, kind)]
         waiting = parts(self.spec, lengths)
-        done = 0
+        results = []
         while waiting:
             raise_if_stopped(watcher)
             start, end = waiting.pop(0)
             try:
-                found = self._ask(
+                result = self._ask(
                     verb,
                     {"texts": list(texts[start:end]), "kind": kind, **arguments},
                     tokens=sum(lengths[start:end]),
@@ -256,9 +222,9 @@ class ZeroGpuEncoder(LoadedEncoder):
                 middle = (start + end) // 2
                 waiting[:0] = [(start, middle), (middle, end)]
                 continue
-            keep(start, end, found)
-            done += end - start
-            watcher.report(Progress(f"embedding ({self.spec.label})", done, len(texts)))
+            results.append(result)
+            watcher.report(Progress(f"embedding ({self.spec.label})", end, len(texts)))
+        return results
 
     def _ask(self, verb: str, arguments: dict[str, Any], *, tokens: int, texts: int) -> Any:  # noqa: ANN401  what the verb returns
         task = GpuTask(
@@ -279,8 +245,8 @@ class ZeroGpuEncoder(LoadedEncoder):
         except Exception as exc:
             # The host reports with the page toolkit's own error class, which core does not know.
             raise host_error(exc, self.spec.label) from exc
-        if isinstance(found, GpuFailure):
-            raise found.to_error()
+        if isinstance(found, CoreError):
+            raise found
         return found
 
 
@@ -289,15 +255,7 @@ class GpuAbortedError(EncodingError):
 
 
 def parts(spec: EncoderSpec, lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Cut texts into runs whose estimate stays below `CALL_SECONDS`, at least one text each.
-
-    Args:
-        spec: The encoder.
-        lengths: Tokens of each text, in order.
-
-    Returns:
-        Half-open ranges that cover all texts in order.
-    """
+    """Cut texts into runs, half-open ranges, whose estimate stays below `CALL_SECONDS`."""
     found: list[tuple[int, int]] = []
     start = tokens = 0
     for position, length in enumerate(lengths):
@@ -342,7 +300,7 @@ def host_error(error: Exception, label: str) -> CoreError:
 
 def _seconds(task: GpuTask) -> int:
     """The decorator's ``duration``: called with the function's arguments."""
-    return task.seconds
+    return estimate_seconds(task.spec, tokens=task.tokens, texts=task.texts)
 
 
 def _moved(task: GpuTask) -> LoadedEncoder:

@@ -8,21 +8,20 @@ its queries, and of the corpus the documents whose id has ``_<L>_`` in it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.errors import DatasetError, InvalidSettingError
 from core.store.centre import CENTRE_PASSAGES
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    Qrels = Mapping[str, Mapping[str, int]]
+Qrels = Mapping[str, Mapping[str, int]]
 
 DEFAULT_SPLIT = "test"
 _COLUMNS = 3  # of a qrels line
@@ -33,7 +32,7 @@ class Collection:
     """Documents, queries and relevance judgments, measured together."""
 
     name: str  # the folder's name, with ``@<L>`` for a length
-    # text by document id, ids ascending. Title and text are joined by `join_title`.
+    # text by document id, ids ascending. title and text joined with a space.
     documents: Mapping[str, str]
     # text by query id, in file order; only those with a relevant document
     queries: Mapping[str, str]
@@ -54,11 +53,6 @@ class BeirDataset:
         """Every query of the whole and of its parts, each once."""
         parts = (self.whole, *self.lengths)
         return tuple(dict.fromkeys(text for part in parts for text in part.queries.values()))
-
-
-def join_title(title: str, text: str) -> str:
-    """Join a document's title and text with a space, as BEIR and mteb do."""
-    return f"{title} {text}".strip()
 
 
 def read_beir(folder: Path, *, split: str = DEFAULT_SPLIT) -> BeirDataset:
@@ -166,6 +160,21 @@ def centring_texts(folder: Path, *, split: str = DEFAULT_SPLIT) -> list[str]:
     return documents[::step][:CENTRE_PASSAGES]
 
 
+def identity_of(collection: Collection) -> dict[str, str]:
+    """Return hashes of a collection's documents, queries and judgments."""
+    parts = {
+        "documents": collection.documents,
+        "queries": collection.queries,
+        "judgments": collection.qrels,
+    }
+    return {
+        name: hashlib.sha256(
+            json.dumps(part, sort_keys=True).encode("utf-8", "surrogatepass")
+        ).hexdigest()[:16]
+        for name, part in parts.items()
+    }
+
+
 # -- files ---------------------------------------------------------------------------------
 
 
@@ -176,7 +185,8 @@ def _read_documents(path: Path) -> dict[str, str]:
         if doc_id in documents:
             raise DatasetError(f"{where}: the id {doc_id!r} comes twice.")
         title = _text(fields, "title", where) if fields.get("title") is not None else ""
-        documents[doc_id] = join_title(title, _text(fields, "text", where))
+        # joined with a space, as BEIR and mteb do
+        documents[doc_id] = f"{title} {_text(fields, 'text', where)}".strip()
     if not documents:
         raise DatasetError(f"{path} holds no documents.")
     return dict(sorted(documents.items()))

@@ -8,18 +8,21 @@ fingerprint and text, so a second run embeds nothing.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.encoders.spec import TextKind, choice_of, labelled
-from core.errors import UsageError
-from core.evaluation.beir import DEFAULT_SPLIT, only_lengths, read_beir, sample_passages
-from core.evaluation.dimensions import costs, leading, shortened, unshortened_notes
+from core.errors import InvalidSettingError, UsageError
+from core.evaluation.beir import (
+    DEFAULT_SPLIT,
+    identity_of,
+    only_lengths,
+    read_beir,
+    sample_passages,
+)
 from core.evaluation.measures import DEPTH, per_query
-from core.evaluation.records import Evaluation, Measured, MeasuredSystem
-from core.evaluation.runs import identity_of
+from core.evaluation.records import DimensionCost, Evaluation, Measured, MeasuredSystem
 from core.evaluation.significance import (
     confidence_sequence,
     mean_interval,
@@ -41,6 +44,7 @@ from core.search.dense import DenseIndex
 from core.search.fusion import reciprocal_rank_fusion
 from core.search.lexical import LexicalIndex
 from core.search.order import best_positions, make_ranking
+from core.settings import OutputType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,14 +52,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from core.encoders.protocol import Encoder
-    from core.evaluation.beir import Collection
+    from core.encoders.spec import Encoder
+    from core.evaluation.beir import Collection, identity_of
     from core.evaluation.units import CountTokens
     from core.monitor import Monitor
     from core.store.workspace import Workspace
 
 BM25 = SystemInfo(system_id="bm25", family=Family.LEXICAL, label="BM25")
 RRF = SystemInfo(system_id="rrf", family=Family.FUSION, label="RRF of both encoders")
+_TINY = 1e-12
 _LOOK_AT = 1000  # texts whose tokens are counted to tell the share that was cut
 _HEAD_CHARS_PER_TOKEN = 16  # hardly any text has so few tokens; those that have are counted whole
 
@@ -78,8 +83,8 @@ def evaluate_beir(
 
     Args:
         folder: With corpus.jsonl, queries.jsonl, qrels/<split>.tsv and maybe qrels/<split>_<L>.tsv.
-        encoders: Usually a pair; more are measured beside it. The encoders of the difference are the
-            first diffusion and the first autoregressive encoder, else the first two.
+        encoders: Usually a pair; more are measured beside it. The difference is that of the first
+            diffusion and the first autoregressive encoder, else of the first two.
         unit: ``DOCUMENT`` gives each encoder whole documents up to its limit, which is what
             published BEIR figures measure. ``PASSAGE`` cuts documents of more than 512 tokens
             into passages, for BM25 as well, and ranks documents by their best passage.
@@ -89,10 +94,9 @@ def evaluate_beir(
         seed: Of the sample, the bootstrap and the test.
         workspace: Where vectors are kept; None to embed everything anew.
         count_tokens: Neutral counter for ``PASSAGE``; 4 tokens to 3 words if not given.
-        dimensions: Shorter lengths of the embeddings to measure as well, from the same vectors,
-            for each encoder that was trained for them (Matryoshka, Kusupati et al.,
-            arXiv 2205.13147); an encoder that was not is left as it is and named in the notes.
-        monitor: Told of the progress, asked whether to stop.
+        dimensions: Shorter lengths to measure as well, from the same vectors, for encoders trained
+            for them (Matryoshka, Kusupati et al., arXiv 2205.13147); the notes name the others.
+        monitor: Sees the progress, may stop.
 
     Raises:
         DatasetError: If the folder is not as it should be; names file and line.
@@ -109,16 +113,24 @@ def evaluate_beir(
     if sample is not None:
         dataset = sample_passages(dataset, count=sample, seed=seed)
     named = _named(encoders)
-    shorter = shortened(named, dimensions)
+    shorter = _shortened(named, dimensions)
     whole = dataset.whole
     units = units_of(whole.documents, unit, count_tokens=count_tokens)
     queries = dataset.query_texts
     systems = [
-        (info, _embedded(encoder, units, queries, workspace=workspace, monitor=monitor))
+        (
+            info,
+            embed_units(encoder, units, workspace=workspace, monitor=monitor),
+            embed_cached(
+                encoder, queries, kind=TextKind.QUERY, workspace=workspace, monitor=monitor
+            ),
+        )
         for info, encoder in named
     ]
-    full = {info.system_id: vectors for info, vectors in systems}
-    systems += [(one.info, full[one.of].cut(one.dimension)) for one in shorter]
+    full = {info.system_id: vectors for info, *vectors in systems}
+    for info, of, size in shorter:
+        of_units, of_queries = (leading(rows, dimension=size) for rows in full[of])
+        systems.append((info, of_units, of_queries))
     parts = []
     for part in (whole, *dataset.lengths):
         raise_if_stopped(monitor)
@@ -140,7 +152,11 @@ def evaluate_beir(
     cut_share = {info.system_id: _cut_share(encoder, units.texts) for info, encoder in named}
     notes.extend(_cut_notes(named, cut_share))
     if shorter:
-        notes.extend(unshortened_notes(named, shorter))
+        notes.extend(
+            f"{info.label} was not trained for shorter embeddings and keeps all of its own."
+            for info, _ in named
+            if all(of != info.system_id for _, of, _ in shorter)
+        )
     return Evaluation(
         dataset=whole.name,
         unit=unit,
@@ -150,7 +166,9 @@ def evaluate_beir(
         seconds=time.perf_counter() - started,
         notes=tuple(notes),
         cut_share=cut_share,
-        dimensions=costs(parts[0], shorter, seed=seed),
+        dimensions=tuple(
+            _cost(parts[0], info.system_id, of, size, seed) for info, of, size in shorter
+        ),
         identity={
             **identity_of(whole),
             "unit": unit.value,
@@ -171,15 +189,9 @@ def measure_runs(
 ) -> Measured:
     """Measure runs that are there already: of our own systems, or imported.
 
-    Args:
-        qrels: Grades by query id and passage id.
-        runs: By system id; the two encoders are found by family, else they are the first two.
-        name: Of the collection.
-        passages: How many were ranked.
-        length: Nominal length, where it has one; accuracy at 1 is measured as well then.
-        seed: Of the bootstrap and the test.
-        watched: Whether the figures are looked at while queries are still being judged: intervals
-            are confidence sequences over the queries in the order of ``qrels`` then.
+    Accuracy at 1 is measured as well where the collection has a nominal ``length``. With
+    ``watched`` figures are looked at while queries are still being judged: intervals are confidence
+    sequences over the queries in the order of ``qrels`` then.
     """
     clusters = query_clusters(qrels)
     systems = []
@@ -256,7 +268,8 @@ def _pair_of(infos: Sequence[SystemInfo]) -> tuple[str, str] | None:
 def _measure(
     collection: Collection,
     units: Units,
-    systems: Sequence[tuple[SystemInfo, _Vectors]],
+    # each with its vectors of units and of queries: ``(units, dim)``, ``(queries, dim)``
+    systems: Sequence[tuple[SystemInfo, NDArray[np.float32], NDArray[np.float32]]],
     *,
     query_texts: Sequence[str],
     seed: int,
@@ -267,11 +280,11 @@ def _measure(
     query_ids = tuple(collection.queries)
     query_rows = [rows[collection.queries[query_id]] for query_id in query_ids]
     runs: dict[str, tuple[SystemInfo, Sequence[Ranking]]] = {}
-    for info, vectors in systems:
+    for info, of_units, of_queries in systems:
         index = DenseIndex(
-            [f"u{position:09d}" for position in range(len(part.texts))], vectors.passages[chosen]
+            [f"u{position:09d}" for position in range(len(part.texts))], of_units[chosen]
         )
-        scores = (index.scores(vector) for vector in vectors.queries[query_rows])
+        scores = (index.scores(vector) for vector in of_queries[query_rows])
         runs[info.system_id] = (
             info,
             _rankings(part, query_ids, scores, info=info, floor=-np.inf, monitor=monitor),
@@ -282,7 +295,7 @@ def _measure(
         BM25,
         _rankings(part, query_ids, scores, info=BM25, floor=0.0, monitor=monitor),
     )
-    pair = _pair_of([info for info, _ in systems])
+    pair = _pair_of([info for info, *_ in systems])
     if pair is not None:
         pairs = zip(runs[pair[0]][1], runs[pair[1]][1], strict=True)
         fused = [reciprocal_rank_fusion(pair, k=DEPTH, system_id=RRF.system_id) for pair in pairs]
@@ -336,32 +349,70 @@ def _rankings(
     return rankings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Vectors:
-    """A system's vectors: ``(units, dim)`` and ``(queries, dim)`` float32, unit rows."""
+# -- shorter embeddings --------------------------------------------------------------------
 
-    passages: NDArray[np.float32]
-    queries: NDArray[np.float32]
 
-    def cut(self, dimension: int) -> _Vectors:
-        """The leading numbers of each vector, at unit length again."""
-        return _Vectors(
-            leading(self.passages, dimension=dimension), leading(self.queries, dimension=dimension)
+def _shortened(
+    named: Sequence[tuple[SystemInfo, Encoder]], dimensions: Sequence[int]
+) -> list[tuple[SystemInfo, str, int]]:
+    """Return the shorter systems to measure, each with the id it is cut from and its dimension.
+
+    Raises:
+        InvalidSettingError: If no encoder was trained for a dimension, or its output was chosen to
+            be something else than plain numbers at full length.
+    """
+    found = [
+        (
+            SystemInfo(f"{info.system_id}@{size}", info.family, f"{info.label} @ {size}"),
+            info.system_id,
+            size,
         )
+        for size in sorted(set(dimensions), reverse=True)
+        for info, encoder in named
+        if size in encoder.spec.shorter_dimensions
+    ]
+    for size in dimensions:
+        if all(dimension != size for _, _, dimension in found):
+            offers = "; ".join(
+                f"{info.label}: {', '.join(map(str, encoder.spec.shorter_dimensions)) or 'none'}"
+                for info, encoder in named
+            )
+            raise InvalidSettingError(
+                f"No encoder here was trained for {size} dimensions. On offer: {offers}."
+            )
+    cut = {of for _, of, _ in found}
+    for info, encoder in named:
+        choice = choice_of(encoder)
+        if info.system_id in cut and (choice.dimension or choice.output is not OutputType.FLOAT):
+            raise InvalidSettingError(
+                f"{info.label} is not at its full length in plain numbers; shorter lengths are "
+                "measured from there. Leave its encoder option out."
+            )
+    return found
 
 
-def _embedded(
-    encoder: Encoder,
-    units: Units,
-    queries: Sequence[str],
-    *,
-    workspace: Workspace | None,
-    monitor: Monitor,
-) -> _Vectors:
-    """Embed all units and queries that the workspace does not hold yet."""
-    return _Vectors(
-        embed_units(encoder, units, workspace=workspace, monitor=monitor),
-        embed_cached(encoder, queries, kind=TextKind.QUERY, workspace=workspace, monitor=monitor),
+def leading(rows: NDArray[np.float32], *, dimension: int) -> NDArray[np.float32]:
+    """Return the first numbers of each row at unit length: ``(n, dimension)`` float32."""
+    kept = rows[:, :dimension]
+    lengths = np.linalg.norm(kept, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = (kept / np.maximum(lengths, _TINY)).astype(np.float32)
+    return unit
+
+
+def _cost(measured: Measured, cut_id: str, of: str, dimension: int, seed: int) -> DimensionCost:
+    """Return cut minus uncut, paired by query."""
+    cut, uncut = (
+        next(one.per_query for one in measured.systems if one.system_id == name)
+        for name in (cut_id, of)
+    )
+    return DimensionCost(
+        cut_id,
+        of,
+        dimension,
+        {
+            name: paired_difference(values, uncut[name], measured.clusters, seed=seed)
+            for name, values in cut.items()
+        },
     )
 
 

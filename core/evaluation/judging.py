@@ -13,7 +13,6 @@ import hashlib
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -40,16 +39,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 POOL_DEPTH = 10
+# not relevant; related: on the topic, does not answer; answers in part; answers it
+GRADES = (0, 1, 2, 3)
 _HALF = 0.5
-
-
-class Grade(IntEnum):
-    """Grades of a passage for a query."""
-
-    NOT_RELEVANT = 0
-    RELATED = 1  # on the topic, does not answer
-    RELEVANT = 2  # answers in part
-    PERFECT = 3  # answers it
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +79,7 @@ def pool(
     """Return the passages to judge for one query: all top k, each once, in a blind order.
 
     The order depends on the seed, the query and the passages alone, never on who ranked them
-    where, so neither order nor count gives a system away.
-
-    Args:
-        rankings: Of all systems, for one query.
-        k: Depth of the pool.
-        seed: Decides the order.
-        grades: By passage id, from earlier judgments.
+    where, so neither order nor count gives a system away. ``grades`` are those so far.
 
     Raises:
         InvalidDepthError: If k is below 1.
@@ -119,7 +105,7 @@ def judge(query_text: str, passage: Passage, *, sha256: str, grade: int) -> Judg
     Raises:
         InvalidSettingError: If the grade is not 0, 1, 2 or 3.
     """
-    if grade not in tuple(Grade):
+    if grade not in GRADES:
         raise InvalidSettingError(f"The grade is {grade}; choose 0, 1, 2 or 3.")
     return Judgment(
         query_text=query_text,
@@ -138,12 +124,8 @@ def project(
 
     A passage takes over a grade above 0 when it holds at least half of the judged characters, or
     lies at least half among them. It takes over a 0 only when at least half of it was judged: the
-    rest of a longer passage may well be relevant. Of several grades the highest counts.
-
-    Args:
-        judgments: In the order they were made; the last one on the same characters counts.
-        passages: Of the current chunking.
-        sha256_of: Hash of the file, by document id.
+    rest of a longer passage may well be relevant. Of several grades the highest counts; of several
+    judgments of the same characters the last. ``sha256_of`` has each document's file hash.
     """
     latest = {
         (one.query_text, one.sha256, one.start, one.end): one for one in judgments
@@ -175,15 +157,15 @@ def judged_report(
     """Measure systems on the queries judged so far, as often as one likes.
 
     Intervals and p-values are those of `confidence_sequence`: they hold at every look, so judging
-    may stop as soon as they tell.
+    may stop as soon as they tell. Queries without a grade above 0 are left out, since every system
+    scores 0 on them, and so are measures that look deeper than the rankings go.
 
     Args:
-        qrels: Grades by query id and passage id, in the order of judging; queries without a grade
-            above 0 are left out, since every system scores 0 on them.
+        qrels: Grades by query id and passage id, in the order of judging.
         runs: By system id: who it is, and its rankings for those queries.
         passages: Size of the library.
         k: Depth at which unjudged hits are counted.
-        depth: Hits that every ranking was asked for; measures that look deeper are left out.
+        depth: Hits that every ranking was asked for.
         failures: Why a system is not among the runs, by its label.
 
     Raises:
@@ -324,23 +306,12 @@ def judgments_as(grades: Mapping[str, Mapping[str, int]], form: str) -> str:
         return quepid_ratings(
             [(text, one, row[one]) for text, row in sorted(grades.items()) for one in sorted(row)]
         )
-    return to_trec_qrels(qrels_rows(grades, {text: query_id_of(text) for text in grades}))
-
-
-def qrels_rows(
-    grades: Mapping[str, Mapping[str, int]], query_ids: Mapping[str, str]
-) -> list[tuple[str, str, int]]:
-    """Return (query id, passage id, grade) rows for export, in order of query id and passage id.
-
-    Args:
-        grades: By query text and passage id, as `project` gives them.
-        query_ids: By query text; queries without one are left out.
-    """
-    return sorted(
-        (query_ids[text], passage_id, grade)
-        for text, row in grades.items()
-        if text in query_ids
-        for passage_id, grade in row.items()
+    return to_trec_qrels(
+        sorted(
+            (query_id_of(text), passage_id, grade)
+            for text, row in grades.items()
+            for passage_id, grade in row.items()
+        )
     )
 
 

@@ -7,18 +7,14 @@ has it; `unjudged_share` tells how many there are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import ir_measures
 import numpy as np
 from ir_measures import AP, RR, R, Success, nDCG
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from core.records import Ranking
+from core.records import Ranking
 
 MEASURES = ("nDCG@10", "Recall@10", "Recall@100", "MRR@10", "AP@100")
 ACCURACY = "Accuracy@1"  # whether the first hit is relevant; what LongEmbed reports by length
@@ -29,12 +25,9 @@ _IR_MEASURES = dict(zip(MEASURES, (nDCG @ 10, R @ 10, R @ 100, RR @ 10, AP @ 100
 def per_query(
     qrels: Mapping[str, Mapping[str, int]], rankings: Sequence[Ranking], *, accuracy: bool = False
 ) -> dict[str, NDArray[np.float64]]:
-    """Measure one system's run.
+    """Measure one system's run against grades by query id and passage id.
 
-    Args:
-        qrels: Grade by query id and passage id.
-        rankings: At most one per query; queries without judgments are ignored.
-        accuracy: Measure `ACCURACY` as well, before the others.
+    Queries without judgments are ignored; with ``accuracy`` `ACCURACY` comes before the others.
 
     Returns:
         By name of measure: ``(queries,)`` in the order of ``qrels``, in [0, 1].

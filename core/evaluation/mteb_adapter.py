@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
     from core.monitor import Monitor
     from core.store.workspace import Workspace
 
@@ -60,14 +60,8 @@ class MtebEncoder:
     """A Bifocal encoder as mteb wants it (mteb's EncoderProtocol).
 
     Queries and texts of symmetric tasks are embedded as queries, documents as passages. Where the
-    encoder's query prompt takes an instruction, the official one of the task goes in; an encoder
-    with a fixed prompt keeps its own.
-
-    Args:
-        encoder: What makes the vectors.
-        instructed: Makes the same encoder with another instruction; None keeps its own.
-        workspace: Where vectors are kept; None to keep none.
-        monitor: Told of the progress, asked whether to stop.
+    encoder's query prompt takes an instruction, ``instructed`` makes the encoder with the official
+    one of the task; an encoder with a fixed prompt keeps its own.
     """
 
     def __init__(
@@ -153,7 +147,7 @@ def benchmark(
         instructed: Makes an encoder with another instruction, for official prompts.
         workspace: Where vectors are kept.
         predictions_folder: Where runs are written for reading back as columns; None for none.
-        monitor: Told of the progress, asked whether to stop.
+        monitor: Sees the progress, may stop.
 
     Raises:
         UsageError: If mteb is not installed.
@@ -207,24 +201,11 @@ def benchmark(
     return tuple(results)
 
 
-def read_mteb_results(folder: Path) -> tuple[BenchmarkResult, ...]:
-    """Read an mteb result folder: ``<model>/<revision>/<Task>.json``, at any depth.
-
-    Does not need mteb. Other JSON files (model metadata, predictions) are left alone.
-
-    Raises:
-        DatasetError: If there is no result, or a file is damaged; names the file.
-    """
-    results, problems = find_mteb_results(folder)
-    if problems:
-        raise DatasetError(problems[0])
-    if not results:
-        raise DatasetError(f"{folder} holds no mteb results (<model>/<revision>/<Task>.json).")
-    return results
-
-
 def find_mteb_results(folder: Path) -> tuple[tuple[BenchmarkResult, ...], tuple[str, ...]]:
-    """Return every result that can be read below a folder, and a sentence for each that cannot."""
+    """Return every result below a folder (``<model>/<revision>/<Task>.json``), at any depth.
+
+    A sentence stands for each that cannot be read; other JSON files are left alone. Needs no mteb.
+    """
     results: list[BenchmarkResult] = []
     problems = []
     for path in _result_files(folder):
@@ -239,19 +220,19 @@ def find_mteb_results(folder: Path) -> tuple[tuple[BenchmarkResult, ...], tuple[
 def add_mteb_results(
     source: Path, results_folder: Path, *, model: str = ""
 ) -> tuple[BenchmarkResult, ...]:
-    """Copy external results into a results folder, where the page finds them.
+    """Copy external results, a file or a folder as mteb lays it out, to where the page finds them.
 
-    Args:
-        source: A result file, or a folder of them as mteb lays it out.
-        results_folder: Where Bifocal's own are; theirs go under ``added``.
-        model: Whose results they are, where a single file does not say.
+    A single file needs the name of the model whose results it holds.
 
     Raises:
         DatasetError: If there is no result, or one is damaged; nothing is copied then.
         UsageError: If a single file comes without a model's name.
     """
     if source.is_dir():
-        found = read_mteb_results(source)
+        found, problems = find_mteb_results(source)
+        if problems or not found:
+            none = f"{source} holds no mteb results (<model>/<revision>/<Task>.json)."
+            raise DatasetError(problems[0] if problems else none)
         files = {
             path: path.parent.parent.name
             for path in _result_files(source)

@@ -19,35 +19,14 @@ if TYPE_CHECKING:
 
 
 def to_fields(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as plain values.
-
-    ``dataset`` to ``seconds`` are the shape that other tools read; ``lengths``, ``holm``,
-    ``arms``, ``cut_share``, ``notes`` and ``dimensions`` come on top.
-    """
-    whole = evaluation.whole
+    """Return an evaluation as plain values."""
     return {
         "dataset": evaluation.dataset,
         "unit": evaluation.unit.value,
-        "systems": _systems_fields(whole),
-        "difference": _difference_fields(whole.difference),
-        "queries": whole.queries,
-        "clusters": whole.independent,
-        "passages": whole.passages,
+        **part_fields(evaluation.whole),
         "seconds": round(evaluation.seconds, 3),
         "arms": None if evaluation.pair is None else list(evaluation.pair),
-        "holm": _holm_fields(whole.difference),
-        "lengths": [
-            {
-                "length": part.length,
-                "systems": _systems_fields(part),
-                "difference": _difference_fields(part.difference),
-                "holm": _holm_fields(part.difference),
-                "queries": part.queries,
-                "clusters": part.independent,
-                "passages": part.passages,
-            }
-            for part in evaluation.lengths
-        ],
+        "lengths": [{"length": part.length, **part_fields(part)} for part in evaluation.lengths],
         "cut_share": dict(evaluation.cut_share),
         "notes": list(evaluation.notes),
         "dimensions": [
@@ -62,9 +41,16 @@ def to_fields(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def to_json(evaluation: Evaluation) -> str:
-    """Return an evaluation as JSON text."""
-    return json.dumps(to_fields(evaluation), indent=2, allow_nan=False) + "\n"
+def part_fields(measured: Measured) -> dict[str, Any]:
+    """Return one collection's figures as plain values."""
+    return {
+        "systems": _systems_fields(measured),
+        "difference": _difference_fields(measured.difference),
+        "holm": _holm_fields(measured.difference),
+        "queries": measured.queries,
+        "clusters": measured.independent,
+        "passages": measured.passages,
+    }
 
 
 def to_text(evaluation: Evaluation) -> str:
@@ -105,7 +91,8 @@ def write_results(
     try:
         if json_path is not None:
             json_path.parent.mkdir(parents=True, exist_ok=True)
-            json_path.write_text(to_json(evaluation), encoding="utf-8")
+            fields = json.dumps(to_fields(evaluation), indent=2, allow_nan=False)
+            json_path.write_text(fields + "\n", encoding="utf-8")
         if runs_folder is not None:
             runs_folder.mkdir(parents=True, exist_ok=True)
             for system in evaluation.whole.systems:

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from core.evaluation.evaluate import measure_runs
-from core.evaluation.records import Evaluation
-from core.evaluation.render import to_fields
+from core.evaluation.records import Evaluation, Measured
+from core.evaluation.render import part_fields, to_fields
 from core.library.sample import load_sample_queries, sample_qrels
 from core.records import LEXICAL, Family, Query, SystemInfo
 
@@ -46,8 +46,8 @@ def measure_sample(
     )
     infos = {info.system_id: info for info in (*systems, LEXICAL, FUSION)}
 
-    def measured(wanted: set[str], name: str) -> dict[str, Any]:
-        part = measure_runs(
+    def measured(wanted: set[str], name: str) -> Measured:
+        return measure_runs(
             {query_id: grades for query_id, grades in qrels.items() if query_id in wanted},
             {
                 system_id: (infos[system_id], [r for r in rankings if r.query_id in wanted])
@@ -56,29 +56,26 @@ def measure_sample(
             name=name,
             passages=len(view.passages),
         )
-        evaluation = Evaluation(
+
+    name = "Sample library"
+    fields = to_fields(
+        Evaluation(
             dataset=name,
             unit=library.settings.chunking.unit,
-            whole=part,
+            whole=measured({query.query_id for query in queries}, name),
             lengths=(),
             pair=(pair[0].encoder_id, pair[1].encoder_id),
             seconds=time.perf_counter() - started,
             notes=SAMPLE_NOTES,
         )
-        return to_fields(evaluation)
-
-    fields = measured({query.query_id for query in queries}, "Sample library")
+    )
     groups = dict.fromkeys(query.group for query in queries)
     fields["groups"] = [
         {
             "group": group.value,
-            **{
-                name: value
-                for name, value in measured(
-                    {query.query_id for query in queries if query.group is group}, group.value
-                ).items()
-                if name in {"systems", "difference", "queries", "clusters", "passages"}
-            },
+            **part_fields(
+                measured({one.query_id for one in queries if one.group is group}, group.value)
+            ),
         }
         for group in groups
     ]

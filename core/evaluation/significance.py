@@ -10,21 +10,18 @@ queries are still being added. All are seeded: equal inputs give equal figures.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    Values = NDArray[np.float64]
-    Clusters = NDArray[np.int64]
+Values = NDArray[np.float64]
+Clusters = NDArray[np.int64]
 
 RESAMPLES = 2_000
 ALPHA = 0.05
@@ -63,9 +60,6 @@ def query_clusters(qrels: Mapping[str, Mapping[str, int]]) -> Clusters:
     all have one relevant document these are the sets of relevant documents; a set that overlaps
     another joins it, since what makes their common document easy helps both.
 
-    Args:
-        qrels: Grade by query id and document id; above 0 is relevant.
-
     Returns:
         ``(queries,)`` in the order of ``qrels``, from 0 in the order of first appearance. A query
         without a relevant document is a cluster of its own.
@@ -90,18 +84,13 @@ def query_clusters(qrels: Mapping[str, Mapping[str, int]]) -> Clusters:
 def mean_interval(
     values: Values, clusters: Clusters, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
-    """Return the mean of a measure in [0, 1] over queries, with its interval.
+    """Return the mean of a measure in [0, 1] over queries, ``(queries,)``, with its interval.
 
     The interval is the symmetric studentised bootstrap's (P. Hall, "The Bootstrap and Edgeworth
     Expansion", 1992, section 3.6), which keeps its level with few queries where percentiles do
     not. It is withheld where it could not: fewer than `FEWEST` clusters, or so few that differ
-    that one resample in twenty has none of them.
-
-    Args:
-        values: ``(queries,)``.
-        clusters: ``(queries,)``: see `query_clusters`.
-        seed: Decides the resamples; equal seeds and numbers of clusters draw equal ones.
-        resamples: How many.
+    that one resample in twenty has none of them. Equal seeds and numbers of clusters draw equal
+    resamples.
 
     Raises:
         UsageError: Without any query.
@@ -113,18 +102,11 @@ def mean_interval(
 def paired_difference(
     first: Values, second: Values, clusters: Clusters, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Difference:
-    """Return the mean of ``first - second`` with its interval and p-value.
+    """Return the mean of ``first - second``, same queries in the same order, with its p-value.
 
     The interval is that of `mean_interval`; the p-value is the share of resampled t statistics
     that lie as far from 0. Where the interval is withheld the p-value is that of the paired
     permutation test over clusters.
-
-    Args:
-        first: ``(queries,)`` of system A, in [0, 1].
-        second: ``(queries,)`` of system B, same queries in the same order.
-        clusters: ``(queries,)``: see `query_clusters`.
-        seed: Decides resamples and coin tosses.
-        resamples: Of the bootstrap and of the test.
 
     Raises:
         UsageError: If the shapes differ or there is no query.
@@ -144,12 +126,8 @@ def confidence_sequence(values: Values, clusters: Clusters, *, low: float = 0.0)
     stop whenever it leaves 0 out. After I. Waudby-Smith and A. Ramdas,
     "Estimating means of bounded random variables by betting", JRSS B 86, 2024: a mean is given up
     once bets against it have multiplied the stake by 20. The p-value of a mean of 0 is one over
-    the most that the stake against 0 has grown.
-
-    Args:
-        values: ``(queries,)`` in [``low``, 1], in the order in which they came.
-        clusters: ``(queries,)``; a cluster counts once, by its mean, where it first appears.
-        low: Least possible value: 0 for a measure, -1 for a difference.
+    the most that the stake against 0 has grown. ``values`` are in [``low``, 1] in the order in which
+    they came; a cluster counts once, by its mean, where it first appears.
 
     Raises:
         UsageError: Without any query.

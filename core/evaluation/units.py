@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from core.encoders.protocol import ContextEncoder, Encoder
+    from core.encoders.spec import ContextEncoder, Encoder
     from core.evaluation.beir import Collection
     from core.monitor import Monitor
     from core.store.workspace import Workspace
@@ -48,12 +48,10 @@ class Units:
 def units_of(
     documents: Mapping[str, str], unit: Unit, *, count_tokens: CountTokens | None = None
 ) -> Units:
-    """Return the units of a corpus.
+    """Return the units of a corpus of texts by document id, ids ascending.
 
-    Args:
-        documents: Texts by document id, ids ascending.
-        unit: ``DOCUMENT`` leaves texts whole; ``PASSAGE`` cuts those of more than 512 tokens.
-        count_tokens: Neutral counter; 4 tokens to 3 words if not given.
+    ``DOCUMENT`` leaves texts whole, ``PASSAGE`` cuts those of more than 512 tokens, by the neutral
+    counter or, without one, 4 tokens to 3 words.
     """
     doc_ids, wholes = tuple(documents), tuple(documents.values())
     count = count_tokens or _tokens_by_words

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.documents.sentences import sentence_spans
-from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention, TextKind
+from core.encoders.spec import Attention, TextKind, TokenTrace
 from core.errors import EncoderError, LaboratoryError, StoppedError
 from core.experiments.context import (
     Context,

@@ -23,8 +23,7 @@ from core.search.background import Background, score_background
 from core.search.lexical import LexicalIndex
 
 if TYPE_CHECKING:
-    from core.encoders.protocol import Encoder, TokenTrace
-    from core.encoders.spec import Attention
+    from core.encoders.spec import Attention, Encoder, TokenTrace
     from core.records import Document, Family, Passage, ReceivedText
 
 Floats = NDArray[np.float32]

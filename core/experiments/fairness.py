@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from core.encoders.catalogue import shown_checkpoint
-from core.encoders.protocol import Encoder
-from core.encoders.spec import EncoderSpec, Pooling, TextKind, choice_of
+from core.encoders.spec import Encoder, EncoderSpec, Pooling, TextKind, choice_of
 from core.experiments.context import Context, encode, guarded, limit_of
 from core.experiments.experiment import QUERY, Experiment, Field, Kind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.documents.sentences import sentence_spans
-from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention, TextKind
+from core.encoders.spec import Attention, TextKind, TokenTrace
 from core.errors import EncoderError, LaboratoryError
 from core.experiments.attention import TokenChange, state_change, token_changes
 from core.experiments.context import (

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.encoders.pool import EncoderPool
-    from core.encoders.protocol import Encoder
-    from core.encoders.spec import EncoderSpec
+    from core.encoders.spec import Encoder, EncoderSpec
     from core.library.holdings import Holdings
     from core.monitor import Monitor
     from core.records import Passage

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
     from core.records import Document, Passage
     from core.settings import ChunkingSettings, ExtractionLimits
     from core.store.records import StoredDocument

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from core.encoders.protocol import ContextEncoder, Encoder
+    from core.encoders.spec import ContextEncoder, Encoder
     from core.library.encoders import EncodersInUse
     from core.library.holdings import Holdings
     from core.records import Passage

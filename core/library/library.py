@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from core.comparison.records import Comparison
     from core.comparison.runs import KeptRun
     from core.encoders.pool import EncoderPool
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
     from core.library.allowance import Allowance
     from core.library.encoders import EncoderStatus
     from core.library.holdings import CountTokens

@@ -30,7 +30,7 @@ from core.search.background import BACKGROUND_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
     from core.library.holdings import Holdings
     from core.monitor import Monitor
     from core.records import Passage, SystemInfo

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
     from core.monitor import Monitor
     from core.records import Passage
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
     from core.monitor import Monitor
     from core.records import Query, Ranking, SystemInfo
     from core.search.dense import DenseIndex

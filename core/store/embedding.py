@@ -13,7 +13,7 @@ from core.store.vectors import in_context
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.encoders.protocol import ContextEncoder, Encoder
+    from core.encoders.spec import ContextEncoder, Encoder
     from core.records import Document, Passage
     from core.store.workspace import Workspace
 

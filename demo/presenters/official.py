@@ -44,7 +44,7 @@ def official(
     """Return official results as a table.
 
     Args:
-        results: As `read_mteb_results` gives them.
+        results: As `find_mteb_results` gives them.
         encoders: Label and family of those that Bifocal knows, by id.
         problem: Why some could not be read; "" when all could.
     """

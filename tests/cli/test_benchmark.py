@@ -13,7 +13,7 @@ from core.cli import measure
 from core.evaluation import mteb_adapter
 from core.evaluation.beir import read_beir
 from core.evaluation.evaluate import evaluate_beir
-from core.evaluation.mteb_adapter import RESULTS_FOLDER, read_mteb_results
+from core.evaluation.mteb_adapter import RESULTS_FOLDER, find_mteb_results
 from demo.presenters.official import official
 from tests.evaluation.folders import local_task, write_folder
 from tests.libraries import AUTOREGRESSIVE, DIFFUSION
@@ -49,7 +49,7 @@ def test_results_made_elsewhere_land_where_the_page_looks(
     assert (told["task"], told["value"], told["encoder_id"]) == (
         "LEMBQMSumRetrieval", 0.4, "theirs",
     )  # fmt: skip
-    html = official(read_mteb_results(data / RESULTS_FOLDER), {})
+    html = official(find_mteb_results(data / RESULTS_FOLDER)[0], {})
     assert "40.0" in html
     assert "43.8" in html  # the paper's own cell, apart
 
@@ -79,6 +79,6 @@ def test_a_task_runs_once_agrees_with_evaluate_and_lands_in_the_page(
         system = ours.whole.system(line["encoder_id"])
         assert system is not None
         assert line["value"] == pytest.approx(system.measures["nDCG@10"].value, abs=2e-5)
-    html = official(read_mteb_results(data / RESULTS_FOLDER), {})
+    html = official(find_mteb_results(data / RESULTS_FOLDER)[0], {})
     assert "Words" in html
     assert html.count('<td class="r">') >= 3

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.cli.measure import default_cache, number_list
-from core.cli.output import opened
+from core.cli.measure import default_cache
+from core.cli.output import number_list, opened
 from core.errors import EncoderUnavailableError, UsageError
 from core.experiments import disagree
 from core.experiments.registry import experiment

@@ -19,7 +19,7 @@ from tests.encoders.tiny import RECIPES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
 
 ASSETS = Path(__file__).parents[2] / "assets"
 LEAN_RECIPES = tuple(name for name in RECIPES if RECIPES[name].architecture[:4] in {"llam", "qwen"})

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention, EncoderSpec, Pooling, TextKind
+from core.encoders.spec import Attention, EncoderSpec, Pooling, TextKind, TokenTrace
 from core.monitor import Progress, SilentMonitor, raise_if_stopped
 from core.records import Family, ReceivedText
 

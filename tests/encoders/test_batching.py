@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.encoders.batching import plan_batches, run_batches
+from core.encoders import encoder
+from core.encoders.encoder import plan_batches, run_batches
 from core.errors import EncodingError, StoppedError
 from tests.monitors import Watcher
 
@@ -36,7 +37,9 @@ def test_a_plan_by_hand() -> None:
     assert plan_batches([], token_budget=10) == []
 
 
-def test_a_full_memory_halves_this_batch_and_the_later_ones() -> None:
+def test_a_full_memory_halves_this_batch_and_the_later_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     done: list[list[int]] = []
     freed = []
 
@@ -45,13 +48,8 @@ def test_a_full_memory_halves_this_batch_and_the_later_ones() -> None:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         done.append(list(batch))
 
-    run_batches(
-        [[0, 1, 2, 3, 4], [5, 6, 7, 8]],
-        work,
-        stage="embedding",
-        is_out_of_memory=lambda error: "out of memory" in str(error),
-        free_memory=lambda: freed.append(1),
-    )
+    monkeypatch.setattr(encoder, "free_memory", lambda: freed.append(1))
+    run_batches([[0, 1, 2, 3, 4], [5, 6, 7, 8]], work, stage="embedding")
 
     assert [position for batch in done for position in batch] == list(range(9))
     assert max(len(batch) for batch in done) == 2
@@ -63,12 +61,7 @@ def test_one_text_too_large_is_an_error_and_other_errors_pass() -> None:
         raise RuntimeError("MPS backend out of memory")
 
     with pytest.raises(EncodingError, match="One text alone"):
-        run_batches(
-            [[0, 1]],
-            full,
-            stage="x",
-            is_out_of_memory=lambda error: "out of memory" in str(error),
-        )
+        run_batches([[0, 1]], full, stage="x")
 
     def broken(_batch: Sequence[int]) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

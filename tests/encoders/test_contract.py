@@ -14,7 +14,7 @@ from tests.encoders.checkpoints import TEXTS
 from tests.monitors import Watcher
 
 if TYPE_CHECKING:
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
 
 KINDS = tuple(TextKind)
 # The same text in another batch goes through matrix products of other shapes: float32 rounding.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.errors import DatasetError, InvalidSettingError
-from core.evaluation.beir import join_title, only_lengths, read_beir, sample_passages
+from core.evaluation.beir import only_lengths, read_beir, sample_passages
 from tests.data import shared_data
 from tests.evaluation.folders import ANIMALS, write_folder, write_lines
 
@@ -21,12 +21,6 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     assert whole.queries["q1"] == "who barks at the postman"
     assert whole.qrels["q3"] == {"owl": 2, "fox": 1}
     assert whole.notes == ()
-
-
-def test_title_and_text_are_joined_the_same_for_everyone() -> None:
-    assert join_title("A title", "the text") == "A title the text"
-    assert join_title("", "the text") == "the text"
-    assert join_title("A title", "") == "A title"
 
 
 def test_documents_come_in_order_of_id_whatever_the_file_says(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import pytest
 from core.encoders.encoder import EncoderOptions
 from core.encoders.loading import load_folder
 from core.errors import InvalidSettingError
-from core.evaluation.dimensions import leading
-from core.evaluation.evaluate import evaluate_beir
+from core.evaluation.evaluate import evaluate_beir, leading
 from core.evaluation.render import to_fields, to_text
 from core.settings import OutputType
 from tests.encoders.fake import FakeEncoder

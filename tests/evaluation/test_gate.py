@@ -9,14 +9,19 @@ import pytest
 
 from core.errors import DatasetError, UnknownNameError, UsageError
 from core.evaluation.evaluate import evaluate_beir
-from core.evaluation.gate import Outcome, Policy, gate, read_policy, to_junit, to_markdown
-from core.evaluation.runs import (
+from core.evaluation.gate import (
     KeptRun,
+    Outcome,
+    Policy,
+    gate,
     identity_parts,
     kept_run,
     read_kept_run,
+    read_policy,
     run_path,
     run_to_json,
+    to_junit,
+    to_markdown,
 )
 from tests.evaluation.folders import fake_pair, write_folder
 
@@ -93,7 +98,7 @@ def test_a_comparison_that_is_not_valid_fails_with_its_reason() -> None:
 def test_what_differs_stands_first_and_a_missing_part_is_unknown() -> None:
     one, two = kept(np.zeros(1), unit="document"), kept(np.zeros(1), enc="f2", bifocal="1")
     two = replace(two, identity={**two.identity, "queries": "others"})
-    states = [(part.name, part.state) for part in identity_parts(one, two)]
+    states = [(name, part[0]) for name, part in identity_parts(one, two).items()]
     assert states == [
         ("queries", "differs"),
         ("unit", "unknown"),

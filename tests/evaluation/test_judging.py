@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.errors import InvalidDepthError, InvalidSettingError, UsageError
-from core.evaluation.judging import judge, judged_report, pool, project, qrels_rows
+from core.evaluation.judging import judge, judged_report, judgments_as, pool, project
 from core.evaluation.significance import holm
 from core.records import Family, Hit, Judgment, Passage, Ranking, SystemInfo
 
@@ -132,9 +132,9 @@ def test_judgments_of_other_files_stay_out() -> None:
     assert found == {"q": {"d2:0-100": 3}}
 
 
-def test_rows_for_export() -> None:
-    grades = {"who?": {"p2": 0, "p1": 3}, "unknown": {"p1": 1}}
-    assert qrels_rows(grades, {"who?": "q1"}) == [("q1", "p1", 3), ("q1", "p2", 0)]
+def test_grades_as_qrels_are_in_order() -> None:
+    lines = judgments_as({"who?": {"p2": 0, "p1": 3}}, "qrels").splitlines()
+    assert [line.split()[1:] for line in lines] == [["0", "p1", "3"], ["0", "p2", "0"]]
 
 
 # -- the report ----------------------------------------------------------------------------

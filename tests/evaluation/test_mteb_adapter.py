@@ -18,7 +18,6 @@ from core.evaluation.mteb_adapter import (
     add_mteb_results,
     benchmark,
     find_mteb_results,
-    read_mteb_results,
 )
 from core.store.workspace import Workspace
 from tests.encoders.fake import FakeEncoder, fake_spec
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
     from core.monitor import Monitor, Progress
 
 needs_mteb = pytest.mark.skipif(
@@ -118,7 +117,7 @@ def test_finished_tasks_are_not_run_again(folder: Path, tmp_path: Path) -> None:
     other = FakeEncoder(fake_spec(dimension=32))  # same id, another fingerprint
     benchmark([task], [other], results_folder=tmp_path / "results")
     assert other.encoded_texts == 190
-    read = read_mteb_results(tmp_path / "results")
+    read, _ = find_mteb_results(tmp_path / "results")
     assert {(one.task, one.encoder_id) for one in read} == {("Words", "fake-diffusion")}
     assert first[0].value in [one.value for one in read]
 
@@ -241,7 +240,7 @@ def test_a_result_folder_is_read_without_mteb(tmp_path: Path) -> None:
     }
     folder = result_file(tmp_path, json.dumps(fields))
     (folder / "results" / "org__model" / "abc123" / "model_meta.json").write_text('{"name": "x"}')
-    (result,) = read_mteb_results(folder)
+    ((result,), _) = find_mteb_results(folder)
     assert (result.task, result.encoder_id, result.split) == ("SciFact", "org__model", "test")
     assert result.value == 0.7
     assert result.scores == {"main_score": 0.7, "ndcg_at_10": 0.7}
@@ -259,7 +258,7 @@ def test_a_result_folder_is_read_without_mteb(tmp_path: Path) -> None:
 )
 def test_damaged_result_files_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        read_mteb_results(result_file(tmp_path, text))
+        add_mteb_results(result_file(tmp_path, text), tmp_path / "ours")
 
 
 def test_a_damaged_result_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -278,7 +277,7 @@ def test_results_made_elsewhere_are_added(tmp_path: Path) -> None:
     ours = tmp_path / "ours"
     (added,) = add_mteb_results(theirs, ours)
     assert (added.encoder_id, added.revision) == ("org__model", "abc123")
-    assert read_mteb_results(ours) == (added,)
+    assert find_mteb_results(ours) == ((added,), ())
     file = theirs / "results" / "org__model" / "abc123" / "SciFact.json"
     (again,) = add_mteb_results(file, ours, model="../../<b>evil</b>")
     assert again.encoder_id == "../../<b>evil</b>"

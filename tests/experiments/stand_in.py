@@ -14,8 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.encoders.protocol import TokenTrace
-from core.encoders.spec import Attention, EncoderSpec, Pooling, TextKind
+from core.encoders.spec import Attention, EncoderSpec, Pooling, TextKind, TokenTrace
 from core.errors import EncodingError
 from core.experiments.context import Context, make_context
 from core.monitor import Monitor, Progress, raise_if_stopped

@@ -15,7 +15,7 @@ from core.search.background import Background
 from tests.experiments.stand_in import SPEC, WordEncoder, spec_b
 
 if TYPE_CHECKING:
-    from core.encoders.protocol import Encoder
+    from core.encoders.spec import Encoder
 
 TEXT = "The gates were closed. The flood came in April. The bread was hot."
 

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.encoders.pool import EncoderPool
-from core.encoders.protocol import TokenTrace
 from core.encoders.registry import Registry
-from core.encoders.spec import Attention, EncoderSpec, Pair, Pooling, TextKind
+from core.encoders.spec import Attention, EncoderSpec, Pair, Pooling, TextKind, TokenTrace
 from core.errors import EncoderUnavailableError, EncodingError
 from core.library.library import Library
 from core.monitor import Monitor, Progress, raise_if_stopped

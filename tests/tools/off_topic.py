@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.cli.output import make_pool, opened
-from core.encoders.protocol import Encoder
-from core.encoders.spec import TextKind
+from core.encoders.spec import Encoder, TextKind
 from core.evaluation.beir import read_beir
 from core.library.sample import load_sample_queries, sample_qrels
 from core.library.shipped import SAMPLE_FOLDER, seed_sample
