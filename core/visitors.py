@@ -62,21 +62,13 @@ _GONE = "This visit has ended and its documents were removed. Reload the page to
 
 @dataclass(frozen=True, slots=True)
 class LibraryLine:
-    """A library as a list names it.
+    """A library as a list names it."""
 
-    Attributes:
-        library_id: Opaque.
-        label: Name for people. Hostile text: escape it.
-        documents: How many it holds.
-        passages: Under its current chunking.
-        is_sample: It came with Bifocal and takes no uploads.
-    """
-
-    library_id: str
-    label: str
-    documents: int = 0
-    passages: int = 0
-    is_sample: bool = False
+    library_id: str  # opaque
+    label: str  # name for people. Hostile text: escape it.
+    documents: int = 0  # how many it holds
+    passages: int = 0  # under its current chunking
+    is_sample: bool = False  # it came with Bifocal and takes no uploads
 
 
 @dataclass(slots=True)
@@ -244,8 +236,9 @@ class Visitors:
         """
         label = " ".join("".join(c for c in label if c.isprintable()).split())
         if not label or len(label) > MAX_LABEL_CHARS:
-            msg = f"Give the library a name of 1 to {MAX_LABEL_CHARS} characters."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"Give the library a name of 1 to {MAX_LABEL_CHARS} characters."
+            )
         most = LIBRARIES_EACH_HOSTED if self.hosted else LIBRARIES_EACH
         with self._visit(visitor_id) as visit, visit.lock:
             if len(self.libraries(visitor_id)) >= most:
@@ -365,20 +358,18 @@ class Visitors:
                 if not visit.users and visit.last_used <= self._clock() - IDLE_SECONDS
             ]
             if not idle:
-                msg = (
+                raise StoreError(
                     "Too many people are using this server right now. Try again in a few minutes, "
                     "or run Bifocal on your own machine."
                 )
-                raise StoreError(msg)
             self._end(min(idle, key=lambda visit: visit.last_used))
         address = self._unused[name]
         held = sum(visit.address == address for visit in self._visits.values())
         if held and held >= ADDRESS_SHARE * (self._max_visitors - len(self._visits)):
-            msg = (
+            raise StoreError(
                 "Too many people at your address are using this server right now. Try again in a "
                 "few minutes, or run Bifocal on your own machine."
             )
-            raise StoreError(msg)
         path = self._folder / name
         self._visits[name] = self._visit_in(path, address, self._clock())
         del self._unused[name]

@@ -26,46 +26,27 @@ _ORDER = (Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE)
 
 @dataclass(frozen=True, slots=True)
 class EncodersScreen:
-    """Values of the Encoders part for one library.
+    """Values of the Encoders part for one library."""
 
-    Attributes:
-        known: Every encoder.
-        first: Id of the first encoder.
-        second: Id of the second encoder.
-        also: Ids of further columns.
-        columns: The columns in use.
-        in_use: The same, with what was chosen for them, as HTML.
-        added: Encoders that this visitor may remove.
-        problem: What is wrong with the list of added encoders; "" when nothing is.
-    """
-
-    known: Choices
-    first: str
-    second: str
-    also: tuple[str, ...]
-    columns: Choices
-    in_use: str
-    added: Choices
-    problem: str
+    known: Choices  # every encoder
+    first: str  # id of the first encoder
+    second: str  # id of the second encoder
+    also: tuple[str, ...]  # ids of further columns
+    columns: Choices  # the columns in use
+    in_use: str  # the same, with what was chosen for them, as HTML
+    added: Choices  # encoders that this visitor may remove
+    problem: str  # what is wrong with the list of added encoders; "" when nothing is
 
 
 @dataclass(frozen=True, slots=True)
 class OptionsScreen:
-    """Options of one encoder's embeddings, and the chosen ones.
+    """Options of one encoder's embeddings, and the chosen ones."""
 
-    Attributes:
-        outputs: Names of its outputs.
-        dimensions: Label and length, the whole first.
-        can_centre: Whether mean-centring is offered.
-        choice: As the library has it.
-        words: Why something is not offered, as HTML.
-    """
-
-    outputs: tuple[str, ...]
-    dimensions: tuple[tuple[str, int], ...]
-    can_centre: bool
-    choice: EncoderChoice
-    words: str
+    outputs: tuple[str, ...]  # names of its outputs
+    dimensions: tuple[tuple[str, int], ...]  # label and length, the whole first
+    can_centre: bool  # whether mean-centring is offered
+    choice: EncoderChoice  # as the library has it
+    words: str  # why something is not offered, as HTML
 
 
 class Choosing:
@@ -117,8 +98,7 @@ class Choosing:
         if first == second:
             raise InvalidSettingError(texts.SAME_ENCODERS)
         if len(also) > MAX_FURTHER_ENCODERS:
-            msg = f"Choose at most {MAX_FURTHER_ENCODERS} further columns."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(f"Choose at most {MAX_FURTHER_ENCODERS} further columns.")
         listed = {(p.diffusion, p.autoregressive): p.pair_id for p in registry.pairs.values()}
         return replace(
             settings,
@@ -187,8 +167,9 @@ class Choosing:
             InvalidSettingError: A value nobody knows.
         """
         if output not in set(OutputType):
-            msg = f"There is no output {output!r}; choose {', '.join(OutputType)}."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"There is no output {output!r}; choose {', '.join(OutputType)}."
+            )
         choice = EncoderChoice(
             encoder_id, output=OutputType(output), dimension=dimension, centred=centred
         )
@@ -222,8 +203,9 @@ class Choosing:
             except CoreError:
                 continue  # a library that cannot be opened keeps nobody from anything
             if encoder_id in {*settings.pair_id.split("+"), *settings.also}:
-                msg = f"{encoder_id} is a column of {line.label}; choose another there first."
-                raise InvalidSettingError(msg)
+                raise InvalidSettingError(
+                    f"{encoder_id} is a column of {line.label}; choose another there first."
+                )
         self.services.catalogue.remove(encoder_id)
 
     def _settings(self, visitor_id: object, library_id: str) -> WorkspaceSettings:

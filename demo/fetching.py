@@ -31,21 +31,13 @@ _PLANNED_TOKENS = 160 * 1000  # what a plan's seconds are stated for
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A chosen pair and its cost.
+    """A chosen pair and its cost."""
 
-    Attributes:
-        pair: Which.
-        plan: Sizes, licences, memory, and the refusal if it cannot be.
-        seconds: To embed this library with each encoder of the plan.
-        passages: How many that are.
-        now: Label of the pair in use.
-    """
-
-    pair: Pair
-    plan: PairPlan
-    seconds: tuple[float, ...]
-    passages: int
-    now: str
+    pair: Pair  # which
+    plan: PairPlan  # sizes, licences, memory, and the refusal if it cannot be
+    seconds: tuple[float, ...]  # to embed this library with each encoder of the plan
+    passages: int  # how many that are
+    now: str  # label of the pair in use
 
 
 class Fetching:

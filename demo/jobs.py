@@ -39,29 +39,18 @@ UNEXPECTED = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How a job stands at one moment.
+    """How a job stands at one moment."""
 
-    Attributes:
-        kind: What is being done: ``index``, ``compare``, ``disagree``...
-        stages: Latest progress of each stage, in order of first appearance.
-        running: False once there is an outcome.
-        stopping: Stop was pressed and the work has not ended yet.
-        seconds: Since the start.
-        error: Sentence for the user; "" when all is well so far.
-        waiting: It has not begun: another job has the machine.
-        stopped: It ended because Stop was pressed.
-        left: Seconds that an unfinished stage still takes at its present pace, by stage; a stage
-            of which too little is known is missing.
-    """
-
-    kind: str
-    stages: tuple[Progress, ...]
-    running: bool
-    stopping: bool
-    seconds: float
-    error: str = ""
-    waiting: bool = False
-    stopped: bool = False
+    kind: str  # what is being done: ``index``, ``compare``, ``disagree``...
+    stages: tuple[Progress, ...]  # latest progress of each stage, in order of first appearance
+    running: bool  # False once there is an outcome
+    stopping: bool  # stop was pressed and the work has not ended yet
+    seconds: float  # since the start
+    error: str = ""  # sentence for the user; "" when all is well so far
+    waiting: bool = False  # it has not begun: another job has the machine
+    stopped: bool = False  # it ended because Stop was pressed
+    # seconds that an unfinished stage still takes at its present pace, by stage; a stage of which
+    # too little is known is missing
     left: Mapping[str, float] = field(default_factory=dict)
 
 

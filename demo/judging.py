@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from demo.handlers import Handlers
 
 ROUNDS_KEPT = 200
-_FILES = {
-    "qrels": ("judgments.qrels", "text/plain"),
-    "quepid": ("ratings.csv", "text/csv"),
-}
+_FILES = {"qrels": ("judgments.qrels", "text/plain"), "quepid": ("ratings.csv", "text/csv")}
 
 
 @dataclass(frozen=True, slots=True)

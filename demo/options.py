@@ -15,19 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option.
+    """One option."""
 
-    Attributes:
-        name: Field of `AppOptions`.
-        kind: Turns text into the value; `bool` makes a flag.
-        default: Value when neither argument nor environment gives one.
-        help: One sentence.
-    """
-
-    name: str
-    kind: Callable[[str], Any]
-    default: Any
-    help: str
+    name: str  # field of `AppOptions`
+    kind: Callable[[str], Any]  # turns text into the value; `bool` makes a flag
+    default: Any  # value when neither argument nor environment gives one
+    help: str  # one sentence
 
     @property
     def flag(self) -> str:
@@ -97,8 +90,9 @@ class AppOptions:
 
     def __post_init__(self) -> None:
         if self.device not in {"auto", "cpu", "cuda", "mps"}:
-            msg = f"--device is {self.device!r}; choose auto, cpu, cuda or mps."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"--device is {self.device!r}; choose auto, cpu, cuda or mps."
+            )
         for name, value, low, high in (
             ("--port", self.port, 0, 65535),
             ("--keep-hours", self.keep_hours, 1, 24 * 365),
@@ -106,8 +100,9 @@ class AppOptions:
             ("--threads", self.threads, 0, 1024),
         ):
             if not low <= value <= high:
-                msg = f"{name} is {value}; choose a whole number from {low} to {high}."
-                raise InvalidSettingError(msg)
+                raise InvalidSettingError(
+                    f"{name} is {value}; choose a whole number from {low} to {high}."
+                )
 
 
 def _truth(text: str) -> bool:
@@ -139,8 +134,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> AppOption
             try:
                 value = _truth(text) if option.kind is bool else option.kind(text)
             except ValueError as exc:
-                msg = f"{option.variable} is {text!r}: {option.help}"
-                raise InvalidSettingError(msg) from exc
+                raise InvalidSettingError(f"{option.variable} is {text!r}: {option.help}") from exc
         values[option.name] = option.default if value is None else value
     if "SPACE_ID" in environment:  # set by Hugging Face in every Space
         values["hosted"] = True

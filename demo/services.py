@@ -17,53 +17,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """The limits of one request and of the server; a visitor's own are `core`'s `VisitorLimits`.
+    """The limits of one request and of the server; a visitor's own are `core`'s `VisitorLimits`."""
 
-    Attributes:
-        upload_bytes: Largest file.
-        uploads_bytes: Largest upload request, and on a shared server most bytes of uploads that
-            wait to be read.
-        body_bytes: Largest body of any other request.
-        files_per_upload: Most files in one go.
-        queue_size: Most requests waiting.
-        queue_share: Most of them of one visitor, on a shared server.
-        concurrency: Most quick requests served at once.
-        heavy_at_once: Most long jobs (indexing, experiments) at once; others wait their turn.
-    """
-
-    upload_bytes: int = 200 * MEBIBYTE
+    upload_bytes: int = 200 * MEBIBYTE  # largest file
+    # largest upload request, and on a shared server most bytes of uploads that wait to be read
     uploads_bytes: int = 4096 * MEBIBYTE
-    body_bytes: int = 8 * MEBIBYTE
-    files_per_upload: int = 200
-    queue_size: int = 64
-    queue_share: int = 16
-    concurrency: int = 8
+    body_bytes: int = 8 * MEBIBYTE  # largest body of any other request
+    files_per_upload: int = 200  # most files in one go
+    queue_size: int = 64  # most requests waiting
+    queue_share: int = 16  # most of them of one visitor, on a shared server
+    concurrency: int = 8  # most quick requests served at once
+    # most long jobs (indexing, experiments) at once; others wait their turn
     heavy_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of the program that the page works on.
+    """The parts of the program that the page works on."""
 
-    Attributes:
-        visitors: Their libraries.
-        catalogue: Encoders that users added.
-        default_library_id: The library that is shown first.
-        version: Of Bifocal.
-        benchmarks: Folder with the measured figures as JSON.
-        official: Folder of mteb results, of this machine's user; None on a shared server.
-        limits: What one visitor may ask.
-        adding: Whether visitors may add encoders.
-    """
-
-    visitors: Visitors
-    catalogue: Catalogue
-    default_library_id: str = "sample"
-    version: str = ""
-    benchmarks: Path | None = None
+    visitors: Visitors  # their libraries
+    catalogue: Catalogue  # encoders that users added
+    default_library_id: str = "sample"  # the library that is shown first
+    version: str = ""  # of Bifocal
+    benchmarks: Path | None = None  # folder with the measured figures as JSON
+    # folder of mteb results, of this machine's user; None on a shared server
     official: Path | None = None
-    limits: PageLimits = field(default_factory=PageLimits)
-    adding: bool = True
+    limits: PageLimits = field(default_factory=PageLimits)  # what one visitor may ask
+    adding: bool = True  # whether visitors may add encoders
 
     @property
     def hosted(self) -> bool:

@@ -141,8 +141,9 @@ def _compared(
 ) -> ComparedPassage:
     passage = passages.get(passage_id)
     if passage is None:
-        msg = f"A system returned passage {passage_id!r}, which this library does not hold."
-        raise UnknownNameError(msg)
+        raise UnknownNameError(
+            f"A system returned passage {passage_id!r}, which this library does not hold."
+        )
     return ComparedPassage(
         passage_id=passage_id,
         doc_id=passage.doc_id,
@@ -172,11 +173,7 @@ def _column(system: Answer, backgrounds: Mapping[str, Background]) -> Column:
 
 
 def _agreement(
-    first: Answer,
-    second: Answer,
-    compared: Sequence[ComparedPassage],
-    *,
-    k: int,
+    first: Answer, second: Answer, compared: Sequence[ComparedPassage], *, k: int
 ) -> Agreement:
     ids_a, ids_b = first.ranking.passage_ids, second.ranking.passage_ids
     return Agreement(
@@ -239,14 +236,14 @@ def _require_encoders(
         raise UsageError("A comparison needs at least two systems.")
     twice = {system_id for system_id in ids if ids.count(system_id) > 1}
     if twice:
-        msg = f"Two systems are called {min(twice)!r}; give each its own id."
-        raise UsageError(msg)
+        raise UsageError(f"Two systems are called {min(twice)!r}; give each its own id.")
     if encoders is None:
         return _default_encoders([system.info for system in systems])
     for encoder in encoders:
         if encoder not in ids:
-            msg = f"The encoder {encoder!r} is not among the systems {', '.join(ids)}."
-            raise UnknownNameError(msg)
+            raise UnknownNameError(
+                f"The encoder {encoder!r} is not among the systems {', '.join(ids)}."
+            )
     if encoders[0] == encoders[1]:
         raise UsageError(f"Both encoders are {encoders[0]!r}; choose two systems.")
     return encoders

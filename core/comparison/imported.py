@@ -46,19 +46,13 @@ _Scores = dict[str, dict[str, list[tuple[float, int]]]]  # query, passage: minus
 
 @dataclass(frozen=True, slots=True)
 class ImportedRun:
-    """An external run.
+    """An external run."""
 
-    Attributes:
-        name: Its tag or file name.
-        rankings: By query id; hits by score, ties by the rank that the run gave, then by passage id.
-        queries: Text by query id, where it is known.
-        notes: What was read otherwise than it stands, each a sentence.
-    """
-
-    name: str
+    name: str  # its tag or file name
+    # by query id; hits by score, ties by the rank that the run gave, then by passage id
     rankings: Mapping[str, Ranking]
-    queries: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    queries: Mapping[str, str] = field(default_factory=dict)  # text by query id, where it is known
+    notes: tuple[str, ...] = ()  # what was read otherwise than it stands, each a sentence
 
     def answer(self, text: str, ids: Iterable[str] = ()) -> Ranking | None:
         """Return the ranking of a query by its text or one of its ids; None when it was not asked.
@@ -101,10 +95,9 @@ def read_runs(
     runs = [run for one in paths for run in _runs_of(one, most_bytes)]
     if len(runs) > MAX_RUNS_IN_A_FILE:
         names = ", ".join(run.name[:40] for run in runs[:4])
-        msg = (
+        raise DatasetError(
             f"{path.name} holds {len(runs)} runs ({names} ...); keep {MAX_RUNS_IN_A_FILE} at most."
         )
-        raise DatasetError(msg)
     return tuple(replace(run, queries={**run.queries, **texts}) for run in runs)
 
 
@@ -124,10 +117,10 @@ def read_query_texts(path: Path) -> dict[str, str]:
         else:
             query_id, _, text = line.partition("\t")
         if not query_id.strip() or not text.strip():
-            msg = f"{path.name}, line {number}: expected " + (
-                '{"_id": ..., "text": ...}.' if is_json else "a query id, a tab, its text."
+            raise DatasetError(
+                f"{path.name}, line {number}: expected "
+                + ('{"_id": ..., "text": ...}.' if is_json else "a query id, a tab, its text.")
             )
-            raise DatasetError(msg)
         found[query_id.strip()] = text.strip()
     if not found:
         raise DatasetError(f"{path.name} holds no queries.")
@@ -149,8 +142,9 @@ def read_trec_runs(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> tuple[Impo
             continue
         where = f"{path.name}, line {number}"
         if len(parts) < _TREC_COLUMNS:
-            msg = f"{where}: expected qid Q0 docid rank score tag, found {len(parts)} column(s)."
-            raise DatasetError(msg)
+            raise DatasetError(
+                f"{where}: expected qid Q0 docid rank score tag, found {len(parts)} column(s)."
+            )
         query_id, _, passage_id, rank, score, tag = parts[:_TREC_COLUMNS]
         place = int(rank) if rank.isascii() and rank.isdecimal() else 0
         _add(tagged.setdefault(tag, {}), query_id, passage_id, _number(score, where), where, place)
@@ -170,11 +164,10 @@ def read_json_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun
     """
     found = _json(path, most_bytes)
     if isinstance(found, dict) and {"task_name", "scores"} <= set(found):
-        msg = (
+        raise DatasetError(
             f"{path.name} is an mteb result: figures, not a ranking. Add it to the benchmark table; "
             "a column is made of mteb's predictions."
         )
-        raise DatasetError(msg)
     table = _score_table(found, path)
     scores: _Scores = {}
     for query_id, row in table.items():
@@ -204,11 +197,10 @@ def read_csv_run(path: Path, *, most_bytes: int = MAX_RUN_BYTES) -> ImportedRun:
     by_rank = places["score"] is None
     value = places["rank"] if by_rank else places["score"]
     if query is None or found is None or value is None:
-        msg = (
+        raise DatasetError(
             f"{path.name}, line 1: expected columns query_id, passage_id (or document and page) "
             "and score or rank."
         )
-        raise DatasetError(msg)
     last = max(place for place in places.values() if place is not None)
     scores: _Scores = {}
     texts: dict[str, str] = {}
@@ -358,8 +350,9 @@ def _text(path: Path, most_bytes: int) -> str:
     try:
         if path.stat().st_size > most_bytes:
             size = path.stat().st_size / 2**20
-            msg = f"{path.name} has {size:,.0f} MiB; up to {most_bytes / 2**20:,.0f} MiB are read."
-            raise DatasetError(msg)
+            raise DatasetError(
+                f"{path.name} has {size:,.0f} MiB; up to {most_bytes / 2**20:,.0f} MiB are read."
+            )
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise DatasetError(f"{path.name} is not UTF-8 text.") from exc
@@ -382,8 +375,9 @@ def _score_table(found: Any, path: Path) -> Mapping[str, Mapping[str, Any]]:  # 
             return rows
         if len(rows) > 1:
             names = ", ".join(map(str, list(rows)[:5]))
-            msg = f"{path.name}: there are several runs in it ({names}); keep one of them."
-            raise DatasetError(msg)
+            raise DatasetError(
+                f"{path.name}: there are several runs in it ({names}); keep one of them."
+            )
         table = next(iter(rows.values()))
 
 

@@ -46,22 +46,14 @@ class MatchKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MatchReport:
-    """Matches of the ids of a run, or of one ranking of it.
+    """Matches of the ids of a run, or of one ranking of it."""
 
-    Attributes:
-        hits: All of them.
-        by_kind: Matched, by what the id was.
-        merged: Matched, but their passage was ranked higher by another id already.
-        whole_documents: Not matched: they name a document that has several passages here.
-        unmatched: Not matched: nothing here has such a name.
-        examples: A few ids of the last two kinds, as they came, shortened. Hostile text: escape it.
-    """
-
-    hits: int
-    by_kind: Mapping[MatchKind, int]
-    merged: int
-    whole_documents: int
-    unmatched: int
+    hits: int  # all of them
+    by_kind: Mapping[MatchKind, int]  # matched, by what the id was
+    merged: int  # matched, but their passage was ranked higher by another id already
+    whole_documents: int  # not matched: they name a document that has several passages here
+    unmatched: int  # not matched: nothing here has such a name
+    # a few ids of the last two kinds, as they came, shortened. Hostile text: escape it.
     examples: tuple[str, ...]
 
     @property

@@ -36,19 +36,12 @@ class MoveKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One passage's way from system A to system B.
+    """One passage's way from system A to system B."""
 
-    Attributes:
-        passage_id: In the top k of A, of B, or of both.
-        rank_a: Its rank in A over the whole corpus; None where A does not rank it at all.
-        rank_b: The same in B.
-        kind: Seen from the top k.
-    """
-
-    passage_id: str
-    rank_a: int | None
-    rank_b: int | None
-    kind: MoveKind
+    passage_id: str  # in the top k of A, of B, or of both
+    rank_a: int | None  # its rank in A over the whole corpus; None where A does not rank it at all
+    rank_b: int | None  # the same in B
+    kind: MoveKind  # seen from the top k
 
     @property
     def places(self) -> int | None:
@@ -60,23 +53,14 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two systems agree on one query. Every number is symmetric except the moves.
+    """How far two systems agree on one query. Every number is symmetric except the moves."""
 
-    Attributes:
-        system_a: Its id.
-        system_b: Its id.
-        k: Depth of the moves and of every measure "@k".
-        shared: Passages in both top k.
-        figures: Of every measure (`core.comparison.measures`), by name.
-        moves: Every passage in either top k, best place first, ties by passage id.
-    """
-
-    system_a: str
-    system_b: str
-    k: int
-    shared: int
-    figures: Figures
-    moves: tuple[Move, ...]
+    system_a: str  # its id
+    system_b: str  # its id
+    k: int  # depth of the moves and of every measure "@k"
+    shared: int  # passages in both top k
+    figures: Figures  # of every measure (`core.comparison.measures`), by name
+    moves: tuple[Move, ...]  # every passage in either top k, best place first, ties by passage id
 
     @property
     def travelled_most(self) -> Move | None:
@@ -91,76 +75,49 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One system's side of a comparison, and under which conditions it was asked.
+    """One system's side of a comparison, and under which conditions it was asked."""
 
-    Attributes:
-        info: The system, as the page names it.
-        ranking: Its best hits, at least the top k where it has them; empty when it failed.
-        background: Its scores in this library for pairs that do not belong together, and that do;
-            None for systems without one.
-        fingerprint: Of the encoder; "" for other systems.
-        max_tokens: The encoder's limit in force; 0 for other systems.
-        received: Exactly what the encoder got for the query; None for other systems.
-        seconds: Time the system took for this query; None when not measured.
-        failure: Why there is no ranking, in a sentence; "" when all is well.
-        note: What to know about it besides, in a sentence or two. Hostile text: escape it.
-    """
-
-    info: SystemInfo
-    ranking: Ranking
+    info: SystemInfo  # the system, as the page names it
+    ranking: Ranking  # its best hits, at least the top k where it has them; empty when it failed
+    # its scores in this library for pairs that do not belong together, and that do; None for
+    # systems without one
     background: Background | None = None
-    fingerprint: str = ""
-    max_tokens: int = 0
+    fingerprint: str = ""  # of the encoder; "" for other systems
+    max_tokens: int = 0  # the encoder's limit in force; 0 for other systems
+    # exactly what the encoder got for the query; None for other systems
     received: ReceivedText | None = None
-    seconds: float | None = None
-    failure: str = ""
-    note: str = ""
+    seconds: float | None = None  # time the system took for this query; None when not measured
+    failure: str = ""  # why there is no ranking, in a sentence; "" when all is well
+    note: str = ""  # what to know about it besides, in a sentence or two. Hostile text: escape it.
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one passage stands in one system.
+    """Where one passage stands in one system."""
 
-    Attributes:
-        system_id: The system.
-        rank: Over the whole corpus, from 1; None where the system does not rank it or failed.
-        score: Raw score of that system (cosine for encoders).
-        z: Score in standard deviations above the system's background; None without one.
-        percentile: Share of the background below the score, 0 to 100; None without one.
-    """
-
-    system_id: str
+    system_id: str  # the system
+    # over the whole corpus, from 1; None where the system does not rank it or failed
     rank: int | None = None
-    score: float | None = None
+    score: float | None = None  # raw score of that system (cosine for encoders)
+    # score in standard deviations above the system's background; None without one
     z: float | None = None
+    # share of the background below the score, 0 to 100; None without one
     percentile: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedPassage:
-    """A passage that some system ranks near the top, with its place in every system.
+    """A passage that some system ranks near the top, with its place in every system."""
 
-    Attributes:
-        passage_id: Its id.
-        doc_id: Its document.
-        document: The document's name, as the user knows it. Hostile text: escape it.
-        page_first: Page of the first character, from 1.
-        page_last: Page of the last character.
-        start: First character in the document text.
-        end: One past the last.
-        text: ``document.text[start:end]``. Hostile text: escape it.
-        standings: One per column, in the order of the columns.
-    """
-
-    passage_id: str
-    doc_id: str
-    document: str
-    page_first: int
-    page_last: int
-    start: int
-    end: int
-    text: str
-    standings: tuple[Standing, ...]
+    passage_id: str  # its id
+    doc_id: str  # its document
+    document: str  # the document's name, as the user knows it. Hostile text: escape it.
+    page_first: int  # page of the first character, from 1
+    page_last: int  # page of the last character
+    start: int  # first character in the document text
+    end: int  # one past the last
+    text: str  # ``document.text[start:end]``. Hostile text: escape it.
+    standings: tuple[Standing, ...]  # one per column, in the order of the columns
 
     def standing(self, system_id: str) -> Standing:
         """Return where the passage stands in a system.
@@ -185,39 +142,28 @@ class CloudPoint:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One query asked of every system: the rankings, the numbers between them and the words.
+    """One query asked of every system: the rankings, the numbers between them and the words."""
 
-    Attributes:
-        query: What was asked.
-        k: Depth of the columns and of every "@k" figure.
-        unit: What was retrieved.
-        corpus_size: Passages that were searched.
-        columns: One per system, in the order given.
-        encoder_a: System id of the first encoder (the diffusion encoder in the bundled pair).
-        encoder_b: System id of the second encoder.
-        passages: Every passage in some column's ranking, in order of best rank over the columns,
-            ties by passage id.
-        agreements: One for every two columns that did not fail, in column order.
-        cloud: Up to a few hundred passages spread evenly over the corpus, for the score plot;
-            empty when an encoder has no background or gave no scores for the whole corpus.
-        summary: At most three sentences in plain text, made by rules from the numbers here.
-            They quote no text from documents except document names: escape them all the same.
-        pair_id: The pair that was compared; "" when it is not one of the registry.
-        equal_limits: Whether both encoders ran at one and the same token limit; None if not encoders.
-    """
-
-    query: Query
-    k: int
-    unit: Unit
-    corpus_size: int
-    columns: tuple[Column, ...]
-    encoder_a: str
-    encoder_b: str
+    query: Query  # what was asked
+    k: int  # depth of the columns and of every "@k" figure
+    unit: Unit  # what was retrieved
+    corpus_size: int  # passages that were searched
+    columns: tuple[Column, ...]  # one per system, in the order given
+    encoder_a: str  # system id of the first encoder (the diffusion encoder in the bundled pair)
+    encoder_b: str  # system id of the second encoder
+    # every passage in some column's ranking, in order of best rank over the columns, ties by
+    # passage id
     passages: tuple[ComparedPassage, ...]
+    # one for every two columns that did not fail, in column order
     agreements: tuple[Agreement, ...]
+    # up to a few hundred passages spread evenly over the corpus, for the score plot; empty when an
+    # encoder has no background or gave no scores for the whole corpus
     cloud: tuple[CloudPoint, ...] = ()
+    # at most three sentences in plain text, made by rules from the numbers here. They quote no text
+    # from documents except document names: escape them all the same.
     summary: tuple[str, ...] = ()
-    pair_id: str = ""
+    pair_id: str = ""  # the pair that was compared; "" when it is not one of the registry
+    # whether both encoders ran at one and the same token limit; None if not encoders
     equal_limits: bool | None = None
 
     def column(self, system_id: str) -> Column:
@@ -294,8 +240,7 @@ def from_fields(fields: Any) -> Comparison:  # noqa: ANN401 - parsed JSON of unk
             return replace(found, agreements=tuple(_complete(found, a) for a in found.agreements))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as exc:
         raise UsageError(f"This is not a comparison saved by Bifocal: {exc!r}.") from exc
-    msg = "This comparison was saved by a newer Bifocal; update Bifocal to open it."
-    raise UsageError(msg)
+    raise UsageError("This comparison was saved by a newer Bifocal; update Bifocal to open it.")
 
 
 def _complete(comparison: Comparison, agreement: Agreement) -> Agreement:

@@ -33,17 +33,11 @@ _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class KeptRun:
-    """A run that a library shows as a column.
+    """A run that a library shows as a column."""
 
-    Attributes:
-        run_id: Opaque.
-        run: What it ranks, under the ids it came with.
-        matched: What became of those ids under the library's present chunking.
-    """
-
-    run_id: str
-    run: ImportedRun
-    matched: MatchReport
+    run_id: str  # opaque
+    run: ImportedRun  # what it ranks, under the ids it came with
+    matched: MatchReport  # what became of those ids under the library's present chunking
 
     def facts(self) -> dict[str, object]:
         """Return its line in a list of runs: id, name, number of queries, matches, notes."""
@@ -74,15 +68,13 @@ def keep_run(workspace: Workspace, run: ImportedRun) -> str:
     """
     ids = _ids(workspace)
     if len(ids) >= RUNS_KEPT:
-        msg = f"There are {RUNS_KEPT} runs in this library already; remove one first."
-        raise UsageError(msg)
+        raise UsageError(f"There are {RUNS_KEPT} runs in this library already; remove one first.")
     text = _to_json(run)
     if len(text) > MAX_KEPT_CHARS:
-        msg = (
+        raise UsageError(
             f"The run {run.name[:LABEL_CHARS]!r} ranks {len(run.rankings):,} queries, which is more "
             "than a library keeps. Keep the queries that you want to look at."
         )
-        raise UsageError(msg)
     run_id = secrets.token_hex(6)
     workspace.put_fact(_fact(run_id), text)
     workspace.put_fact(_INDEX_FACT, json.dumps([*ids, run_id]))

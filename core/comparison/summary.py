@@ -17,13 +17,7 @@ from core.records import Family, Unit
 from core.words import ordinal
 
 if TYPE_CHECKING:
-    from core.comparison.records import (
-        Agreement,
-        Column,
-        ComparedPassage,
-        Comparison,
-        Move,
-    )
+    from core.comparison.records import Agreement, Column, ComparedPassage, Comparison, Move
 
 _NAME_CHARS = 60
 

@@ -72,41 +72,25 @@ _ATTENTION = {
 
 @dataclass(frozen=True, slots=True)
 class TokenChange:
-    """How much one token's state differs from how the encoder normally reads.
+    """How much one token's state differs from how the encoder normally reads."""
 
-    Attributes:
-        token: Readable piece. Hostile text: escape it.
-        start: First character in the passage; -1 for prompt and special tokens.
-        end: One past the last.
-        change: ``1 - cosine`` of both states, 0 to 2; NaN where the token has no counterpart.
-    """
-
-    token: str
-    start: int
-    end: int
-    change: float
+    token: str  # readable piece. Hostile text: escape it.
+    start: int  # first character in the passage; -1 for prompt and special tokens
+    end: int  # one past the last
+    change: float  # ``1 - cosine`` of both states, 0 to 2; NaN where the token has no counterpart
 
 
 @dataclass(frozen=True, slots=True)
 class ModeOutcome:
-    """One encoder read one way.
+    """One encoder read one way."""
 
-    Attributes:
-        mode: How.
-        is_own: The experiment is Bifocal's and not the paper's.
-        is_native: The encoder reads this way anyway.
-        score: Of query and passage, both read this way.
-        rank: Of the passage among the candidates, all read this way.
-        cosine: Between the passage's embedding read this way and read as usual.
-        strip: One entry per token of the passage, in the order of the passage.
-    """
-
-    mode: Mode
-    is_own: bool
-    is_native: bool
-    score: float
-    rank: int
-    cosine: float
+    mode: Mode  # how
+    is_own: bool  # the experiment is Bifocal's and not the paper's
+    is_native: bool  # the encoder reads this way anyway
+    score: float  # of query and passage, both read this way
+    rank: int  # of the passage among the candidates, all read this way
+    cosine: float  # between the passage's embedding read this way and read as usual
+    # one entry per token of the passage, in the order of the passage
     strip: tuple[TokenChange, ...]
 
 
@@ -121,30 +105,19 @@ class EncoderSwitch:
 
 @dataclass(frozen=True, slots=True)
 class AttentionSwitch:
-    """Both encoders in every mode.
+    """Both encoders in every mode."""
 
-    Attributes:
-        query: What was asked.
-        passage_id: The right passage.
-        candidates: Passage ids the ranks are out of: the right one, each encoder's and BM25's best,
-            and random others, the same for every mode and encoder.
-        a: Encoder A.
-        b: Encoder B.
-        notes: What the reader should know.
-        stopped: Whether the user stopped it; outcomes are those done by then.
-        summary: The picture in sentences.
-        text: Of the passage.
-    """
-
-    query: str
-    passage_id: str
+    query: str  # what was asked
+    passage_id: str  # the right passage
+    # passage ids the ranks are out of: the right one, each encoder's and BM25's best, and random
+    # others, the same for every mode and encoder
     candidates: tuple[str, ...]
-    a: EncoderSwitch
-    b: EncoderSwitch
-    notes: tuple[str, ...]
-    stopped: bool
-    summary: tuple[str, ...] = ()
-    text: str = ""
+    a: EncoderSwitch  # encoder A
+    b: EncoderSwitch  # encoder B
+    notes: tuple[str, ...]  # what the reader should know
+    stopped: bool  # whether the user stopped it; outcomes are those done by then
+    summary: tuple[str, ...] = ()  # the picture in sentences
+    text: str = ""  # of the passage
 
 
 def switch_attention(
@@ -178,11 +151,11 @@ def switch_attention(
     row = context.corpus.position(passage_id)
     readable(context.corpus.passages[row].text)
     if len(context.corpus.passages) < 2:
-        msg = "The library holds one passage, so no rank can change; add more documents."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(
+            "The library holds one passage, so no rank can change; add more documents."
+        )
     if candidates < 2:
-        msg = f"{candidates} candidates were asked for; choose 2 or more."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(f"{candidates} candidates were asked for; choose 2 or more.")
     rows = _candidates(context, query, row, candidates, seed=seed)
     watch = monitor or SilentMonitor()
     done: list[list[ModeOutcome]] = [[], []]

@@ -37,17 +37,11 @@ _WORDS = re.compile(r"\w+", re.UNICODE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """The passages being searched, and the documents they come from.
+    """The passages being searched, and the documents they come from."""
 
-    Attributes:
-        passages: In ascending order of passage id.
-        texts: Document text by document id.
-        names: Document name by document id.
-    """
-
-    passages: tuple[Passage, ...]
-    texts: Mapping[str, str]
-    names: Mapping[str, str]
+    passages: tuple[Passage, ...]  # in ascending order of passage id
+    texts: Mapping[str, str]  # document text by document id
+    names: Mapping[str, str]  # document name by document id
 
     def text(self, doc_id: str) -> str:
         """Return the text of a document.
@@ -56,8 +50,9 @@ class Corpus:
             LaboratoryError: If the corpus holds no passage of it.
         """
         if doc_id not in self.texts:
-            msg = f"No document {doc_id} with passages in this library; choose another."
-            raise LaboratoryError(msg)
+            raise LaboratoryError(
+                f"No document {doc_id} with passages in this library; choose another."
+            )
         return self.texts[doc_id]
 
     def passage(self, passage_id: str) -> Passage:
@@ -77,25 +72,18 @@ class Corpus:
         for position, passage in enumerate(self.passages):
             if passage.passage_id == passage_id:
                 return position
-        msg = (
+        raise LaboratoryError(
             f"No passage {passage_id} in this library; it may have been chunked anew. Search again."
         )
-        raise LaboratoryError(msg)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndexedEncoder:
-    """One encoder and its view of the corpus.
+    """One encoder and its view of the corpus."""
 
-    Attributes:
-        encoder: Embeds new texts.
-        vectors: ``(n, dim)`` float32 unit rows, row i for ``corpus.passages[i]``.
-        background: Its scores in this library for pairs that do not belong together.
-    """
-
-    encoder: Encoder
-    vectors: Floats
-    background: Background
+    encoder: Encoder  # embeds new texts
+    vectors: Floats  # ``(n, dim)`` float32 unit rows, row i for ``corpus.passages[i]``
+    background: Background  # its scores in this library for pairs that do not belong together
 
     @property
     def system_id(self) -> str:
@@ -124,18 +112,12 @@ class IndexedEncoder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """Two encoders over one corpus.
+    """Two encoders over one corpus."""
 
-    Attributes:
-        corpus: What is searched.
-        a: System A; by convention the diffusion encoder.
-        b: System B; by convention the autoregressive encoder.
-        lexical: BM25 over the same passages in the same order, where there is one.
-    """
-
-    corpus: Corpus
-    a: IndexedEncoder
-    b: IndexedEncoder
+    corpus: Corpus  # what is searched
+    a: IndexedEncoder  # system A; by convention the diffusion encoder
+    b: IndexedEncoder  # system B; by convention the autoregressive encoder
+    # BM25 over the same passages in the same order, where there is one
     lexical: LexicalIndex | None = None
 
     @property
@@ -183,15 +165,13 @@ def make_context(
         LaboratoryError: If rows and passages do not belong together, or there are none.
     """
     if not passages:
-        msg = "The library holds no passages; add a document first."
-        raise LaboratoryError(msg)
+        raise LaboratoryError("The library holds no passages; add a document first.")
     for encoder, rows in zip(encoders, vectors, strict=True):
         if rows.shape[0] != len(passages):
-            msg = (
+            raise LaboratoryError(
                 f"{encoder.spec.label} has {rows.shape[0]} vectors for {len(passages)} passages; "
                 "let the library embed what is missing, then try again."
             )
-            raise LaboratoryError(msg)
     order = sorted(range(len(passages)), key=lambda row: passages[row].passage_id)
     ordered = tuple(passages[row] for row in order)
     corpus = Corpus(
@@ -298,15 +278,13 @@ def guarded(encoder: Encoder, work: Callable[[], R]) -> R:
     except StoppedError:
         raise
     except CoreError as exc:
-        msg = f"{encoder.spec.label} failed: {exc}"
-        raise EncodingError(msg) from exc
+        raise EncodingError(f"{encoder.spec.label} failed: {exc}") from exc
     except (RuntimeError, MemoryError, ArithmeticError, ValueError, IndexError) as exc:
         # what a numerical library raises when memory runs out or a shape does not fit
-        msg = (
+        raise EncodingError(
             f"{encoder.spec.label} failed on a text ({type(exc).__name__}: {exc}). "
             "Try a shorter text; if it happens again run the doctor."
-        )
-        raise EncodingError(msg) from exc
+        ) from exc
 
 
 def each_encoder(
@@ -351,8 +329,7 @@ def raise_problems(problems: Sequence[str]) -> None:
     Raises:
         EncoderError: Always.
     """
-    msg = " ".join(problem for problem in problems if problem)
-    raise EncoderError(msg)
+    raise EncoderError(" ".join(problem for problem in problems if problem))
 
 
 def pooled(found: TokenTrace, *, start: int | None = None, end: int | None = None) -> Floats:
@@ -375,8 +352,9 @@ def pooled(found: TokenTrace, *, start: int | None = None, end: int | None = Non
     if start is not None and end is not None:
         inside = (found.offsets[:, 0] < end) & (found.offsets[:, 1] > start)
         if not inside.any():
-            msg = "The passage lies beyond what the encoder reads of this text; choose a smaller window."
-            raise LaboratoryError(msg)
+            raise LaboratoryError(
+                "The passage lies beyond what the encoder reads of this text; choose a smaller window."
+            )
         if np.count_nonzero(weights) == 1:
             weights = np.zeros_like(weights)
             weights[np.flatnonzero(inside)[-1]] = 1.0
@@ -403,11 +381,10 @@ def readable(text: str, *, what: str = "passage") -> str:
     """
     words = "".join(_WORDS.findall(text))
     if len(words) < 3 or text.count("\ufffd") * 4 > len(text):
-        msg = (
+        raise LaboratoryError(
             f"This {what} holds no readable text (a figure, a scan or a damaged font, perhaps); "
             "choose another one, or run OCR on the document and add it again."
         )
-        raise LaboratoryError(msg)
     return text
 
 

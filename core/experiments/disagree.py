@@ -57,74 +57,47 @@ _KIND_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Outcome of one draft.
+    """Outcome of one draft."""
 
-    Attributes:
-        draft: The query and where it came from.
-        disagreement: ``1 - RBO_ext`` of the two top k (p = 0.9): 0 when they are the same, 1 when
-            they share nothing; a difference at rank 1 weighs ten times one at rank 10 and more.
-        overlap: Passages in both top k, over k.
-        top_a: Passage ids of A's top k, best first.
-        top_b: Of B's.
-        source_rank_a: Where A puts the passage the query was drafted from.
-        source_rank_b: Where B puts it.
-        source_rank_lexical: Where BM25 puts it; None where no word matches, or without BM25.
-        query_words: Length of the query.
-        passage_chars: Length of the source passage.
-        depth: Where the source passage begins in its document: 0 at its start, below 1 at its end.
-    """
-
-    draft: Draft
+    draft: Draft  # the query and where it came from
+    # ``1 - RBO_ext`` of the two top k (p = 0.9): 0 when they are the same, 1 when they share
+    # nothing; a difference at rank 1 weighs ten times one at rank 10 and more
     disagreement: float
-    overlap: float
-    top_a: tuple[str, ...]
-    top_b: tuple[str, ...]
-    source_rank_a: int
-    source_rank_b: int
+    overlap: float  # passages in both top k, over k
+    top_a: tuple[str, ...]  # passage ids of A's top k, best first
+    top_b: tuple[str, ...]  # of B's
+    source_rank_a: int  # where A puts the passage the query was drafted from
+    source_rank_b: int  # where B puts it
+    # where BM25 puts it; None where no word matches, or without BM25
     source_rank_lexical: int | None
-    query_words: int
-    passage_chars: int
+    query_words: int  # length of the query
+    passage_chars: int  # length of the source passage
+    # where the source passage begins in its document: 0 at its start, below 1 at its end
     depth: float
 
 
 @dataclass(frozen=True, slots=True)
 class AgreementBin:
-    """Mean agreement over findings whose value lies in a range.
+    """Mean agreement over findings whose value lies in a range."""
 
-    Attributes:
-        low: Smallest value in the bin.
-        high: Largest.
-        count: Findings in it.
-        overlap: Mean overlap@k.
-        rbo: Mean RBO.
-        margin: Half width of the 95 % interval of the mean RBO (normal approximation); 0 with one.
-    """
-
-    low: float
-    high: float
-    count: int
-    overlap: float
-    rbo: float
+    low: float  # smallest value in the bin
+    high: float  # largest
+    count: int  # findings in it
+    overlap: float  # mean overlap@k
+    rbo: float  # mean RBO
+    # half width of the 95 % interval of the mean RBO (normal approximation); 0 with one
     margin: float
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentShare:
-    """How much of both encoders' top k one document takes.
+    """How much of both encoders' top k one document takes."""
 
-    Attributes:
-        doc_id: The document.
-        name: Its name. Hostile text: escape it.
-        passages: Share of the corpus that is this document's, 0 to 1.
-        share_a: Share of A's hits, over all drafts.
-        share_b: Share of B's.
-    """
-
-    doc_id: str
-    name: str
-    passages: float
-    share_a: float
-    share_b: float
+    doc_id: str  # the document
+    name: str  # its name. Hostile text: escape it.
+    passages: float  # share of the corpus that is this document's, 0 to 1
+    share_a: float  # share of A's hits, over all drafts
+    share_b: float  # share of B's
 
     @property
     def leaning(self) -> float:
@@ -142,126 +115,75 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Hubness:
-    """Whether a few passages come up for everything (Radovanović et al., JMLR 2010).
+    """Whether a few passages come up for everything (Radovanović et al., JMLR 2010)."""
 
-    Attributes:
-        system_id: Whose ranking.
-        skewness: Of the k-occurrence over passages: 0 when even; above about 1.5 a few passages
-            crowd out others.
-        never: Share of passages that no draft brought up.
-        expected: Times a passage would come up if all were alike.
-        hubs: The passages that come up most.
-    """
-
-    system_id: str
+    system_id: str  # whose ranking
+    # of the k-occurrence over passages: 0 when even; above about 1.5 a few passages crowd out
+    # others
     skewness: float
-    never: float
-    expected: float
-    hubs: tuple[Hub, ...]
+    never: float  # share of passages that no draft brought up
+    expected: float  # times a passage would come up if all were alike
+    hubs: tuple[Hub, ...]  # the passages that come up most
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFound:
-    """How often a system brings back the passage a query was drafted from.
+    """How often a system brings back the passage a query was drafted from."""
 
-    Attributes:
-        system_id: The system.
-        first: Share of drafts with it at rank 1.
-        within_k: Share with it in the top k.
-        reciprocal_rank: Mean of 1/rank over all drafts, 0 below the top k.
-    """
-
-    system_id: str
-    first: float
-    within_k: float
-    reciprocal_rank: float
+    system_id: str  # the system
+    first: float  # share of drafts with it at rank 1
+    within_k: float  # share with it in the top k
+    reciprocal_rank: float  # mean of 1/rank over all drafts, 0 below the top k
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregates:
-    """Measures over all findings.
+    """Measures over all findings."""
 
-    Attributes:
-        count: Findings they are made of.
-        rbo: Mean RBO; 1 is full agreement.
-        overlap: Mean overlap@k.
-        same_first: Share of drafts with the same first hit.
-        by_query_words: Agreement against the length of the query.
-        by_passage_chars: Against the length of the source passage.
-        by_depth: Against its place in the document.
-        by_kind: Mean RBO by kind of draft.
-        documents: Every document's share in both encoders' hits, largest leaning first.
-        found: Source passages found, by system.
-    """
-
-    count: int
-    rbo: float
-    overlap: float
-    same_first: float
-    by_query_words: tuple[AgreementBin, ...]
-    by_passage_chars: tuple[AgreementBin, ...]
-    by_depth: tuple[AgreementBin, ...]
-    by_kind: dict[str, AgreementBin]
+    count: int  # findings they are made of
+    rbo: float  # mean RBO; 1 is full agreement
+    overlap: float  # mean overlap@k
+    same_first: float  # share of drafts with the same first hit
+    by_query_words: tuple[AgreementBin, ...]  # agreement against the length of the query
+    by_passage_chars: tuple[AgreementBin, ...]  # against the length of the source passage
+    by_depth: tuple[AgreementBin, ...]  # against its place in the document
+    by_kind: dict[str, AgreementBin]  # mean RBO by kind of draft
+    # every document's share in both encoders' hits, largest leaning first
     documents: tuple[DocumentShare, ...]
-    found: tuple[SourceFound, ...]
+    found: tuple[SourceFound, ...]  # source passages found, by system
 
 
 @dataclass(frozen=True, slots=True)
 class DisagreementReport:
-    """Every draft's outcome, largest difference first, and the measures over all.
+    """Every draft's outcome, largest difference first, and the measures over all."""
 
-    Attributes:
-        a: System A.
-        b: System B.
-        k: Depth.
-        passages: Passages in the corpus.
-        drafts: Drafts that were asked for.
-        findings: By disagreement, largest first, ties by query id.
-        aggregates: Over all findings.
-        hubness: Of A, of B.
-        notes: What the reader should know, each a sentence.
-        seconds: Wall clock.
-        stopped: Whether the user stopped it; findings are those done by then.
-        problem: Why it ended early, in a sentence; "" when it did not.
-        summary: Where the encoders part, in sentences.
-        verdict: Which encoder the drafts speak for; None in records without one.
-    """
-
-    a: SystemName
-    b: SystemName
-    k: int
-    passages: int
-    drafts: int
-    findings: tuple[Finding, ...]
-    aggregates: Aggregates
-    hubness: tuple[Hubness, Hubness]
-    notes: tuple[str, ...]
-    seconds: float
-    stopped: bool
-    problem: str
-    summary: tuple[str, ...] = ()
+    a: SystemName  # system A
+    b: SystemName  # system B
+    k: int  # depth
+    passages: int  # passages in the corpus
+    drafts: int  # drafts that were asked for
+    findings: tuple[Finding, ...]  # by disagreement, largest first, ties by query id
+    aggregates: Aggregates  # over all findings
+    hubness: tuple[Hubness, Hubness]  # of A, of B
+    notes: tuple[str, ...]  # what the reader should know, each a sentence
+    seconds: float  # wall clock
+    stopped: bool  # whether the user stopped it; findings are those done by then
+    problem: str  # why it ended early, in a sentence; "" when it did not
+    summary: tuple[str, ...] = ()  # where the encoders part, in sentences
+    # which encoder the drafts speak for; None in records without one
     verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FindingFilter:
-    """Which findings to show; every part is optional. Ranges include both ends.
+    """Which findings to show; every part is optional. Ranges include both ends."""
 
-    Attributes:
-        doc_ids: Only drafts from these documents; empty for all.
-        kinds: Only these kinds; empty for all.
-        query_words: Shortest and longest query.
-        passage_chars: Shortest and longest source passage.
-        depth: Place of the source passage in its document, 0 to 1.
-        only_different: Leave out drafts on which the encoders agree fully.
-    """
-
-    doc_ids: tuple[str, ...] = ()
-    kinds: tuple[DraftKind, ...] = ()
-    query_words: tuple[int, int] | None = None
-    passage_chars: tuple[int, int] | None = None
-    depth: tuple[float, float] | None = None
-    only_different: bool = False
+    doc_ids: tuple[str, ...] = ()  # Only drafts from these documents; empty for all
+    kinds: tuple[DraftKind, ...] = ()  # Only these kinds; empty for all
+    query_words: tuple[int, int] | None = None  # shortest and longest query
+    passage_chars: tuple[int, int] | None = None  # shortest and longest source passage
+    depth: tuple[float, float] | None = None  # place of the source passage in its document, 0 to 1
+    only_different: bool = False  # leave out drafts on which the encoders agree fully
 
     def admits(self, finding: Finding) -> bool:
         """Whether a finding passes."""
@@ -285,11 +207,7 @@ def select(findings: Sequence[Finding], wanted: FindingFilter) -> tuple[Finding,
 
 
 def find_disagreements(
-    context: Context,
-    drafts: Sequence[Draft],
-    *,
-    k: int = 10,
-    monitor: Monitor | None = None,
+    context: Context, drafts: Sequence[Draft], *, k: int = 10, monitor: Monitor | None = None
 ) -> DisagreementReport:
     """Run drafts through both encoders and BM25 and order them by how far the encoders part.
 
@@ -515,17 +433,14 @@ def _ids(context: Context) -> tuple[str, str, str]:
 
 def _check(context: Context, drafts: Sequence[Draft], k: int) -> None:
     if k < 1:
-        msg = f"The depth is {k}; choose 1 or more."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(f"The depth is {k}; choose 1 or more.")
     if len(context.corpus.passages) < 2:
-        msg = (
+        raise LaboratoryError(
             "The library holds one passage, which every system ranks first; "
             "add more documents or choose smaller passages."
         )
-        raise LaboratoryError(msg)
     if not drafts:
-        msg = "There are no queries to run; draft some first."
-        raise LaboratoryError(msg)
+        raise LaboratoryError("There are no queries to run; draft some first.")
 
 
 def _ask_block(
@@ -547,8 +462,9 @@ def _ask_block(
     for place, draft in enumerate(block):
         source = rows.get(draft.passage_id)
         if source is None:
-            msg = "A draft comes from a passage that is gone; draft anew for this chunking."
-            raise LaboratoryError(msg)
+            raise LaboratoryError(
+                "A draft comes from a passage that is gone; draft anew for this chunking."
+            )
         tops = [best_positions(scores[side][place], k=k) for side in (0, 1)]
         for side in (0, 1):
             occurrences[side, tops[side]] += 1
@@ -585,11 +501,7 @@ def _lexical_rank(context: Context, query: str, source: int) -> int | None:
 
 
 def aggregate(
-    findings: Sequence[Finding],
-    corpus: Corpus,
-    *,
-    k: int,
-    system_ids: tuple[str, str, str],
+    findings: Sequence[Finding], corpus: Corpus, *, k: int, system_ids: tuple[str, str, str]
 ) -> Aggregates:
     """Measures over findings; also for a filtered selection.
 

@@ -19,23 +19,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Effect of leaving one part out, on one encoder.
+    """Effect of leaving one part out, on one encoder."""
 
-    Attributes:
-        number: Of the part.
-        score: Without it.
-        score_change: ``score - whole score``; below 0 when the part supported the match.
-        z_change: The same in standard deviations of the encoder's background: comparable between
-            encoders. NaN without a background.
-        rank: Without it.
-        rank_change: ``rank - whole rank``: places lost; above 0 when the part supported the match.
-    """
-
-    number: int
-    score: float
-    score_change: float
+    number: int  # of the part
+    score: float  # without it
+    score_change: float  # ``score - whole score``; below 0 when the part supported the match
+    # the same in standard deviations of the encoder's background: comparable between encoders. NaN
+    # without a background.
     z_change: float
-    rank: int
+    rank: int  # without it
+    # ``rank - whole rank``: places lost; above 0 when the part supported the match
     rank_change: int
 
 
@@ -46,24 +39,15 @@ class Faithfulness:
     That its deletion hurts most in the whole passage is how it was chosen. So the test is repeated
     where it was not chosen: in copies of the passage from which about half of the other sentences
     were removed at random, the named sentence is deleted, and in turn a random other one.
-
-    Attributes:
-        top: Number of the sentence.
-        top_drop: Loss of score when it is deleted from the whole passage.
-        others_drop: Mean loss over deleting each other sentence from the whole passage.
-        contexts: Random copies tried; 0 when the passage has fewer than three sentences.
-        context_top_drop: Mean loss when it is deleted from those copies; NaN without any.
-        context_other_drop: Mean loss when a random other one is.
-        wins: Share of copies in which deleting it hurt more; ties count half; NaN without any.
     """
 
-    top: int
-    top_drop: float
-    others_drop: float
-    contexts: int
-    context_top_drop: float
-    context_other_drop: float
-    wins: float
+    top: int  # number of the sentence
+    top_drop: float  # loss of score when it is deleted from the whole passage
+    others_drop: float  # mean loss over deleting each other sentence from the whole passage
+    contexts: int  # random copies tried; 0 when the passage has fewer than three sentences
+    context_top_drop: float  # mean loss when it is deleted from those copies; NaN without any
+    context_other_drop: float  # mean loss when a random other one is
+    wins: float  # share of copies in which deleting it hurt more; ties count half; NaN without any
 
     @property
     def holds(self) -> bool:
@@ -75,51 +59,29 @@ class Faithfulness:
 
 @dataclass(frozen=True, slots=True)
 class EncoderEvidence:
-    """One encoder's side.
+    """One encoder's side."""
 
-    Attributes:
-        system: The encoder.
-        score: Of the whole text.
-        z: The same against the background; NaN without one.
-        rank: Of the passage.
-        effects: One per part, in order.
-        top: Number of the part whose loss costs most score; None when no loss costs any.
-        faithfulness: Of that choice; None on the query side and where there is no top.
-    """
-
-    system: SystemName
-    score: float
-    z: float
-    rank: int
-    effects: tuple[Effect, ...]
-    top: int | None
+    system: SystemName  # the encoder
+    score: float  # of the whole text
+    z: float  # the same against the background; NaN without one
+    rank: int  # of the passage
+    effects: tuple[Effect, ...]  # one per part, in order
+    top: int | None  # number of the part whose loss costs most score; None when no loss costs any
+    # of that choice; None on the query side and where there is no top
     faithfulness: Faithfulness | None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Leave-one-out over one text, both encoders side by side.
+    """Leave-one-out over one text, both encoders side by side."""
 
-    Attributes:
-        side: ``passage`` (sentences left out) or ``query`` (clauses or words left out).
-        unit: ``sentence``, ``clause`` or ``word``.
-        query: What was asked.
-        passage_id: The passage.
-        corpus_size: Passages the ranks are out of.
-        parts: What was left out, one at a time.
-        a: Encoder A.
-        b: Encoder B.
-        contrast: The difference in words; empty when both need the same.
-        notes: What the reader should know.
-    """
-
-    side: str
-    unit: str
-    query: str
-    passage_id: str
-    corpus_size: int
-    parts: tuple[Part, ...]
-    a: EncoderEvidence
-    b: EncoderEvidence
-    contrast: tuple[str, ...]
-    notes: tuple[str, ...]
+    side: str  # ``passage`` (sentences left out) or ``query`` (clauses or words left out)
+    unit: str  # ``sentence``, ``clause`` or ``word``
+    query: str  # what was asked
+    passage_id: str  # the passage
+    corpus_size: int  # passages the ranks are out of
+    parts: tuple[Part, ...]  # what was left out, one at a time
+    a: EncoderEvidence  # encoder A
+    b: EncoderEvidence  # encoder B
+    contrast: tuple[str, ...]  # the difference in words; empty when both need the same
+    notes: tuple[str, ...]  # what the reader should know

@@ -31,30 +31,18 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of an experiment.
+    """One input of an experiment."""
 
-    Attributes:
-        name: Of the function's argument, and in the API.
-        kind: What it holds.
-        about: What it is, for the API and the command line.
-        label: On the page; "" keeps it off the page.
-        default: Where nothing is given.
-        least: Smallest number.
-        most: Largest number, or characters of a text (0: `LONGEST_TEXT`).
-        step: Between the numbers that the page offers.
-        needed: Whether nothing can be done without it.
-        choices: Value to label, of a choice; of a number those that the page offers.
-    """
-
-    name: str
-    kind: Kind
-    about: str
-    label: str = ""
-    default: str | int = ""
-    least: int = 0
-    most: int = 0
-    step: int = 1
-    needed: bool = False
+    name: str  # of the function's argument, and in the API
+    kind: Kind  # what it holds
+    about: str  # what it is, for the API and the command line
+    label: str = ""  # on the page; "" keeps it off the page
+    default: str | int = ""  # where nothing is given
+    least: int = 0  # smallest number
+    most: int = 0  # largest number, or characters of a text (0: `LONGEST_TEXT`)
+    step: int = 1  # between the numbers that the page offers
+    needed: bool = False  # whether nothing can be done without it
+    # value to label, of a choice; of a number those that the page offers
     choices: Mapping[Any, str] = field(default_factory=dict)
 
     def checked(self, value: object) -> Any:  # noqa: ANN401  of the field's kind
@@ -73,33 +61,32 @@ class Field:
 
     def _number(self, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
-            msg = f"{self.name} is {value!r}; it must be a whole number."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(f"{self.name} is {value!r}; it must be a whole number.")
         if not self.least <= value <= self.most:
-            msg = f"{self.name} is {value:,}; choose {self.least:,} to {self.most:,}."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"{self.name} is {value:,}; choose {self.least:,} to {self.most:,}."
+            )
         return int(value)
 
     def _ids(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-            msg = f"{self.name} must be a list of passage ids."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(f"{self.name} must be a list of passage ids.")
         return tuple(value)
 
     def _text(self, value: object) -> str:
         if not isinstance(value, str):
-            msg = f"{self.name} is {value!r}; it must be a text."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(f"{self.name} is {value!r}; it must be a text.")
         if self.kind is Kind.CHOICE and value not in self.choices:
-            msg = f"{self.name} is {value!r}; choose {', '.join(self.choices)}."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"{self.name} is {value!r}; choose {', '.join(self.choices)}."
+            )
         if self.needed and not value.strip():
-            msg = f"{self.name} is empty; it is needed here."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(f"{self.name} is empty; it is needed here.")
         most = self.most or LONGEST_TEXT
         if len(value) > most:
-            msg = f"{self.name} has {len(value):,} characters; {most:,} are the most."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"{self.name} has {len(value):,} characters; {most:,} are the most."
+            )
         return value
 
 
@@ -119,39 +106,23 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Experiment(Generic[R]):
-    """One experiment: everything that page, API and command line know of it.
+    """One experiment: everything that page, API and command line know of it."""
 
-    Attributes:
-        name: On the command line (``probe NAME``) and of kept results.
-        verb: In the API.
-        title: Of its tab.
-        about: What it does, in a sentence for API and command line.
-        fields: Inputs, in order.
-        record: Type of its result.
-        show: The result as HTML.
-        run: ``(context, monitor=..., **fields) -> record``.
-        place: Where the page offers it.
-        hint: What the page says beside its button.
-        heavy: It takes turns with other heavy work.
-        long_list: Name of the record's list of findings, of which the API returns the first few.
-        order: Among the others.
-        version: Raised when its meaning changes: kept results are then stale.
-    """
-
-    name: str
-    verb: str
-    title: str
-    about: str
-    fields: tuple[Field, ...]
-    record: type[R]
-    run: Callable[..., R]
-    show: Callable[[R], Html]
-    place: Place = Place.LABORATORY
-    hint: str = ""
-    heavy: bool = False
+    name: str  # on the command line (``probe NAME``) and of kept results
+    verb: str  # in the API
+    title: str  # of its tab
+    about: str  # what it does, in a sentence for API and command line
+    fields: tuple[Field, ...]  # inputs, in order
+    record: type[R]  # type of its result
+    run: Callable[..., R]  # ``(context, monitor=..., **fields) -> record``
+    show: Callable[[R], Html]  # the result as HTML
+    place: Place = Place.LABORATORY  # where the page offers it
+    hint: str = ""  # what the page says beside its button
+    heavy: bool = False  # it takes turns with other heavy work
+    # name of the record's list of findings, of which the API returns the first few
     long_list: str = ""
-    order: int = 0
-    version: int = 0
+    order: int = 0  # among the others
+    version: int = 0  # raised when its meaning changes: kept results are then stale
 
     def checked(self, values: Mapping[str, object]) -> dict[str, Any]:
         """Return every field's value, defaults for those not given.
@@ -162,6 +133,7 @@ class Experiment(Generic[R]):
         names = [one.name for one in self.fields]
         unknown = sorted(set(values) - set(names))
         if unknown:
-            msg = f"{self.name} has no {unknown[0]!r}; it takes {', '.join(names)}."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"{self.name} has no {unknown[0]!r}; it takes {', '.join(names)}."
+            )
         return {one.name: one.checked(values.get(one.name)) for one in self.fields}

@@ -36,102 +36,59 @@ _BUNDLED = "bundled:"
 
 @dataclass(frozen=True, slots=True)
 class EncoderAccount:
-    """Properties of one encoder, for the panel.
+    """Properties of one encoder, for the panel."""
 
-    Attributes:
-        system_id: Its id.
-        label: Its name.
-        family: Of the encoder.
-        checkpoint: Where its weights come from.
-        revision: Commit or hash of those weights; "" for a local folder.
-        fingerprint: Digest of everything that decides its vectors.
-        architecture: Stock class family.
-        attention: Direction.
-        pooling: How states become an embedding.
-        query_prompt: Before every query, as the spec has it.
-        passage_prompt: Before every passage.
-        instruction: What ``{instruction}`` means by default.
-        max_tokens: Limit in force.
-        dimension: Of the embedding.
-        dtype: Compute type.
-        device: Where it runs.
-        parameters: Weights that run.
-        licence: Of the weights.
-        trained_on: One sentence.
-        options: What was chosen for its embeddings: mean-centring, fewer dimensions, quantisation;
-            "" when they are as they are.
-        adapter: Name of the LoRA adapter merged into it; "" for none.
-    """
-
-    system_id: str
-    label: str
-    family: str
-    checkpoint: str
-    revision: str
-    fingerprint: str
-    architecture: str
-    attention: str
-    pooling: str
-    query_prompt: str
-    passage_prompt: str
-    instruction: str
-    max_tokens: int
-    dimension: int
-    dtype: str
-    device: str
-    parameters: int
-    licence: str
-    trained_on: str
+    system_id: str  # its id
+    label: str  # its name
+    family: str  # of the encoder
+    checkpoint: str  # where its weights come from
+    revision: str  # commit or hash of those weights; "" for a local folder
+    fingerprint: str  # digest of everything that decides its vectors
+    architecture: str  # stock class family
+    attention: str  # direction
+    pooling: str  # how states become an embedding
+    query_prompt: str  # before every query, as the spec has it
+    passage_prompt: str  # before every passage
+    instruction: str  # what ``{instruction}`` means by default
+    max_tokens: int  # limit in force
+    dimension: int  # of the embedding
+    dtype: str  # compute type
+    device: str  # where it runs
+    parameters: int  # weights that run
+    licence: str  # of the weights
+    trained_on: str  # one sentence
+    # what was chosen for its embeddings: mean-centring, fewer dimensions, quantisation; "" when
+    # they are as they are
     options: str = ""
-    adapter: str = ""
+    adapter: str = ""  # name of the LoRA adapter merged into it; "" for none
 
 
 @dataclass(frozen=True, slots=True)
 class TextAccount:
-    """Tokens that one encoder read of one text.
+    """Tokens that one encoder read of one text."""
 
-    Attributes:
-        system_id: The encoder.
-        kind: ``query`` or ``passage``.
-        item_id: ``query`` or the passage id.
-        text: The exact string, prompt included. Hostile text: escape it.
-        tokens_total: Tokens of the whole string.
-        tokens_kept: Tokens that entered the backbone.
-        tokens_dropped: Cut off at the end.
-        seconds: Time to embed it alone, measured now; NaN when not measured.
-    """
-
-    system_id: str
-    kind: str
-    item_id: str
-    text: str
-    tokens_total: int
-    tokens_kept: int
-    tokens_dropped: int
-    seconds: float
+    system_id: str  # the encoder
+    kind: str  # ``query`` or ``passage``
+    item_id: str  # ``query`` or the passage id
+    text: str  # the exact string, prompt included. Hostile text: escape it.
+    tokens_total: int  # tokens of the whole string
+    tokens_kept: int  # tokens that entered the backbone
+    tokens_dropped: int  # cut off at the end
+    seconds: float  # time to embed it alone, measured now; NaN when not measured
 
 
 @dataclass(frozen=True, slots=True)
 class TokenStats:
-    """Tokens of the whole corpus for one encoder, kept and dropped.
+    """Tokens of the whole corpus for one encoder, kept and dropped."""
 
-    Attributes:
-        system_id: The encoder.
-        passages: How many were plural.
-        cut: Passages that lost their end.
-        tokens: Tokens of all passages together, before cutting.
-        dropped: Tokens cut off, all passages together.
-        quantiles: Tokens per passage: smallest, 25th, 50th, 75th, 95th percentile, largest.
-        max_tokens: The limit they were cut at.
-    """
-
-    system_id: str
-    passages: int
-    cut: int
-    tokens: int
-    dropped: int
+    system_id: str  # the encoder
+    passages: int  # how many were plural
+    cut: int  # passages that lost their end
+    tokens: int  # tokens of all passages together, before cutting
+    dropped: int  # tokens cut off, all passages together
+    # tokens per passage: smallest, 25th, 50th, 75th, 95th percentile, largest
     quantiles: tuple[int, int, int, int, int, int]
-    max_tokens: int
+    max_tokens: int  # the limit they were cut at
 
     @property
     def share_cut(self) -> float:
@@ -151,56 +108,33 @@ class HitPlace:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """An encoder's background as a histogram, and the places of the hits in it.
+    """An encoder's background as a histogram, and the places of the hits in it."""
 
-    Attributes:
-        system_id: The encoder. Its axis is its own: never put two encoders on one.
-        pairs: The pairs of the background, in words.
-        samples: How many.
-        mean: Of their scores.
-        deviation: Standard deviation.
-        edges: ``bins + 1`` ascending scores.
-        counts: Pairs per bin.
-        hits: Best first, as given.
-        off_topic_mark: Median of the best scores of off-topic questions; NaN without any.
-    """
-
-    system_id: str
-    pairs: str
-    samples: int
-    mean: float
-    deviation: float
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    hits: tuple[HitPlace, ...]
-    off_topic_mark: float
+    system_id: str  # the encoder. Its axis is its own: never put two encoders on one.
+    pairs: str  # the pairs of the background, in words
+    samples: int  # how many
+    mean: float  # of their scores
+    deviation: float  # standard deviation
+    edges: tuple[float, ...]  # ``bins + 1`` ascending scores
+    counts: tuple[int, ...]  # pairs per bin
+    hits: tuple[HitPlace, ...]  # best first, as given
+    off_topic_mark: float  # median of the best scores of off-topic questions; NaN without any
 
 
 @dataclass(frozen=True, slots=True)
 class FairnessReport:
-    """The panel.
+    """The panel."""
 
-    Attributes:
-        a: System A.
-        b: System B.
-        texts: The query and the passages shown, as each encoder got them.
-        stats_a: A over the corpus.
-        stats_b: B over the corpus.
-        calibration: Of A and of B.
-        flags: Where the encoders differ in anything but themselves, each a sentence; empty if nowhere.
-        equal_limit: The token limit that would treat both alike; 0 when they are alike already.
-        query: What was asked; "" for nothing.
-    """
-
-    a: EncoderAccount
-    b: EncoderAccount
-    texts: tuple[TextAccount, ...]
-    stats_a: TokenStats
-    stats_b: TokenStats
-    calibration: tuple[Calibration, Calibration]
+    a: EncoderAccount  # system A
+    b: EncoderAccount  # system B
+    texts: tuple[TextAccount, ...]  # the query and the passages shown, as each encoder got them
+    stats_a: TokenStats  # a over the corpus
+    stats_b: TokenStats  # b over the corpus
+    calibration: tuple[Calibration, Calibration]  # of A and of B
+    # where the encoders differ in anything but themselves, each a sentence; empty if nowhere
     flags: tuple[str, ...]
-    equal_limit: int
-    query: str = ""
+    equal_limit: int  # the token limit that would treat both alike; 0 when they are alike already
+    query: str = ""  # what was asked; "" for nothing
 
 
 def account_of(encoder: Encoder) -> EncoderAccount:
@@ -312,9 +246,7 @@ def _stats(encoder: Encoder, totals: Sequence[int], kept: Sequence[int]) -> Toke
 
 
 def red_flags(
-    spec_a: EncoderSpec,
-    spec_b: EncoderSpec,
-    stats: tuple[TokenStats, TokenStats] | None = None,
+    spec_a: EncoderSpec, spec_b: EncoderSpec, stats: tuple[TokenStats, TokenStats] | None = None
 ) -> tuple[str, ...]:
     """Differences between two encoders that the pair is not about, in words.
 
@@ -480,9 +412,7 @@ def _sentence(text: str) -> str:
 
 
 def equal_limit(
-    spec_a: EncoderSpec,
-    spec_b: EncoderSpec,
-    stats: tuple[TokenStats, TokenStats] | None = None,
+    spec_a: EncoderSpec, spec_b: EncoderSpec, stats: tuple[TokenStats, TokenStats] | None = None
 ) -> int:
     """Return the token limit that treats both encoders alike, or 0 when they are alike already.
 

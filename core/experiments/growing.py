@@ -47,58 +47,33 @@ class Growth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GrowthPoint:
-    """One encoder at one length.
+    """One encoder at one length."""
 
-    Attributes:
-        start: First character of the text in the document.
-        end: One past its last.
-        tokens: Tokens of the text for this encoder.
-        tokens_kept: Tokens it read.
-        passage_kept: Whether the whole passage lies within what it read.
-        score: Of the query and the grown text.
-        z: Against the background of passages; NaN without one.
-        rank: Of the grown text among all other passages of the library, each as it is.
-    """
-
-    start: int
-    end: int
-    tokens: int
-    tokens_kept: int
-    passage_kept: bool
-    score: float
-    z: float
-    rank: int
+    start: int  # first character of the text in the document
+    end: int  # one past its last
+    tokens: int  # tokens of the text for this encoder
+    tokens_kept: int  # tokens it read
+    passage_kept: bool  # whether the whole passage lies within what it read
+    score: float  # of the query and the grown text
+    z: float  # against the background of passages; NaN without one
+    rank: int  # of the grown text among all other passages of the library, each as it is
 
 
 @dataclass(frozen=True, slots=True)
 class GrowingText:
-    """Both encoders' curves.
+    """Both encoders' curves."""
 
-    Attributes:
-        query: What was asked.
-        passage_id: The passage that is padded.
-        growth: Side.
-        corpus_size: Passages the ranks are out of.
-        a: System A.
-        b: System B.
-        points_a: By length.
-        points_b: Same lengths.
-        notes: What the reader should know.
-        stopped: Whether the user stopped it.
-        problem: Why one encoder ends early; "" when none does.
-    """
-
-    query: str
-    passage_id: str
-    growth: Growth
-    corpus_size: int
-    a: SystemName
-    b: SystemName
-    points_a: tuple[GrowthPoint, ...]
-    points_b: tuple[GrowthPoint, ...]
-    notes: tuple[str, ...]
-    stopped: bool
-    problem: str
+    query: str  # what was asked
+    passage_id: str  # the passage that is padded
+    growth: Growth  # side
+    corpus_size: int  # passages the ranks are out of
+    a: SystemName  # system A
+    b: SystemName  # system B
+    points_a: tuple[GrowthPoint, ...]  # by length
+    points_b: tuple[GrowthPoint, ...]  # same lengths
+    notes: tuple[str, ...]  # what the reader should know
+    stopped: bool  # whether the user stopped it
+    problem: str  # why one encoder ends early; "" when none does
     summary: tuple[str, ...] = ()
 
 
@@ -203,12 +178,7 @@ def show(found: GrowingText) -> Html:
             x_log=True,
         )
     return render(
-        "growing",
-        found=found,
-        named=named,
-        sides=sides,
-        ranks=charts["rank"],
-        scores=charts["z"],
+        "growing", found=found, named=named, sides=sides, ranks=charts["rank"], scores=charts["z"]
     )
 
 
@@ -274,8 +244,9 @@ def _windows(
             every += [(inner[0], end) for _, end in edges if end > inner[1]]
     if len(every) < 2:
         side = "around" if growth is Growth.BOTH else str(growth)
-        msg = f"There is no text {side} this passage in its document; choose another passage."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(
+            f"There is no text {side} this passage in its document; choose another passage."
+        )
     chosen = [every[0]]
     length = every[0][1] - every[0][0]
     for window in every[1:]:
@@ -285,11 +256,10 @@ def _windows(
             chosen.append(window)
             length = window[1] - window[0]
     if len(chosen) < 2:
-        msg = (
+        raise LaboratoryError(
             f"The passage does not fit into {largest:,} tokens with anything around it; "
             "choose a larger limit or smaller passages."
         )
-        raise LaboratoryError(msg)
     return chosen
 
 

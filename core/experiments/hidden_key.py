@@ -73,67 +73,39 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyCell:
-    """One depth at one length.
+    """One depth at one length."""
 
-    Attributes:
-        depth: Where the key stands: 0 before the first sentence, 1 after the last.
-        length: Nominal tokens of a copy.
-        tokens_a: Tokens a copy really has for A, on average.
-        tokens_b: For B.
-        accuracy_a: Share of keys whose copy comes first; a tie for first counts 1/(tied). NaN
-            where the encoder failed.
-        accuracy_b: For B.
-        accuracy_lexical: For BM25.
-        kept_a: Share of copies whose key lies within what A reads.
-        kept_b: Within what B reads.
-        ceiling_a: What A could reach at most: the kept, and chance for the rest.
-        ceiling_b: For B.
-    """
-
-    depth: float
-    length: int
-    tokens_a: float
-    tokens_b: float
+    depth: float  # where the key stands: 0 before the first sentence, 1 after the last
+    length: int  # nominal tokens of a copy
+    tokens_a: float  # tokens a copy really has for A, on average
+    tokens_b: float  # for B
+    # share of keys whose copy comes first; a tie for first counts 1/(tied). NaN where the encoder
+    # failed.
     accuracy_a: float
-    accuracy_b: float
-    accuracy_lexical: float
-    kept_a: float
-    kept_b: float
-    ceiling_a: float
-    ceiling_b: float
+    accuracy_b: float  # for B
+    accuracy_lexical: float  # for BM25
+    kept_a: float  # share of copies whose key lies within what A reads
+    kept_b: float  # within what B reads
+    ceiling_a: float  # what A could reach at most: the kept, and chance for the rest
+    ceiling_b: float  # for B
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenKeyMap:
-    """The whole map.
+    """The whole map."""
 
-    Attributes:
-        a: System A.
-        b: System B.
-        depths: Columns asked for.
-        lengths: Rows that the document is long enough for.
-        copies: Copies per cell, each with a key of its own; one query per copy.
-        chance: Accuracy of guessing: 1 / copies.
-        cells: By length, then depth; those finished.
-        truncation_a: Tokens at which A stops reading: draw the line above lengths beyond it.
-        truncation_b: For B.
-        notes: What the reader should know.
-        stopped: Whether the user stopped it.
-        problem: Why an encoder has no figures from some cell on; "" when all went well.
-    """
-
-    a: SystemName
-    b: SystemName
-    depths: tuple[float, ...]
-    lengths: tuple[int, ...]
-    copies: int
-    chance: float
-    cells: tuple[KeyCell, ...]
-    truncation_a: int
-    truncation_b: int
-    notes: tuple[str, ...]
-    stopped: bool
-    problem: str
+    a: SystemName  # system A
+    b: SystemName  # system B
+    depths: tuple[float, ...]  # columns asked for
+    lengths: tuple[int, ...]  # rows that the document is long enough for
+    copies: int  # copies per cell, each with a key of its own; one query per copy
+    chance: float  # accuracy of guessing: 1 / copies
+    cells: tuple[KeyCell, ...]  # by length, then depth; those finished
+    truncation_a: int  # tokens at which A stops reading: draw the line above lengths beyond it
+    truncation_b: int  # for B
+    notes: tuple[str, ...]  # what the reader should know
+    stopped: bool  # whether the user stopped it
+    problem: str  # why an encoder has no figures from some cell on; "" when all went well
     summary: tuple[str, ...] = ()
 
     def ceiling(self, length: int) -> tuple[float, float]:
@@ -342,25 +314,21 @@ EXPERIMENTS = (
 
 def _check(lengths: Sequence[int], depths: Sequence[float], copies: int) -> None:
     if not lengths or min(lengths) < 16:
-        msg = "Lengths must be 16 tokens or more, and at least one."
-        raise LaboratoryError(msg)
+        raise LaboratoryError("Lengths must be 16 tokens or more, and at least one.")
     if not depths or min(depths) < 0 or max(depths) > 1:
-        msg = "Depths must lie between 0 (the beginning) and 1 (the end)."
-        raise LaboratoryError(msg)
+        raise LaboratoryError("Depths must lie between 0 (the beginning) and 1 (the end).")
     if not 2 <= copies <= 100:
-        msg = f"{copies} copies were asked for; choose 2 to 100."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(f"{copies} copies were asked for; choose 2 to 100.")
 
 
 def _require_room(context: Context, text: str, keys: Sequence[Key]) -> None:
     longest = max(keys, key=lambda key: len(key.sentence)).sentence
     need, have = most_tokens(context, longest), most_tokens(context, text)
     if have < need:
-        msg = (
+        raise LaboratoryError(
             f"The document has {have:,} tokens, the hidden sentence alone needs {need:,}; "
             "choose a longer document."
         )
-        raise LaboratoryError(msg)
 
 
 def _stretches(
@@ -389,11 +357,10 @@ def _stretches(
             if whole < min(lengths)
             else "has no beginning of whole sentences that fits a length asked for"
         )
-        msg = (
+        raise LaboratoryError(
             f"The document ({whole:,} tokens with the hidden sentence) {reason} ({asked}); choose "
             "other lengths or another document."
         )
-        raise LaboratoryError(msg)
     return found
 
 

@@ -32,37 +32,21 @@ from core.words import ordinal, way
 
 @dataclass(frozen=True, slots=True)
 class EncoderInContext:
-    """One encoder's passage alone and inside its document.
+    """One encoder's passage alone and inside its document."""
 
-    Attributes:
-        system: The encoder.
-        score_alone: Passage embedded by itself.
-        score_inside: Passage pooled out of one forward pass over the window around it.
-        z_alone: Against the background.
-        z_inside: Against the same background.
-        rank_alone: Among all passages, each alone.
-        rank_inside: This passage in context, all others alone.
-        rank_all_inside: This passage and every other that lies in the window in context.
-        cosine: Between both embeddings of the passage: how much context moved it.
-        window_start: First character of the window in the document.
-        window_end: One past its last.
-        window_tokens: Tokens the encoder read of it.
-        passages_inside: Passages that lie wholly in the window and were read.
-    """
-
-    system: SystemName
-    score_alone: float
-    score_inside: float
-    z_alone: float
-    z_inside: float
-    rank_alone: int
-    rank_inside: int
-    rank_all_inside: int
-    cosine: float
-    window_start: int
-    window_end: int
-    window_tokens: int
-    passages_inside: int
+    system: SystemName  # the encoder
+    score_alone: float  # passage embedded by itself
+    score_inside: float  # passage pooled out of one forward pass over the window around it
+    z_alone: float  # against the background
+    z_inside: float  # against the same background
+    rank_alone: int  # among all passages, each alone
+    rank_inside: int  # this passage in context, all others alone
+    rank_all_inside: int  # this passage and every other that lies in the window in context
+    cosine: float  # between both embeddings of the passage: how much context moved it
+    window_start: int  # first character of the window in the document
+    window_end: int  # one past its last
+    window_tokens: int  # tokens the encoder read of it
+    passages_inside: int  # passages that lie wholly in the window and were read
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +93,9 @@ def late_context(
     readable(passage.text)
     document = context.corpus.texts.get(passage.doc_id, "")
     if passage.start <= 0 and passage.end >= len(document):
-        msg = "The passage is the whole document, so there is nothing around it to read."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(
+            "The passage is the whole document, so there is nothing around it to read."
+        )
     limit = min(window_tokens, *(limit_of(indexed.encoder) for indexed in context.encoders))
     start, end = context_window(context, document, (passage.start, passage.end), limit=limit)
     sides = each_encoder(
@@ -180,11 +165,10 @@ def context_window(
     stretches = nested_windows(document, inner)
     low, high = 0, len(stretches) - 1
     if most_tokens(context, document[slice(*stretches[0])]) > limit:
-        msg = (
+        raise LaboratoryError(
             f"The passage is longer than {limit:,} tokens, so no context fits around it; "
             "choose smaller passages or a larger window."
         )
-        raise LaboratoryError(msg)
     while low < high:  # the widest that fits
         middle = (low + high + 1) // 2
         if most_tokens(context, document[slice(*stretches[middle])]) <= limit:

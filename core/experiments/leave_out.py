@@ -36,12 +36,7 @@ MAX_SENTENCES = 60
 
 
 def leave_sentences_out(
-    context: Context,
-    query: str,
-    passage_id: str,
-    *,
-    seed: int = 0,
-    monitor: Monitor | None = None,
+    context: Context, query: str, passage_id: str, *, seed: int = 0, monitor: Monitor | None = None
 ) -> Evidence:
     """Delete each sentence of a passage in turn; the other passages stay as they are.
 
@@ -62,17 +57,15 @@ def leave_sentences_out(
     text = readable(context.corpus.passages[row].text)
     parts = numbered(text, sentence_spans(text))
     if len(parts) < 2:
-        msg = (
+        raise LaboratoryError(
             "The passage has one sentence, so there is none to leave out. "
             "Look at the query's words instead, or choose a longer passage."
         )
-        raise LaboratoryError(msg)
     if len(parts) > MAX_SENTENCES:
-        msg = (
+        raise LaboratoryError(
             f"The passage has {len(parts)} sentences; leaving each out would take too long. "
             f"Choose a passage of at most {MAX_SENTENCES} sentences (a smaller chunk size)."
         )
-        raise LaboratoryError(msg)
     copies = draw_copies(len(parts), seed=seed)
     watch = monitor or SilentMonitor()
 
@@ -125,8 +118,9 @@ def leave_clauses_out(
     row = context.corpus.position(passage_id)
     unit, parts = query_parts(query)
     if len(parts) < 2:
-        msg = "The query has one word, so there is nothing to leave out; ask with more words."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(
+            "The query has one word, so there is nothing to leave out; ask with more words."
+        )
     parts = parts[:MAX_SENTENCES]
     watch = monitor or SilentMonitor()
 

@@ -30,17 +30,12 @@ class SystemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaperColumn:
-    """One column.
+    """One column."""
 
-    Attributes:
-        name: As in the paper.
-        measure: What the numbers are.
-        ceiling: Highest value that the set-up allows where that is below 100: the cell measures
-            truncation and not the model. None elsewhere.
-    """
-
-    name: str
-    measure: str
+    name: str  # as in the paper
+    measure: str  # what the numbers are
+    # highest value that the set-up allows where that is below 100: the cell measures truncation and
+    # not the model. None elsewhere.
     ceiling: float | None = None
 
 
@@ -56,25 +51,16 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """One table.
+    """One table."""
 
-    Attributes:
-        table_id: Short name.
-        title: For people.
-        source: Paper and table.
-        columns: In order.
-        rows: In order.
-        averages: Average column -> the columns it is stated to be the mean of.
-        caveats: What a reader must know, each a sentence.
-    """
-
-    table_id: str
-    title: str
-    source: str
-    columns: tuple[PaperColumn, ...]
-    rows: tuple[PaperRow, ...]
+    table_id: str  # short name
+    title: str  # for people
+    source: str  # paper and table
+    columns: tuple[PaperColumn, ...]  # in order
+    rows: tuple[PaperRow, ...]  # in order
+    # average column -> the columns it is stated to be the mean of
     averages: dict[str, tuple[str, ...]]
-    caveats: tuple[str, ...]
+    caveats: tuple[str, ...]  # what a reader must know, each a sentence
 
     def column(self, name: str) -> PaperColumn:
         """Return a column by its name.
@@ -96,23 +82,14 @@ class PaperTable:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A headline of the paper with the figures behind it.
+    """A headline of the paper with the figures behind it."""
 
-    Attributes:
-        words: The claim.
-        table_id: Where its cells stand.
-        column: Which column.
-        system: Its subject.
-        baseline: What it was measured against.
-        stated: Points as claimed.
-    """
-
-    words: str
-    table_id: str
-    column: str
-    system: str
-    baseline: str
-    stated: float
+    words: str  # the claim
+    table_id: str  # where its cells stand
+    column: str  # which column
+    system: str  # its subject
+    baseline: str  # what it was measured against
+    stated: float  # points as claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +112,20 @@ class TrainingCurve:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """The whole file.
+    """The whole file."""
 
-    Attributes:
-        source: Where the figures come from.
-        tables: In the page's order.
-        claims: The headlines.
-        training_curve: Both systems by size of the training set.
-        mteb: Official tasks that have a cell in a table.
-        by_length: Tasks with a split for each length, and the column without its length.
-    """
-
-    source: str
-    tables: tuple[PaperTable, ...]
-    claims: tuple[Claim, ...]
-    training_curve: TrainingCurve
-    mteb: tuple[Task, ...]
+    source: str  # where the figures come from
+    tables: tuple[PaperTable, ...]  # in the page's order
+    claims: tuple[Claim, ...]  # the headlines
+    training_curve: TrainingCurve  # both systems by size of the training set
+    mteb: tuple[Task, ...]  # official tasks that have a cell in a table
+    # tasks with a split for each length, and the column without its length
     by_length: dict[str, str]
 
 
 def _place(names: Sequence[str], name: str, where: str, what: str) -> int:
     if name not in names:
-        msg = f"{where} has no {what} {name!r}; it has {', '.join(names)}."
-        raise UnknownNameError(msg)
+        raise UnknownNameError(f"{where} has no {what} {name!r}; it has {', '.join(names)}.")
     return names.index(name)
 
 
@@ -170,17 +138,11 @@ SHORT_LENGTHS = (256, 512, 1024, 2048, 4096)
 
 @dataclass(frozen=True, slots=True)
 class PaperPlace:
-    """Where an official task stands in the paper.
+    """Where an official task stands in the paper."""
 
-    Attributes:
-        table_id: Of the table.
-        column: Of the table.
-        lengths: How many splits of mteb the cell is a mean of; 1 for most.
-    """
-
-    table_id: str
-    column: str
-    lengths: int = 1
+    table_id: str  # of the table
+    column: str  # of the table
+    lengths: int = 1  # how many splits of mteb the cell is a mean of; 1 for most
 
 
 def place_of(task: str, split: str, subset: str) -> PaperPlace | None:
@@ -211,8 +173,7 @@ def table(table_id: str) -> PaperTable:
     """
     ids = [found.table_id for found in TABLES]
     if table_id not in ids:
-        msg = f"No table {table_id!r}; there are {', '.join(ids)}."
-        raise UnknownNameError(msg)
+        raise UnknownNameError(f"No table {table_id!r}; there are {', '.join(ids)}.")
     return TABLES[ids.index(table_id)]
 
 

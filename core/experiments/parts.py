@@ -11,7 +11,7 @@ from core.experiments.evidence import Part
 _CLAUSE_BREAK = re.compile(
     r"(?<=[,;:.!?])\s++|(?<!\s)\s++(?:[–—-]\s++)"  # noqa: RUF001 - dashes as they stand in texts
     r"|(?<!\s)\s++(?=(?:and|or|but|because|since|while|when|if|which|that|who|where|although|after|before"
-    r"|unless|until)\s)",
+    r"|unless|until)\s)"
 )
 _SHORT_QUERY_WORDS = 14
 

@@ -30,8 +30,9 @@ def experiment(name: str) -> Experiment[Any]:
     for one in EXPERIMENTS:
         if one.name == name:
             return one
-    msg = f"No experiment {name!r}; there are {', '.join(one.name for one in EXPERIMENTS)}."
-    raise UnknownNameError(msg)
+    raise UnknownNameError(
+        f"No experiment {name!r}; there are {', '.join(one.name for one in EXPERIMENTS)}."
+    )
 
 
 def offered(place: Place) -> tuple[Experiment[Any], ...]:

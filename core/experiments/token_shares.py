@@ -26,19 +26,12 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class TokenShare:
-    """One token's exact part of the score.
+    """One token's exact part of the score."""
 
-    Attributes:
-        token: Readable piece. Hostile text: escape it.
-        start: First character in the passage text; -1 for prompt and special tokens.
-        end: One past the last.
-        share: What it adds to the score; all shares add up to it.
-    """
-
-    token: str
-    start: int
-    end: int
-    share: float
+    token: str  # readable piece. Hostile text: escape it.
+    start: int  # first character in the passage text; -1 for prompt and special tokens
+    end: int  # one past the last
+    share: float  # what it adds to the score; all shares add up to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +41,12 @@ class TokenShares:
     Exact as arithmetic: the embedding is a weighted mean of token states, so the score is a sum
     over tokens. It does not say what would happen without a token, since every state depends on
     the other tokens: deletion above says that.
-
-    Attributes:
-        system: The encoder.
-        score: Of query and passage.
-        shares: One per token, in order.
-        residual: ``score - sum of shares``: rounding only.
     """
 
-    system: SystemName
-    score: float
-    shares: tuple[TokenShare, ...]
-    residual: float
+    system: SystemName  # the encoder
+    score: float  # of query and passage
+    shares: tuple[TokenShare, ...]  # one per token, in order
+    residual: float  # ``score - sum of shares``: rounding only
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +77,10 @@ def token_shares(indexed: IndexedEncoder, query: str, text: str) -> TokenShares:
     shares = weights * (states @ vector) / length if length > 0 else np.zeros(len(weights))
     residual = score - float(shares.sum())
     if abs(residual) > _TOLERANCE:
-        msg = (
+        raise LaboratoryError(
             f"{indexed.label} does not pool its tokens linearly, so a token has no exact share of the "
             "score. Look at the sentences instead."
         )
-        raise LaboratoryError(msg)
     return TokenShares(
         system=name_of(indexed),
         score=score,

@@ -34,33 +34,19 @@ class Lead(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Two systems on the same drafts.
+    """Two systems on the same drafts."""
 
-    Attributes:
-        queries: Drafts.
-        passages: Passages they come from: the independent units.
-        first_higher: Drafts whose source passage stands higher for the first system, within k.
-        second_higher: For the second.
-        level: The same place, or in neither top k.
-        first_mean: Mean reciprocal rank of the source passage within the top k.
-        second_mean: For the second.
-        difference: ``first_mean - second_mean``.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        lead: What this allows to say.
-    """
-
-    queries: int
-    passages: int
-    first_higher: int
-    second_higher: int
-    level: int
-    first_mean: float
-    second_mean: float
-    difference: float
-    low: float
-    high: float
-    lead: Lead
+    queries: int  # drafts
+    passages: int  # passages they come from: the independent units
+    first_higher: int  # drafts whose source passage stands higher for the first system, within k
+    second_higher: int  # for the second
+    level: int  # the same place, or in neither top k
+    first_mean: float  # mean reciprocal rank of the source passage within the top k
+    second_mean: float  # for the second
+    difference: float  # ``first_mean - second_mean``
+    low: float  # lower end of its 95 % interval
+    high: float  # upper end
+    lead: Lead  # what this allows to say
 
     @property
     def net_gain(self) -> float:
@@ -70,38 +56,23 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Which encoder these drafts speak for.
+    """Which encoder these drafts speak for."""
 
-    Attributes:
-        encoders: A against B.
-        keywords: The better encoder against BM25; None without BM25.
-        by_kind: A against B, by kind of draft; kinds with enough drafts only.
-        sentences: The verdict in words, most important first.
-    """
-
-    encoders: Contrast
-    keywords: Contrast | None
-    by_kind: dict[str, Contrast]
-    sentences: tuple[str, ...]
+    encoders: Contrast  # a against B
+    keywords: Contrast | None  # the better encoder against BM25; None without BM25
+    by_kind: dict[str, Contrast]  # a against B, by kind of draft; kinds with enough drafts only
+    sentences: tuple[str, ...]  # the verdict in words, most important first
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where each system put the source passage of one draft.
+    """Where each system put the source passage of one draft."""
 
-    Attributes:
-        passage_id: The source: drafts that share it are resampled together.
-        kind: Of the draft, in words for the reader.
-        rank_a: A's rank of the source.
-        rank_b: B's.
-        rank_lexical: BM25's; None where no word matches.
-    """
-
-    passage_id: str
-    kind: str
-    rank_a: int
-    rank_b: int
-    rank_lexical: int | None
+    passage_id: str  # the source: drafts that share it are resampled together
+    kind: str  # of the draft, in words for the reader
+    rank_a: int  # a's rank of the source
+    rank_b: int  # b's
+    rank_lexical: int | None  # BM25's; None where no word matches
 
 
 def contrast(
@@ -195,10 +166,7 @@ def verdict(
         a_is_best = (-encoders.first_mean, label_a) <= (-encoders.second_mean, label_b)
         best = label_a if a_is_best else label_b
         keywords = contrast(
-            ranks_a if a_is_best else ranks_b,
-            [one.rank_lexical for one in outcomes],
-            sources,
-            k=k,
+            ranks_a if a_is_best else ranks_b, [one.rank_lexical for one in outcomes], sources, k=k
         )
     by_kind: dict[str, Contrast] = {}
     for kind in dict.fromkeys(sorted(one.kind for one in outcomes)):

@@ -24,19 +24,12 @@ _ELSEWHERE = "or run Bifocal on your own machine, where nothing is limited."
 
 @dataclass(frozen=True, slots=True)
 class VisitorLimits:
-    """Allowance of one visitor.
+    """Allowance of one visitor."""
 
-    Attributes:
-        queries_per_minute: Comparisons in any 60 seconds.
-        drawings_per_minute: Pages drawn in any 60 seconds.
-        documents: Most in one library.
-        bytes_each: Most that all libraries of a visitor may take on the disk.
-    """
-
-    queries_per_minute: int = 30
-    drawings_per_minute: int = 240
-    documents: int = 100
-    bytes_each: int = 1024 * MEBIBYTE
+    queries_per_minute: int = 30  # comparisons in any 60 seconds
+    drawings_per_minute: int = 240  # pages drawn in any 60 seconds
+    documents: int = 100  # most in one library
+    bytes_each: int = 1024 * MEBIBYTE  # most that all libraries of a visitor may take on the disk
 
 
 class Allowance:
@@ -89,11 +82,10 @@ class Allowance:
                 taken.popleft()
             if len(taken) >= most:
                 wait = max(1, math.ceil(taken[0] + _MINUTE_SECONDS - now))
-                msg = (
+                raise AllowanceExceededError(
                     f"This server {verb} {most} {kind} a minute for each visitor. Wait "
                     f"{wait} s and ask again, {_ELSEWHERE}"
                 )
-                raise AllowanceExceededError(msg)
             taken.append(now)
 
     def require_room(self, files: Sequence[SourceFile], *, held: int) -> None:
@@ -108,11 +100,10 @@ class Allowance:
         """
         most = self._limits.documents
         if held + len(files) > most:
-            msg = (
+            raise AllowanceExceededError(
                 f"A library on this server holds up to {most} documents; this one has {held} and "
                 f"you added {len(files)}. Remove some or add fewer, {_ELSEWHERE}"
             )
-            raise AllowanceExceededError(msg)
         self.require_bytes(sum(_size(file) for file in files))
 
     def require_bytes(self, extra: int) -> None:
@@ -122,11 +113,10 @@ class Allowance:
             AllowanceExceededError: Too many bytes.
         """
         if self._kept_bytes() + extra > self._limits.bytes_each:
-            msg = (
+            raise AllowanceExceededError(
                 f"Each visitor may keep {self._limits.bytes_each / MEBIBYTE:,.0f} MiB on this "
                 f"server. Remove documents first, {_ELSEWHERE}"
             )
-            raise AllowanceExceededError(msg)
 
 
 def _size(file: SourceFile) -> int:

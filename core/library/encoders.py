@@ -32,25 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus:
-    """How ready an encoder of a library is.
+    """How ready an encoder of a library is."""
 
-    Attributes:
-        system_id: Its id.
-        family: Its colour.
-        label: Its name, with what is done to its vectors.
-        state: Where it is on its way into memory.
-        problem: Why it failed, in a sentence; "" otherwise.
-        passages_embedded: Of the current corpus, under the current settings.
-        passages: In the current corpus.
-    """
-
-    system_id: str
-    family: Family
-    label: str
-    state: LoadState
-    problem: str
-    passages_embedded: int
-    passages: int
+    system_id: str  # its id
+    family: Family  # its colour
+    label: str  # its name, with what is done to its vectors
+    state: LoadState  # where it is on its way into memory
+    problem: str  # why it failed, in a sentence; "" otherwise
+    passages_embedded: int  # of the current corpus, under the current settings
+    passages: int  # in the current corpus
 
 
 class EncodersInUse:
@@ -136,12 +126,11 @@ class EncodersInUse:
             measured = kept_centre(self._workspace, self._uncentred(encoder_id, limit))
             if measured is None:
                 label = self._pool.registry.encoder(encoder_id).label
-                msg = (
+                raise EncodingError(
                     f"{label} is to be mean-centred, and this library's mean is not measured yet: "
                     f"that takes at least {LEAST_PASSAGES} passages. Add documents or embed what "
                     "is here, or switch centring off."
                 )
-                raise EncodingError(msg)
             centre = measured.mean
         try:
             return self._pool.get(

@@ -98,8 +98,9 @@ class Holdings:
                 source, name, limits=self._limits, password=self.passwords.get(doc_id)
             )
         except DocumentError as exc:
-            msg = f'The stored copy of "{name}" is damaged. Upload the document again. ({exc})'
-            raise WorkspaceDamagedError(msg) from exc
+            raise WorkspaceDamagedError(
+                f'The stored copy of "{name}" is damaged. Upload the document again. ({exc})'
+            ) from exc
         if not self._workspace.read_only:
             self._workspace.put_document(
                 document, source=source, record=document_to_bytes(document)

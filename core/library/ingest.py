@@ -44,24 +44,17 @@ GROUP_PASSAGES = 512  # embedded by every encoder before the next group: finishe
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to add: its bytes, or where they are.
+    """A file to add: its bytes, or where they are."""
 
-    Attributes:
-        name: As the user has it; only a cleaned form is kept and shown.
-        data: The bytes; or None when ``path`` is given.
-        path: Read when its turn comes, so that many large files never lie in memory together.
-        password: For an encrypted PDF. Kept in memory only, never on disk.
-    """
-
-    name: str
-    data: bytes | None = None
+    name: str  # as the user has it; only a cleaned form is kept and shown
+    data: bytes | None = None  # the bytes; or None when ``path`` is given
+    # read when its turn comes, so that many large files never lie in memory together
     path: Path | None = None
-    password: str | None = None
+    password: str | None = None  # for an encrypted PDF. Kept in memory only, never on disk.
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.path is None):
-            msg = f"{self.name!r}: give either the bytes of the file or its path."
-            raise UsageError(msg)
+            raise UsageError(f"{self.name!r}: give either the bytes of the file or its path.")
 
     def read(self, *, limit_bytes: int) -> bytes:
         """Return the bytes; a path that is too large is not read at all.
@@ -77,13 +70,13 @@ class SourceFile:
             if size <= limit_bytes:
                 return self.path.read_bytes()
         except OSError as exc:
-            msg = f'"{self.name}" could not be read ({exc.strerror or exc}). Add it again.'
-            raise PdfReadError(msg) from exc
-        msg = (
+            raise PdfReadError(
+                f'"{self.name}" could not be read ({exc.strerror or exc}). Add it again.'
+            ) from exc
+        raise LimitExceededError(
             f'"{self.name}" is too large: {size / MEBIBYTE:,.0f} MiB; files up to '
             f"{limit_bytes / MEBIBYTE:,.0f} MiB are read. Split it into smaller files."
         )
-        raise LimitExceededError(msg)
 
 
 class Ingest:

@@ -41,23 +41,15 @@ class SampleGroup(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SampleQuery:
-    """A query whose right passages are known.
+    """A query whose right passages are known."""
 
-    Attributes:
-        query_id: Unique, without spaces.
-        group: What it asks of an encoder.
-        text: What the user would type.
-        document: File stem of the document that holds the answer.
-        answer: Exact quotations, each found once in that document, which mark the right passages.
-        note: Why they are right, in a sentence.
-    """
-
-    query_id: str
-    group: SampleGroup
-    text: str
-    document: str
+    query_id: str  # unique, without spaces
+    group: SampleGroup  # what it asks of an encoder
+    text: str  # what the user would type
+    document: str  # file stem of the document that holds the answer
+    # exact quotations, each found once in that document, which mark the right passages
     answer: tuple[str, ...]
-    note: str
+    note: str  # why they are right, in a sentence
 
 
 def load_sample_queries(folder: Path) -> tuple[SampleQuery, ...]:

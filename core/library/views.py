@@ -42,20 +42,13 @@ VIEW_AGE_FACTOR = 10.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchView:
-    """Passages that can be searched right now.
+    """Passages that can be searched right now."""
 
-    Attributes:
-        searcher: Asks every system.
-        passages: The passages searched, ordered by id.
-        by_id: The same by id.
-        corpus_key: Hash of the passages.
-        pending_documents: Ids of documents left out until every encoder has embedded them.
-    """
-
-    searcher: Searcher
-    passages: tuple[Passage, ...]
-    by_id: Mapping[str, Passage]
-    corpus_key: str
+    searcher: Searcher  # asks every system
+    passages: tuple[Passage, ...]  # the passages searched, ordered by id
+    by_id: Mapping[str, Passage]  # the same by id
+    corpus_key: str  # hash of the passages
+    # ids of documents left out until every encoder has embedded them
     pending_documents: tuple[str, ...]
 
 
@@ -182,13 +175,12 @@ class Views:
             pending |= {passage.doc_id for passage in waiting}
         passages = tuple(p for p in corpus.passages if p.doc_id not in pending)
         if not passages:
-            msg = (
+            raise EmptyLibraryError(
                 "The documents are not embedded yet; wait for indexing to finish, or start it "
                 "again."
                 if corpus.passages
                 else "Nothing has been indexed yet. Add documents first."
             )
-            raise EmptyLibraryError(msg)
         key = corpus_key(passages)
         ids = tuple(passage.passage_id for passage in passages)
         ready_texts = [passage.text for passage in passages]

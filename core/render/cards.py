@@ -30,21 +30,13 @@ NOTHING = {
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One remark on a card.
+    """One remark on a card."""
 
-    Attributes:
-        text: What it says.
-        style: Class of the mark: "" or ``only``, ``judged``, ``answer``.
-        about: Kind of the system whose shape follows the text; "" for none.
-        name: That system's name.
-        title: What a pointer reads.
-    """
-
-    text: str
-    style: str = ""
-    about: str = ""
-    name: str = ""
-    title: str = ""
+    text: str  # what it says
+    style: str = ""  # class of the mark: "" or ``only``, ``judged``, ``answer``
+    about: str = ""  # kind of the system whose shape follows the text; "" for none
+    name: str = ""  # that system's name
+    title: str = ""  # what a pointer reads
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table of figures.
+    """One row of a table of figures."""
 
-    Attributes:
-        kind: Colour class of its system; "" for none.
-        name: What it is of.
-        cells: A figure as it is read, and what stands small below it.
-        style: Class of the row: "" or ``gap``.
-    """
-
-    kind: str
-    name: str
+    kind: str  # colour class of its system; "" for none
+    name: str  # what it is of
+    # a figure as it is read, and what stands small below it
     cells: tuple[tuple[str, tuple[str, ...]], ...]
-    style: str = ""
+    style: str = ""  # class of the row: "" or ``gap``

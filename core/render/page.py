@@ -32,38 +32,24 @@ NO_BOXES = (
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page as the report shows it, with the passage's place on it.
+    """A page as the report shows it, with the passage's place on it."""
 
-    Attributes:
-        png: The page as PNG; anything else is left out of the file.
-        width: Of the page in points.
-        height: Of the page in points.
-        boxes: One per line of the passage.
-    """
-
-    png: bytes
-    width: float = 0.0
-    height: float = 0.0
-    boxes: tuple[Box, ...] = ()
+    png: bytes  # the page as PNG; anything else is left out of the file
+    width: float = 0.0  # of the page in points
+    height: float = 0.0  # of the page in points
+    boxes: tuple[Box, ...] = ()  # one per line of the passage
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnPassage:
-    """A passage as it stands on one page.
+    """A passage as it stands on one page."""
 
-    Attributes:
-        passage_id: Its id.
-        boxes: One per line on this page.
-        ranks: Kind and rank of every system that has it among its top k, the encoders first.
-        selected: It is the one the user clicked.
-        marked: The boxes of its best sentence.
-    """
-
-    passage_id: str
-    boxes: Sequence[Box]
+    passage_id: str  # its id
+    boxes: Sequence[Box]  # one per line on this page
+    # kind and rank of every system that has it among its top k, the encoders first
     ranks: Sequence[tuple[str, int]]
-    selected: bool = False
-    marked: Sequence[Box] = ()
+    selected: bool = False  # it is the one the user clicked
+    marked: Sequence[Box] = ()  # the boxes of its best sentence
 
     @property
     def kinds(self) -> list[str]:

@@ -66,21 +66,13 @@ def tick_text(value: float, step: float = 1.0) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A passage in the score plot: its place, and in whose top k it is.
+    """A passage in the score plot: its place, and in whose top k it is."""
 
-    Attributes:
-        passage: Which.
-        x: Place across.
-        y: Place upwards.
-        mark: ``both``, ``dif``, ``aut``, ``lex`` (another column's) or ``rest``.
-        tip: What a pointer reads.
-    """
-
-    passage: ComparedPassage
-    x: float
-    y: float
-    mark: str
-    tip: str
+    passage: ComparedPassage  # which
+    x: float  # place across
+    y: float  # place upwards
+    mark: str  # ``both``, ``dif``, ``aut``, ``lex`` (another column's) or ``rest``
+    tip: str  # what a pointer reads
 
 
 def score_plot(comparison: Comparison, *, interactive: bool = True) -> Html:

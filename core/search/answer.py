@@ -72,24 +72,21 @@ class Answer(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryAnswer:
-    """An answer whose scores are in memory; the attributes of `Answer`, and these.
-
-    Attributes:
-        places: Position of every passage id in ``scores``; empty without scores.
-        scores: ``(n,)`` finite, of the whole corpus; None where only the hits are known.
-        positive_only: A score of 0 or less means "not found" (BM25 without a shared word).
-        encode_seconds: Part of ``seconds`` in the encoder; 0.0 when the query was embedded before.
-    """
+    """An answer whose scores are in memory; the attributes of `Answer`, and these."""
 
     info: SystemInfo
     ranking: Ranking
+    # position of every passage id in ``scores``; empty without scores
     places: Mapping[str, int] = field(default_factory=dict, repr=False)
+    # ``(n,)`` finite, of the whole corpus; None where only the hits are known
     scores: NDArray[np.float32] | NDArray[np.float64] | None = field(default=None, repr=False)
+    # a score of 0 or less means "not found" (BM25 without a shared word)
     positive_only: bool = False
     fingerprint: str = ""
     max_tokens: int = 0
     received: ReceivedText | None = None
     seconds: float | None = None
+    # part of ``seconds`` in the encoder; 0.0 when the query was embedded before
     encode_seconds: float = 0.0
     failure: str = ""
     note: str = ""

@@ -98,24 +98,17 @@ OFF_TOPIC = (
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """An encoder's scores in one library, so that one score can be placed.
+    """An encoder's scores in one library, so that one score can be placed."""
 
-    Attributes:
-        pairs: The pairs that z and percentile are measured against, in words.
-        samples: How many scores were drawn.
-        mean: Of the scores; 0.0 without any.
-        deviation: Their standard deviation (n - 1); 0.0 for fewer than two.
-        quantiles: The scores in ascending order, or so many of them, evenly spaced.
-        off_topic: Best score over the whole library of each off-topic question, ascending.
-        own: Score of each query cut from the library with its own passage, ascending.
-    """
-
-    pairs: str
-    samples: int
-    mean: float
-    deviation: float
+    pairs: str  # the pairs that z and percentile are measured against, in words
+    samples: int  # how many scores were drawn
+    mean: float  # of the scores; 0.0 without any
+    deviation: float  # their standard deviation (n - 1); 0.0 for fewer than two
+    # the scores in ascending order, or so many of them, evenly spaced
     quantiles: tuple[float, ...]
+    # best score over the whole library of each off-topic question, ascending
     off_topic: tuple[float, ...] = ()
+    # score of each query cut from the library with its own passage, ascending
     own: tuple[float, ...] = ()
 
     @classmethod
@@ -242,8 +235,9 @@ def score_background(
     if not passages:
         raise EmptyLibraryError("Nothing has been indexed yet. Add documents first.")
     if len(passages) != len(embeddings):
-        msg = f"{len(passages)} passages came with {len(embeddings)} embeddings."
-        raise IndexMismatchError(msg)
+        raise IndexMismatchError(
+            f"{len(passages)} passages came with {len(embeddings)} embeddings."
+        )
     # In id order, so that the pairs do not depend on the order of the upload.
     order = sorted(range(len(passages)), key=lambda position: passages[position].passage_id)
     ordered = [passages[position] for position in order]

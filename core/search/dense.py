@@ -55,10 +55,9 @@ def _checked(
     """Yield the blocks, each checked for its shape and for numbers that are not finite."""
     for block in blocks:
         if block.ndim != 2 or block.shape[1] != dimension:
-            msg = (
+            raise IndexMismatchError(
                 f"A block of shape {block.shape} stands among embeddings of dimension {dimension}."
             )
-            raise IndexMismatchError(msg)
         if not np.isfinite(block).all():
             raise IndexMismatchError("An embedding is not finite; embed the corpus again.")
         yield block
@@ -152,8 +151,9 @@ class DenseIndex:
             _checked(chain([first], blocks), dimension=self.dimension), dimension=self.dimension
         )
         if self._kernel.rows != len(self.passage_ids):
-            msg = f"{len(self.passage_ids)} passages came with {self._kernel.rows} embeddings."
-            raise IndexMismatchError(msg)
+            raise IndexMismatchError(
+                f"{len(self.passage_ids)} passages came with {self._kernel.rows} embeddings."
+            )
 
     def __len__(self) -> int:
         return len(self.passage_ids)
@@ -213,11 +213,10 @@ class DenseIndex:
         if not len(self):
             return np.empty((len(queries), 0), np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dimension:
-            msg = (
+            raise IndexMismatchError(
                 f"Queries of shape {queries.shape} do not fit an index of dimension "
                 f"{self.dimension}; use the encoder that embedded the passages."
             )
-            raise IndexMismatchError(msg)
         if not np.isfinite(queries).all():
             raise IndexMismatchError("A query embedding is not finite.")
         return self._kernel.inner_products(queries)

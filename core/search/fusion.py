@@ -22,11 +22,7 @@ RRF_CONSTANT = 60
 
 
 def reciprocal_rank_fusion(
-    rankings: Sequence[Ranking],
-    *,
-    k: int,
-    constant: int = RRF_CONSTANT,
-    system_id: str = "rrf",
+    rankings: Sequence[Ranking], *, k: int, constant: int = RRF_CONSTANT, system_id: str = "rrf"
 ) -> Ranking:
     """Fuse rankings of the same query; a passage missing from one gets nothing from it.
 
@@ -43,8 +39,9 @@ def reciprocal_rank_fusion(
     require_depth(k)
     query_ids = {ranking.query_id for ranking in rankings}
     if len(query_ids) != 1:
-        msg = f"Fusion needs rankings of one query; got {len(query_ids)} different queries."
-        raise UsageError(msg)
+        raise UsageError(
+            f"Fusion needs rankings of one query; got {len(query_ids)} different queries."
+        )
     fused: dict[str, float] = {}
     # Passages in id order and sums in rank order: no rounding depends on who is listed first.
     contributions: dict[str, list[int]] = {}

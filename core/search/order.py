@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 def require_depth(k: int) -> None:
     """Raise `InvalidDepthError` unless k is at least 1."""
     if k < 1:
-        msg = f"k is {k}; ask for at least one hit."
-        raise InvalidDepthError(msg)
+        raise InvalidDepthError(f"k is {k}; ask for at least one hit.")
 
 
 def id_order(passage_ids: Sequence[str]) -> NDArray[np.int64] | None:

@@ -125,11 +125,11 @@ class Searcher:
             if isinstance(system, DenseSystem | LexicalSystem)
         ]
         if not corpora or not corpora[0]:
-            msg = "Nothing has been indexed yet. Add documents first."
-            raise EmptyLibraryError(msg)
+            raise EmptyLibraryError("Nothing has been indexed yet. Add documents first.")
         if any(ids != corpora[0] for ids in corpora[1:]):
-            msg = "The systems do not search the same passages; embed what is missing."
-            raise IndexMismatchError(msg)
+            raise IndexMismatchError(
+                "The systems do not search the same passages; embed what is missing."
+            )
         names = {s.info.system_id for s in systems if not isinstance(s, FusedSystem)}
         for system in systems:
             if isinstance(system, FusedSystem) and not names.issuperset(system.members):
@@ -268,11 +268,10 @@ def require_query(text: str) -> None:
     if not text.strip():
         raise InvalidQueryError("The query is empty. Type a question or some words.")
     if len(text) > MAX_QUERY_CHARS:
-        msg = (
+        raise InvalidQueryError(
             f"The query has {len(text):,} characters; up to {MAX_QUERY_CHARS:,} are accepted. "
             "Shorten it."
         )
-        raise InvalidQueryError(msg)
 
 
 def _facts(encoder: Encoder, query: Query) -> dict[str, Any]:

@@ -30,17 +30,11 @@ LEAST_PASSAGES = 8  # with fewer, what is subtracted is mostly the passages them
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Centre:
-    """A measured mean.
+    """A measured mean."""
 
-    Attributes:
-        mean: ``(dim,)`` float32, of pooled states before unit length.
-        passages: How many it was measured on.
-        library_passages: How many the library had then.
-    """
-
-    mean: NDArray[np.float32]
-    passages: int
-    library_passages: int
+    mean: NDArray[np.float32]  # ``(dim,)`` float32, of pooled states before unit length
+    passages: int  # how many it was measured on
+    library_passages: int  # how many the library had then
 
 
 def centre_sample(passages: Sequence[Passage]) -> list[str]:

@@ -90,11 +90,13 @@ def read_part(folder: Path, name: str) -> bytes:
             content = (folder / name).read_bytes()
         expected = facts[f"{name}_sha256"]
     except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as exc:
-        msg = f"{folder / name} is damaged or missing. Upload the document again."
-        raise WorkspaceDamagedError(msg) from exc
+        raise WorkspaceDamagedError(
+            f"{folder / name} is damaged or missing. Upload the document again."
+        ) from exc
     if hashlib.sha256(content).hexdigest() != expected:
-        msg = f"{folder / name} is damaged: its hash is wrong. Upload the document again."
-        raise WorkspaceDamagedError(msg)
+        raise WorkspaceDamagedError(
+            f"{folder / name} is damaged: its hash is wrong. Upload the document again."
+        )
     return content
 
 

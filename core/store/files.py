@@ -47,15 +47,13 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         if exc.errno in _FULL:
-            msg = (
+            raise DiskFullError(
                 f"The disk is full: {path} could not be written. What was stored before is intact. "
                 "Free some space and start again; work goes on from where it stopped."
-            )
-            raise DiskFullError(msg) from exc
-        msg = (
+            ) from exc
+        raise StoreError(
             f"{path} could not be written ({exc.strerror or exc}). Check the folder's permissions."
-        )
-        raise StoreError(msg) from exc
+        ) from exc
 
 
 @contextlib.contextmanager
@@ -73,11 +71,10 @@ def read_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as exc:
-        msg = (
+        raise StoreError(
             f"{path} could not be read ({exc.strerror or exc}). Nothing was changed; try again, and "
             "check the disk and the folder's permissions if it happens again."
-        )
-        raise StoreError(msg) from exc
+        ) from exc
 
 
 def sync_folder(folder: Path) -> None:

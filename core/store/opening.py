@@ -52,11 +52,10 @@ def lock_folder(folder: Path) -> filelock.BaseFileLock:
                 owner = f"another process (pid {int((folder / 'workspace.owner').read_text())})"
             except (OSError, ValueError):
                 owner = "another process"
-            msg = (
+            raise WorkspaceLockedError(
                 f"The workspace {folder} is open in {owner}. Close that Bifocal first, "
                 "or choose another workspace folder."
-            )
-            raise WorkspaceLockedError(msg) from exc
+            ) from exc
     try:
         write_atomically(folder / "workspace.owner", f"{os.getpid()}\n".encode())
     except BaseException:
@@ -65,9 +64,7 @@ def lock_folder(folder: Path) -> filelock.BaseFileLock:
     return lock
 
 
-def connect_or_rebuild(
-    folder: Path,
-) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
+def connect_or_rebuild(folder: Path) -> tuple[sqlite3.Connection, list[tuple[str, str]]]:
     """Open the database; a damaged or lost one is set aside and built again from the rest."""
     path = folder / DATABASE
     with read_errors(folder):
@@ -119,8 +116,9 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         told = translated(exc, path)
         if not isinstance(told, WorkspaceDamagedError):
             raise told from exc
-    msg = f"{path} is damaged. Open the workspace for writing once: what can be saved is saved."
-    raise WorkspaceDamagedError(msg)
+    raise WorkspaceDamagedError(
+        f"{path} is damaged. Open the workspace for writing once: what can be saved is saved."
+    )
 
 
 def translated(exc: Exception, path: Path) -> StoreError:
@@ -161,11 +159,10 @@ def set_aside(folder: Path, path: Path, *, also: Sequence[Path] = (), keep: bool
 def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > schema.SCHEMA_VERSION:
-        msg = (
+        raise WorkspaceVersionError(
             f"{path.parent} was written by a newer Bifocal (workspace version {version}; this one "
             f"reads up to {schema.SCHEMA_VERSION}). Update Bifocal, or choose another workspace."
         )
-        raise WorkspaceVersionError(msg)
     return version
 
 

@@ -24,33 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A line about a document, without its text.
+    """A line about a document, without its text."""
 
-    Attributes:
-        doc_id: As in `Document`.
-        sha256: Of the source file.
-        name: The file's own name.
-        media_type: ``application/pdf``, ``text/plain`` or ``text/markdown``.
-        size_bytes: Of the source file.
-        pages: How many.
-        pages_with_text: How many of them have text.
-        scanned_pages: Page numbers that look scanned.
-        chars: Length of the text.
-        warnings: Sentences from reading.
-        added: When, ISO 8601 UTC.
-    """
-
-    doc_id: str
-    sha256: str
-    name: str
-    media_type: str
-    size_bytes: int
-    pages: int
-    pages_with_text: int
-    scanned_pages: tuple[int, ...]
-    chars: int
-    warnings: tuple[str, ...]
-    added: str
+    doc_id: str  # as in `Document`
+    sha256: str  # of the source file
+    name: str  # the file's own name
+    media_type: str  # ``application/pdf``, ``text/plain`` or ``text/markdown``
+    size_bytes: int  # of the source file
+    pages: int  # how many
+    pages_with_text: int  # how many of them have text
+    scanned_pages: tuple[int, ...]  # page numbers that look scanned
+    chars: int  # length of the text
+    warnings: tuple[str, ...]  # sentences from reading
+    added: str  # when, ISO 8601 UTC
 
     @classmethod
     def of(cls, document: Document, *, added: str) -> StoredDocument:

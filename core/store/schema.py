@@ -56,13 +56,7 @@ CREATE TABLE IF NOT EXISTS damage (
 """
 
 # Documents are left out, they are files of their own; passages are cut again from them.
-SALVAGED_TABLES = (
-    "facts",
-    "comparisons",
-    "judgments",
-    "damage",
-    "results",
-)
+SALVAGED_TABLES = ("facts", "comparisons", "judgments", "damage", "results")
 
 # A damaged file can put bytes that are no text into SQLite's own error messages.
 READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)

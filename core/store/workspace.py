@@ -33,13 +33,7 @@ from core.errors import (
 from core.records import Judgment, Passage
 from core.settings import WorkspaceSettings
 from core.store import schema
-from core.store.document_files import (
-    DOC_ID,
-    REMOVED_PREFIX,
-    read_part,
-    stored_in,
-    write_document,
-)
+from core.store.document_files import DOC_ID, REMOVED_PREFIX, read_part, stored_in, write_document
 from core.store.files import (
     TEMPORARY_PREFIX,
     disk_errors,
@@ -136,10 +130,9 @@ class Workspace:
         """
         exists = any((folder / name).exists() for name in (DATABASE, "documents", "vectors"))
         if not exists and (read_only or not create):
-            msg = (
+            raise WorkspaceNotFoundError(
                 f"There is no Bifocal workspace at {folder}. Check the path, or index files first."
             )
-            raise WorkspaceNotFoundError(msg)
         if read_only:
             connection = connect_read_only(folder / DATABASE)
             return cls(folder, connection, None, read_only=True)
@@ -545,12 +538,14 @@ class Workspace:
             "SELECT payload, sha256 FROM comparisons WHERE comparison_id = ?", (comparison_id,)
         )
         if not rows:
-            msg = "This saved comparison is not in this workspace; it may have been removed."
-            raise UnknownNameError(msg)
+            raise UnknownNameError(
+                "This saved comparison is not in this workspace; it may have been removed."
+            )
         payload, sha256 = rows[0]
         if sha256_of(payload) != sha256:
-            msg = f"The saved comparison {comparison_id} is damaged. Ask its query again."
-            raise WorkspaceDamagedError(msg)
+            raise WorkspaceDamagedError(
+                f"The saved comparison {comparison_id} is damaged. Ask its query again."
+            )
         return bytes(payload)
 
     # -- judgments -------------------------------------------------------------------------
@@ -635,8 +630,7 @@ class Workspace:
             self._adopt(parent / doc_id)
         for doc_id in sorted(in_table - on_disk):
             self.record_damage(
-                f"documents/{doc_id}",
-                f"The files of document {doc_id} are gone; upload it again.",
+                f"documents/{doc_id}", f"The files of document {doc_id} are gone; upload it again."
             )
             self._finish_removal(doc_id)
 

@@ -78,11 +78,7 @@ def add(door: Door) -> None:
 
     @verb
     def export(
-        query: str,
-        format: str = "csv",
-        k: int = 10,
-        library: str = "",
-        visitor: str = "",
+        query: str, format: str = "csv", k: int = 10, library: str = "", visitor: str = ""
     ) -> str:
         """Compare, and return the comparison as text in a format for other programs.
 

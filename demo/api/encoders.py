@@ -101,8 +101,9 @@ def add(door: Door, choosing: Choosing) -> None:
             visitor: From `start`; empty when run locally.
         """
         if family and family not in {Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE}:
-            msg = f"family is {family!r}; choose diffusion, autoregressive or reference."
-            raise InvalidSettingError(msg)
+            raise InvalidSettingError(
+                f"family is {family!r}; choose diffusion, autoregressive or reference."
+            )
         request = EncoderRequest(
             source=source,
             family=Family(family) if family else None,

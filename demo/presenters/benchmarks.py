@@ -82,10 +82,7 @@ def overview(results: Sequence[tuple[str, Mapping[str, Any]]]) -> Html:
     """Return a line per collection that both encoders were measured on; "" where there is none."""
     lines = [_overview_row(name, content) for name, content in results]
     rows = [row for row in lines if row is not None]
-    pair = [
-        named(Family.DIFFUSION, "Diffusion"),
-        named(Family.AUTOREGRESSIVE, "Autoregressive"),
-    ]
+    pair = [named(Family.DIFFUSION, "Diffusion"), named(Family.AUTOREGRESSIVE, "Autoregressive")]
     heads = ["difference", *pair, "BM25", "queries"]
     return render("figures", heads=heads, rows=rows) if rows else Html("")
 

@@ -14,22 +14,14 @@ class Measure:
 
     The texts are filled with the measure's figures and with ``k``, ``shared`` (passages in both
     top k) and ``depth`` (k, or the longer list's length where both are shorter).
-
-    Attributes:
-        name: Of the value among the figures; in JSON too.
-        label: In tables.
-        meaning: In a sentence, for a reader who has never met the measure.
-        how: How it is computed.
-        compute: Two rankings (passage ids, best first, none twice) and k to figures: the value
-            under ``name``, None where there is none, and the other numbers of the texts.
-        order: Place in tables.
-        missing: Why the value is None, in a sentence.
     """
 
-    name: str
-    label: str
-    meaning: str
-    how: str
+    name: str  # of the value among the figures; in JSON too
+    label: str  # in tables
+    meaning: str  # in a sentence, for a reader who has never met the measure
+    how: str  # how it is computed
+    # two rankings (passage ids, best first, none twice) and k to figures: the value under ``name``,
+    # None where there is none, and the other numbers of the texts
     compute: Callable[[Sequence[str], Sequence[str], int], Figures]
-    order: int = 100
-    missing: str = ""
+    order: int = 100  # place in tables
+    missing: str = ""  # why the value is None, in a sentence

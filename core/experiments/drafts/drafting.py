@@ -47,22 +47,15 @@ class DraftKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A query drafted from a passage.
+    """A query drafted from a passage."""
 
-    Attributes:
-        query_id: Of its text: equal texts have equal ids. No spaces.
-        text: What is asked.
-        kind: The rule that wrote it.
-        passage_id: Where it came from: a right answer, though seldom the only one, and for long
-            drafts nearly the query itself.
-        doc_id: Of that passage.
-    """
-
-    query_id: str
-    text: str
-    kind: DraftKind
+    query_id: str  # of its text: equal texts have equal ids. No spaces.
+    text: str  # what is asked
+    kind: DraftKind  # the rule that wrote it
+    # where it came from: a right answer, though seldom the only one, and for long drafts nearly the
+    # query itself
     passage_id: str
-    doc_id: str
+    doc_id: str  # of that passage
 
 
 def draft_queries(
@@ -104,11 +97,10 @@ def draft_queries(
             queues[kind][doc_id] = [drafts[place] for place in order]
     chosen = _balanced(queues, count)
     if not chosen:
-        msg = (
+        raise LaboratoryError(
             "No query can be drafted from this library: it holds no headings, sentences or "
             "paragraphs that could be read. Ask a query of your own instead."
         )
-        raise LaboratoryError(msg)
     return tuple(chosen)
 
 
