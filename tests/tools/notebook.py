@@ -21,11 +21,13 @@ from tests.test_script import DOCS, files
 def executed(source: str, names: dict[str, Any]) -> list[dict[str, Any]]:
     """Run a cell; returns its outputs: what it prints, and its last expression as HTML or text."""
     tree, printed, outputs = ast.parse(source), io.StringIO(), list[dict[str, Any]]()
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1]
+    if isinstance(last, ast.Expr):
+        tree.body.pop()
     with contextlib.redirect_stdout(printed):
         exec(compile(tree, str(DOCS), "exec"), names)  # noqa: S102 - our own page
         value = None
-        if last is not None:
+        if isinstance(last, ast.Expr):
             expression = ast.Expression(last.value)
             value = eval(compile(expression, str(DOCS), "eval"), names)  # noqa: S307
     if printed.getvalue():
