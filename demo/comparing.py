@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.comparison.export import to_csv, trec_runs
 from core.comparison.records import to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
-from core.evaluation.judging import answers_on, grades_on
+from core.evaluation.grades import answers_on, grades_on
 from core.experiments.rendering import best_sentences, library_report
 from core.library.library import Library
 from core.render import cards, measures, page, plots, verdict

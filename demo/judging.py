@@ -8,14 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from core.errors import CoreError
-from core.evaluation.judging import (
-    PoolItem,
-    grades_of,
-    judgments_as,
-    keep_grade,
-    measure_judgments,
-    pooled,
-)
+from core.evaluation.grades import grades_of, judgments_as, keep_grade
+from core.evaluation.judging import PoolItem, measure_judgments, pooled
 from demo.presenters import judge as shown
 from demo.presenters import library
 

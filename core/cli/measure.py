@@ -50,7 +50,8 @@ from core.evaluation.gate import (
     to_markdown,
 )
 from core.evaluation.gate import gate as evaluate_gate
-from core.evaluation.judging import grades_of, judgments_as, keep_grade, measure_judgments, pooled
+from core.evaluation.grades import grades_of, judgments_as, keep_grade
+from core.evaluation.judging import measure_judgments, pooled
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text, write_results

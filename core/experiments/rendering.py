@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError
-from core.evaluation.judging import answers_on
+from core.evaluation.grades import answers_on
 from core.render import Html, render, systems
 from core.render.page import PagePicture
 from core.render.report import report

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from core.codec import to_jsonable
-from core.evaluation.judging import grades_of, keep_grade, measure_judgments
+from core.evaluation.grades import grades_of, keep_grade
+from core.evaluation.judging import measure_judgments
 from demo.api.door import Door, verb
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import StoppedError
-from core.evaluation.judging import grades_of
+from core.evaluation.grades import grades_of
 from core.experiments.drafts import DraftKind
 from core.experiments.experiment import Place
 from core.experiments.registry import experiment, offered

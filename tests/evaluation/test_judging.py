@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.errors import InvalidDepthError, InvalidSettingError, UsageError
-from core.evaluation.judging import judge, judged_report, judgments_as, pool, project
+from core.evaluation.grades import judge, judgments_as, project
+from core.evaluation.judging import judged_report, pool
 from core.evaluation.significance import holm
 from core.records import Family, Hit, Judgment, Passage, Ranking, SystemInfo
 
