@@ -17,26 +17,21 @@ import shutil
 import threading
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from core.encoders.pool import EncoderPool
 from core.errors import CoreError, InvalidSettingError, StoreError, UnknownNameError
 from core.library.allowance import Allowance, VisitorLimits
 from core.library.library import Library
 from core.library.shipped import SAMPLE_FOLDER, seed_sample
-from core.settings import OWN_ID, SAMPLE_ID
+from core.settings import OWN_ID, SAMPLE_ID, ExtractionLimits
 from core.store.files import remove_tree, tree_bytes
 from core.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from core.encoders.pool import EncoderPool
-    from core.settings import ExtractionLimits
-
-    CountTokens = Callable[[Sequence[str]], Sequence[int]]
+CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
 logger = logging.getLogger(__name__)
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.comparison.export import to_csv, trec_runs
-from core.comparison.records import to_json
+from core.comparison.records import Comparison, to_json
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.evaluation.grades import answers_on, grades_on
 from core.experiments.rendering import best_sentences, library_report
 from core.library.library import Library
+from core.monitor import Monitor
 from core.render import cards, measures, page, plots, verdict
 from demo import hits, texts
+from demo.jobs import Job
 from demo.presenters import frame, library
+from demo.services import Services
+from demo.session import Sessions
+from demo.starters import Starters
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from core.comparison.records import Comparison
-    from core.monitor import Monitor
-    from demo.jobs import Job
-    from demo.services import Services
-    from demo.session import Sessions
-    from demo.starters import Starters
-
-    Marked = tuple[Comparison, Mapping[str, tuple[int, int]]]
+Marked = tuple[Comparison, Mapping[str, tuple[int, int]]]
 
 STALLED_SECONDS = 6.0  # without a new vector: nobody is at work
 POLL_SECONDS = 0.5

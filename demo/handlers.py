@@ -6,16 +6,12 @@ the place where its result would have stood; anything else is a bug and is logge
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from demo.comparing import Comparing
 from demo.indexing import Indexing
 from demo.libraries import Libraries
+from demo.services import Services
 from demo.session import Sessions
 from demo.starters import Starters
-
-if TYPE_CHECKING:
-    from demo.services import Services
 
 
 class Handlers:

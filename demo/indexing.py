@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.documents import clean_name
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.library.ingest import SourceFile
-from core.records import Unit
+from core.library.library import Library
+from core.monitor import Monitor
+from core.records import IngestionReport, Unit
 from core.settings import OWN_ID, SAMPLE_ID, ChunkingSettings, WorkspaceSettings
 from demo import texts
+from demo.jobs import Job
 from demo.presenters import library
-from demo.session import discard, take_in
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from core.library.library import Library
-    from core.monitor import Monitor
-    from core.records import IngestionReport
-    from demo.jobs import Job
-    from demo.services import Services
-    from demo.session import Sessions
+from demo.services import Services
+from demo.session import Sessions, discard, take_in
 
 
 class Indexing:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
-
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UPLOAD_PATH = "/gradio_api/upload"
 SWEEP_EVERY_SECONDS, UPLOAD_SECONDS = 300.0, 1800.0  # the second: how long an upload is kept

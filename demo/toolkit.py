@@ -8,10 +8,8 @@ It leaves out components that have no source file, so during the import no class
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, NoReturn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 _getfile = inspect.getfile
 

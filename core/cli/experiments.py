@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 import typer
 from typer import Argument, Exit, Option, echo
@@ -28,11 +29,7 @@ from core.errors import LaboratoryError, StoppedError
 from core.experiments.experiment import Experiment, Field, Kind, Place
 from core.experiments.registry import EXPERIMENTS, experiment
 from core.experiments.run import best_hits, is_partial, run
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from core.library.library import Library
+from core.library.library import Library
 
 _OPTIONS = {Kind.PASSAGE: "--passage", Kind.PASSAGES: "--passage", Kind.DOCUMENT: "--document"}
 

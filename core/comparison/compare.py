@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from core.comparison.measures import figures
 from core.comparison.records import (
@@ -20,15 +20,10 @@ from core.comparison.records import (
 )
 from core.comparison.summary import summarise
 from core.errors import UnknownNameError, UsageError
-from core.records import Family, Unit
+from core.records import Family, Passage, Query, SystemInfo, Unit
+from core.search.answer import Answer
+from core.search.background import Background
 from core.search.order import require_depth
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from core.records import Passage, Query, SystemInfo
-    from core.search.answer import Answer
-    from core.search.background import Background
 
 RANKING_DEPTH = 50  # a column holds at least this many hits, so that RBO sees below the top k
 CLOUD_POINTS = 400

@@ -10,17 +10,12 @@ import csv
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import numpy as np
 
-from core.comparison.records import to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from core.comparison.records import Comparison
-    from core.records import Ranking
+from core.comparison.records import Comparison, to_json
+from core.records import Ranking
 
 __all__ = [
     "quepid_ratings",

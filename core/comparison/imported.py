@@ -11,16 +11,14 @@ import io
 import json
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from core.comparison.records import from_fields
 from core.errors import DatasetError, UsageError
 from core.records import Hit, Ranking
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 MAX_RUN_BYTES = 512 * 1024 * 1024
 MAX_QUERY_FILE_BYTES = 64 * 1024 * 1024

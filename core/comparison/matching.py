@@ -12,18 +12,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from core.records import Hit, Ranking
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from core.records import Passage
+from core.records import Hit, Passage, Ranking
 
 EXAMPLES = 3
 _EXAMPLE_CHARS = 80

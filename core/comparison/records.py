@@ -7,9 +7,10 @@ exported as JSON (`to_json`, `from_json`), so every change of shape raises `FORM
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core import codec
 from core.comparison.measures import figures
@@ -17,9 +18,6 @@ from core.comparison.measures.measure import Figures
 from core.errors import UnknownNameError, UsageError
 from core.records import Query, Ranking, ReceivedText, SystemInfo, Unit
 from core.search.background import Background
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 FORMAT = 2
 

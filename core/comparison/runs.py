@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from core.comparison.imported import ImportedRun
-from core.comparison.matching import merge_reports
+from core.comparison.matching import MatchReport, PassageMatcher, merge_reports
 from core.errors import UnknownNameError, UsageError
-from core.records import Family, Hit, Ranking, SystemInfo
+from core.records import Family, Hit, Query, Ranking, SystemInfo
 from core.search.answer import MemoryAnswer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from core.comparison.matching import MatchReport, PassageMatcher
-    from core.records import Query
-    from core.store.workspace import Workspace
+from core.store.workspace import Workspace
 
 RUNS_KEPT = 4
 HITS_KEPT = 200  # of a query; a column shows 50 at most

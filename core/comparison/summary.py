@@ -11,13 +11,9 @@ hits known to be right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from core.comparison.records import Agreement, Column, ComparedPassage, Comparison, Move
 from core.records import Family, Unit
 from core.words import ordinal
-
-if TYPE_CHECKING:
-    from core.comparison.records import Agreement, Column, ComparedPassage, Comparison, Move
 
 _NAME_CHARS = 60
 

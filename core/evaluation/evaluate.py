@@ -8,14 +8,17 @@ fingerprint and text, so a second run embeds nothing.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.encoders.spec import TextKind, choice_of, labelled
+from core.encoders.spec import Encoder, TextKind, choice_of, labelled
 from core.errors import InvalidSettingError, UsageError
 from core.evaluation.beir import (
     DEFAULT_SPLIT,
+    Collection,
     identity_of,
     only_lengths,
     read_beir,
@@ -31,6 +34,7 @@ from core.evaluation.significance import (
 )
 from core.evaluation.units import (
     PASSAGE_TOKENS,
+    CountTokens,
     Units,
     embed_cached,
     embed_units,
@@ -38,25 +42,14 @@ from core.evaluation.units import (
     units_of,
     units_within,
 )
-from core.monitor import Progress, SilentMonitor, raise_if_stopped
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import Family, Ranking, SystemInfo, Unit
 from core.search.dense import DenseIndex
 from core.search.fusion import reciprocal_rank_fusion
 from core.search.lexical import LexicalIndex
 from core.search.order import best_positions, make_ranking
 from core.settings import OutputType
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from core.encoders.spec import Encoder
-    from core.evaluation.beir import Collection, identity_of
-    from core.evaluation.units import CountTokens
-    from core.monitor import Monitor
-    from core.store.workspace import Workspace
+from core.store.workspace import Workspace
 
 BM25 = SystemInfo(system_id="bm25", family=Family.LEXICAL, label="BM25")
 RRF = SystemInfo(system_id="rrf", family=Family.FUSION, label="RRF of both encoders")

@@ -12,27 +12,21 @@ import importlib
 import json
 import math
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.encoders.spec import TextKind
+from core.encoders.spec import Encoder, TextKind
 from core.errors import DatasetError, UnknownNameError, UsageError
 from core.evaluation.units import embed_cached
-from core.monitor import Progress, SilentMonitor, raise_if_stopped
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from core.encoders.spec import Encoder
-    from core.monitor import Monitor
-    from core.store.workspace import Workspace
-
-    Instructed = Callable[[Encoder, str], Encoder]
+Instructed = Callable[[Encoder, str], Encoder]
 
 RESULTS_FOLDER = "benchmarks"  # in the data folder
 INSTRUCTION = "{instruction}"

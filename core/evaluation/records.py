@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import numpy as np
+from numpy.typing import NDArray
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from core.evaluation.significance import Difference, Interval
-    from core.records import Family, Ranking, Unit
+from core.evaluation.significance import Difference, Interval
+from core.records import Family, Ranking, Unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)

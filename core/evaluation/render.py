@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from core.comparison.export import to_trec_run
 from core.errors import DatasetError
 from core.evaluation.measures import ACCURACY, MEASURES
-from core.evaluation.significance import holm
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from core.evaluation.records import DimensionCost, Evaluation, Measured
-    from core.evaluation.significance import Difference, Interval
+from core.evaluation.records import DimensionCost, Evaluation, Measured
+from core.evaluation.significance import Difference, Interval, holm
 
 
 def to_fields(evaluation: Evaluation) -> dict[str, Any]:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.documents.chunking import chunk_document
-from core.encoders.spec import TextKind
-from core.monitor import Progress, SilentMonitor, raise_if_stopped
+from core.encoders.spec import ContextEncoder, Encoder, TextKind
+from core.evaluation.beir import Collection
+from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import Document, Page, Passage, TextSource, Unit, make_passage_id
 from core.settings import ChunkingSettings
 from core.store.embedding import embed_in_context, embed_texts, stored_under
 from core.store.vectors import in_context
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    from core.encoders.spec import ContextEncoder, Encoder
-    from core.evaluation.beir import Collection
-    from core.monitor import Monitor
-    from core.store.workspace import Workspace
+from core.store.workspace import Workspace
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 

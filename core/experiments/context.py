@@ -11,20 +11,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.encoders.spec import TextKind
+from core.encoders.spec import Attention, Encoder, TextKind, TokenTrace
 from core.errors import CoreError, EncoderError, EncodingError, LaboratoryError, StoppedError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.records import Document, Family, Passage, ReceivedText
 from core.search.background import Background, score_background
 from core.search.lexical import LexicalIndex
-
-if TYPE_CHECKING:
-    from core.encoders.spec import Attention, Encoder, TokenTrace
-    from core.records import Document, Family, Passage, ReceivedText
 
 Floats = NDArray[np.float32]
 

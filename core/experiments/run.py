@@ -9,18 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from core import codec
 from core.errors import EmptyLibraryError
 from core.experiments.context import Context, make_context
 from core.experiments.experiment import Experiment, Kind
+from core.library.library import Library
+from core.monitor import Monitor
 from core.records import LEXICAL
-
-if TYPE_CHECKING:
-    from core.library.library import Library
-    from core.monitor import Monitor
 
 R = TypeVar("R")
 

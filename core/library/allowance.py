@@ -7,16 +7,12 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from core.errors import AllowanceExceededError
+from core.library.ingest import SourceFile
 from core.settings import MEBIBYTE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from core.library.ingest import SourceFile
 
 _MINUTE_SECONDS = 60.0
 _ELSEWHERE = "or run Bifocal on your own machine, where nothing is limited."

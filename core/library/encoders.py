@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from core.encoders.pool import LoadState
-from core.encoders.spec import labelled, require_offered
+from core.encoders.pool import EncoderPool, LoadState
+from core.encoders.spec import Encoder, EncoderSpec, labelled, require_offered
 from core.errors import EncoderError, EncodingError, InvalidSettingError
-from core.records import Family, SystemInfo
+from core.library.holdings import Holdings
+from core.monitor import Monitor
+from core.records import Family, Passage, SystemInfo
+from core.settings import EncoderChoice, WorkspaceSettings
 from core.store.centre import (
     LEAST_PASSAGES,
     Centre,
@@ -17,17 +20,7 @@ from core.store.centre import (
     kept_centre,
     needs_measuring,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.encoders.pool import EncoderPool
-    from core.encoders.spec import Encoder, EncoderSpec
-    from core.library.holdings import Holdings
-    from core.monitor import Monitor
-    from core.records import Passage
-    from core.settings import EncoderChoice, WorkspaceSettings
-    from core.store.workspace import Workspace
+from core.store.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

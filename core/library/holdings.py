@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.documents import chunk_document, document_from_bytes, document_to_bytes, read_document
+from core.encoders.spec import Encoder
 from core.errors import DocumentError, WorkspaceDamagedError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
+from core.records import Document, Passage
+from core.settings import ChunkingSettings, ExtractionLimits
+from core.store.records import StoredDocument
 from core.store.vectors import in_context
+from core.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from core.encoders.spec import Encoder
-    from core.records import Document, Passage
-    from core.settings import ChunkingSettings, ExtractionLimits
-    from core.store.records import StoredDocument
-    from core.store.workspace import Workspace
-
-    CountTokens = Callable[[Sequence[str]], Sequence[int]]
+CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
 CHUNKING = "chunking"
 DOCUMENTS_IN_MEMORY = 4

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import cast
 
 from core.documents import clean_name, document_to_bytes, read_document
+from core.encoders.spec import ContextEncoder, Encoder
 from core.errors import (
     CoreError,
     DocumentError,
@@ -20,23 +23,14 @@ from core.errors import (
     UsageError,
     WrongPasswordError,
 )
-from core.library.holdings import CHUNKING
+from core.library.encoders import EncodersInUse
+from core.library.holdings import CHUNKING, Holdings
 from core.monitor import Monitor, Progress, raise_if_stopped
-from core.records import DocumentReport, IngestionReport, SkippedFile
-from core.settings import MEBIBYTE
+from core.records import DocumentReport, IngestionReport, Passage, SkippedFile
+from core.settings import MEBIBYTE, ExtractionLimits
 from core.store.embedding import embed_in_context, embed_texts, embedding_stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from core.encoders.spec import ContextEncoder, Encoder
-    from core.library.encoders import EncodersInUse
-    from core.library.holdings import Holdings
-    from core.records import Passage
-    from core.settings import ExtractionLimits
-    from core.store.records import StoredDocument
-    from core.store.workspace import Workspace
+from core.store.records import StoredDocument
+from core.store.workspace import Workspace
 
 READING = "reading"
 GROUP_PASSAGES = 512  # embedded by every encoder before the next group: finished documents early

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from core.errors import DatasetError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    from core.records import Document, Passage
+from core.records import Document, Passage
 
 QUERIES_FILE = "queries.jsonl"
 _FIELDS = ("query_id", "group", "text", "document", "answer", "note")

@@ -8,28 +8,23 @@ cuts differently, simply finds nothing that fits and embeds anew.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from core.errors import DatasetError, WorkspaceDamagedError
 from core.library.encoders import fingerprint_fact
 from core.library.ingest import SourceFile
+from core.library.library import Library
+from core.monitor import Monitor
+from core.records import Passage
 from core.search import Background
 from core.search.background import BACKGROUND_VERSION
 from core.store.embedding import encoder_facts
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from core.library.library import Library
-    from core.monitor import Monitor
-    from core.records import Passage
 
 SAMPLE_FOLDER = "sample"
 VECTORS_FOLDER = "vectors"

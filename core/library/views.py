@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from core.encoders.spec import Encoder
 from core.errors import EmptyLibraryError, EncoderError, WorkspaceDamagedError
-from core.records import Family
+from core.library.holdings import Holdings
+from core.monitor import Monitor
+from core.records import Family, Passage, SystemInfo
 from core.search import (
     Background,
     DenseIndex,
@@ -21,21 +24,13 @@ from core.search import (
     LexicalSystem,
     QueryEmbeddings,
     Searcher,
+    System,
     UnavailableSystem,
     corpus_key,
     score_background,
 )
 from core.search.background import BACKGROUND_VERSION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from core.encoders.spec import Encoder
-    from core.library.holdings import Holdings
-    from core.monitor import Monitor
-    from core.records import Passage, SystemInfo
-    from core.search import System
-    from core.store.workspace import Workspace
+from core.store.workspace import Workspace
 
 VIEW_AGE_FACTOR = 10.0
 

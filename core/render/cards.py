@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from core.comparison.records import Column, ComparedPassage, Comparison, Standing
 from core.comparison.summary import first_hit_place
 from core.records import Family
 from core.render import systems
 from core.render.environment import render
+from core.render.escape import Html
 from core.words import DOT, number, ordinal, percentile
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from core.comparison.records import Column, ComparedPassage, Comparison, Standing
-    from core.render.escape import Html
 
 LEAD_CHARS = 70  # shown before the best sentence while a card is closed
 OPEN_CHARS = 180  # and while it is open: the sentence must still be in sight

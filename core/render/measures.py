@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from core.comparison.measures import MEASURES
+from core.comparison.measures.measure import Measure
+from core.comparison.records import Agreement, Comparison
 from core.render import systems
 from core.render.environment import render
+from core.render.escape import Html
 from core.words import DASH, number
-
-if TYPE_CHECKING:
-    from core.comparison.measures.measure import Measure
-    from core.comparison.records import Agreement, Comparison
-    from core.render.escape import Html
 
 
 def measures(comparison: Comparison) -> Html:

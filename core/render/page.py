@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from core.comparison.records import ComparedPassage, Comparison
 from core.documents.highlights import boxes_for_range
+from core.records import Document, ReceivedText
 from core.render import systems
 from core.render.environment import render
 from core.render.escape import Html
 from core.words import DOT, flowing, number, percentile
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from core.comparison.records import ComparedPassage, Comparison
-    from core.records import Document, ReceivedText
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in points
 FLAG_SIZE = 15.0  # points

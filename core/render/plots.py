@@ -6,19 +6,15 @@ Here is where things stand; how they look is a template. Colours are classes of 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from core.comparison.records import ComparedPassage, Comparison, Move
 from core.render import systems
 from core.render.environment import render
 from core.render.escape import Html
 from core.words import DASH, number, shortened
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from core.comparison.records import ComparedPassage, Comparison, Move
 
 PLOT_HOW = (
     "Each point is a passage. Its place is its z-score in either encoder: how many standard "

@@ -6,23 +6,18 @@ drawn as SVG inside. Cards, verdict, plots and pages are those of the page.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
 
 from core.comparison.measures import MEASURES
+from core.comparison.records import Comparison
 from core.records import Family, Unit
 from core.render import plots, systems
 from core.render.cards import columns_values
 from core.render.environment import render
 from core.render.escape import Html
 from core.render.measures import table_values
-from core.render.page import DrawnPassage, page_image, ranks_of
+from core.render.page import DrawnPassage, PagePicture, page_image, ranks_of
 from core.render.verdict import received, verdict_values
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from core.comparison.records import Comparison
-    from core.render.page import PagePicture
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from core.render import systems
 from core.render.environment import render
 from core.render.escape import Html
 from core.words import number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Named(Protocol):

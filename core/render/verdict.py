@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
+from core.comparison.records import Column, ComparedPassage, Comparison
 from core.records import Unit
 from core.render import systems
 from core.render.environment import render
+from core.render.escape import Html
 from core.words import number, ordinal, plural
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from core.comparison.records import Column, ComparedPassage, Comparison
-    from core.render.escape import Html
 
 
 def verdict(comparison: Comparison, *, answers: Collection[str] = (), saved: bool = False) -> Html:

@@ -7,20 +7,15 @@ imported runs know their own hits alone. An engine on other machines is another 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.records import Ranking
+from core.records import Ranking, ReceivedText, SystemInfo
 from core.search.order import id_order
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from core.records import ReceivedText, SystemInfo
 
 
 class Answer(Protocol):

@@ -13,24 +13,18 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from core.encoders.spec import TextKind
+from core.encoders.spec import Encoder, TextKind
 from core.errors import EmptyLibraryError, IndexMismatchError, WorkspaceDamagedError
+from core.monitor import Monitor
+from core.records import Passage
 from core.search.lexical import words
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike, NDArray
-
-    from core.encoders.spec import Encoder
-    from core.monitor import Monitor
-    from core.records import Passage
 
 BACKGROUND_QUERIES = 64
 PASSAGES_PER_QUERY = 128

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import IndexMismatchError
+from core.records import Ranking
 from core.search.order import best_positions, id_order, make_ranking, require_depth
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from core.records import Ranking
 
 # Below FAISS's switch to BLAS (20), whose blocks round differently by position.
 QUERIES_AT_ONCE = 16

@@ -6,17 +6,13 @@ Learning Methods", SIGIR 2009, section 2: score(d) = sum over rankings of 1 / (6
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from core.errors import UsageError
+from core.records import Ranking
 from core.search.order import best_positions, make_ranking, require_depth
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.records import Ranking
 
 RRF_CONSTANT = 60
 

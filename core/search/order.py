@@ -6,20 +6,16 @@ passage ids; None says that the ids are sorted already, so position order is id 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import InvalidDepthError
 from core.records import Hit, Ranking
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    Scores = NDArray[np.float32] | NDArray[np.float64]
+Scores = NDArray[np.float32] | NDArray[np.float64]
 
 
 def require_depth(k: int) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.encoders.spec import TextKind
+import numpy as np
+from numpy.typing import NDArray
+
+from core.encoders.spec import Encoder, TextKind
 from core.errors import (
     CoreError,
     EmptyLibraryError,
@@ -20,22 +24,14 @@ from core.errors import (
     StoppedError,
     UnknownNameError,
 )
+from core.monitor import Monitor
+from core.records import Query, Ranking, SystemInfo
 from core.search.answer import MemoryAnswer, failed
+from core.search.dense import DenseIndex
 from core.search.fusion import reciprocal_rank_fusion
+from core.search.lexical import LexicalIndex
 from core.search.order import require_depth
 from core.settings import MAX_QUERY_CHARS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from core.encoders.spec import Encoder
-    from core.monitor import Monitor
-    from core.records import Query, Ranking, SystemInfo
-    from core.search.dense import DenseIndex
-    from core.search.lexical import LexicalIndex
 
 FUSION_DEPTH = 100  # hits of each member that fusion looks at
 PARALLEL_FROM_PASSAGES = 5_000  # below this, starting threads costs more than it saves

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from core.errors import WorkspaceDamagedError
 from core.store.files import (
@@ -22,10 +23,6 @@ from core.store.files import (
     write_new,
 )
 from core.store.records import StoredDocument
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 DOC_ID = re.compile(r"d[0-9a-f]{16}")
 REMOVED_PREFIX = ".removed-"  # of a folder whose document is being forgotten

@@ -12,17 +12,13 @@ import hashlib
 import io
 import os
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import DiskFullError, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 BLOCK_BYTES = 8 * 1024 * 1024
 TEMPORARY_PREFIX = ".tmp-"

@@ -7,8 +7,9 @@ import os
 import secrets
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import filelock
 
@@ -27,10 +28,6 @@ from core.store.files import (
     sync_folder,
     write_atomically,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 DATABASE = "workspace.sqlite"
 LOCK_SECONDS = 2.0  # a process killed a moment ago may have a child that has not let go yet

@@ -10,16 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from core.errors import WorkspaceDamagedError
-from core.records import Passage, TextSource, Unit
+from core.records import Document, Passage, TextSource, Unit
 from core.settings import WorkspaceSettings
-
-if TYPE_CHECKING:
-    from core.records import Document
 
 
 @dataclass(frozen=True, slots=True)

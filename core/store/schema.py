@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x42494643  # "BIFC" in the file header

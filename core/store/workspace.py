@@ -17,10 +17,14 @@ import contextlib
 import secrets
 import sqlite3
 import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 import filelock
+import numpy as np
+from numpy.typing import NDArray
 
 from core.encoders.spec import TextKind
 from core.errors import (
@@ -30,7 +34,7 @@ from core.errors import (
     WorkspaceDamagedError,
     WorkspaceNotFoundError,
 )
-from core.records import Judgment, Passage
+from core.records import Document, Judgment, Passage
 from core.settings import WorkspaceSettings
 from core.store import schema
 from core.store.document_files import DOC_ID, REMOVED_PREFIX, read_part, stored_in, write_document
@@ -69,15 +73,6 @@ from core.store.records import (
     storable,
 )
 from core.store.vectors import VectorFolder, folder_name, in_context, relative_to, text_key
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from core.records import Document
 
 MAX_CACHED_RESULT_BYTES = 256 * 1024 * 1024
 

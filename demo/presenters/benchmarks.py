@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from core.records import Family
 from core.render import Html, render
@@ -11,10 +13,6 @@ from core.render.figures import Row
 from core.render.systems import family_kind, named
 from core.words import DASH, DOT, number, signed
 from demo import texts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 MEASURES = ("nDCG@10", "R@10", "Recall@10", "R@100", "Recall@100", "RR@10", "MRR@10", "AP@100")
 OVERVIEW_MEASURE = "nDCG@10"

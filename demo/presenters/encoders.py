@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from core.encoders.catalogue import shown_checkpoint
+from core.encoders.spec import EncoderSpec
 from core.render import Html, render
 from core.render.systems import family_kind
+from core.settings import WorkspaceSettings
 from demo import texts
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.encoders.spec import EncoderSpec
-    from core.settings import WorkspaceSettings
 
 
 def in_use(columns: Sequence[EncoderSpec], settings: WorkspaceSettings) -> Html:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from core.evaluation.judging import JudgedReport
 from core.evaluation.render import interval_text
+from core.records import Passage
 from core.render import Html, render
 from core.render.figures import Row
 from core.render.systems import family_kind, page_range
 from core.words import DASH, number, signed
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.evaluation.judging import JudgedReport
-    from core.records import Passage
 
 GRADES = (
     ("0", "not relevant"),

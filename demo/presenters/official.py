@@ -6,21 +6,17 @@ added up or subtracted: they are of different models.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from core.evaluation.mteb_adapter import BenchmarkResult
 from core.experiments import paper
+from core.experiments.paper import PaperPlace
 from core.records import Family
 from core.render import Html, render
 from core.render.systems import named
 from core.words import DASH, number
 from demo import texts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from core.evaluation.mteb_adapter import BenchmarkResult
-    from core.experiments.paper import PaperPlace
 
 _POINTS = 100.0  # mteb writes shares, the paper prints points
 _REVISION_CHARS = 8

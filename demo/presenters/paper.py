@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.experiments import paper
+from core.experiments.paper import PaperColumn, PaperTable
 from core.render import Html, plots, render
 from core.render.systems import family_kind
 from core.words import number, signed
 from demo.presenters import benchmarks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from core.experiments.paper import PaperColumn, PaperTable
 
 MARK = "\u2020"
 TITLE = "Diffusion vs. Autoregressive Language Models: A Text Embedding Perspective"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from core.comparison.runs import KeptRun
 from core.render import Html, render
 from demo import texts
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.comparison.runs import KeptRun
 
 
 def runs(kept: Sequence[KeptRun]) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import CoreError, UsageError
 from core.evaluation.mteb_adapter import add_mteb_results, find_mteb_results
@@ -12,11 +12,9 @@ from core.experiments import paper as data
 from core.words import plural
 from demo import texts
 from demo.presenters import benchmarks, library, official, paper
+from demo.services import Services
 from demo.toolkit import gr
 from demo.views.wiring import PRIVATE, html_part
-
-if TYPE_CHECKING:
-    from demo.services import Services
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,11 +22,7 @@ from core.experiments.drafts.words import (
     mostly_words,
     written_small,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from core.records import Passage
+from core.records import Passage
 
 DEFAULT_DRAFTS = 1000
 DRAFTING_RULES = 2  # raise it when the rules change: what was found with others is then stale
