@@ -64,7 +64,11 @@ class Libraries:
             return LibraryScreen(
                 library_id=library_id,
                 choices=tuple((library_label(line), line.library_id) for line in lines),
-                documents=library.documents(reports, removable=removable),
+                documents=library.documents(
+                    reports,
+                    removable=removable,
+                    label=next(one.label for one in lines if one.library_id == library_id),
+                ),
                 # While a job is at work its own progress says what is not embedded yet.
                 notice=self._notice(bench) if reports and not reading else "",
                 examples=frame.examples(bench.examples()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 NAME = "Bifocal"
-TAGLINE = "one question, two encoders"
 
 DATASET_NAMES = {
     "needle_pd": "Needle in a text (needle_pd)",
@@ -35,6 +34,7 @@ VIEWS = (
     ("judge", "Judge"),
     ("benchmarks", "Benchmarks"),
     ("paper", "The paper"),
+    ("settings", "Settings"),
 )
 
 QUERY_PLACEHOLDER = "Ask the library\u2026"
@@ -61,17 +61,17 @@ BLANK_OWN = (
 )
 BLANK_READING = (
     "Your documents are being read",
-    "Progress and Stop are on the left. A question asked now is answered as soon as both encoders "
+    "Progress and Stop are above. A question asked now is answered as soon as both encoders "
     "have embedded every passage.",
 )
 BLANK_LIBRARY = (
     "This library is empty",
-    "Drop PDFs, text or Markdown files into the box on the left. Reading starts at once, and "
+    "Drop PDFs, text or Markdown files anywhere on this page. Reading starts at once, and "
     "nothing leaves this computer.",
 )
 BLANK_LIBRARY_HOSTED = (
     "This library is empty",
-    "Drop PDFs, text or Markdown files into the box on the left. Only you can see this library; "
+    "Drop PDFs, text or Markdown files anywhere on this page. Only you can see this library; "
     "it is removed {hours} hours after your last visit.",
 )
 PREPARING = "This library is still being embedded; your question is asked as soon as that is done."
@@ -85,7 +85,9 @@ EQUAL_NOTHING = "Ask a question first; it is then asked again at equal limits."
 ASK_MANY = "No question yet? Let Bifocal draft them"
 
 
-DROP_LABEL = "Drop PDFs, text or Markdown here, or click to choose"
+DROP_LABEL = "Drop PDFs anywhere"
+DROP_TITLE = "PDF, text or Markdown; a click chooses files"
+DROP_NOW = "Drop them: they are read at once, and nothing leaves this computer"
 FOLDER = "Add a folder"
 FETCH_ASKING = "Asking the hub what this pair costs, and measuring this machine\u2026"
 FETCH_HOW = (
@@ -172,7 +174,7 @@ SETTINGS_KEPT = "Settings kept. They hold from the next question on."
 SAVED_NONE = "Nothing saved yet. After a comparison, press Save."
 SAVED_NOTE = "Saved. The address in your browser now leads here."
 LINK_GONE = "The link leads to a comparison that is not here (any more)."
-LINK_GONE_NOW = "Ask a question above, or open one of the saved comparisons on the left."
+LINK_GONE_NOW = "Ask a question above, or open one of the saved comparisons under Settings."
 
 HELP_TITLE = "How to read this page"
 HELP_TEXT = (

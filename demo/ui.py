@@ -62,20 +62,13 @@ def build_app(services: Services) -> gr.Blocks:
         selected = gr.State("")
         link = bridge()
         command = gr.JSON(visible="hidden", elem_id="bf-command")
-        with gr.Sidebar(width=288, elem_id="bf-sidebar"):
-            side = sidebar.build()
-            lenses = encoders.build(services)
-            elsewhere = runs.build()
-        with gr.Row(elem_id="bf-header"):
-            html_part("bf-brand", frame.brand())
-            picker = gr.Dropdown(
-                [], label="Library", elem_id="bf-library", elem_classes="pick", filterable=False
-            )
-            pair = gr.Dropdown(
-                [], label="Pair", elem_id="bf-pair", elem_classes="pick", filterable=False
-            )
-            html_part("bf-tools", frame.tools())
+        # Closed for the toolkit: where there is room for it the style sheet shows it all the same.
+        with gr.Sidebar(width=264, open=False, elem_id="bf-sidebar"):
+            drop, documents = sidebar.build()
+        html_part("bf-top", frame.brand())
+        html_part("bf-help", frame.help_dialog())
         offered = pairing.build()
+        work = sidebar.build_work()
         with gr.Tabs(elem_id="bf-views"):
             with gr.Tab("Compare", render_children=True):
                 query, go = compare.build_query()
@@ -90,10 +83,15 @@ def build_app(services: Services) -> gr.Blocks:
                 measured = figures.build_benchmarks(services)
             with gr.Tab("The paper", render_children=True):
                 paper = figures.build_paper(services)
+            with gr.Tab("Settings", render_children=True):
+                side = sidebar.build_settings(drop, documents, work)
+                lenses = encoders.build(services)
+                elsewhere = runs.build()
         with gr.Column(elem_id="bf-pane"):
             pane = html_part("bf-page")
             why = html_part("bf-evidence")
-        shared = Shared(handlers, visitor, picker, pair, token, query, link, command)
+        picker = side.library
+        shared = Shared(handlers, visitor, picker, side.pair, token, query, link, command)
         compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
         disagree.wire(found, shared, experiments)
         figures.wire_paper(paper)
@@ -199,7 +197,7 @@ def launch_options(
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": mcp,
-        "footer_links": ["api"],
+        "footer_links": [],
         "favicon_path": str(style.STYLE_FOLDER / "favicon.svg"),
         "theme": style.theme(),
         "head": f"<style>{style.style_sheet()}</style>",

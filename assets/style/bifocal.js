@@ -48,6 +48,7 @@
     if (whose) below.classList.toggle("of-another", Boolean(state.pid) && whose.dataset.about !== state.pid);
   }
   function openPane() {
+    closeSidebar();
     const body = document.body.classList;
     const lexical = kindOf($(`.col[data-col="${state.col}"]`) || document.body) === "lex";
     const moved = !body.contains("pane") || body.contains("pane-lex") !== lexical;
@@ -321,7 +322,7 @@
         if (data.text) setText("#bf-query", data.text);
         // after the field's own event, so that the view begins with this query
         setTimeout(() => { view(data.view); if (data.tab) laboratoryTab(data.tab); }, 0);
-        closeSidebarOnPhone();
+        closeSidebar();
       },
       equal: () => { view("compare"); send("equal", { ...data }); },
       evidence: () => {
@@ -343,8 +344,8 @@
     if (node && !node.disabled) act(node, event);
     if (event.target.closest && event.target.closest("#bf-go")) { showWalk(null); busy(true); }
     if (event.target.closest && event.target.closest("#bf-apply")) {
-      // What comes of it, progress or a word, stands above the documents: out of sight from here.
-      const above = $("#bf-more");
+      // What comes of it, progress or a word, stands above every view: out of sight from here.
+      const above = $("#bf-work");
       if (above) setTimeout(() => above.scrollIntoView({ block: "start", behavior: "smooth" }), 250);
     }
     if (!event.target.closest || !event.target.closest(".examples"))
@@ -422,11 +423,31 @@
     if (known[command.do]) known[command.do]();
   }
 
-  function closeSidebarOnPhone() {
-    if (innerWidth > 768) return;
-    const toggle = $(".sidebar.open .toggle-button, .sidebar.open button.toggle-button");
+  function closeSidebar() {
+    const toggle = innerWidth < 1100 && $(".sidebar.open .toggle-button");
     if (toggle) toggle.click();
   }
+
+  /* -- files dropped anywhere --------------------------------------------------------------------------- */
+  const withFiles = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
+  const dropping = (on) => {
+    const words = $(".adding");
+    if (words) document.body.dataset.drop = words.dataset.drop;
+    document.body.classList.toggle("dropping", on);
+  };
+  document.addEventListener("dragover", (event) => {
+    if (withFiles(event)) { event.preventDefault(); dropping(true); }
+  });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) dropping(false); });
+  document.addEventListener("drop", (event) => {
+    if (!withFiles(event)) return;
+    event.preventDefault();
+    dropping(false);
+    const input = $("#bf-drop input[type=file]");
+    if (!input || !event.dataTransfer.files.length) return;
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
 
   /* -- keeping up with what changes ------------------------------------------------------------------------ */
   let lastGrid = null;
@@ -457,7 +478,6 @@
   const scrolled = () => document.body.classList.toggle("scrolled", scrollY > 60);
   addEventListener("scroll", scrolled, { passive: true });
   document.fonts && document.fonts.ready.then(linesSoon);
-  setTimeout(closeSidebarOnPhone, 50);
 
   window.bifocal = { send, select, run, view, ask, drawLines };
 }

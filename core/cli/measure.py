@@ -55,7 +55,7 @@ from core.evaluation.judging import measure_judgments, pooled
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text, write_results
-from core.evaluation.sample import measure_sample
+from core.evaluation.sample import measure_sample, order_sample
 from core.library.shipped import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.records import Unit
 from core.settings import ASSETS, DEFAULT_PAIR
@@ -413,6 +413,7 @@ def sample(
                 target = ASSETS / "benchmarks" / "sample-library.json"
                 write(target, dumps(figures, indent=1) + "\n")
                 written.append(target)
+                order_sample(bench, folder, monitor=monitor)
             else:
                 bench.index(monitor=monitor)
             found = {

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.records import Evaluation, Measured
 from core.evaluation.render import part_fields, to_fields
-from core.library.sample import load_sample_queries, sample_qrels
+from core.library.sample import QUERIES_FILE, load_sample_queries, sample_qrels
 from core.records import LEXICAL, Family, Query, SystemInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from core.library.library import Library
     from core.monitor import Monitor
+    from core.records import Ranking
 
 MEASURED_DEPTH = 100
 FUSION = SystemInfo("rrf", Family.FUSION, "Both encoders fused (RRF)")
@@ -80,3 +83,36 @@ def measure_sample(
         for group in groups
     ]
     return fields
+
+
+def parting(one: Ranking, other: Ranking, right: Collection[str]) -> float:
+    """Return the difference of two rankings' reciprocal ranks of their nearest right passage."""
+    nearest = (
+        max((1 / hit.rank for hit in ranking.hits if hit.passage_id in right), default=0.0)
+        for ranking in (one, other)
+    )
+    return abs(next(nearest) - next(nearest))
+
+
+def order_sample(library: Library, folder: Path, *, monitor: Monitor | None = None) -> None:
+    """Write the sample queries in the order of how far the two encoders part on the answer.
+
+    The page offers the first query first, and each group in this order.
+    """
+    queries = load_sample_queries(folder)
+    documents = [library.document(report.doc_id) for report in library.documents()]
+    pair = [library.encoders.info(spec) for spec in library.encoders.pair()]
+    view = library.view(pair)
+    qrels = sample_qrels(queries, documents, view.passages)
+    asked = [Query(query.query_id, query.text) for query in queries]
+    runs = view.searcher.run(asked, k=MEASURED_DEPTH, monitor=monitor)
+    apart = {
+        one.query_id: parting(one, other, qrels[one.query_id])
+        for one, other in zip(*(runs[info.system_id] for info in pair), strict=True)
+    }
+    path = folder / QUERIES_FILE
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines.sort(
+        key=lambda line: (-apart[json.loads(line)["query_id"]], json.loads(line)["query_id"])
+    )
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -7,6 +7,7 @@ same, bit by bit. Under full attention they all move. No statistics, no threshol
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +29,7 @@ from core.experiments.context import (
 )
 from core.experiments.experiment import PASSAGE, Experiment, Field, Kind
 from core.monitor import Monitor, SilentMonitor
-from core.render import Html, render
+from core.render import Html, render, systems
 from core.render.strips import named, strip
 from core.render.systems import family_kind
 
@@ -167,15 +168,22 @@ def edit_last_sentence(
 
 def show(found: LastSentenceEdit) -> Html:
     """Return the picture of reading in both directions: one edit, every earlier token's change."""
-    return _edit("last_sentence", found)
+    return _edit("last_sentence", found, named, "beginning of the passage")
 
 
 def picture(found: LastSentenceEdit) -> Html:
     """Return the edit in one picture: which earlier words notice that the last sentence changed."""
-    return _edit("live", found)
+    return _edit(
+        "live",
+        found,
+        lambda one: systems.named(one.family, systems.family_name(one.family, one.label)),
+        "Computed now; each bar is a word.",
+    )
 
 
-def _edit(template: str, found: LastSentenceEdit) -> Html:
+def _edit(
+    template: str, found: LastSentenceEdit, names: Callable[[SystemName], Html], caption: str
+) -> Html:
     sides = (found.a, found.b)
     changes = sorted(
         token.change
@@ -191,8 +199,8 @@ def _edit(template: str, found: LastSentenceEdit) -> Html:
         found=found,
         named=named,
         most=most,
-        removed=found.removed,
-        added=found.added,
+        names=names,
+        caption=caption,
         beyond=sum(change > most for change in changes),
         sides=[
             (

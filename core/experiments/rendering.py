@@ -64,7 +64,7 @@ def headline(found: Evidence) -> str:
     if not told:
         return ""
     name = {
-        side.system.system_id: systems.NAMES.get(side.system.family, side.system.label)  # type: ignore[call-overload]  # a StrEnum's value is its key
+        side.system.system_id: systems.family_name(side.system.family, side.system.label)
         for side in (found.a, found.b)
     }
     if len(told) == 2 and found.a.top == found.b.top:

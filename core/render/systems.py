@@ -51,6 +51,11 @@ def name(comparison: Comparison, system_id: str) -> str:
     return info.label if len(same) > 1 else NAMES.get(info.family, info.label)
 
 
+def family_name(family: Family | str, label: str) -> str:
+    """Return ``Diffusion`` or ``Autoregressive``; the label of any other family."""
+    return next((name for one, name in NAMES.items() if one == family), label)
+
+
 def symbol(family: Family | str) -> Html:
     """Return a family's shape: a circle, a square, or a stroke for everything neutral."""
     return render("symbol", kind=family_kind(family))

@@ -18,9 +18,19 @@ def brand() -> Html:
     return render("frame", part="brand", texts=texts)
 
 
-def tools() -> Html:
-    """Return help and theme buttons, and the help dialog."""
-    return render("frame", part="tools", texts=texts)
+def add_files() -> Html:
+    """Return the button that chooses files; a file may also be dropped anywhere."""
+    return render("frame", part="add", texts=texts)
+
+
+def help_dialog() -> Html:
+    """Return the help that opens over the page."""
+    return render("frame", part="help", texts=texts)
+
+
+def settings_head() -> Html:
+    """Return the heading of the Settings page: theme, help, API."""
+    return render("frame", part="settings", texts=texts)
 
 
 def navigation(current: str = "compare") -> Html:

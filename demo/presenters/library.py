@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 _EVEN = ("embedding", "asking")
 
 
-def documents(reports: Sequence[DocumentReport], *, removable: bool) -> Html:
-    """Return one line per document: pages, passages, and unreadable parts."""
-    if not reports:
-        return Html("")
+def documents(reports: Sequence[DocumentReport], *, removable: bool, label: str = "") -> Html:
+    """Return a library's name, and one line per document: pages, passages, unreadable parts."""
     lines = [(report, _notes(report)) for report in reports]
-    return render("documents", reports=reports, lines=lines, removable=removable)
+    return render("documents", label=label, reports=reports, lines=lines, removable=removable)
 
 
 def _notes(report: DocumentReport) -> list[str]:

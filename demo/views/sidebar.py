@@ -1,4 +1,4 @@
-"""The sidebar: views, files in, progress, Stop, the documents, settings, saved comparisons."""
+"""Views and library on the left, work under way above every view, and the Settings page."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ SURE_JS = (
 
 @dataclass(frozen=True, slots=True)
 class Sidebar:
-    """The sidebar's components, for wiring."""
+    """The components that show a library and its settings, for wiring."""
 
     drop: gr.File
     folder: gr.UploadButton
+    library: gr.Radio
+    pair: gr.Radio
     new_name: gr.Textbox
     new_library: gr.Button
     delete: gr.Button
@@ -51,18 +53,44 @@ class Sidebar:
     saved: gr.HTML
 
 
-def build() -> Sidebar:
-    """Place the sidebar's parts."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What runs: progress, Stop, and what came of it."""
+
+    progress: gr.HTML
+    stop: gr.Button
+    notice: gr.HTML
+
+
+def build() -> tuple[gr.File, gr.HTML]:
+    """Place the sidebar's parts: views, the library's documents, and how files get in."""
+    html_part("bf-brand", frame.brand())
     html_part("bf-nav", frame.navigation())
+    documents = html_part("bf-documents")
+    html_part("bf-add", frame.add_files())
+    # Unseen: the page's script hands it what is dropped anywhere, or chosen by the button above.
     drop = gr.File(
-        label=texts.DROP_LABEL,
-        file_count="multiple",
-        type="filepath",
-        show_label=False,
-        height=96,
-        elem_id="bf-drop",
+        file_count="multiple", type="filepath", show_label=False, height=96, elem_id="bf-drop"
     )
-    with gr.Row(elem_id="bf-more"):
+    return drop, documents
+
+
+def build_work() -> Work:
+    """Place the progress of what runs, above every view."""
+    with gr.Column(elem_id="bf-work"):
+        progress = html_part("bf-progress")
+        stop = gr.Button(texts.STOP, variant="stop", size="sm", visible=False, elem_id="bf-stop")
+        notice = html_part("bf-notice")
+    return Work(progress, stop, notice)
+
+
+def build_settings(drop: gr.File, documents: gr.HTML, work: Work) -> Sidebar:
+    """Place the library's part of the Settings page."""
+    html_part("bf-settings-head", frame.settings_head())
+    library = gr.Radio([], label="Library", elem_id="bf-library")
+    with gr.Row(elem_id="bf-new", elem_classes="controls"):
+        new_name = gr.Textbox(label="Name of a new library", max_length=80)
+        new_library = gr.Button("Create a library", size="sm", variant="secondary")
         folder = gr.UploadButton(
             texts.FOLDER,
             file_count="directory",
@@ -70,11 +98,9 @@ def build() -> Sidebar:
             variant="secondary",
             elem_id="bf-folder",
         )
-        stop = gr.Button(texts.STOP, variant="stop", size="sm", visible=False, elem_id="bf-stop")
-    progress = html_part("bf-progress")
-    notice = html_part("bf-notice")
-    documents = html_part("bf-documents")
-    with gr.Accordion("Settings", open=False, elem_id="bf-settings"):
+        delete = gr.Button("Delete this library", size="sm", variant="secondary", elem_id="bf-del")
+    pair = gr.Radio([], label="Pair of encoders", elem_id="bf-pair")
+    with gr.Accordion("Reading and retrieval", open=False, elem_id="bf-settings"):
         k = gr.Slider(*K_RANGE, value=10, step=1, label="Depth of the columns (k)", elem_id="bf-k")
         unit = gr.Radio(
             [("passages", Unit.PASSAGE.value), ("whole documents", Unit.DOCUMENT.value)],
@@ -97,13 +123,10 @@ def build() -> Sidebar:
         apply = gr.Button("Apply", size="sm", variant="secondary", elem_id="bf-apply")
     with gr.Accordion("Saved comparisons", open=False, elem_id="bf-saved-box"):
         saved = html_part("bf-saved")
-    with gr.Accordion("Libraries", open=False, elem_id="bf-new"):
-        new_name = gr.Textbox(label="Name", max_length=80)
-        new_library = gr.Button("Create a library", size="sm", variant="secondary")
-        delete = gr.Button("Delete this library", size="sm", variant="secondary", elem_id="bf-del")
     return Sidebar(
-        drop, folder, new_name, new_library, delete, progress, stop, notice, documents,
-        k, unit, chunk, overlap, instruction, max_tokens, own_limits, apply, saved,
+        drop, folder, library, pair, new_name, new_library, delete, work.progress, work.stop,
+        work.notice, documents, k, unit, chunk, overlap, instruction, max_tokens, own_limits, apply,
+        saved,
     )  # fmt: skip
 
 

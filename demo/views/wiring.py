@@ -43,8 +43,8 @@ class Shared:
 
     handlers: Handlers
     visitor: gr.BrowserState
-    library: gr.Dropdown
-    pair: gr.Dropdown
+    library: gr.Radio
+    pair: gr.Radio
     token: gr.State
     query: gr.Textbox
     bridge: gr.HTML

@@ -123,6 +123,20 @@ class Visit:
         self.page.wait_for_selector("#bf-columns .hit[data-pid]", state="attached")
         self.page.wait_for_selector("#bf-lower .lower", state="attached")
 
+    def view(self, name: str) -> None:
+        """Open a view, on a phone too."""
+        self.page.evaluate("name => window.bifocal.view(name)", name)
+        self.page.wait_for_selector(
+            f'.nav [data-view="{name}"][aria-current="page"]', state="attached"
+        )
+
+    def library(self, name: str) -> None:
+        """Choose a library on the Settings page and come back."""
+        self.view("settings")
+        self.page.locator("#bf-library label", has_text=name).click()
+        self.page.wait_for_selector(f'#bf-documents .side-title >> text="{name}"', state="attached")
+        self.view("compare")
+
     def hits(self, kind: Any) -> Any:
         return self.page.locator(f"#bf-columns .hit.{kind}[data-pid]")
 

@@ -14,10 +14,9 @@ QUERY = "why did the ice become quieter in the last winter"
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def open_part(one: Any, *, phone: bool = False) -> None:
-    """Open the Encoders part; on a phone the sidebar comes first."""
-    if phone:
-        one.page.click("#bf-sidebar .toggle-button")
+def open_part(one: Any) -> None:
+    """Open the Encoders part of the Settings page."""
+    one.view("settings")
     one.page.click("#bf-encoders > button")
     one.page.wait_for_selector("#bf-encoders-use .chosen li")
 
@@ -82,7 +81,7 @@ def test_columns_options_and_an_encoder_of_ones_own(
     assert not one.overflows()
     one.shot("encoders-columns-1440-light")
     phone = visit(local_url, width=390, height=844)
-    open_part(phone, phone=True)
+    open_part(phone)
     assert len(used(phone)) == 4
     assert not phone.overflows()
     phone.shot("encoders-390-light")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.count import COUNTED
 from tests.data import shared_data
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -46,9 +47,14 @@ def test_three_files_at_once_then_a_question_then_the_page(visit: Any, real_url:
 def test_the_sample_library_answers_and_an_example_is_right(visit: Any, real_url: Any) -> None:
     one = visit(real_url)
     one.page.set_default_timeout(SLOW_MILLISECONDS)
-    one.page.locator("#bf-library input").click()
-    one.page.get_by_role("option", name="Sample library").click()
-    one.page.wait_for_selector("#bf-blank .blank, #bf-columns .results")
+    one.library("Sample library")
+    one.page.wait_for_selector("#bf-live .wave.aut")
+    seen = one.page.evaluate(COUNTED)
+    assert seen["controls"] <= 12, seen
+    assert seen["words"] <= 90, seen
+    assert "exactly 0 on all" in one.page.inner_text("#bf-live .wave.aut")
+    one.page.click(".starters button")
+    one.page.wait_for_selector("#bf-columns .hit[data-pid] .answer")
     one.page.locator("#bf-examples summary").first.click()
     one.page.locator("#bf-examples details[open] .sheet button").first.click()
     one.page.wait_for_selector("#bf-columns .hit[data-pid]")

@@ -41,6 +41,7 @@ def test_a_run_is_added_asked_and_removed(browser: Any, own_url: str, files: lis
     SHOTS.mkdir(exist_ok=True)
     visit = Visit(browser, own_url)
     page = visit.page
+    visit.view("settings")
     page.click("#bf-runs-box > button")
     page.set_input_files("#bf-runs-box input[type=file]", files[1])
     page.wait_for_selector("#bf-runs-said :text('expected columns query_id')")

@@ -91,13 +91,15 @@ def test_one_click_runs_both_at_equal_limits_and_the_comparison_records_it(
     visit: Any, unequal_url: Any
 ) -> None:
     one = visit(unequal_url)
-    one.page.click("#bf-settings button")
+    one.view("settings")
+    one.page.click("#bf-settings > button")
     one.page.get_by_label("Let each encoder read to its own limit").check()
     one.page.get_by_role("button", name="Apply").click()
     for _ in range(120):
         if call(unequal_url, "settings", "sample", "")["own_limits"]:
             break
         one.page.wait_for_timeout(250)
+    one.view("compare")
     one.ask(QUERY)
     one.page.wait_for_selector("#bf-summary >> text=unequal token limits")
     assert exported(one)["equal_limits"] is False
@@ -164,11 +166,8 @@ def test_the_papers_baseline_can_be_chosen(visit: Any, local_url: Any) -> None:
 
 def test_every_view_fits_a_phone(visit: Any, local_url: Any) -> None:
     one = visit(local_url, width=390, height=844)
-    for view in ("disagree", "laboratory", "judge", "benchmarks", "paper", "compare"):
-        one.page.evaluate("view => window.bifocal.view(view)", view)
-        one.page.wait_for_selector(
-            f'.nav [data-view="{view}"][aria-current="page"]', state="attached"
-        )
+    for view in ("disagree", "laboratory", "judge", "benchmarks", "paper", "settings", "compare"):
+        one.view(view)
         one.page.wait_for_timeout(300)
         assert not one.overflows(), view
     # all experiments stay in sight, none in a menu

@@ -159,8 +159,10 @@ def test_the_edit_stands_in_the_text_and_is_escaped() -> None:
 
 def test_the_first_screens_picture_is_the_edit_and_a_wave_for_each_encoder() -> None:
     tree = parse(last_sentence.picture(edited()))
-    assert (tree.one("del").text, tree.one("ins").text) == ("Gamma ran.", "It <i>sat.")
-    assert len(tree.all(".wave")) == 2
+    assert [
+        wave.one("span.dif" if up else "span.aut").text
+        for up, wave in zip((True, False), tree.all(".wave"), strict=True)
+    ] == ["Diffusion", "Autoregressive"]
 
 
 # -- the paper and what was measured here ----------------------------------------------------
