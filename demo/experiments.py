@@ -34,6 +34,7 @@ SHOWN_FINDINGS = 60
 LABEL_CHARS = 70
 STOP_SIGNAL = "stop-experiment"
 DISAGREE = "disagree"
+WAIT_SECONDS = 10.0  # for an experiment to heed Stop
 
 
 class Experiments:
@@ -254,10 +255,25 @@ class Experiments:
 
     # -- evidence ------------------------------------------------------------------------------
 
+    def pending(self, visitor_id: object, token: object, passage_id: str) -> str:
+        """Return what stands in the place of an explanation until there is one."""
+        try:
+            shown = self.sessions.shown(self.sessions.require(visitor_id), token)
+            return rendering.about(shown.comparison.passage(passage_id), texts.WHY_PENDING)
+        except CoreError:
+            return ""
+
     def evidence(
-        self, visitor_id: object, token: object, passage_id: str
+        self, visitor_id: object, token: object, passage_id: str, *, brief: bool = False
     ) -> Iterator[tuple[str, bool]]:
-        """Explain a hit of the comparison on screen, part by part as each is done."""
+        """Explain a hit of the comparison on screen, part by part as each is done.
+
+        Args:
+            visitor_id: Whose.
+            token: Of the comparison.
+            passage_id: The hit.
+            brief: By its sentences alone.
+        """
         try:
             visitor = self.sessions.require(visitor_id)
             shown = self.sessions.shown(visitor, token)
@@ -266,11 +282,18 @@ class Experiments:
             yield library.trouble(str(error)), False
             return
         values = {"query": shown.comparison.query.text, "passage_id": passage_id}
+        parts = offered(Place.EVIDENCE)
+        job = self.sessions.jobs.get((visitor, shown.library_id, "experiment"))
+        if job is not None and job.running and job.kind in {one.name for one in parts}:
+            job.stop()  # the explanation of another passage, that nobody reads any more
+            job.wait(WAIT_SECONDS)
         done = ""
-        for one in offered(Place.EVIDENCE):
+        for one in parts[:1] if brief else parts:
             part = ""
             for part, running in self.run(visitor, shown.library_id, one, values, stop=STOP_SIGNAL):
-                if running:
+                if running and brief:
+                    yield self.pending(visitor, token, passage_id), True
+                elif running:
                     yield head + done + part, True
             if self._was_stopped(visitor, shown.library_id):
                 # Stop means all of it, not only the part in hand.

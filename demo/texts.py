@@ -81,6 +81,7 @@ LOADING_FIRST = (
 )
 
 
+WHY_PENDING = "Leaving out each sentence in turn\u2026"
 EQUAL_NOTHING = "Ask a question first; it is then asked again at equal limits."
 ASK_MANY = "No question yet? Let Bifocal draft them"
 

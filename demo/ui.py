@@ -88,8 +88,8 @@ def build_app(services: Services) -> gr.Blocks:
                 lenses = encoders.build(services)
                 elsewhere = runs.build()
         with gr.Column(elem_id="bf-pane"):
-            pane = html_part("bf-page")
             why = html_part("bf-evidence")
+            pane = html_part("bf-page")
         picker = side.library
         shared = Shared(handlers, visitor, picker, side.pair, token, query, link, command)
         compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)

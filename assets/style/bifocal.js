@@ -5,7 +5,7 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const ns = "http://www.w3.org/2000/svg";
-  const state = { pid: null, col: 0, timer: 0, pending: 0, walk: null };
+  const state = { pid: null, why: null, col: 0, timer: 0, walk: null };
 
   /* -- to the server ---------------------------------------------------------------------- */
   function send(name, payload = {}) {
@@ -36,16 +36,21 @@
       }
     }
     if (ask) {
-      if ($("#bf-evidence")) $("#bf-evidence").classList.remove("asked-for");
+      state.why = null;
       openPane();
       clearTimeout(state.timer);
       state.timer = setTimeout(() => send("pick", { pid }), 90);
     }
   }
-  /* What explains one passage never stands below another. */
+  /* What explains one passage never stands beside another; it is asked for once its page is there. */
   function aboutSelected() {
     const below = $("#bf-evidence"), whose = below && $("[data-about]", below);
     if (whose) below.classList.toggle("of-another", Boolean(state.pid) && whose.dataset.about !== state.pid);
+    const pane = $("#bf-pane .pane");
+    if (pane && pane.dataset.pid === state.pid && state.why !== state.pid) {
+      state.why = state.pid;
+      send("evidence", { pid: state.pid, brief: "1" });
+    }
   }
   function openPane() {
     closeSidebar();
@@ -325,11 +330,6 @@
         closeSidebar();
       },
       equal: () => { view("compare"); send("equal", { ...data }); },
-      evidence: () => {
-        send("evidence", { ...data });
-        const below = $("#bf-evidence");  // progress, then the result, stand below the page's text
-        if (below) { below.classList.add("asked-for"); below.scrollIntoView({ block: "start", behavior: "smooth" }); }
-      },
       help, theme,
       "close-help": () => $("#bf-help-dialog").close(),
       remove: () => { if (confirm(`Remove ${data.name} from this library?`)) send("remove", { doc: data.doc }); },

@@ -40,8 +40,11 @@ def leave_one_out(found: Evidence) -> Html:
         found=found,
         title=PART_TITLES[found.unit],
         headline=headline(found),
+        tinted=_tinted(found) if found.side == "passage" else (),
         sides=[(side, systems.family_kind(side.system.family)) for side in sides],
         named=named,
+        systems=systems,
+        names=[systems.family_name(side.system.family, side.system.label) for side in sides],
         bar=_bar,
         moved=_moved,
         change=lambda effect: signed(effect.z_change, 2),
@@ -49,9 +52,26 @@ def leave_one_out(found: Evidence) -> Html:
     )
 
 
-def about(passage: ComparedPassage) -> Html:
-    """Return the heading over everything that explains a passage: whose it is."""
-    return render("about", passage=passage, systems=systems)
+def _tinted(found: Evidence) -> list[tuple[str, int, int, str]]:
+    """Return each sentence with the percent of the most that any gives, by encoder, and a tip."""
+    sides = (found.a, found.b)
+    given = [[max(0.0, -effect.z_change) for effect in side.effects] for side in sides]
+    most = max((value for one in given for value in one if math.isfinite(value)), default=0) or 1.0
+    lines = []
+    for place, part in enumerate(found.parts):
+        shares = [one[place] / most if math.isfinite(one[place]) else 0.0 for one in given]
+        tip = "\n".join(
+            f"{side.system.label} without it: {signed(effect.z_change, 2)} z, {_moved(effect)}"
+            for side in sides
+            for effect in [side.effects[place]]
+        )
+        lines.append((part.text, round(100 * shares[0]), round(100 * shares[1]), tip))
+    return lines
+
+
+def about(passage: ComparedPassage, pending: str = "") -> Html:
+    """Return the heading over what explains a passage; with its text while that is pending."""
+    return render("about", passage=passage, systems=systems, pending=pending)
 
 
 def headline(found: Evidence) -> str:

@@ -85,10 +85,12 @@ def wire(  # noqa: C901  closures over the components, wired at the end
 
     def pick(event: gr.EventData, visitor: Any, token: str) -> tuple[str, str, str]:  # noqa: ANN401
         chosen = event_text(event, "pid")
-        return handlers.comparing.pane(visitor, token, chosen), "", chosen
+        pending = experiments.pending(visitor, token, chosen)
+        return handlers.comparing.pane(visitor, token, chosen), pending, chosen
 
     def why(event: gr.EventData, visitor: Any, token: str) -> Iterator[str]:  # noqa: ANN401
-        for html, _ in experiments.evidence(visitor, token, event_text(event, "pid")):
+        brief = event_text(event, "brief") == "1"
+        for html, _ in experiments.evidence(visitor, token, event_text(event, "pid"), brief=brief):
             yield html
 
     def stop_experiment(visitor: Any, token: str) -> None:  # noqa: ANN401
@@ -146,7 +148,12 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     shared.bridge.do_ask(ask, [shared.visitor, shared.library], screen, **together)
     latest: dict[str, Any] = {**PRIVATE, "concurrency_limit": 8, "trigger_mode": "always_last"}
     explaining = shared.bridge.do_evidence(
-        why, [shared.visitor, shared.token], pane.evidence, concurrency_limit=8, **PRIVATE
+        why,
+        [shared.visitor, shared.token],
+        pane.evidence,
+        concurrency_limit=8,
+        trigger_mode="multiple",
+        **PRIVATE,
     )
     shared.bridge.do_pick(
         pick,

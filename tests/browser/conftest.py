@@ -118,6 +118,7 @@ class Visit:
         self.page.wait_for_selector("#bf-blank .blank, #bf-columns .results, #bf-columns .fail")
 
     def ask(self, text: Any) -> None:
+        self.view("compare")
         self.page.fill("#bf-query textarea", text)
         self.page.press("#bf-query textarea", "Enter")
         self.page.wait_for_selector("#bf-columns .hit[data-pid]", state="attached")

@@ -101,15 +101,22 @@ def test_an_explanation_goes_with_its_passage(visit: Any, local_url: Any) -> Non
     one = visit(local_url)
     one.ask(QUERY)
     one.open_first("dif")
-    one.page.click("#bf-pane [data-act=evidence]")
-    one.page.wait_for_selector("#bf-evidence [data-about]")
+    # computed as the page opens, above it, with every sentence tinted by what it gives
+    one.page.wait_for_selector("#bf-evidence .tinted span")
     assert "is here" in one.page.inner_text("#bf-evidence h3")
+    why = one.page.locator("#bf-evidence").bounding_box()
+    assert why["y"] < one.page.locator("#bf-pane .sheet-page").bounding_box()["y"]
+    first = one.page.locator("#bf-evidence [data-about]").get_attribute("data-about")
+    one.page.keyboard.press("j")
     one.page.keyboard.press("j")
     one.page.wait_for_function(
-        "() => { const now = document.querySelector('#bf-pane .pane').dataset.pid,"
-        " told = document.querySelector('#bf-evidence [data-about]');"
-        " return document.querySelector('.hit.sel').dataset.pid === now && !told; }"
+        "first => { const now = document.querySelector('#bf-pane .pane').dataset.pid,"
+        " told = document.querySelector('#bf-evidence [data-about]')?.dataset.about;"
+        " return document.querySelector('.hit.sel').dataset.pid === now && told === now"
+        " && now !== first && document.querySelector('#bf-evidence .tinted span'); }",
+        arg=first,
     )
+    assert "busy with something else" not in one.page.inner_text("#bf-evidence")
 
 
 def test_enter_on_a_selected_hit_opens_the_evidence(visit: Any, local_url: Any) -> None:
@@ -118,7 +125,8 @@ def test_enter_on_a_selected_hit_opens_the_evidence(visit: Any, local_url: Any) 
     one.open_first()
     one.hits("dif").first.focus()
     one.page.keyboard.press("Enter")
-    one.page.wait_for_selector("#bf-evidence .effect.aut")
+    one.page.wait_for_selector("#bf-evidence section >> text=its document")
+    one.page.click("#bf-evidence section summary")
     assert "check:" in one.page.inner_text("#bf-evidence")
 
 

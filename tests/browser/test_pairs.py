@@ -72,6 +72,7 @@ def test_a_pair_is_priced_fetched_stopped_and_taken_up_again(
     # The page may go away meanwhile; how it ended is still told.
     page.reload()
     page.wait_for_selector("#bf-offer :text('What has arrived is kept')")
+    visit.view("settings")
     hub.delay_seconds = 0.0
     page.click("#bf-offer [data-act=take-pair]")
     page.wait_for_function("document.querySelector('#bf-pair input:checked')?.value === 'far'")

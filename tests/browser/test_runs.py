@@ -62,6 +62,7 @@ def test_a_run_is_added_asked_and_removed(browser: Any, own_url: str, files: lis
     phone.page.screenshot(path=SHOTS / "runs-phone.png")
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
     phone.context.close()
+    visit.view("settings")
     page.click("#bf-runs [data-act=remove-run]")
     page.wait_for_selector("#bf-runs li", state="detached")
     assert visit.problems == []
