@@ -1,7 +1,8 @@
 """Stage 1: the same tokens in the same order, each encoder with the objective of its family.
 
 Both are cut to the layers that ship, and both predict tokens from their last layer through a small
-matrix, the bridge, and the base's tied output matrix. The bridge starts as the least-squares map
+matrix, the bridge, and the base's tied output matrix; of its 49,152 tokens each step scores those
+that it holds and the 8,192 most frequent, which is nearly twice as fast as all. The bridge starts as the least-squares map
 from the base's states at that depth to its final states, so that a cut network is a language model
 from the first step.
 
@@ -9,7 +10,7 @@ from the first step.
 ratio, that share of its tokens is replaced by the mask vector, and the encoder, attending in both
 directions, predicts them (the base's shift is kept: position i - 1 predicts token i). From the same
 masked input it must also come near the frozen causal base's states on the clean text (dense loss);
-its weight falls from 1 to .1 over the first 300 steps, because the base's states know nothing of
+its weight falls from 1 to 0 over the first 300 steps, because the base's states know nothing of
 later tokens and would hold the encoder to that.
 """
 
@@ -30,7 +31,8 @@ from core.training.network import AdaptedNetwork
 LENGTHS = (128, 256, 512, 1024)
 TOKENS = 4096  # a step
 HELD_OUT = 200_000  # tokens at the stream's end that no step reads
-_DENSE_STEPS, _DENSE_FLOOR = 300, 0.1
+_DENSE_STEPS = 300
+CANDIDATES = 8192  # most frequent tokens that every step scores
 _BLOCK = 512  # positions whose scores over the vocabulary are in memory at once
 _TINY = 1e-6
 
@@ -165,16 +167,27 @@ def stage_one(
     parameters = {**network.trained(), "bridge.w": matrix, "bridge.b": bias}
     network.learn_only(parameters.values())
     embeddings = network.backbone.embed_tokens.weight.detach()
+    counts = np.bincount(stream[:-HELD_OUT], minlength=len(embeddings))
+    frequent = torch.from_numpy(np.argsort(-counts, kind="stable")[:CANDIDATES].copy())
     taps = sorted(bridge.offsets)
     top = taps[-1]
 
     def predicted(states: Tensor) -> Tensor:
         return unit(states)[:, :-1] @ matrix + bias
 
+    def scored(inputs: Tensor, right: Tensor) -> tuple[float, Tensor]:
+        tokens = torch.unique(torch.cat([frequent, right]))
+        return token_loss(inputs, torch.searchsorted(tokens, right), embeddings[tokens])
+
     def diffusion(ids: Tensor, masked: Tensor, kept: Tensor, weight: float) -> dict[str, Tensor]:
         states, _ = network.states(
             ids, attention=Attention.BIDIRECTIONAL, layers=taps, masked=masked
         )
+        wanted = masked[:, 1:]
+        value, loss = scored(predicted(states[-1])[wanted], ids[:, 1:][wanted])
+        found = {"token": loss, "nats": torch.tensor(value)}
+        if not weight:
+            return found
         network.switch_adapters(active=False)
         with torch.no_grad():
             clean, _ = network.states(ids, attention=Attention.CAUSAL, layers=taps)
@@ -191,21 +204,17 @@ def stage_one(
                 for one, two, layer in zip(states, clean, taps, strict=True)
             ]
         ).mean()
-        wanted = masked[:, 1:]
-        value, loss = token_loss(predicted(states[-1])[wanted], ids[:, 1:][wanted], embeddings)
-        return {"dense": weight * gap, "token": loss, "nats": torch.tensor(value)}
+        return {"dense": weight * gap, **found}
 
     def causal(ids: Tensor) -> dict[str, Tensor]:
         states, _ = network.states(ids, attention=Attention.CAUSAL, layers=[top])
-        value, loss = token_loss(
-            predicted(states[0]).flatten(0, 1), ids[:, 1:].flatten(), embeddings
-        )
+        value, loss = scored(predicted(states[0]).flatten(0, 1), ids[:, 1:].flatten())
         return {"token": loss, "nats": torch.tensor(value)}
 
     def step(number: int) -> tuple[dict[str, float], int]:
         ids = windows(stream, number)
         ratios, masked = noise(ids, number)
-        weight = dense * max(_DENSE_FLOOR, 1 - number / _DENSE_STEPS)
+        weight = dense * max(0.0, 1 - number / _DENSE_STEPS)
         rows = max(1, micro_tokens // ids.shape[1])
         sums: dict[str, float] = {}
         for at in range(0, len(ids), rows):
