@@ -82,7 +82,7 @@ class TokenStats:
     """Tokens of the whole corpus for one encoder, kept and dropped."""
 
     system_id: str  # the encoder
-    passages: int  # how many were plural
+    passages: int  # how many were counted
     cut: int  # passages that lost their end
     tokens: int  # tokens of all passages together, before cutting
     dropped: int  # tokens cut off, all passages together

@@ -93,7 +93,7 @@ def grow(
         query: What was asked.
         passage_id: The passage.
         growth: On which side text is added.
-        largest_tokens: The longest text, plural by the encoder that needs more tokens.
+        largest_tokens: The longest text, counted by the encoder that needs more tokens.
         monitor: Hears progress; may stop.
 
     Raises:

@@ -143,7 +143,7 @@ def hidden_key(
     """Plant keys in copies of a text at every depth and length and ask for each of them.
 
     In a cell all copies are the same stretch of the text but for the key planted at the same
-    depth: only the key can tell them apart. Lengths are plural by the encoder that needs more
+    depth: only the key can tell them apart. Lengths are counted by the encoder that needs more
     tokens, so that neither reads more than the label says.
 
     Args:
