@@ -46,6 +46,7 @@ def parts(workspace: Path | None = None) -> dict[str, Callable[[], Any]]:
         "growth": bench_app.growth_cost,
         "how often 95 % intervals hold": bench_evaluation.coverage,
         "how often an interval that is watched ever misses": bench_evaluation.looks,
+        "how the gate answers releases at the edge of what it allows": bench_evaluation.releases,
         "disagreements": lambda: bench_laboratory.disagreements(PDF_FOLDER, workspace),
     }
     if PDF_FOLDER.is_dir():

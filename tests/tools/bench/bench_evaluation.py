@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.evaluation.gate import NEEDED_ALIKE, KeptRun, Outcome, Policy, gate
 from core.evaluation.significance import confidence_sequence, mean_interval, paired_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -126,6 +127,51 @@ def looks(trials: int = 300) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def releases(count: int = 2_000) -> list[dict[str, Any]]:
+    """Return how the gate answers simulated releases that lose exactly what the policy forbids.
+
+    There PASS and BLOCK are both false, each at its nominal rate of 2.5 % (a two-sided 5 %); a
+    release that loses nothing, or twice as much, is for the gate's power. Every release has two
+    measures that rise and fall together, and 100 or 300 queries.
+    """
+    generator, rows = np.random.default_rng(0), []
+    policy = Policy({"nDCG@10": 0.05, "Recall@10": 0.05})
+    for queries in (100, 300):
+        for loss in (0.05, 0.0, 0.10):
+            answers = []
+            for number in range(count if loss == policy.measures["nDCG@10"] else count // 10):
+                level = generator.beta(3, 2, queries)
+                old = (0.15 + 0.7 * level, 0.15 + 0.7 * generator.beta(3, 2, queries))
+                change = generator.normal(-loss, 0.12, queries).clip(-0.15 - loss, 0.15 - loss)
+                new = [(one + change).clip(0, 1) for one in old]
+                answers.append(
+                    gate(_kept("old", old), _kept("new", new), policy, seed=number).outcome
+                )
+            rows.append(
+                {
+                    "loses": loss,
+                    "may_lose": 0.05,
+                    "queries": queries,
+                    "releases": len(answers),
+                    **{one.name: round(answers.count(one) / len(answers), 4) for one in Outcome},
+                }
+            )
+    return rows
+
+
+def _kept(name: str, figures: Sequence[NDArray[np.float64]]) -> KeptRun:
+    count = len(figures[0])
+    measures = zip(("nDCG@10", "Recall@10"), figures, strict=True)
+    return KeptRun(
+        name=name,
+        made="",
+        identity=dict.fromkeys(NEEDED_ALIKE, "the same"),
+        query_ids=tuple(map(str, range(count))),
+        clusters=tuple(range(count)),
+        figures={"encoder": {measure: tuple(values.tolist()) for measure, values in measures}},
+    )
 
 
 def _queries(
