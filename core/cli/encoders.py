@@ -16,6 +16,7 @@ from core.cli.output import (
     JsonOption,
     OfflineOption,
     WorkspaceOption,
+    answer,
     catalogue_of,
     cli,
     make_pool,
@@ -44,12 +45,14 @@ def list_encoders(*, json: JsonOption = False) -> None:
     pool = make_pool()
     added = {spec.encoder_id for spec in catalogue_of(pool).added()}
     specs = tuple(pool.registry.encoders.values())
-    if json:
-        print_json([{"spec": spec, "added": spec.encoder_id in added} for spec in specs])
-        return
-    for spec in specs:
-        echo(f"{spec.encoder_id}{'  (added)' if spec.encoder_id in added else ''}")
-        echo(f"  {facts(spec)}")
+    answer(
+        [{"spec": spec, "added": spec.encoder_id in added} for spec in specs],
+        (
+            f"{spec.encoder_id}{'  (added)' if spec.encoder_id in added else ''}\n  {facts(spec)}"
+            for spec in specs
+        ),
+        json=json,
+    )
 
 
 def facts(spec: EncoderSpec) -> str:
@@ -84,11 +87,9 @@ def add(
     passage_prompt: Annotated[str | None, Option(help="Prefix of passages.")] = None,
     max_tokens: Annotated[int, Option(help="Its limit; 0: as its files say.")] = 0,
     revision: Annotated[str, Option(help="Commit on the hub.")] = "",
-    dimensions: Annotated[
-        str, Option(help="Shorter lengths it was trained for, with commas.")
-    ] = "",
+    dimensions: Annotated[str, Option(help="Shorter lengths it has: 256,64.")] = "",
     end_token: Annotated[
-        int, Option(help="Id that must close every text; -1: none, or as the source has it.")
+        int, Option(help="Id that closes every text; -1: as the source has it.")
     ] = -1,
     offline: OfflineOption = False,
     json: JsonOption = False,
@@ -111,11 +112,7 @@ def add(
             end_token=None if end_token < 0 else end_token,
         )
     )
-    if json:
-        print_json(spec)
-        return
-    echo(f"{spec.encoder_id} was added.")
-    echo(f"  {facts(spec)}")
+    answer(spec, [f"{spec.encoder_id} was added.", f"  {facts(spec)}"], json=json)
 
 
 @group.command()
@@ -130,9 +127,7 @@ def use(
     workspace: WorkspaceOption,
     *,
     pair: Annotated[str, Option(help="Pair id, or A+B of any two encoders.")] = "",
-    also: Annotated[
-        list[str] | None, Option(help="Further columns, at most four; 'none' for none.")
-    ] = None,
+    also: Annotated[list[str] | None, Option(help="Further columns; 'none' for none.")] = None,
     encoder_option: EncoderOption = None,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,

@@ -20,6 +20,7 @@ from core.cli.output import (
     OfflineOption,
     QueriesOption,
     WorkspaceOption,
+    answer,
     cli,
     excerpt,
     opened,
@@ -187,9 +188,7 @@ def compare(
     *,
     k: DepthOption = 10,
     save: Annotated[bool, Option("--save", help="Keep it in the workspace.")] = False,
-    run: Annotated[
-        list[Path] | None, Option(help="A run from elsewhere as a further column.")
-    ] = None,
+    run: Annotated[list[Path] | None, Option(help="A run as a further column.")] = None,
     run_queries: QueriesOption = None,
     html: Annotated[Path | None, Option(help="Write a one-file report here.")] = None,
     json: JsonOption = False,
@@ -258,12 +257,12 @@ def runs(
             bench.remove_run(remove_id)
         bench.add_runs(made)
         kept = bench.runs()
-    if json:
-        print_json([one.facts() for one in kept])
-        return
-    for one in kept:
-        queries = f"{len(one.run.rankings):,} queries"
-        echo(f"{one.run_id}  {plain(one.run.name)}  {queries}. {plain(one.matched.words)}")
+    lines = (
+        f"{one.run_id}  {plain(one.run.name)}  {len(one.run.rankings):,} queries. "
+        f"{plain(one.matched.words)}"
+        for one in kept
+    )
+    answer([one.facts() for one in kept], lines, json=json)
 
 
 @cli.command()
@@ -294,10 +293,9 @@ def remove(
         name = bench.document(doc_id).name
         bench.remove(doc_id)
         left, passages = len(bench.documents()), bench.passage_count()
-    if json:
-        print_json({"removed": doc_id, "name": name, "documents": left, "passages": passages})
-        return
-    echo(f"{plain(name)} is removed; {left} document(s), {passages:,} passages are left.")
+    value = {"removed": doc_id, "name": name, "documents": left, "passages": passages}
+    line = f"{plain(name)} is removed; {left} document(s), {passages:,} passages are left."
+    answer(value, [line], json=json)
 
 
 @cli.command()
@@ -332,9 +330,6 @@ def export(
         files = {out: text}
     for path, content in files.items():
         write(path, content)
-    if json:
-        written = [{"file": str(path), "bytes": path.stat().st_size} for path in files]
-        print_json({"comparison_id": comparison_id, "format": form, "files": written})
-        return
-    for path in files:
-        echo(plain(str(path)))
+    written = [{"file": str(path), "bytes": path.stat().st_size} for path in files]
+    value = {"comparison_id": comparison_id, "format": form, "files": written}
+    answer(value, (plain(str(path)) for path in files), json=json)

@@ -76,27 +76,21 @@ def evaluate(
     also: Annotated[list[str] | None, Option(help="Further encoder ids as columns.")] = None,
     unit: Annotated[Unit, Option(help="Retrieve documents whole, or passages.")] = (Unit.DOCUMENT),
     split: Annotated[str, Option(help="Of the qrels.")] = "test",
-    lengths: Annotated[str, Option(help="Only these nominal lengths, with commas: 256,512.")] = "",
+    lengths: Annotated[str, Option(help="Only these nominal lengths: 256,512.")] = "",
     sample_passages: Annotated[
-        int, Option(help="Keep the relevant documents and so many in all; 0 keeps all.")
+        int, Option(help="Relevant documents and so many in all; 0: all.")
     ] = 0,
     seed: Annotated[int, Option(help="Of sample, bootstrap and test.")] = 0,
     max_tokens: Annotated[int, Option(help="Limit of every encoder; 0: the encoders' own.")] = 0,
     cache: Annotated[
-        Path | None, Option(help="Workspace for the vectors; the user's cache by default.")
+        Path | None, Option(help="Of the vectors; the user's cache by default.")
     ] = None,
     runs: Annotated[Path | None, Option(help="Folder for TREC runs.")] = None,
     json: Annotated[Path | None, Option(help="File for the result as JSON.")] = None,
-    keep: Annotated[
-        str, Option(help="Keep it as a run of this name, or in this .json file, for `gate`.")
-    ] = "",
-    fail_if: Annotated[
-        str, Option(help="Exit with 3 when the encoders differ so, as in ndcg@10<-0.02.")
-    ] = "",
+    keep: Annotated[str, Option(help="Keep it for `gate`: a name or a .json file.")] = "",
+    fail_if: Annotated[str, Option(help="Exit with 3 when they differ: ndcg@10<-0.02.")] = "",
     encoder_option: EncoderOption = None,
-    dimensions: Annotated[
-        str, Option(help="Shorter lengths of the embeddings to measure too, with commas: 256,64.")
-    ] = "",
+    dimensions: Annotated[str, Option(help="Shorter embeddings to measure: 256,64.")] = "",
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
 ) -> None:
@@ -241,15 +235,10 @@ def benchmark(
     tasks: Annotated[str, Option(help="Names in mteb, separated by commas.")] = "",
     pair: PairOption = DEFAULT_PAIR,
     results: Annotated[
-        Path | None,
-        Option(help="Folder for the results, a rerun resumes; the page's own by default."),
+        Path | None, Option(help="Where a rerun resumes; the page's by default.")
     ] = None,
-    predictions: Annotated[
-        Path | None, Option(help="Write the runs here too, for `compare --run`.")
-    ] = None,
-    add: Annotated[
-        Path | None, Option(help="Add mteb results made elsewhere: a file or a folder.")
-    ] = None,
+    predictions: Annotated[Path | None, Option(help="Runs for `compare --run`.")] = None,
+    add: Annotated[Path | None, Option(help="A file or folder of mteb results to add.")] = None,
     model: Annotated[str, Option(help="Whose results a single added file holds.")] = "",
     max_tokens: Annotated[int, Option(help="Limit of both encoders; 0: their own.")] = 0,
     device: DeviceOption = "auto",
@@ -334,9 +323,7 @@ def fetch(
     *,
     yes: Annotated[bool, Option("--yes", help="Fetch without asking.")] = False,
     plan_only: Annotated[bool, Option("--plan", help="Only say what it would cost.")] = False,
-    repin: Annotated[
-        bool, Option("--repin", help="Take the hub's present commits where none is stated.")
-    ] = False,
+    repin: Annotated[bool, Option("--repin", help="Take the hub's present commits.")] = False,
     device: DeviceOption = "cpu",
     offline: OfflineOption = False,
     json: JsonOption = False,
@@ -394,9 +381,7 @@ def _plan_text(plan: FetchPlan) -> str:
 @cli.command()
 def sample(
     *,
-    write_vectors: Annotated[
-        bool, Option("--write", help="Embed and measure it anew and write what ships.")
-    ] = False,
+    write_vectors: Annotated[bool, Option("--write", help="Make anew what ships.")] = False,
     workspace: Annotated[Path | None, Option(help="Where to put the sample library.")] = None,
     json: JsonOption = False,
 ) -> None:

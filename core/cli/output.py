@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -125,6 +125,15 @@ def plain(text: str) -> str:
 def excerpt(text: str) -> str:
     """Return the beginning of a text, fit for one line of a terminal."""
     return plain(text)[:_EXCERPT_CHARS]
+
+
+def answer(value: object, lines: Iterable[str], *, json: bool) -> None:
+    """Print a value as JSON, else its lines."""
+    if json:
+        print_json(value)
+        return
+    for line in lines:
+        echo(line)
 
 
 def print_json(value: object) -> None:

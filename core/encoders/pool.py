@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -56,44 +56,27 @@ def load_encoder(spec: EncoderSpec, **options: Any) -> LoadedEncoder:  # noqa: A
     return loading.load_encoder(spec, **options)
 
 
+@dataclass(eq=False, kw_only=True)
 class EncoderPool:
-    """Encoders by id. Safe to use from several threads; importing it does not import torch.
+    """Encoders by id. Safe to use from several threads; importing it does not import torch."""
 
-    Args:
-        assets: Bifocal's assets folder.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        offline: Never ask a hub for anything.
-        threads: CPU threads of the backbones; 0 takes every physical core.
-        cache_dir: For hub checkpoints; None keeps huggingface_hub's own rule.
-        registry: What is known; read from the assets unless given.
-        load: Loads one encoder; for tests.
-        pins: Commits of checkpoints that Bifocal states none for; None keeps no account of them.
-        endpoint: Another hub; None keeps huggingface_hub's own rule.
-    """
+    assets: Path  # Bifocal's assets folder
+    device: str = "auto"  # ``auto``, ``cpu``, ``cuda`` or ``mps``
+    offline: bool = False  # never ask a hub for anything
+    threads: int = 0  # CPU threads of the backbones; 0 takes every physical core
+    cache_dir: Path | None = None  # for hub checkpoints; None keeps huggingface_hub's own rule
+    # read from the assets unless given
+    registry: Registry = field(default_factory=lambda: Registry({}, {}))
+    load: Callable[..., LoadedEncoder] = load_encoder  # loads one encoder; for tests
+    # commits of checkpoints that Bifocal states none for; None keeps no account of them
+    pins: Pins | None = None
+    endpoint: str | None = None  # another hub; None keeps huggingface_hub's own rule
 
-    def __init__(
-        self,
-        *,
-        assets: Path,
-        device: str = "auto",
-        offline: bool = False,
-        threads: int = 0,
-        cache_dir: Path | None = None,
-        registry: Registry | None = None,
-        load: Callable[..., LoadedEncoder] = load_encoder,
-        pins: Pins | None = None,
-        endpoint: str | None = None,
-    ) -> None:
-        self.registry = registry or read_registry(assets)
+    def __post_init__(self) -> None:
+        """Read the registry where none is given."""
+        if not self.registry.encoders:
+            self.registry = read_registry(self.assets)
         self.built_in = frozenset(self.registry.encoders)  # all others were registered later
-        self._assets = assets
-        self._device = device
-        self._offline = offline
-        self._threads = threads
-        self._cache_dir = cache_dir
-        self._load = load
-        self._pins = pins
-        self._endpoint = endpoint
         self._lock = threading.Lock()
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._variants: OrderedDict[_Variant, LoadedEncoder] = OrderedDict()
@@ -103,7 +86,7 @@ class EncoderPool:
         """The hub that checkpoints come from."""
         from core.encoders.hub import Hub  # imports torch
 
-        return Hub(self._cache_dir, offline=self._offline, endpoint=self._endpoint)
+        return Hub(self.cache_dir, offline=self.offline, endpoint=self.endpoint)
 
     def state(self, encoder_id: str) -> tuple[LoadState, str]:
         """Return where an encoder is, and the problem if it failed. Loads nothing."""
@@ -215,7 +198,7 @@ class EncoderPool:
         """
         spec = self.registry.encoder(encoder_id)
         return self.hub.plan(
-            spec if self._pins is None else self._pins.applied(spec),
+            spec if self.pins is None else self.pins.applied(spec),
             device=self._where(),
             in_memory=self.state(encoder_id)[0] is LoadState.READY,
         )
@@ -250,25 +233,25 @@ class EncoderPool:
             EncoderUnavailableError: If the hub cannot be asked.
         """
         spec = self.registry.encoder(encoder_id)
-        if self._pins is None or spec.is_pinned or not spec.from_hub:
+        if self.pins is None or spec.is_pinned or not spec.from_hub:
             raise InvalidSettingError(
                 f"The commit of {spec.label} is stated by Bifocal itself and does not move."
             )
-        before = self._pins.get(spec.checkpoint)
+        before = self.pins.get(spec.checkpoint)
         now = self.hub.commit(spec, fresh=True)
-        self._pins.move(spec.checkpoint, now)
+        self.pins.move(spec.checkpoint, now)
         return ("" if before is None else before.revision), now
 
     def _where(self) -> str:
         from core.encoders.loading import choose_device  # imports torch
 
-        return choose_device(self._device)
+        return choose_device(self.device)
 
     def _pinned(self, spec: EncoderSpec) -> EncoderSpec:
         """Return a spec at the commit that is written down; the first time writes it down."""
-        if self._pins is None or spec.is_pinned or not spec.from_hub:
+        if self.pins is None or spec.is_pinned or not spec.from_hub:
             return spec
-        return self._pins.pinned(spec, lambda: self.hub.commit(spec))
+        return self.pins.pinned(spec, lambda: self.hub.commit(spec))
 
     def warm(self, encoder_ids: Iterable[str]) -> threading.Thread:
         """Load encoders behind the page, one after the other; failures show in `state`."""
@@ -295,12 +278,12 @@ class EncoderPool:
             slot.state, slot.problem = LoadState.LOADING, ""
             try:
                 self._set_threads()
-                encoder = self._load(
+                encoder = self.load(
                     self._pinned(spec),
-                    assets=self._assets,
-                    device=self._device,
-                    cache_dir=self._cache_dir,
-                    offline=self._offline,
+                    assets=self.assets,
+                    device=self.device,
+                    cache_dir=self.cache_dir,
+                    offline=self.offline,
                     monitor=monitor,
                 )
             except CoreError as exc:
@@ -318,7 +301,7 @@ class EncoderPool:
     def _set_threads(self) -> None:
         from core.encoders.loading import set_threads  # imports torch
 
-        set_threads(self._threads)
+        set_threads(self.threads)
 
     def _make_room(self, *, keep: str) -> None:
         """Let the encoders go that were not used for longest."""

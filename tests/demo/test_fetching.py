@@ -71,10 +71,10 @@ def fetching(real: Any, hub: LocalHub, tmp_path: Path, monkeypatch: Any) -> Any:
             HUB_PAIR: Pair(HUB_PAIR, "A <far> pair", "hub-dif", "hub-aut", "Size.", "Data."),
         },
     )
-    pool._cache_dir = tmp_path / "cache"
-    pool._endpoint = hub.endpoint
-    pool._pins = Pins(tmp_path / "pins.json")
-    pool._device = "cpu"
+    pool.cache_dir = tmp_path / "cache"
+    pool.endpoint = hub.endpoint
+    pool.pins = Pins(tmp_path / "pins.json")
+    pool.device = "cpu"
     return Fetching(real)
 
 
@@ -182,7 +182,7 @@ def test_a_failure_is_told_with_a_way_on(fetching: Any, hub: LocalHub) -> None:
 
 
 def test_offline_is_told_in_place_of_an_offer(fetching: Any) -> None:
-    lent(fetching.handlers.services, *PLACE).pool._offline = True
+    lent(fetching.handlers.services, *PLACE).pool.offline = True
     html = fetching.shown(*PLACE, HUB_PAIR)
     assert "Bifocal is offline" in html
     assert "take-pair" not in html
