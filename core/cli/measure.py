@@ -51,6 +51,7 @@ from core.evaluation.gate import (
 )
 from core.evaluation.gate import gate as evaluate_gate
 from core.evaluation.grades import grades_of, judgments_as, keep_grade
+from core.evaluation.hub_data import hub_collection
 from core.evaluation.judging import measure_judgments, pooled
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
@@ -70,8 +71,11 @@ if TYPE_CHECKING:
 
 @cli.command()
 def evaluate(
-    beir: Annotated[Path, Option(help="Folder in BEIR's layout.")],
+    beir: Annotated[Path | None, Option(help="Folder in BEIR's layout.")] = None,
     *,
+    hf: Annotated[
+        str, Option(help="A collection of the hub instead: BeIR/scifact, or with :split.")
+    ] = "",
     pair: PairOption = DEFAULT_PAIR,
     also: Annotated[list[str] | None, Option(help="Further encoder ids as columns.")] = None,
     unit: Annotated[Unit, Option(help="Retrieve documents whole, or passages.")] = (Unit.DOCUMENT),
@@ -96,8 +100,12 @@ def evaluate(
 ) -> None:
     """Measure both encoders, BM25 and their fusion on a BEIR folder, with intervals."""
     limit = _limit(fail_if)
+    if (beir is None) == (not hf):
+        raise UsageError("Name one collection: --beir FOLDER or --hf OWNER/NAME.")
     if keep:
         run_path(keep, data_folder())  # a name that cannot be is refused before the work
+    if beir is None:
+        beir, split = hub_collection(hf, cache=default_cache(), offline=offline)
     pool = make_pool(device=device, offline=offline)
     specs = [*pool.registry.specs_of(pair), *(pool.registry.encoder(name) for name in also or ())]
     tokens = max_tokens or min(spec.max_tokens for spec in specs[:2])
@@ -160,8 +168,13 @@ def gate(
     raise Exit(int(report.outcome))
 
 
-def default_cache(beir: Path) -> Path:
-    """Return the vector cache of a data set: one workspace each, so that two can run at once."""
+def default_cache(beir: Path | None = None) -> Path:
+    """Return the vector cache of a data set: one workspace each, so that two can run at once.
+
+    Without a data set: the folder of the collections that come from the hub.
+    """
+    if beir is None:
+        return user_cache_path("bifocal", appauthor=False) / "collections"
     name = hashlib.sha256(str(beir.resolve()).encode()).hexdigest()[:12]
     return user_cache_path("bifocal", appauthor=False) / "evaluate" / f"{beir.name}-{name}"
 

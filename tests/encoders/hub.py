@@ -68,8 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         wanted = self.headers.get("Range", "")
         self.hub.requests.append((self.command, path, wanted))
+        path = path.replace("/datasets/", "/", 1) if path.startswith("/datasets/") else path
+        path = path.replace("refs/convert/parquet", "refs-convert-parquet")
         parts = path.strip("/").split("/")
-        is_api = parts[:2] == ["api", "models"]
+        is_api = parts[:2] in (["api", "models"], ["api", "datasets"])
         repository = "/".join(parts[2:4] if is_api else parts[:2])
         open_info = is_api and repository in self.hub.gated  # a gated repository says what it is
         if repository in self.hub.refusals and not open_info:
