@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and for
 RANDOM_KILLS = 25
 STEPS_TRIED = 20
 STEP = 7
+
+
+def some_slow(count: int) -> list[Any]:
+    """Return numbers for a test; every third runs with every change, the others with ``-m slow``."""
+    return [
+        pytest.param(number, marks=[pytest.mark.slow] if number % 3 else [])
+        for number in range(count)
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +138,7 @@ def check(folder: Path, undisturbed: Path) -> None:
     assert contents(folder / "w") == contents(undisturbed)
 
 
-@pytest.mark.parametrize("seed", range(RANDOM_KILLS))
+@pytest.mark.parametrize("seed", some_slow(RANDOM_KILLS))
 def test_killed_at_a_random_moment(
     context: multiprocessing.context.ForkServerContext,
     undisturbed: tuple[Path, float],
@@ -144,7 +153,7 @@ def test_killed_at_a_random_moment(
     check(tmp_path, expected)
 
 
-@pytest.mark.parametrize("number", range(STEPS_TRIED))
+@pytest.mark.parametrize("number", some_slow(STEPS_TRIED))
 def test_killed_in_the_middle_of_writing(
     context: multiprocessing.context.ForkServerContext,
     undisturbed: tuple[Path, float],
