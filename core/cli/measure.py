@@ -15,6 +15,7 @@ from typer import Argument, Exit, Option, echo
 
 from core.cli.encoders import choices_of
 from core.cli.output import (
+    EXIT_ERROR,
     EXIT_PARTIAL,
     ConsoleMonitor,
     DeviceOption,
@@ -296,9 +297,18 @@ def benchmark(
 
 
 @cli.command()
-def pairs(*, json: JsonOption = False) -> None:
+def pairs(
+    *,
+    check: Annotated[
+        bool, Option("--check", help="Ask the hub whether commits, licences and sizes still hold.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """List every pair: matched and unmatched properties, size, licence, how it is loaded."""
     registry = read_registry(ASSETS)
+    if check:
+        _check_pairs(registry, json=json)
+        return
     if json:
         print_json([pair_facts(registry, pair) for pair in registry.pairs.values()])
         return
@@ -313,6 +323,24 @@ def pairs(*, json: JsonOption = False) -> None:
         echo(f"  matched: {pair.matched}")
         if pair.unmatched:
             echo(f"  not matched: {pair.unmatched}")
+
+
+def _check_pairs(registry: Registry, *, json: bool) -> None:
+    """Print for each encoder of the hub where the hub says other than the table; exit 1 if so."""
+    hub, found = make_pool().hub, dict[str, tuple[str, ...]]()
+    for spec in registry.encoders.values():
+        if spec.from_hub:
+            try:
+                found[spec.encoder_id] = hub.differences(spec)
+            except CoreError as error:
+                found[spec.encoder_id] = (str(error),)
+    if json:
+        print_json(found)
+    else:
+        for name, words in found.items():
+            echo(f"{name}: {plain('; '.join(words)) or 'as stated'}")
+    if any(found.values()):
+        raise Exit(EXIT_ERROR)
 
 
 def pair_facts(registry: Registry, pair: Pair) -> dict[str, Any]:

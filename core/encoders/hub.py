@@ -78,6 +78,7 @@ _SHARD_SUFFIX = ".safetensors"
 _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 5
 _SHA256_DIGITS = 64
+_BYTES_A_WEIGHT = (0.9, 6.0)  # int8 to float32, and parts that a checkpoint has and nobody runs
 _SETTLED_SECONDS = 2.0  # before a speed means anything
 _MINUTE = 60
 
@@ -213,6 +214,33 @@ class Hub:
             gated=bool(info.gated),
             refusal=refusal,
         )
+
+    def differences(self, spec: EncoderSpec) -> tuple[str, ...]:
+        """Return where the hub says other than the spec: commit, licence, size; () where nowhere.
+
+        Raises:
+            EncoderUnavailableError: If the hub cannot be asked, or no longer has the commit.
+        """
+        self._require_online(spec)
+        with self._explained(spec.label, spec.checkpoint, spec.revision):
+            info = HfApi(endpoint=self.endpoint).model_info(
+                spec.checkpoint, revision=spec.revision or None, files_metadata=True
+            )
+        said = []
+        if spec.is_pinned and info.sha != spec.revision:
+            said.append(f"commit {spec.revision[:12]} is answered with {str(info.sha)[:12]}")
+        card: Any = info.card_data
+        licence = str(getattr(card, "license", None) or "not stated")
+        if licence.lower() != spec.licence.lower():
+            said.append(f"licence {licence}, here {spec.licence}")
+        sizes = {entry.rfilename: int(entry.size or 0) for entry in info.siblings or ()}
+        weights = sum(
+            sizes[name] for name in _wanted_files(spec, sizes) if name.endswith(_SHARD_SUFFIX)
+        )
+        low, high = (spec.parameters * width for width in _BYTES_A_WEIGHT)
+        if not low <= weights <= high:
+            said.append(f"weights of {size_words(weights)}, here {spec.parameters / 1e6:,.0f} M")
+        return tuple(said)
 
     def commit(self, spec: EncoderSpec, *, fresh: bool = False) -> str:
         """Return the commit that a checkpoint's revision ("main", say) means: here, else on the hub.

@@ -253,3 +253,19 @@ def test_the_gate_says_its_answer_by_exit_code(
     assert report.read_text().startswith("<?xml")
     gone = terminal("gate", "--baseline", "gone", "--run", base, "--policy", policy)
     assert (gone.exit_code, "There is no run" in gone.stdout) == (3, True)
+
+
+def test_pairs_are_checked_at_the_hub_and_each_failure_is_named(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    result = terminal("pairs", "--check")
+    assert result.exit_code == 1
+    assert result.stdout.count("HF_HUB_OFFLINE is set") >= 10
+
+
+def test_one_collection_is_named(terminal: Terminal, tmp_path: Path) -> None:
+    for more in ((), ("--beir", tmp_path, "--hf", "BeIR/scifact")):
+        result = terminal("evaluate", *more)
+        assert result.exit_code == 2
+        assert "--beir FOLDER or --hf OWNER/NAME" in result.stderr

@@ -157,3 +157,19 @@ def test_a_stated_commit_cannot_be_moved(spec: EncoderSpec, tmp_path: Path) -> N
     )
     with pytest.raises(InvalidSettingError, match="stated by Bifocal itself"):
         pool.repin(spec.encoder_id)
+
+
+def test_where_the_hub_says_other_than_the_table(
+    hub: LocalHub, spec: EncoderSpec, tmp_path: Path
+) -> None:
+    there = Hub(tmp_path, endpoint=hub.endpoint)
+    true = replace(spec, revision=COMMIT, licence="Apache-2.0")
+    assert there.differences(true) == ()
+    other = replace(true, revision="f" * 40, licence="mit", parameters=10**9)
+    commit, licence, size = there.differences(other)
+    assert commit == "commit ffffffffffff is answered with 0123456789ab"
+    assert licence == "licence apache-2.0, here mit"
+    assert size.endswith("here 1,000 M")
+    hub.refusals[REPOSITORY] = (404, "RepoNotFound")
+    with pytest.raises(EncoderUnavailableError):
+        there.differences(true)
