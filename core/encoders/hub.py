@@ -20,6 +20,7 @@ from filelock import FileLock
 from huggingface_hub import (
     HfApi,
     constants,
+    errors,
     get_hf_file_metadata,
     get_session,
     hf_hub_download,
@@ -27,37 +28,19 @@ from huggingface_hub import (
     snapshot_download,
     try_to_load_from_cache,
 )
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # loaded lazily there
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+from core.encoders import machine
 from core.encoders.architectures import CONFIG_FILE
 from core.encoders.checkpoint import WEIGHTS_FILE, WEIGHTS_INDEX, weight_files
-from core.encoders.machine import (
-    WORKING_BYTES,
-    disk_present,
-    expected_seconds,
-    gibibytes,
-    memory_needed,
-    memory_present,
-    memory_refusal,
-    require_memory,
-    size_words,
-)
 from core.encoders.spec import LOCAL_PREFIX, EncoderSpec
 from core.errors import EncoderLoadError, EncoderTooLargeError, EncoderUnavailableError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 
 # the base class of the HTTP library that huggingface_hub uses, which changed over its versions
-TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
+TRANSPORT_ERROR: type[BaseException] = errors.HfHubHTTPError.__mro__[1]
 _SMALL_FILES = frozenset(
     {
         CONFIG_FILE,
@@ -120,7 +103,9 @@ class PairPlan:
 def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPlan:
     """Add plans up: two encoders that fit one by one need not fit together."""
     idle = sum(1 for plan in plans if plan.memory_needed_bytes)
-    needed = sum(plan.memory_needed_bytes for plan in plans) - max(idle - 1, 0) * WORKING_BYTES
+    needed = (
+        sum(plan.memory_needed_bytes for plan in plans) - max(idle - 1, 0) * machine.WORKING_BYTES
+    )
     present = min(plan.memory_present_bytes for plan in plans)
     disk = min(plan.disk_present_bytes for plan in plans)
     download = sum(plan.download_bytes for plan in plans)
@@ -129,12 +114,12 @@ def plan_together(plans: Sequence[FetchPlan], *, device: str = "cpu") -> PairPla
     if not refusal and needed > present:
         refusal = (
             f"{names} fit one at a time, but a comparison has both in memory: about "
-            f"{gibibytes(needed)} on {device}, and {gibibytes(present)} is free. Close other "
+            f"{machine.gibibytes(needed)} on {device}, and {machine.gibibytes(present)} is free. Close other "
             "programs, choose a smaller pair, or run on a larger machine."
         )
     if not refusal and download > disk:
         refusal = (
-            f"{names} need {size_words(download)} on disk and {gibibytes(disk)} is left. Free some "
+            f"{names} need {machine.size_words(download)} on disk and {machine.gibibytes(disk)} is left. Free some "
             "space or set HF_HOME to a larger disk."
         )
     return PairPlan(tuple(plans), download, needed, present, disk, refusal)
@@ -157,7 +142,7 @@ class Hub:
             EncoderLoadError: If it has no safetensors weights.
         """
         place = self.cache_dir or Path(constants.HF_HUB_CACHE)
-        disk = disk_present(place)
+        disk = machine.disk_present(place)
         plan = FetchPlan(
             checkpoint=spec.checkpoint.removeprefix(LOCAL_PREFIX),
             revision=spec.revision,
@@ -165,16 +150,18 @@ class Hub:
             download_bytes=0,
             licence=spec.licence,
             gated=False,
-            memory_needed_bytes=0 if in_memory else memory_needed(spec, device),
-            memory_present_bytes=memory_present(device),
+            memory_needed_bytes=0 if in_memory else machine.memory_needed(spec, device),
+            memory_present_bytes=machine.memory_present(device),
             disk_present_bytes=disk,
-            seconds_per_1000_passages=expected_seconds(spec.parameters, device),
+            seconds_per_1000_passages=machine.expected_seconds(spec.parameters, device),
             encoder_id=spec.encoder_id,
             label=spec.label,
             family=spec.family.value,
             revision_origin=spec.revision_origin,
         )
-        refusal = memory_refusal(spec, plan.memory_needed_bytes, plan.memory_present_bytes, device)
+        refusal = machine.memory_refusal(
+            spec, plan.memory_needed_bytes, plan.memory_present_bytes, device
+        )
         plan = replace(plan, refusal=refusal)
         if in_memory or not spec.from_hub:
             return plan
@@ -199,7 +186,7 @@ class Hub:
         download = sum(sizes[name] for name in missing) - kept
         if not refusal and download > disk:
             refusal = (
-                f"{spec.label} needs {size_words(download)} on disk and {place} has {gibibytes(disk)} "
+                f"{spec.label} needs {machine.size_words(download)} on disk and {place} has {machine.gibibytes(disk)} "
                 "left. Free some space or set HF_HOME to a larger disk."
             )
         if not refusal and info.gated:
@@ -239,7 +226,9 @@ class Hub:
         )
         low, high = (spec.parameters * width for width in _BYTES_A_WEIGHT)
         if not low <= weights <= high:
-            said.append(f"weights of {size_words(weights)}, here {spec.parameters / 1e6:,.0f} M")
+            said.append(
+                f"weights of {machine.size_words(weights)}, here {spec.parameters / 1e6:,.0f} M"
+            )
         return tuple(said)
 
     def commit(self, spec: EncoderSpec, *, fresh: bool = False) -> str:
@@ -271,7 +260,7 @@ class Hub:
             EncoderLoadError: If it has no safetensors weights.
             StoppedError: If the monitor asks to stop.
         """
-        require_memory(spec, device)
+        machine.require_memory(spec, device)
         folder = self._complete_folder(spec)
         if folder is not None:
             return folder
@@ -375,7 +364,7 @@ class Hub:
             path = try_to_load_from_cache(
                 spec.checkpoint, name, cache_dir=self.cache_dir, revision=revision or None
             )
-        except HFValidationError:
+        except errors.HFValidationError:
             return None
         return Path(path) if isinstance(path, str) else None
 
@@ -395,26 +384,26 @@ class Hub:
         hub, name = self.endpoint or constants.ENDPOINT, f"{label} ({checkpoint})"
         try:
             yield
-        except GatedRepoError as exc:
+        except errors.GatedRepoError as exc:
             raise EncoderUnavailableError(
                 f"{name} is gated. Open {hub}/{checkpoint} in a browser, accept its terms, then log in "
                 "on this machine with `hf auth login` (or set HF_TOKEN) and try again."
             ) from exc
-        except RevisionNotFoundError as exc:
+        except errors.RevisionNotFoundError as exc:
             raise EncoderUnavailableError(
                 f"{name} no longer has revision {revision}. Update Bifocal; where the commit is your own "
                 "first fetch's, `python -m core fetch PAIR --repin` takes the present one."
             ) from exc
-        except RepositoryNotFoundError as exc:
+        except errors.RepositoryNotFoundError as exc:
             raise EncoderUnavailableError(
                 f"{name} is not on the hub, or is private. Check the id at {hub}; for a private one log "
                 "in with `hf auth login`."
             ) from exc
-        except HFValidationError as exc:
+        except errors.HFValidationError as exc:
             raise EncoderUnavailableError(
                 f"{checkpoint!r} is no hub id: {exc}. It looks like owner/name."
             ) from exc
-        except (TRANSPORT_ERROR, LocalEntryNotFoundError, OSError) as exc:
+        except (TRANSPORT_ERROR, errors.LocalEntryNotFoundError, OSError) as exc:
             first = (str(exc).strip().splitlines() or [type(exc).__name__])[0].strip().rstrip(".")
             raise EncoderUnavailableError(
                 f"{name} cannot be fetched from {hub}: {first}. Check the connection (HF_ENDPOINT names "
@@ -499,7 +488,7 @@ class _DownloadProgress:
         self._done += count
         self._fetched += count if fetched else 0
         done = min(self._done, self._total)
-        detail = f"{size_words(done)} of {size_words(self._total)}{self._speed(self._total - done)}"
+        detail = f"{machine.size_words(done)} of {machine.size_words(self._total)}{self._speed(self._total - done)}"
         self._watcher.report(Progress(f"fetching {self._label}", done, self._total, detail))
 
     def _speed(self, left: int) -> str:

@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class BenchmarkResult:
     revision: str = ""  # of the encoder as mteb files it: Bifocal's fingerprint, or a commit
 
 
+@dataclass(eq=False)
 class MtebEncoder:
     """A Bifocal encoder as mteb wants it (mteb's EncoderProtocol).
 
@@ -58,19 +59,15 @@ class MtebEncoder:
     one of the task; an encoder with a fixed prompt keeps its own.
     """
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        instructed: Instructed | None = None,
-        workspace: Workspace | None = None,
-        monitor: Monitor | None = None,
-    ) -> None:
-        self._encoder = encoder
-        self._instructed = instructed
-        self._workspace = workspace
-        self._monitor = monitor or SilentMonitor()
-        self.mteb_model_meta = _model_meta(encoder)
+    encoder: Encoder
+    _: KW_ONLY
+    instructed: Instructed | None = None
+    workspace: Workspace | None = None
+    monitor: Monitor | None = None
+
+    def __post_init__(self) -> None:
+        """Describe the encoder as mteb wants it."""
+        self.mteb_model_meta = _model_meta(self.encoder)
 
     def encode(
         self,
@@ -85,18 +82,18 @@ class MtebEncoder:
         Raises:
             UsageError: If the task has no text (images, sound).
         """
-        raise_if_stopped(self._monitor)
+        raise_if_stopped(self.monitor or SilentMonitor())
         texts = [text for batch in inputs for text in _texts(batch, task_metadata.name)]
         is_passage = str(getattr(prompt_type, "value", prompt_type)) in ("document", "passage")
-        encoder = self._encoder
+        encoder = self.encoder
         if not is_passage:
             encoder = self._with_official_prompt(task_metadata)
         return embed_cached(
             encoder,
             texts,
             kind=TextKind.PASSAGE if is_passage else TextKind.QUERY,
-            workspace=self._workspace,
-            monitor=self._monitor,
+            workspace=self.workspace,
+            monitor=self.monitor,
         )
 
     def similarity(
@@ -112,11 +109,11 @@ class MtebEncoder:
         return np.asarray(np.einsum("ij,ij->i", embeddings1, embeddings2))
 
     def _with_official_prompt(self, task_metadata: Any) -> Encoder:  # noqa: ANN401
-        takes_one = INSTRUCTION in self._encoder.spec.query_prompt
+        takes_one = INSTRUCTION in self.encoder.spec.query_prompt
         instruction = _official_instruction(task_metadata.prompt)
-        if not (takes_one and instruction and self._instructed):
-            return self._encoder
-        return self._instructed(self._encoder, instruction)
+        if not (takes_one and instruction and self.instructed):
+            return self.encoder
+        return self.instructed(self.encoder, instruction)
 
 
 def benchmark(

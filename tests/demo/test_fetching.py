@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.encoders import hub as hub_module
+from core.encoders import machine
 from core.encoders.hub import FetchPlan, plan_together
 from core.encoders.pins import Pins
 from core.encoders.registry import Registry
@@ -50,7 +51,7 @@ def hub(tmp_path: Path) -> Any:
 @pytest.fixture
 def fetching(real: Any, hub: LocalHub, tmp_path: Path, monkeypatch: Any) -> Any:
     """The page's verbs over the real rooms, with one pair that is on a hub of this machine."""
-    monkeypatch.setattr(hub_module, "expected_seconds", lambda *_args, **_options: 400.0)
+    monkeypatch.setattr(machine, "expected_seconds", lambda *_args, **_options: 400.0)
     pool = lent(real.services, "local", "my-documents").pool
     one = replace(
         fake_spec(encoder_id="hub-dif"), label="Far one", checkpoint=A, revision="main",
@@ -189,7 +190,7 @@ def test_offline_is_told_in_place_of_an_offer(fetching: Any) -> None:
 
 
 def test_what_cannot_fit_is_refused_with_the_reason(fetching: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(hub_module, "memory_present", lambda _device: GIB // 4)
+    monkeypatch.setattr(machine, "memory_present", lambda _device: GIB // 4)
     html = fetching.shown(*PLACE, HUB_PAIR)
     assert "needs about 0.5 GiB of memory on cpu and 0.2 GiB is free" in html
     assert "take-pair" not in html
