@@ -256,7 +256,7 @@ class Experiments:
     # -- evidence ------------------------------------------------------------------------------
 
     def pending(self, visitor_id: object, token: object, passage_id: str) -> str:
-        """Return what stands in the place of an explanation until there is one."""
+        """Return the placeholder of an explanation."""
         try:
             shown = self.sessions.shown(self.sessions.require(visitor_id), token)
             return rendering.about(shown.comparison.passage(passage_id), texts.WHY_PENDING)

@@ -70,7 +70,7 @@ def _tinted(found: Evidence) -> list[tuple[str, int, int, str]]:
 
 
 def about(passage: ComparedPassage, pending: str = "") -> Html:
-    """Return the heading over what explains a passage; with its text while that is pending."""
+    """Return the heading over an explanation; with the passage's text while it is pending."""
     return render("about", passage=passage, systems=systems, pending=pending)
 
 

@@ -55,7 +55,7 @@ class Sidebar:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What runs: progress, Stop, and what came of it."""
+    """The running job: progress, Stop, and its outcome."""
 
     progress: gr.HTML
     stop: gr.Button
@@ -76,7 +76,7 @@ def build() -> tuple[gr.File, gr.HTML]:
 
 
 def build_work() -> Work:
-    """Place the progress of what runs, above every view."""
+    """Place the progress of the running job, above every view."""
     with gr.Column(elem_id="bf-work"):
         progress = html_part("bf-progress")
         stop = gr.Button(texts.STOP, variant="stop", size="sm", visible=False, elem_id="bf-stop")
