@@ -11,9 +11,13 @@ hits known to be right.
 
 from __future__ import annotations
 
-from core.comparison.records import Agreement, Column, ComparedPassage, Comparison, Move
+from typing import TYPE_CHECKING
+
 from core.records import Family, Unit
 from core.words import ordinal
+
+if TYPE_CHECKING:
+    from core.comparison.records import Agreement, Column, ComparedPassage, Comparison, Move
 
 _NAME_CHARS = 60
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from core.encoders.pool import EncoderPool, LoadState
 from core.encoders.spec import Encoder, EncoderSpec, labelled, require_offered
 from core.errors import EncoderError, EncodingError, InvalidSettingError
-from core.library.holdings import Holdings
 from core.monitor import Monitor
 from core.records import Family, Passage, SystemInfo
 from core.settings import EncoderChoice, WorkspaceSettings
@@ -21,6 +21,9 @@ from core.store.centre import (
     needs_measuring,
 )
 from core.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.library.holdings import Holdings
 
 
 @dataclass(frozen=True, slots=True)

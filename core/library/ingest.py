@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from core.documents import clean_name, document_to_bytes, read_document
 from core.encoders.spec import ContextEncoder, Encoder
@@ -23,7 +23,6 @@ from core.errors import (
     UsageError,
     WrongPasswordError,
 )
-from core.library.encoders import EncodersInUse
 from core.library.holdings import CHUNKING, Holdings
 from core.monitor import Monitor, Progress, raise_if_stopped
 from core.records import DocumentReport, IngestionReport, Passage, SkippedFile
@@ -31,6 +30,9 @@ from core.settings import MEBIBYTE, ExtractionLimits
 from core.store.embedding import embed_in_context, embed_texts, embedding_stage
 from core.store.records import StoredDocument
 from core.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.library.encoders import EncodersInUse
 
 READING = "reading"
 GROUP_PASSAGES = 512  # embedded by every encoder before the next group: finished documents early
