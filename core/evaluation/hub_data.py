@@ -12,8 +12,8 @@ import shutil
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -24,9 +24,6 @@ from huggingface_hub.errors import (
 
 from core.errors import DatasetError, UsageError
 from core.evaluation.beir import DEFAULT_SPLIT
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REVISIONS = ("refs/convert/parquet", "main")
 _ID, _QUERY, _DOCUMENT = ("_id", "id"), ("query-id", "query_id"), ("corpus-id", "corpus_id")

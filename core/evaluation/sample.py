@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 from core.evaluation.evaluate import measure_runs
 from core.evaluation.records import Evaluation, Measured
 from core.evaluation.render import part_fields, to_fields
+from core.library.library import Library
 from core.library.sample import QUERIES_FILE, load_sample_queries, sample_qrels
-from core.records import LEXICAL, Family, Query, SystemInfo
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
-    from core.library.library import Library
-    from core.monitor import Monitor
-    from core.records import Ranking
+from core.monitor import Monitor
+from core.records import LEXICAL, Family, Query, Ranking, SystemInfo
 
 MEASURED_DEPTH = 100
 FUSION = SystemInfo("rrf", Family.FUSION, "Both encoders fused (RRF)")

@@ -51,57 +51,34 @@ class SentenceChange:
 
 @dataclass(frozen=True, slots=True)
 class EncoderEdit:
-    """Effect of the edit on one encoder.
+    """Effect of the edit on one encoder."""
 
-    Attributes:
-        system: The encoder.
-        attention: How it read.
-        strip: Every token before the edit, in order.
-        sentences: The same by sentence.
-        largest: Largest change of any earlier token.
-        mean: Mean change of earlier tokens.
-        unmoved: Whether every earlier state is equal to what it was, bit by bit.
-        cosine: Between both embeddings of the whole text: the edit reaches the embedding through
-            its own tokens even where no earlier token moved.
-        dropped: Tokens cut off by the limit.
-        problem: Why there is nothing to show; "" when all went well.
-    """
-
-    system: SystemName
-    attention: Attention
-    strip: tuple[TokenChange, ...]
-    sentences: tuple[SentenceChange, ...]
-    largest: float
-    mean: float
-    unmoved: bool
+    system: SystemName  # the encoder
+    attention: Attention  # how it read
+    strip: tuple[TokenChange, ...]  # every token before the edit, in order
+    sentences: tuple[SentenceChange, ...]  # the same by sentence
+    largest: float  # largest change of any earlier token
+    mean: float  # mean change of earlier tokens
+    unmoved: bool  # whether every earlier state is equal to what it was, bit by bit
+    # between both embeddings of the whole text: the edit reaches the embedding through its own
+    # tokens even where no earlier token moved
     cosine: float
-    dropped: int
-    problem: str
+    dropped: int  # tokens cut off by the limit
+    problem: str  # why there is nothing to show; "" when all went well
 
 
 @dataclass(frozen=True, slots=True)
 class LastSentenceEdit:
-    """One edit, both encoders.
+    """One edit, both encoders."""
 
-    Attributes:
-        before: The text as it was.
-        after: The text as edited.
-        edit_start: First character of the edited sentence; the same in both.
-        removed: The sentence that went.
-        added: What came in its place.
-        a: Encoder A.
-        b: Encoder B.
-        summary: The picture in a sentence or two.
-    """
-
-    before: str
-    after: str
-    edit_start: int
-    removed: str
-    added: str
-    a: EncoderEdit
-    b: EncoderEdit
-    summary: tuple[str, ...]
+    before: str  # the text as it was
+    after: str  # the text as edited
+    edit_start: int  # first character of the edited sentence; the same in both
+    removed: str  # the sentence that went
+    added: str  # what came in its place
+    a: EncoderEdit  # encoder A
+    b: EncoderEdit  # encoder B
+    summary: tuple[str, ...]  # the picture in a sentence or two
 
 
 def edit_last_sentence(
@@ -130,21 +107,18 @@ def edit_last_sentence(
     readable(text, what="text")
     spans = sentence_spans(text)
     if len(spans) < 2:
-        msg = (
+        raise LaboratoryError(
             "The text has one sentence, so nothing stands before the edit; choose a longer passage."
         )
-        raise LaboratoryError(msg)
     start, end = spans[-1]
     removed, added = text[start:end], replacement.strip()
     if not added:
-        msg = (
+        raise LaboratoryError(
             "Write a sentence to stand in its place; with nothing there no token after the edit "
             "could make itself felt."
         )
-        raise LaboratoryError(msg)
     if removed == added:
-        msg = "The new last sentence is the old one; write another."
-        raise LaboratoryError(msg)
+        raise LaboratoryError("The new last sentence is the old one; write another.")
     after = text[:start] + added
     sides = each_encoder(
         encoders,
@@ -305,11 +279,13 @@ def _comparable(indexed: IndexedEncoder, one: TokenTrace, two: TokenTrace, count
             if one.tokens_dropped or two.tokens_dropped
             else "its tokenizer writes both sentences alike. Write another sentence"
         )
-        msg = f"{indexed.label} gets the same tokens before and after the edit: {reason}."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(
+            f"{indexed.label} gets the same tokens before and after the edit: {reason}."
+        )
     if not count:
-        msg = f"{indexed.label} has no token that ends before the edit; choose a longer passage."
-        raise LaboratoryError(msg)
+        raise LaboratoryError(
+            f"{indexed.label} has no token that ends before the edit; choose a longer passage."
+        )
 
 
 def _equal_at_one_length(

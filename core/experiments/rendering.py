@@ -237,10 +237,7 @@ def page_pictures(
             passage = comparison.passage(hit.passage_id)
             try:
                 page = library.page_view(
-                    passage.doc_id,
-                    passage.page_first,
-                    [hit.passage_id],
-                    width_pixels=width_pixels,
+                    passage.doc_id, passage.page_first, [hit.passage_id], width_pixels=width_pixels
                 )
             except CoreError:
                 continue  # plain text, or removed since

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from core.comparison.records import ComparedPassage, Comparison
 from core.records import Family
 from core.render.environment import render
-
-if TYPE_CHECKING:
-    from core.comparison.records import ComparedPassage, Comparison
-    from core.render.escape import Html
+from core.render.escape import Html
 
 NAMES = {
     Family.DIFFUSION: "Diffusion",

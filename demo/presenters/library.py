@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from core.library.encoders import EncoderStatus
+from core.monitor import Progress
+from core.records import DocumentReport, IngestionReport
 from core.render import Html, render
 from core.render.systems import family_kind
+from core.store.records import StoredComparison
 from core.words import DOT, plural
 from demo import texts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from core.library.encoders import EncoderStatus
-    from core.monitor import Progress
-    from core.records import DocumentReport, IngestionReport
-    from core.store.records import StoredComparison
-    from demo.jobs import Snapshot
-
+from demo.jobs import Snapshot
 
 # Stages whose steps cost about the same, so that what is left can be foretold from what is done.
 _EVEN = ("embedding", "asking")
