@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # A docstring's first line names its object: no "what", "who" and the like for a noun.
 VAGUE := '^ *r?"""[^"]*\b(what|who|whoever|whatever|elsewhere|told|nobody)\b'
 
-.PHONY: install demo test test-fast check bench fuzz sample lock clean
+.PHONY: install demo test test-fast check bench read-bench fuzz sample lock clean
 
 install: $(STAMP)
 
@@ -37,6 +37,9 @@ check: install
 
 bench: install
 	$(BIN)/python -m tests.tools.bench --write
+
+read-bench: install
+	$(BIN)/python -m tests.tools.read_bench $(FOLDER)
 
 fuzz: install
 	$(BIN)/python -m tests.tools.fuzz --files 2000 --seed 0

@@ -60,6 +60,7 @@ class Page:
             breaks, text from the second reader, plain text).
         text_source: Which reader gave the text.
         looks_scanned: The page has next to no text but an image that covers it.
+        furniture: Running heads and page numbers, a line each; no part of the text.
     """
 
     page_number: int
@@ -70,6 +71,7 @@ class Page:
     char_boxes: NDArray[np.float32]
     text_source: TextSource
     looks_scanned: bool = False
+    furniture: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

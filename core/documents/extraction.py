@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.documents import plain
+from core.documents.layout import page_characters, without_furniture
+from core.documents.names import clean_name
 from core.documents.pdf import FEW_CHARS, PageRead, PdfFile
 from core.documents.sentences import sentence_spans
 from core.documents.serialization import document_to_bytes
 from core.documents.text import (
+    NEWLINE,
+    SPACE,
+    Characters,
     bad_share,
     count_visible,
+    has_words,
+    joined,
     no_boxes,
     normal_form,
-    page_characters,
     resolve_hyphens,
     without_boxes,
 )
@@ -31,7 +38,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 SCANNED_SHARE = 0.5  # an image over this much of a page without text: a scan
-BAD_SHARE = 0.15  # this much unreadable: ask the second reader
+BAD_SHARE = 0.15  # this much unreadable: warn
+ASK_SHARE = 0.05  # this much unreadable: ask the second reader
+UNREADABLE_SHARE = 0.5  # this much unreadable: leave out all but words
+MUCH_MORE = 1.05  # the second reader is believed when it has so many times the readable characters
+ATTACHED_NAMED = 3
+_GLYPH_NAME = re.compile(r"/[A-Za-z]{1,4}[\dA-Fa-f]{1,6}(?![A-Za-z\d])")
+_BAD = re.compile("[\ufffd\ue000-\uf8ff]")
+_LEGIBLE = re.compile(r"[^\W\d_]{3,}")
 
 
 def document_bytes(
@@ -84,7 +98,7 @@ def read(
     report = report or (lambda *_: None)
     media_type = plain.media_type_of(data, name)
     if media_type == plain.PDF:
-        return _assemble(name, _read_pages(data, name, limits, password, report), limits)
+        return _read_pdf(data, name, limits, password, report)
     text, warnings = plain.decoded(data, name)
     report(0, 1)
     text = normal_form(text, max_chars=limits.chars).strip("\n")
@@ -114,43 +128,87 @@ def _document(
     )
 
 
-def _read_pages(
+def _read_pdf(
     data: bytes,
     name: str,
     limits: ExtractionLimits,
     password: str | None,
     report: Callable[[int, int], None],
-) -> list[PageRead]:
-    """Return every page as the better of the two readers has it."""
-    pdf = PdfFile(data, name, password)
-    count = pdf.page_count
-    if count > limits.pages:
-        msg = (
-            f'"{name}" has {count:,} pages; up to {limits.pages:,} are read. '
-            "Split it into smaller files."
-        )
-        raise LimitExceededError(msg)
-    if count < 1:
-        msg = f'"{name}" has no pages: it is damaged or cut short. Export it again and add that.'
-        raise PdfReadError(msg)
-    report(0, count)
-    reads: list[PageRead] = []
-    chars = 0
-    for number in range(1, count + 1):
-        read = pdf.page(number, max_chars=limits.chars_per_page)
-        second = _second_text(pdf, number, limits) if _is_doubtful(read) else ""
-        reads.append(_better(read, second[: limits.chars_per_page]))
-        chars += len(reads[-1].characters.codes)
-        if chars > limits.chars:
-            raise _too_many_chars(name, limits)
-        report(number, count)
+) -> Document:
+    """Read every page with the better of the two readers."""
+    with contextlib.closing(PdfFile(data, name, password)) as pdf:
+        count = pdf.page_count
+        if count > limits.pages:
+            msg = (
+                f'"{name}" has {count:,} pages; up to {limits.pages:,} are read. '
+                "Split it into smaller files."
+            )
+            raise LimitExceededError(msg)
+        if count < 1:
+            msg = (
+                f'"{name}" has no pages: it is damaged or cut short. Export it again and add that.'
+            )
+            raise PdfReadError(msg)
+        report(0, count)
+        reads: list[PageRead] = []
+        chars = 0
+        for number in range(1, count + 1):
+            reads.append(_page(pdf, number, limits))
+            chars += len(reads[-1].characters.codes)
+            if chars > limits.chars:
+                raise _too_many_chars(name, limits)
+            report(number, count)
+        unread = _unread_words(pdf)
     if all(read.broken for read in reads):
         msg = (
             f'"{name}" is damaged: none of its {count:,} pages can be read. '
             "Export it again and add that."
         )
         raise PdfReadError(msg)
-    return reads
+    return _assemble(name, reads, limits, unread)
+
+
+def _page(pdf: PdfFile, number: int, limits: ExtractionLimits) -> PageRead:
+    """Return one page in normal form as the better of two readers has it, then fields and notes."""
+    read = pdf.page(number, max_chars=limits.chars_per_page)
+    read = dataclasses.replace(read, characters=page_characters(read.characters))
+    if _is_doubtful(read):
+        second = page_characters(
+            without_boxes(_second_text(pdf, number, limits)[: limits.chars_per_page])
+        )
+        if _readable(second) > MUCH_MORE * _readable(read.characters):
+            source = TextSource.PYPDF
+            read = dataclasses.replace(read, characters=second, text_source=source, broken=False)
+    pieces = [read.characters, page_characters(read.added)]
+    text = joined([piece for piece in pieces if len(piece.codes)])
+    return dataclasses.replace(read, characters=text)
+
+
+def _unread_words(pdf: PdfFile) -> list[str]:
+    """Say what the file holds beside its pages; nothing of it is read."""
+    words = []
+    attached = pdf.attachments()
+    if attached:
+        files = "file that is" if len(attached) == 1 else "files that are"
+        named = ", ".join(f'"{clean_name(name)}"' for name in attached[:ATTACHED_NAMED])
+        more = ", ..." if len(attached) > ATTACHED_NAMED else ""
+        words.append(
+            f"It holds {len(attached):,} attached {files} not read: {named}{more}. "
+            "Save and add what you want to search."
+        )
+    if pdf.is_xfa:
+        words.append(
+            "It is a form of a kind (XFA) whose pages only Adobe's programs show: what is read may "
+            "be no more than a notice. Print it to a new PDF there and add that."
+        )
+    return words
+
+
+def _too_many_chars(name: str, limits: ExtractionLimits) -> LimitExceededError:
+    return LimitExceededError(
+        f'"{name}" holds more than {limits.chars:,} characters of text. '
+        "Split it into smaller files."
+    )
 
 
 class _TooSlowError(BaseException):
@@ -189,36 +247,59 @@ def _second_text(pdf: PdfFile, page_number: int, limits: ExtractionLimits) -> st
 
 
 def _is_doubtful(read: PageRead) -> bool:
-    """Empty although there is text on it, broken, or full of characters that are none."""
+    """Whether characters are on the page that did not come out, or came out as none."""
+    if read.unseen_chars:  # the second reader does not know what nobody can see
+        return False
     codes = read.characters.codes
-    empty = not count_visible(codes)
-    return read.broken or (empty and read.text_objects) or bad_share(codes) > BAD_SHARE
-
-
-def _too_many_chars(name: str, limits: ExtractionLimits) -> LimitExceededError:
-    return LimitExceededError(
-        f'"{name}" holds more than {limits.chars:,} characters of text. '
-        "Split it into smaller files."
+    return (
+        read.broken
+        or read.lost_objects
+        or (read.text_objects and not count_visible(codes))
+        or bad_share(codes) > ASK_SHARE
+        or not has_words(read.characters.text())
     )
 
 
-def _better(read: PageRead, second_text: str) -> PageRead:
-    """Return the page, characters in normal form, with the second reader's text if better."""
-    raw = without_boxes(second_text)
-    second = page_characters(raw)
-    empty = not count_visible(read.characters.codes)
-    if count_visible(second.codes) and (
-        empty or bad_share(raw.codes) <= bad_share(read.characters.codes) / 2
-    ):
-        return dataclasses.replace(
-            read, characters=second, text_source=TextSource.PYPDF, broken=False
-        )
-    return dataclasses.replace(read, characters=page_characters(read.characters))
+def _readable(characters: Characters) -> int:
+    """Return how many different threes of letters can be read; 0 where they make no words.
+
+    Different ones, because what is printed several times is read several times by some.
+    """
+    text = characters.text()
+    if not has_words(text):
+        return 0
+    text = "".join(_GLYPH_NAME.sub("\ufffd", text).split())
+    return len(
+        {threes for place in range(len(text)) if not _BAD.search(threes := text[place : place + 3])}
+    )
 
 
-def _assemble(name: str, reads: list[PageRead], limits: ExtractionLimits) -> Document:
+def _legible(read: PageRead) -> Characters:
+    """Return the page's characters; where most are unreadable, only letters that may be words."""
+    characters = read.characters
+    if _share(read) <= UNREADABLE_SHARE:
+        return characters
+    keep = characters.codes == NEWLINE
+    codes = np.where(keep, characters.codes, np.uint32(SPACE))
+    for found in _LEGIBLE.finditer(characters.text()):
+        start, end = found.span()
+        codes[start:end] = characters.codes[start:end]
+        keep[max(start - 1, 0) : end] = True
+    return Characters(codes, characters.boxes).take(keep)
+
+
+def _share(read: PageRead) -> float:
+    return bad_share(read.characters.codes)
+
+
+def _assemble(
+    name: str, reads: list[PageRead], limits: ExtractionLimits, unread: Sequence[str]
+) -> Document:
     """Join the pages into a document; every page but the last with text ends in a line break."""
-    resolved, runs_on = resolve_hyphens([read.characters for read in reads])
+    bodies, furniture = without_furniture(
+        [_legible(read) for read in reads], [read.height for read in reads]
+    )
+    resolved, runs_on = resolve_hyphens(bodies)
     with_text = [bool(count_visible(characters.codes)) for characters in resolved]
     if not any(with_text):
         raise NoTextError(_no_text_words(name, reads))
@@ -240,13 +321,14 @@ def _assemble(name: str, reads: list[PageRead], limits: ExtractionLimits) -> Doc
                 char_boxes=boxes,
                 text_source=read.text_source if text else TextSource.NONE,
                 looks_scanned=_looks_scanned(read, len(text)),
+                furniture=furniture[index],
             )
         )
         texts.append(text)
         position += len(text)
     if position > limits.chars:
         raise _too_many_chars(name, limits)
-    return _document(name, plain.PDF, "".join(texts), pages, _warnings(reads, pages))
+    return _document(name, plain.PDF, "".join(texts), pages, [*_warnings(reads, pages), *unread])
 
 
 def _looks_scanned(read: PageRead, chars: int) -> bool:
@@ -267,15 +349,21 @@ def _no_text_words(name: str, reads: list[PageRead]) -> str:
             "ocrmypdf, and add what it makes."
         )
     be = "is" if count == 1 else "are"
+    if any(_share(read) > UNREADABLE_SHARE for read in reads):
+        return (
+            f'"{name}" has no readable text: the fonts of {pages} do not say which letters they '
+            "draw. Run OCR, for example ocrmypdf --force-ocr, and add what it makes."
+        )
     return f'"{name}" has no text: {pages} {be} blank. There is nothing to read.'
 
 
-def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> tuple[str, ...]:
+def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> list[str]:
     warnings = []
     scanned = [page.page_number for page in pages if page.looks_scanned]
     broken = [read.page_number for read in reads if read.broken]
+    garbled = [read.page_number for read in reads if _share(read) > BAD_SHARE]
     missing = [page.page_number for page in pages if page.start == page.end]
-    blank = sorted(set(missing) - set(scanned) - set(broken))
+    blank = sorted(set(missing) - set(scanned) - set(broken) - set(garbled))
     if scanned or blank:
         parts = []
         if scanned:
@@ -296,17 +384,22 @@ def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> tuple[str, ...]:
             f"{left_out:,} characters beyond the limit for one page were left out on "
             f"{page_ranges(cut)}."
         )
-    garbled = [
-        read.page_number
-        for read in reads
-        if not read.broken and bad_share(read.characters.codes) > BAD_SHARE
-    ]
     if garbled:
         warnings.append(
             f"Much of the text on {page_ranges(garbled)} is unreadable (its fonts do not say "
             "which letters they draw): run OCR, for example ocrmypdf --force-ocr."
         )
-    return tuple(warnings)
+    strange = [
+        read.page_number
+        for read in reads
+        if read.page_number not in garbled and not has_words(read.characters.text())
+    ]
+    if strange:
+        warnings.append(
+            f"The letters on {page_ranges(strange)} make words of no language; if the page looks "
+            "right, its fonts name the wrong letters: run OCR, for example ocrmypdf --force-ocr."
+        )
+    return warnings
 
 
 def page_ranges(numbers: Sequence[int]) -> str:

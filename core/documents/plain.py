@@ -12,6 +12,7 @@ MARKDOWN = "text/markdown"
 
 PDF_MARK = b"%PDF-"
 PDF_MARK_WITHIN = 1024  # readers look no further for the mark, and neither do we
+_END_WITHIN = 1024
 _PEEK_BYTES = 65_536
 _MARKDOWN_ENDINGS = (".md", ".markdown", ".mdown")
 _CONTROL_SHARE = 0.005  # text has next to none; binary has plenty
@@ -45,8 +46,9 @@ _HTML_STARTS = (b"<!doctype html", b"<html", b"<?xml")
 
 
 def looks_like_pdf(data: bytes) -> bool:
-    """Whether a file has the mark of a PDF where readers look for it."""
-    return PDF_MARK in data[:PDF_MARK_WITHIN]
+    """Whether a file has the mark of a PDF where readers look for it, or ends like one."""
+    end = data[-_END_WITHIN:]
+    return PDF_MARK in data[:PDF_MARK_WITHIN] or (b"startxref" in end and b"%%EOF" in end)
 
 
 def media_type_of(data: bytes, name: str) -> str:

@@ -12,14 +12,11 @@ import bisect
 import itertools
 import re
 
-
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
-
+from core.documents.text import word_set
 
 # Words that a full stop abbreviates, in lower case without it: the sentence goes on, whatever
 # follows.
-_ABBREVIATIONS = _words(
+_ABBREVIATIONS = word_set(
     "dr mr mrs ms prof rev hon st sr jr gen col maj capt lt sgt cmdr adm gov sen rep pres messrs "
     "mme mlle vs viz cf e.g eg i.e ie al approx ca c fig figs eq eqs sec secs ch chap arts nos "
     "vol vols pp p par tab ref refs ed eds trans op cit ibid resp incl excl avg dept div univ "
@@ -27,10 +24,10 @@ _ABBREVIATIONS = _words(
     "e.u u.n d.c ph.d m.d b.a m.a b.sc m.sc bzw z.b d.h u.a s.o vgl abb bd hrsg nr str"
 )
 # Abbreviations that are words as well: they go on before a number or when capitalised ("No. X").
-_ALSO_WORDS = _words("no art sun sat mar min max app para est corp")
+_ALSO_WORDS = word_set("no art sun sat mar min max app para est corp")
 # After these a sentence goes on unless the next word is one that sentences like to begin with.
-_SOMETIMES = _words("etc inc ltd co a.m p.m u.s u.k")
-_STARTERS = _words(
+_SOMETIMES = word_set("etc inc ltd co a.m p.m u.s u.k")
+_STARTERS = word_set(
     "the a an this that these those it its he she they we you i in on at by for from with as when "
     "while if although though because since after before but and or so however there here what "
     "who why how where which no not one two some many most all each every any both such"

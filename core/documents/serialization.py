@@ -61,6 +61,7 @@ def document_to_bytes(document: Document) -> bytes:
                 page.text_source.value,
                 page.looks_scanned,
                 _has_boxes(page),
+                page.furniture,
             ]
             for page in document.pages
         ],
@@ -154,7 +155,7 @@ def _pages(rows: list[list[Any]], boxes: NDArray[np.uint16], chars: int) -> tupl
     pages = []
     place = 0
     position = 0
-    for number, start, end, width, height, source, scanned, has_boxes in rows:
+    for number, start, end, width, height, source, scanned, has_boxes, *furniture in rows:
         if start != position or not start <= end <= chars:
             raise ValueError("pages do not follow one another")
         if not (math.isfinite(width) and math.isfinite(height) and width >= 0 and height >= 0):
@@ -179,6 +180,7 @@ def _pages(rows: list[list[Any]], boxes: NDArray[np.uint16], chars: int) -> tupl
                 char_boxes=char_boxes,
                 text_source=TextSource(source),
                 looks_scanned=bool(scanned),
+                furniture=str(*furniture),  # none in records written before it was kept
             )
         )
         position = end

@@ -1,10 +1,9 @@
 """One normal form of text: cut words joined, each character keeping its box.
 
-Pages of a PDF go through `page_characters` and `resolve_hyphens`, plain text through
-`normal_form`. The text that comes out is NFC; `matching_form` folds it further where it is matched
-or embedded, and is not shown. Everything on pages works on two parallel arrays, code points and boxes: a character that is dropped takes
-its box along, one that becomes several (a ligature) repeats it. So the text of a page and its
-boxes always have the same length.
+Pages of a PDF go through `core.documents.layout` and `resolve_hyphens`, plain text through
+`normal_form`. The text that comes out is NFC; `core.normal` folds it further where it is matched or
+embedded. Pages are two parallel arrays, code points and boxes: a character that is dropped takes its
+box along, one that becomes several (a ligature) repeats it, so both always have the same length.
 """
 
 from __future__ import annotations
@@ -17,17 +16,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.normal import matching_form, nfc
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+
+def word_set(listed: str) -> frozenset[str]:
+    """Return the words of a string as a set."""
+    return frozenset(listed.split())
+
 
 NEWLINE = 10
 CARRIAGE_RETURN = 13
 SPACE = 32
 REPLACEMENT = 0xFFFD
 HYPHEN_MARK = 0x02  # what PDFium puts for a hyphen at a line's end, and drops the line break
-PARAGRAPH_PITCH = 1.3  # lines further apart than this many usual pitches start a paragraph
 _LAST_CODE = 0x10FFFF
 _HIGH_SURROGATES = (0xD800, 0xDBFF)
 _LOW_SURROGATES = (0xDC00, 0xDFFF)
@@ -42,13 +48,20 @@ _DROPPED = (
     | set(range(0xE0000, 0xE0080))
 )
 _LINE_BREAKS = {0x0B, 0x0C, 0x85, 0x2028, 0x2029}
+_LETTERS_TRIED = 5_000
+_FEW_LETTERS = 60
+_FEW_VOWELS = 0.2
+_FEW_PAIRS = 0.2
+_MANY_CHANGES = 0.2
+_MANY_SCRIPTS = 5
+_GREEK = 0x370
+_EAST_ASIAN = 0x2E80
+_PAIRS = word_set(
+    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve "
+    "co me de hi ri ro ic ne ea ra ce li ch ll be ma si om ur ie ei ge un au la da do na ta sa di "
+    "ca pa pe no el il us et em tr"
+)
 SOFT_HYPHEN = "\xad"
-_MOST_MARKS = 30
-_MARKS = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)))
-_MANY_MARKS = re.compile(f"([{_MARKS}]{{{_MOST_MARKS}}})[{_MARKS}]+")
-_HYPHENS = {0x2010: "-", 0x2011: "-"}
-# Radicals that NFKC leaves alone, with the characters they look like.
-_RADICALS: dict[int, str] = {}
 _LIGATURES = range(0xFB00, 0xFB07)
 _ARABIC_FORMS = (range(0xFB50, 0xFE00), range(0xFE70, 0xFEFF))
 
@@ -84,6 +97,17 @@ def without_boxes(text: str) -> Characters:
 def no_characters() -> Characters:
     """Return no characters at all."""
     return Characters(np.zeros(0, np.uint32), np.zeros((0, 4), np.float32))
+
+
+def joined(pieces: Sequence[Characters]) -> Characters:
+    """Return pieces one after another, a line break without a box between them."""
+    if not pieces:
+        return no_characters()
+    codes, boxes = [], []
+    for piece in pieces:
+        codes += [piece.codes, np.array([NEWLINE], np.uint32)]
+        boxes += [piece.boxes, no_boxes(1)]
+    return Characters(np.concatenate(codes[:-1]), np.concatenate(boxes[:-1]))
 
 
 def no_boxes(count: int) -> NDArray[np.float32]:
@@ -136,7 +160,7 @@ def bad_share(codes: NDArray[np.uint32]) -> float:
     if not len(visible):
         return 0.0
     bad = (
-        ((visible < SPACE) & (visible != HYPHEN_MARK))
+        (visible < SPACE)
         | ((visible >= 0x7F) & (visible < 0xA0))
         | (visible == REPLACEMENT)
         | ((visible >= 0xE000) & (visible < 0xF900))
@@ -144,18 +168,38 @@ def bad_share(codes: NDArray[np.uint32]) -> float:
     return float(bad.mean())
 
 
+def has_words(text: str) -> bool:
+    """Whether letters make words of some language; True for too few to tell.
+
+    Fonts that name the wrong letters mix scripts, or shift the alphabet: neither vowels nor the
+    pairs of letters that are common in all European languages are as frequent as in words.
+    """
+    text = matching_form(text[:_LETTERS_TRIED]).lower()
+    letters = [letter for letter in text if letter.isalpha()]
+    if len(letters) < _FEW_LETTERS:
+        return True
+    scripts = [_script(letter) for letter in letters]
+    changes = sum(one != two for one, two in itertools.pairwise(scripts))
+    if changes > _MANY_CHANGES * len(letters) and len(set(scripts)) >= _MANY_SCRIPTS:
+        return False
+    latin = [letter for letter in letters if letter.isascii()]
+    if len(latin) < len(letters) / 2:
+        return True
+    vowels = sum(letter in "aeiouy" for letter in latin) + len(letters) - len(latin)
+    pairs = sum(one + two in _PAIRS for one, two in itertools.pairwise(latin))
+    return vowels > _FEW_VOWELS * len(letters) or pairs > _FEW_PAIRS * len(latin)
+
+
+def _script(letter: str) -> int:
+    """Number of a letter's script, roughly: East Asian ones count as one, so do kinds of Latin."""
+    code = ord(letter)
+    return 1 if code >= _EAST_ASIAN else 0 if code < _GREEK else code >> 7
+
+
 def count_visible(codes: NDArray[np.uint32]) -> int:
     """Return how many characters are not white space."""
     spaces = np.isin(codes, np.array([9, 10, 11, 12, 13, 32, 0x85, 0xA0, 0x3000], np.uint32))
     return int(len(codes) - spaces.sum())
-
-
-def page_characters(raw: Characters) -> Characters:
-    """Return one PDF page's characters, normalised, with line and paragraph breaks.
-
-    The hyphen marks stay: only the whole document tells what they stand for (`join_hyphens`).
-    """
-    return _tidy_spaces(_paragraph_breaks(_composed(normalised(raw))))
 
 
 def normal_form(text: str, *, max_chars: int) -> str:
@@ -166,24 +210,12 @@ def normal_form(text: str, *, max_chars: int) -> str:
     text = text.translate({ord(letter): replacement_for(ord(letter)) for letter in set(text)})
     if len(text) > max_chars:
         return text
-    text = unicodedata.normalize("NFC", _few_marks(text))
+    text = nfc(text)
     pieces, place = [], 0
     for joint in _joints(text):
         pieces += [text[place : joint.hyphen], joint.instead]
         place = joint.after
     return "".join([*pieces, text[place:]]).replace(SOFT_HYPHEN, "")
-
-
-def matching_form(text: str) -> str:
-    """Return a text as it is embedded and matched: look-alikes folded, NFKC.
-
-    >>> matching_form("\uff21\uff22\uff23 \u2f45\u2f47 re\u2010use")
-    'ABC \u65b9\u65e5 re-use'
-    """
-    if text.isascii():
-        return text
-    folded = unicodedata.normalize("NFKC", _few_marks(text).translate(_RADICALS))
-    return folded.translate(_HYPHENS)
 
 
 def normalised(raw: Characters) -> Characters:
@@ -258,56 +290,6 @@ def _join_line_ends(characters: Characters) -> Characters:
     return Characters(plain, characters.boxes).take(~followed)
 
 
-def _paragraph_breaks(characters: Characters) -> Characters:
-    """Double the line breaks where the gap to the next line is wider than usual on the page."""
-    codes, boxes = characters.codes, characters.boxes
-    breaks = np.flatnonzero(codes == NEWLINE)
-    if len(breaks) < 2:
-        return characters
-    starts = np.concatenate([[0], breaks + 1])
-    starts = starts[starts < len(codes)]
-    tops = np.fmin.reduceat(boxes[:, 1], starts)
-    bottoms = np.fmax.reduceat(boxes[:, 3], starts)
-    pitches = bottoms[1:] - bottoms[:-1]
-    heights = bottoms[1:] - tops[1:]
-    with np.errstate(invalid="ignore"):
-        usual = pitches[(pitches > 0.5 * heights) & (pitches < 3 * heights)]
-        if not len(usual):
-            return characters
-        # The lower quartile: on a page of short paragraphs the median gap is a paragraph's.
-        pitch = float(np.quantile(usual, 0.25))
-        wide = (pitches > PARAGRAPH_PITCH * pitch) & (pitches > 1.2 * heights)
-    after = breaks[: len(pitches)][wide]
-    order = np.sort(np.concatenate([np.arange(len(codes)), after]), kind="stable")
-    return characters.take(order)
-
-
-def _tidy_spaces(characters: Characters) -> Characters:
-    """Drop white space at line ends and at both ends of the page, and third line breaks."""
-    codes = characters.codes
-    count = len(codes)
-    if not count:
-        return characters
-    blank = (codes == SPACE) | (codes == 9)
-    positions = np.arange(count)
-    solid = ~blank
-    # (n,) position of the nearest character that is no blank, before and after; -1 and n: none
-    before = np.maximum.accumulate(np.where(solid, positions, -1))
-    after = np.minimum.accumulate(np.where(solid, positions, count)[::-1])[::-1]
-    padded = np.concatenate([codes, [NEWLINE]]).astype(np.uint32)
-    at_edge = (padded[after] == NEWLINE) | (padded[before] == NEWLINE)
-    trimmed = characters.take(~(blank & at_edge))
-    codes = trimmed.codes
-    lines = codes == NEWLINE
-    third = np.zeros(len(codes), np.bool_)
-    third[2:] = lines[2:] & lines[1:-1] & lines[:-2]
-    trimmed = trimmed.take(~third)
-    inside = np.flatnonzero(trimmed.codes != NEWLINE)
-    if not len(inside):
-        return trimmed.take(np.zeros(len(trimmed.codes), np.bool_))
-    return trimmed.take(np.arange(inside[0], inside[-1] + 1))
-
-
 @dataclass(frozen=True, slots=True)
 class _Joint:
     """A hyphen at a line's end: its place, the next word's start, the text between."""
@@ -321,128 +303,24 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LETTERS = re.compile(r"[^\W_]+")
 _LINE_END = re.compile(r"(?<=[^\W_])[-\u2010\u2011\xad]\n[ \t]*+(?=[^\W_])")
 _LONGEST_WORD = 60
-_CONJUNCTIONS = frozenset(["und", "oder", "bzw", "and", "or", "to", "et", "ou", "y", "e", "o"])
+_CONJUNCTIONS = word_set("und oder bzw and or to et ou y e o")
 # The first or second half of words that are written with a hyphen.
-_FIRST_HALVES = frozenset(
-    [
-        "well",
-        "self",
-        "ill",
-        "half",
-        "cross",
-        "high",
-        "low",
-        "long",
-        "short",
-        "multi-purpose",
-        "user",
-        "state",
-        "non",
-        "all",
-        "ever",
-        "full",
-    ]
+_FIRST_HALVES = word_set(
+    "well self ill half cross high low long short user state non all ever full"
 )
-_SECOND_HALVES = frozenset(
-    [
-        "based",
-        "known",
-        "driven",
-        "free",
-        "like",
-        "specific",
-        "dependent",
-        "related",
-        "oriented",
-        "level",
-        "scale",
-        "term",
-        "time",
-        "wide",
-        "aware",
-        "determining",
-        "independent",
-        "defined",
-        "sized",
-        "shaped",
-        "style",
-        "type",
-        "friendly",
-        "quality",
-        "order",
-        "only",
-        "called",
-        "bound",
-        "rich",
-        "poor",
-        "induced",
-    ]
+_SECOND_HALVES = word_set(
+    "based known driven free like specific dependent related oriented level scale term time wide "
+    "aware determining independent defined sized shaped style type friendly quality order only "
+    "called bound rich poor induced"
 )
 # Two words that are written as one, often enough to be cut and stand nowhere else in a text.
-_ONE_WORD = frozenset(
-    [
-        "without",
-        "within",
-        "sometimes",
-        "together",
-        "cannot",
-        "therefore",
-        "whenever",
-        "whatever",
-        "throughout",
-        "another",
-        "maybe",
-        "however",
-        "something",
-        "someone",
-        "anything",
-        "anyone",
-        "everything",
-        "everyone",
-        "nothing",
-        "outside",
-        "inside",
-        "into",
-        "onto",
-        "upon",
-        "understand",
-        "undertake",
-        "underlying",
-        "overall",
-        "overcome",
-        "overview",
-        "network",
-        "website",
-        "background",
-        "framework",
-        "output",
-        "input",
-        "update",
-        "download",
-        "upload",
-        "baseline",
-        "database",
-        "dataset",
-        "software",
-        "hardware",
-        "keyword",
-        "benchmark",
-        "timestamp",
-        "workflow",
-        "furthermore",
-        "nevertheless",
-        "moreover",
-        "whereas",
-        "thereby",
-        "hereby",
-        "likewise",
-        "otherwise",
-        "meanwhile",
-        "somewhat",
-        "elsewhere",
-        "nowhere",
-        "afterwards",
-    ]
+_ONE_WORD = word_set(
+    "without within sometimes together cannot therefore whenever whatever throughout another maybe "
+    "however something someone anything anyone everything everyone nothing outside inside into "
+    "onto upon understand undertake underlying overall overcome overview network website "
+    "background framework output input update download upload baseline database dataset software "
+    "hardware keyword benchmark timestamp workflow furthermore nevertheless moreover whereas "
+    "thereby hereby likewise otherwise meanwhile somewhat elsewhere nowhere afterwards"
 )
 
 
@@ -455,7 +333,7 @@ def resolve_hyphens(pages: Iterable[Characters]) -> tuple[list[Characters], set[
     Returns:
         The pages, and the positions of those whose last word goes on at once on the next page.
     """
-    listed = [_without_marks(page) for page in pages]
+    listed = list(pages)
     texts = [page.text() for page in listed]
     starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
     codes = [page.codes.copy() for page in listed]
@@ -480,7 +358,7 @@ def resolve_hyphens(pages: Iterable[Characters]) -> tuple[list[Characters], set[
     return resolved, runs_on
 
 
-def _without_marks(page: Characters) -> Characters:
+def without_marks(page: Characters) -> Characters:
     """Spell out PDFium's mark for a hyphen that ends a line: a hyphen and a line break."""
     codes = page.codes
     marks = codes == HYPHEN_MARK
@@ -537,15 +415,7 @@ def _between(first: str, second: str, hyphen: str, words: set[str]) -> str:
     return "-" if both else ""
 
 
-def _few_marks(text: str) -> str:
-    """Return a text with at most 30 combining marks in a row: normal forms are quadratic in them.
-
-    That many are allowed by Unicode's stream-safe text format; no script needs a fourth of it.
-    """
-    return text if text.isascii() else _MANY_MARKS.sub(r"\1", text)
-
-
-def _composed(characters: Characters) -> Characters:
+def composed(characters: Characters) -> Characters:
     """Bring to NFC; a character made of several has the box around theirs."""
     text = characters.text()
     if unicodedata.is_normalized("NFC", text):
@@ -554,7 +424,7 @@ def _composed(characters: Characters) -> Characters:
     boxes: list[NDArray[np.float32]] = []
     starts = [place for place, letter in enumerate(text) if not place or not _extends(letter)]
     for start, end in itertools.pairwise([*starts, len(text)]):
-        cluster = unicodedata.normalize("NFC", _few_marks(text[start:end]))
+        cluster = nfc(text[start:end])
         codes += [ord(letter) for letter in cluster]
         if len(cluster) == end - start:
             boxes += list(characters.boxes[start:end])

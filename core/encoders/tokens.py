@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from core.errors import EncoderLoadError, EncoderUnavailableError, InvalidSettingError
+from core.normal import embedding_form
 
 TOKENIZER_FILE = "tokenizer.json"
 _PROBE_TEXT = "a"
@@ -111,7 +112,7 @@ class TextTokenizer:
 
     def _encode_batch(self, texts: Sequence[str]) -> list[Any]:
         # lone surrogates cannot be UTF-8; PDF readers produce them now and then
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        clean = [embedding_form(text).encode("utf-8", "replace").decode("utf-8") for text in texts]
         return list(self._tokenizer.encode_batch(clean, add_special_tokens=False))
 
 

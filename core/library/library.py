@@ -35,6 +35,7 @@ from core.library.ingest import Ingest, document_report
 from core.library.sample import load_sample_queries, sample_qrels
 from core.library.views import Views
 from core.monitor import Progress, SilentMonitor
+from core.normal import nfc
 from core.records import LEXICAL, Query
 from core.settings import K_RANGE, ExtractionLimits
 from core.store.embedding import embed_texts
@@ -393,6 +394,7 @@ class Library:
         """
         if self._allowance is not None:
             self._allowance.take_query()
+        text = nfc(text)
         settings = self.settings
         depth = settings.k if k is None else k
         if not K_RANGE[0] <= depth <= K_RANGE[1]:

@@ -1,12 +1,13 @@
 """BM25 beside the encoders, by bm25s with its defaults (Lucene's formula, k1 1.5, b 0.75).
 
 English stopwords, no stemming: the setting behind the published baselines we compare with.
-Runs of Chinese, Japanese and Korean script have no spaces, so they count as single characters and
-pairs of characters; texts in other scripts are not touched by that.
+Texts are folded first (`core.normal`). Runs of scripts without spaces count as single characters and
+pairs of characters, marks with their letters; texts in other scripts are not touched by that.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import numpy as np
 from bm25s.stopwords import STOPWORDS_EN  # type: ignore[import-untyped]
 
 from core.errors import IndexMismatchError
+from core.normal import MARKS, matching_form
 from core.search.order import best_positions, id_order, make_ranking, require_depth
 
 if TYPE_CHECKING:
@@ -30,26 +32,39 @@ logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 K1 = 1.5
 B = 0.75
-_WORD = re.compile(r"(?u)\b\w\w+\b")  # bm25s's own default
-_CJK = re.compile(
-    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]+"
+_WORD = re.compile(f"[\\w{MARKS}]{{2,}}")  # bm25s's own default, marks being part of words
+_NO_SPACES = re.compile(  # Chinese, Japanese, Korean, Thai, Lao, Burmese, Khmer
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+    "\uf900-\ufaff\U00020000-\U0003134f]+"
 )
+_CLUSTER = re.compile(f".[{MARKS}]*", re.DOTALL)
+# Vowel points of Hebrew and Arabic, which most texts and queries leave out, and joiners.
+_UNWRITTEN = {
+    code: None
+    for codes in (
+        range(0x591, 0x5BE),
+        (0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7, 0x640),
+        range(0x64B, 0x660),
+        (0x670, 0x200C, 0x200D),
+    )
+    for code in codes
+}
 _STOPWORDS = frozenset(STOPWORDS_EN)
 
 
 def words(text: str) -> list[str]:
     """Return the words BM25 sees in a text, in order, repeats kept."""
-    lowered = text.lower()
-    if _CJK.search(lowered):
-        lowered = _CJK.sub(_spread, lowered)
+    lowered = matching_form(text).lower()
+    if not lowered.isascii():
+        lowered = _NO_SPACES.sub(_spread, lowered.translate(_UNWRITTEN))
     return [word for word in _WORD.findall(lowered) if word not in _STOPWORDS]
 
 
 def _spread(match: re.Match[str]) -> str:
-    run = match[0]
+    run = _CLUSTER.findall(match[0])
     # A lone character gets an underscore: words have at least two characters.
-    singles = (f"{character}_" for character in run)
-    pairs = (run[i : i + 2] for i in range(len(run) - 1))
+    singles = (f"{cluster}_" for cluster in run)
+    pairs = ("".join(pair) for pair in itertools.pairwise(run))
     return f" {' '.join((*singles, *pairs))} "
 
 

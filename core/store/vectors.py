@@ -25,6 +25,7 @@ import numpy as np
 
 from core.encoders.spec import TextKind
 from core.errors import DiskFullError, IndexMismatchError, StoreError
+from core.normal import embedding_form
 from core.store.files import (
     TEMPORARY_PREFIX,
     array_blocks,
@@ -53,8 +54,8 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16,}")
 
 
 def text_key(text: str, *, kind: TextKind = TextKind.PASSAGE) -> bytes:
-    """Return the 32-byte key of a text: sha256 of its UTF-8, queries set apart by a prefix."""
-    encoded = text.encode("utf-8", "surrogatepass")
+    """Return the 32-byte key of a text: sha256 of what encoders get, queries set apart."""
+    encoded = embedding_form(text).encode("utf-8", "surrogatepass")
     # A query and a passage of equal text have different prompts, so different vectors.
     prefix = b"query\0" if kind is TextKind.QUERY else b""
     return hashlib.sha256(prefix + encoded).digest()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 
 import numpy as np
+import pypdf
 import pytest
+from pypdf.generic import RectangleObject
+from reportlab.lib.pagesizes import A4  # type: ignore[import-untyped]
+from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
-from core.documents import extraction
+from core.documents import boxes_for_range, document_from_bytes, document_to_bytes, extraction
 from core.documents import read_document as read_in_worker
-from core.documents.extraction import page_ranges
-from core.documents.pdf import PdfFile
+from core.documents.extraction import MUCH_MORE, _legible, _readable, page_ranges
+from core.documents.pdf import PageRead, PdfFile
+from core.documents.text import without_boxes
 from core.errors import (
     EncryptedPdfError,
     LimitExceededError,
@@ -298,3 +304,81 @@ def test_stop_ends_reading_between_pages() -> None:
 )
 def test_page_numbers_in_words(numbers: list[int], words: str) -> None:
     assert page_ranges(numbers) == words
+
+
+def furnished_pdf(pages: int = 4) -> bytes:
+    """Pages with a running head and a number at the foot, a sentence that runs on between them."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=A4, invariant=1)
+    for number in range(1, pages + 1):
+        canvas.drawString(72, 800, "The Thornholme Barrage")
+        start, end = "lator " * (number == 2), "accumu-" if number == 1 else "tank."
+        canvas.drawString(72, 600, f"{start}of gate {number} is filled by the {end}")
+        canvas.drawString(300, 40, str(number))
+        canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+def test_furniture_is_no_text_has_no_boxes_and_cuts_no_word() -> None:
+    document = read_document(furnished_pdf(), "a.pdf")
+    first = "of gate 1 is filled by the accumulator of gate 2 is filled by the tank.\nof gate 3"
+    assert document.text.startswith(first)
+    assert document.pages[1].furniture == "The Thornholme Barrage\n2"
+    start = document.text.index("gate 2")
+    (boxes,) = boxes_for_range(document, start, start + 6)
+    assert boxes.page_number == 2
+    assert boxes.boxes[0, 1] == pytest.approx(A4[1] - 600, abs=15)
+    again = document_from_bytes(document_to_bytes(document))
+    assert [page.furniture for page in again.pages] == [page.furniture for page in document.pages]
+
+
+def test_what_lies_outside_the_crop_box_is_not_read() -> None:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(furnished_pdf(1)))
+    writer.pages[0].cropbox = RectangleObject((0, 500, A4[0], 700))
+    cropped = io.BytesIO()
+    writer.write(cropped)
+    assert read_document(cropped.getvalue(), "a.pdf").text == "of gate 1 is filled by the accumu-"
+
+
+@pytest.mark.parametrize("drawn", [True, False], ids=["appearance", "no appearance"])
+def test_the_value_of_a_field_is_read_once(drawn: bool) -> None:
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=A4, invariant=1)
+    canvas.drawString(72, 700, "Town of birth:")
+    canvas.acroForm.textfield(name="town", value="Quokkabridge", x=200, y=690)
+    canvas.save()
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(buffer.getvalue()))
+    if not drawn:
+        for annotation in writer.pages[0].annotations or []:
+            del annotation.get_object()["/AP"]
+    filled = io.BytesIO()
+    writer.write(filled)
+    document = read_document(filled.getvalue(), "a.pdf")
+    assert document.text.count("Quokkabridge") == 1
+    start = document.text.index("Quokkabridge")
+    (boxes,) = boxes_for_range(document, start, start + 12)
+    assert 195 < boxes.boxes[0, 0] < 210
+
+
+def test_an_unreadable_page_gives_no_glyph_names_but_its_words() -> None:
+    read = PageRead(
+        1, without_boxes("\x03\x04\x05Perceived\x06\x07Ease\x08\x0e\x0f\x10" + "\x11" * 20)
+    )
+    assert _legible(read).text().split() == ["Perceived", "Ease"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "better"),
+    [
+        ("0SVIQ\ufffdMTWYQ", "Lorem ipsum", True),
+        ("Lorem ipsum", "/g117/g108/g3A", False),
+        (pdfs.PROSE, pdfs.PROSE * 2, False),  # the same twice is no more
+        ("\ufffd\ufffd", "\ue001\ue002\ue003", False),
+    ],
+)
+def test_the_second_reader_is_believed_where_more_can_be_read(
+    first: str, second: str, better: bool
+) -> None:
+    readable = [_readable(without_boxes(text)) for text in (first, second)]
+    assert (readable[1] > MUCH_MORE * readable[0]) is better

@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.documents.layout import page_characters
 from core.documents.text import (
     Characters,
     bad_share,
     displayed_boxes,
     normalised,
-    page_characters,
     resolve_hyphens,
     without_boxes,
+    without_marks,
 )
 
 
@@ -94,13 +95,13 @@ def test_white_space_at_line_ends_goes() -> None:
 def test_hyphens_at_line_ends_follow_the_rest_of_the_document(
     pages: list[str], texts: list[str]
 ) -> None:
-    resolved, _ = resolve_hyphens([numbered(page) for page in pages])
+    resolved, _ = resolve_hyphens(without_marks(numbered(page)) for page in pages)
     assert [page.text() for page in resolved] == texts
     assert all(len(page.codes) == len(page.boxes) for page in resolved)
 
 
 def test_a_joined_word_keeps_the_boxes_of_its_letters() -> None:
-    (page,), _ = resolve_hyphens([numbered("ab\x02cd")])
+    (page,), _ = resolve_hyphens([without_marks(numbered("ab\x02cd"))])
     assert page.text() == "abcd"
     assert page.boxes[:, 0].tolist() == [0, 1, 3, 4]
 
@@ -138,4 +139,3 @@ def test_the_share_of_unreadable_characters() -> None:
     # 4 visible characters, two of them no text
     assert bad_share(without_boxes("a \x04b\n\ufffd").codes) == 0.5
     assert bad_share(without_boxes(" \n").codes) == 0.0
-    assert bad_share(without_boxes("cham\x02ber").codes) == 0.0

@@ -133,3 +133,9 @@ def test_byte_level_offsets_and_pieces_are_the_callers_characters() -> None:
     (found,) = texts.encode(["aß"], max_tokens=9)
     assert found.offsets == ((0, 1), (1, 2), (1, 2))  # ß is two bytes, one character
     assert texts.piece(found.ids[1], "aß", found.offsets[1]) == "ß"
+
+
+def test_composed_accents_and_look_alikes_give_the_same_tokens() -> None:
+    texts = TextTokenizer(tiny_tokenizer())
+    plain, wide = texts.encode(["sea old", "\uff53\uff45\uff41 old"], max_tokens=9)
+    assert plain == wide  # offsets too: one character stands for one

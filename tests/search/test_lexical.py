@@ -80,3 +80,41 @@ def test_ids_and_texts_must_belong_together() -> None:
         LexicalIndex(["a"], ["x", "y"])
     with pytest.raises(IndexMismatchError, match="twice"):
         LexicalIndex(["a", "a"], ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("gr\u00f6\u00dfere", "gro\u0308\u00dfere"),  # composed and not
+        ("ABC 2024", "\uff21\uff22\uff23 \uff12\uff10\uff12\uff14"),  # full width
+        (
+            "energy",
+            "\U0001d452\U0001d45b\U0001d452\U0001d45f\U0001d454\U0001d466",
+        ),  # letters of formulas
+        ("\u65b9\u6cd5", "\u2f45\u6cd5"),  # a radical
+        (
+            "\u05d1\u05bc\u05b0\u05e8\u05b5\u05d0\u05e9\u05b4\u05c1\u05d9\u05ea",
+            "\u05d1\u05e8\u05d0\u05e9\u05d9\u05ea",
+        ),  # vowel points
+        ("re\u2010use", "re-use"),
+    ],
+)
+def test_what_people_see_alike_is_matched(text: str, query: str) -> None:
+    assert words(text) == words(query) != []
+
+
+def test_vowel_signs_do_not_cut_words() -> None:
+    assert words("\u0917\u0930\u094d\u092e\u093f\u092f\u094b\u0902") == [
+        "\u0917\u0930\u094d\u092e\u093f\u092f\u094b\u0902"
+    ]
+
+
+def test_thai_is_found_by_characters_and_pairs() -> None:
+    index = LexicalIndex(
+        ["p1", "p2"],
+        [
+            "\u0e1b\u0e31\u0e4a\u0e21\u0e43\u0e19\u0e42\u0e23\u0e07\u0e07\u0e32\u0e19",
+            "\u0e19\u0e49\u0e33",
+        ],
+    )
+    assert index.search(["\u0e42\u0e23\u0e07\u0e07\u0e32\u0e19"], k=2)[0].passage_ids[0] == "p1"

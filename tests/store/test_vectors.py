@@ -330,3 +330,8 @@ def test_everything_is_synced_before_the_rename(
     monkeypatch.setattr(Path, "rename", recording_rename)
     append(folder, ["b"])
     assert steps == [".tmp-000002.npy", "rename", "v"]
+
+
+def test_texts_that_encoders_get_alike_have_one_key() -> None:
+    assert text_key("gr\u00f6\u00dfer") == text_key("gro\u0308\u00dfer")
+    assert text_key("\uff21\uff22") == text_key("AB")
