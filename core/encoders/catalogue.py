@@ -50,6 +50,10 @@ def _is_checkpoint(text: str) -> bool:
     return bool(_HUB_ID.fullmatch(text))
 
 
+def _one_of(*values: str) -> tuple[Callable[[Any], object], str]:
+    return values.__contains__, f"{', '.join(values[:-1])} or {values[-1]}"
+
+
 # field of a spec: whether a value of the right type can be there, and the words for it
 _RULES: dict[str, tuple[Callable[[Any], object], str]] = {
     "encoder_id": (
@@ -60,24 +64,15 @@ _RULES: dict[str, tuple[Callable[[Any], object], str]] = {
         lambda text: text.strip() and len(text) <= MAX_LABEL_CHARS and text.isprintable(),
         f"1 to {MAX_LABEL_CHARS} printable characters",
     ),
-    "family": (
-        (Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE).__contains__,
-        "diffusion, autoregressive or reference",
-    ),
+    "family": _one_of(Family.DIFFUSION, Family.AUTOREGRESSIVE, Family.REFERENCE),
     "checkpoint": (_is_checkpoint, f"{LOCAL_PREFIX} and a full path, or a hub id like owner/name"),
     "revision": (
         re.compile(r"[A-Za-z0-9._/-]{0,100}").fullmatch,
         "a commit, tag or branch of a hub, or empty",
     ),
-    "architecture": (ARCHITECTURES.__contains__, " or ".join(ARCHITECTURES)),
-    "attention": (
-        (Attention.BIDIRECTIONAL, Attention.CAUSAL).__contains__,
-        "bidirectional or causal",
-    ),
-    "pooling": (
-        (Pooling.MEAN, Pooling.LAST_TOKEN, Pooling.FIRST_TOKEN).__contains__,
-        "mean, last token or first token",
-    ),
+    "architecture": _one_of(*ARCHITECTURES),
+    "attention": _one_of(Attention.BIDIRECTIONAL, Attention.CAUSAL),
+    "pooling": _one_of(Pooling.MEAN, Pooling.LAST_TOKEN, Pooling.FIRST_TOKEN),
     "max_tokens": (
         lambda count: 16 <= count <= MAX_TOKENS,
         f"a whole number from 16 to {MAX_TOKENS:,}",
