@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from core.comparison.records import ComparedPassage, Comparison
+from typing import TYPE_CHECKING
+
 from core.records import Family
 from core.render.environment import render
-from core.render.escape import Html
+
+if TYPE_CHECKING:
+    from core.comparison.records import ComparedPassage, Comparison
+    from core.render.escape import Html
 
 NAMES = {
     Family.DIFFUSION: "Diffusion",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.encoders.spec import ContextEncoder, Encoder, TextKind
+from core.encoders.spec import TextKind
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
-from core.records import Document, Passage
 from core.store.vectors import in_context
-from core.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.encoders.spec import ContextEncoder, Encoder
+    from core.records import Document, Passage
+    from core.store.workspace import Workspace
 
 SAVE_EVERY_SECONDS = 3.0
 FIRST_BLOCK_TEXTS = 32
