@@ -1,4 +1,4 @@
-"""What the same text is, for everything that compares texts: one normal form, look-alikes folded.
+"""One normal form for everything that compares texts, look-alikes folded.
 
 Stored text is NFC. Nothing here is shown: what people see keeps its full-width letters.
 """

@@ -185,7 +185,7 @@ def _page(pdf: PdfFile, number: int, limits: ExtractionLimits) -> PageRead:
 
 
 def _unread_words(pdf: PdfFile) -> list[str]:
-    """Say what the file holds beside its pages; nothing of it is read."""
+    """Name the contents of a file beside its pages; nothing of them is read."""
     words = []
     attached = pdf.attachments()
     if attached:

@@ -160,7 +160,7 @@ def _place(page: Characters, span: Span, height: float) -> float | None:
 
 
 def _keys(row: Sequence[_Part], number: int) -> Iterator[_Key]:
-    """Yield what makes a row the same on other pages: words of a part, a number counting pages."""
+    """Yield the marks of a row that repeats on other pages: words of a part, a number counting pages."""
     for part in row:
         words = part.text.casefold()[: FURNITURE_CHARS + 1]
         if not words or len(words) > FURNITURE_CHARS:
@@ -187,7 +187,7 @@ def _in_order(page: Characters, lines: Sequence[Span]) -> Characters:
 
 
 def _whole_lines(characters: Characters) -> Characters:
-    """Drop line breaks before what goes on at once on the same line, as an exponent does."""
+    """Drop line breaks before text that goes on at once on the same line, as an exponent does."""
     codes, boxes = characters.codes, characters.boxes
     breaks = np.flatnonzero(codes[1:-1] == NEWLINE) + 1
     before, after = boxes[breaks - 1], boxes[breaks + 1]
@@ -200,7 +200,7 @@ def _whole_lines(characters: Characters) -> Characters:
 
 
 def _parted(characters: Characters) -> Characters:
-    """Part what PDFium runs together: letters far apart; drop letters printed twice for weight."""
+    """Part words that PDFium runs together; drop letters printed twice for weight."""
     codes, boxes = characters.codes, characters.boxes
     before, after = boxes[:-1], boxes[1:]
     solid = (codes > SPACE) & np.isfinite(boxes[:, 0])

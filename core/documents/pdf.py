@@ -433,7 +433,7 @@ def _within(
 
 
 def _string(function: Any, *arguments: Any) -> str:
-    """Return what a PDFium function writes as UTF-16 into a buffer of ours.
+    """Return the text that a PDFium function writes as UTF-16 into a buffer of ours.
 
     Half of them return its length in bytes, the other half write that to a last argument.
     """

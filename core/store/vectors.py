@@ -54,7 +54,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16,}")
 
 
 def text_key(text: str, *, kind: TextKind = TextKind.PASSAGE) -> bytes:
-    """Return the 32-byte key of a text: sha256 of what encoders get, queries set apart."""
+    """Return the 32-byte key of a text: sha256 of the encoders' input, queries set apart."""
     encoded = embedding_form(text).encode("utf-8", "surrogatepass")
     # A query and a passage of equal text have different prompts, so different vectors.
     prefix = b"query\0" if kind is TextKind.QUERY else b""
