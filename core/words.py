@@ -14,6 +14,11 @@ _QUOTE_CHARS = 70
 _LINE_END = re.compile(r"(?<!\n)\n(?!\n)")
 
 
+def word_set(listed: str) -> frozenset[str]:
+    """Return the words of a string as a set."""
+    return frozenset(listed.split())
+
+
 def ordinal(number: int) -> str:
     """Return a rank as people say it: 1st, 2nd, 11th, 1,204th."""
     if number % 100 in {11, 12, 13}:

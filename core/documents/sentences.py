@@ -12,7 +12,7 @@ import bisect
 import itertools
 import re
 
-from core.documents.text import word_set
+from core.words import word_set
 
 # Words that a full stop abbreviates, in lower case without it: the sentence goes on, whatever
 # follows.

@@ -17,17 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.normal import matching_form, nfc
+from core.words import word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
-
-
-def word_set(listed: str) -> frozenset[str]:
-    """Return the words of a string as a set."""
-    return frozenset(listed.split())
-
 
 NEWLINE = 10
 CARRIAGE_RETURN = 13

@@ -104,7 +104,7 @@ def _window(page: Any) -> tuple[str, ...]:
 
 
 def read_by_us(data: bytes, name: str, worker: Worker) -> tuple[str, str]:
-    """Return our text with its furniture, and what was said about it."""
+    """Return our text with its furniture, and its warnings or the error."""
     try:
         document = read_document(data, name, limits=worker.limits, worker_process=worker)
     except CoreError as exc:
