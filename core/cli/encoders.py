@@ -134,11 +134,11 @@ def use(
     json: JsonOption = False,
 ) -> None:
     """Choose a workspace's encoders and their options, and embed the passages that they lack."""
-    with ConsoleMonitor() as monitor, opened(workspace, device=device, offline=offline) as bench:
-        after = chosen(bench.settings, pair=pair, also=also, options=encoder_option)
-        if after != bench.settings:
-            bench.change_settings(after, monitor=monitor)
-        kept, encoders = bench.settings, bench.encoder_status()
+    with ConsoleMonitor() as monitor, opened(workspace, device=device, offline=offline) as library:
+        after = chosen(library.settings, pair=pair, also=also, options=encoder_option)
+        if after != library.settings:
+            library.change_settings(after, monitor=monitor)
+        kept, encoders = library.settings, library.encoder_status()
     if json:
         print_json({"settings": kept, "columns": encoders})
         return

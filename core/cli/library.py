@@ -86,9 +86,9 @@ def index(
     """Read files into a workspace and embed them with both encoders."""
     with (
         ConsoleMonitor() as monitor,
-        opened(workspace, create=True, device=device, offline=offline) as bench,
+        opened(workspace, create=True, device=device, offline=offline) as library,
     ):
-        before = bench.settings
+        before = library.settings
         chunking = ChunkingSettings(
             unit=unit or before.chunking.unit,
             chunk_tokens=chunk_tokens or before.chunking.chunk_tokens,
@@ -100,11 +100,11 @@ def index(
             max_tokens=max_tokens or before.max_tokens,
             own_limits=before.own_limits if own_limits is None else own_limits,
         )
-        for encoder_id in (*_encoder_ids(bench, after.pair_id), *after.also):
-            bench.pool.fetch(encoder_id, monitor=monitor)  # with its progress, before any reading
+        for encoder_id in (*_encoder_ids(library, after.pair_id), *after.also):
+            library.pool.fetch(encoder_id, monitor=monitor)  # with its progress, before any reading
         if after != before:
-            bench.change_settings(after, monitor=monitor)
-        report = bench.add(source_files(paths, password=password), monitor=monitor)
+            library.change_settings(after, monitor=monitor)
+        report = library.add(source_files(paths, password=password), monitor=monitor)
     if json:
         print_json(report)
     else:
@@ -126,8 +126,8 @@ def index(
         raise Exit(EXIT_PARTIAL)
 
 
-def _encoder_ids(bench: Library, pair_id: str) -> tuple[str, ...]:
-    return tuple(spec.encoder_id for spec in bench.pool.registry.specs_of(pair_id))
+def _encoder_ids(library: Library, pair_id: str) -> tuple[str, ...]:
+    return tuple(spec.encoder_id for spec in library.pool.registry.specs_of(pair_id))
 
 
 @cli.command()
@@ -140,8 +140,8 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Print every system's ranking for a query."""
-    with ConsoleMonitor() as monitor, opened(workspace) as bench:
-        comparison = bench.ask(query, k=k, monitor=monitor)
+    with ConsoleMonitor() as monitor, opened(workspace) as library:
+        comparison = library.ask(query, k=k, monitor=monitor)
     columns = [c for c in comparison.columns if system in {"", c.info.system_id}]
     if not columns:
         known = ", ".join(c.info.system_id for c in comparison.columns)
@@ -195,10 +195,10 @@ def compare(
 ) -> None:
     """Ask both encoders and BM25 and say where the rankings part."""
     more = [made for path in run or () for made in read_runs(path, queries=run_queries)]
-    with ConsoleMonitor() as monitor, opened(workspace) as bench:
-        comparison = bench.ask(query, k=k, runs=more, monitor=monitor)
-        saved = bench.save_comparison(comparison) if save else ""
-        report = library_report(bench, comparison) if html else ""
+    with ConsoleMonitor() as monitor, opened(workspace) as library:
+        comparison = library.ask(query, k=k, runs=more, monitor=monitor)
+        saved = library.save_comparison(comparison) if save else ""
+        report = library_report(library, comparison) if html else ""
     if html is not None:
         write(html, report)
     if json:
@@ -252,11 +252,11 @@ def runs(
 ) -> None:
     """Keep imported runs as columns of a workspace, list them, or forget one."""
     made = [run for path in files or () for run in read_runs(path, queries=run_queries)]
-    with opened(workspace) as bench:
+    with opened(workspace) as library:
         if remove_id:
-            bench.remove_run(remove_id)
-        bench.add_runs(made)
-        kept = bench.runs()
+            library.remove_run(remove_id)
+        library.add_runs(made)
+        kept = library.runs()
     lines = (
         f"{one.run_id}  {plain(one.run.name)}  {len(one.run.rankings):,} queries. "
         f"{plain(one.matched.words)}"
@@ -268,8 +268,8 @@ def runs(
 @cli.command()
 def documents(workspace: WorkspaceOption, *, json: JsonOption = False) -> None:
     """List the documents of a workspace and its saved comparisons."""
-    with opened(workspace) as bench:
-        lines, saved = bench.documents(), bench.saved_comparisons()
+    with opened(workspace) as library:
+        lines, saved = library.documents(), library.saved_comparisons()
     if json:
         facts = ("comparison_id", "created", "query", "pair_id")
         kept = [{name: getattr(one, name) for name in facts} for one in saved]
@@ -289,10 +289,10 @@ def remove(
     json: JsonOption = False,
 ) -> None:
     """Remove a document from a workspace; judgments on it stay."""
-    with opened(workspace) as bench:
-        name = bench.document(doc_id).name
-        bench.remove(doc_id)
-        left, passages = len(bench.documents()), bench.passage_count()
+    with opened(workspace) as library:
+        name = library.document(doc_id).name
+        library.remove(doc_id)
+        left, passages = len(library.documents()), library.passage_count()
     value = {"removed": doc_id, "name": name, "documents": left, "passages": passages}
     line = f"{plain(name)} is removed; {left} document(s), {passages:,} passages are left."
     answer(value, [line], json=json)
@@ -310,14 +310,14 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a saved comparison as CSV, JSON, TREC runs, a Quepid snapshot or an HTML report."""
-    with opened(workspace) as bench:
-        comparison = bench.load_comparison(comparison_id)
+    with opened(workspace) as library:
+        comparison = library.load_comparison(comparison_id)
         created = next(
             kept.created
-            for kept in bench.saved_comparisons()
+            for kept in library.saved_comparisons()
             if kept.comparison_id == comparison_id
         )
-        report = library_report(bench, comparison) if form == "html" else ""
+        report = library_report(library, comparison) if form == "html" else ""
     if form == "trec":
         files = {out / f"{name}.trec": run for name, run in trec_runs(comparison).items()}
     else:

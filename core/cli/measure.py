@@ -431,23 +431,23 @@ def sample(
     written: list[Path] = []
     with ConsoleMonitor() as monitor, tempfile.TemporaryDirectory() as scratch:
         place = workspace or Path(scratch) / "sample"
-        with opened(place, create=True) as bench:
-            seed_sample(bench, folder, monitor=monitor)
+        with opened(place, create=True) as library:
+            seed_sample(library, folder, monitor=monitor)
             if write_vectors:
-                written += write_sample_vectors(bench, folder, monitor=monitor)
-                figures = measure_sample(bench, folder, monitor=monitor)
+                written += write_sample_vectors(library, folder, monitor=monitor)
+                figures = measure_sample(library, folder, monitor=monitor)
                 target = ASSETS / "benchmarks" / "sample-library.json"
                 write(target, dumps(figures, indent=1) + "\n")
                 written.append(target)
-                order_sample(bench, folder, monitor=monitor)
+                order_sample(library, folder, monitor=monitor)
             else:
-                bench.index(monitor=monitor)
+                library.index(monitor=monitor)
             found = {
                 "workspace": None if workspace is None else str(workspace),
-                "documents": len(bench.documents()),
-                "passages": bench.passage_count(),
+                "documents": len(library.documents()),
+                "passages": library.passage_count(),
                 "embedded": {
-                    one.system_id: one.passages_embedded for one in bench.encoder_status()
+                    one.system_id: one.passages_embedded for one in library.encoder_status()
                 },
                 "files": [{"file": str(p), "bytes": p.stat().st_size} for p in written],
             }

@@ -214,12 +214,12 @@ def opened(
     workspace: Path, *, create: bool = False, device: str = "auto", offline: bool = False
 ) -> Iterator[Library]:
     """Lend the library of a workspace folder and close it after."""
-    bench = Library(
+    library = Library(
         Workspace.open(workspace, create=create),
         pool=make_pool(device=device, offline=offline),
         count_tokens=counter(),
     )
     try:
-        yield bench
+        yield library
     finally:
-        bench.close()
+        library.close()
