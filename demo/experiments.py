@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from demo.jobs import Job
 
 R = TypeVar("R")
-SHOWN_FINDINGS = 60
+SHOWN_FINDINGS = 100  # 20 in sight, the others folded in twenties
 LABEL_CHARS = 70
 STOP_SIGNAL = "stop-experiment"
 DISAGREE = "disagree"
@@ -242,7 +242,7 @@ class Experiments:
     def _list(
         self, visitor: str, library_id: str, report: DisagreementReport, wanted: FindingFilter
     ) -> str:
-        findings = select(report.findings, wanted)
+        findings = disagree.by_ranks(select(report.findings, wanted))
         passages = {}
         with self.sessions.library(visitor, library_id) as bench:
             names = {line.doc_id: line.name for line in bench.documents()}

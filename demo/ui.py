@@ -65,7 +65,7 @@ def build_app(services: Services) -> gr.Blocks:
         # Closed for the toolkit: where there is room for it the style sheet shows it all the same.
         with gr.Sidebar(width=264, open=False, elem_id="bf-sidebar"):
             drop, documents = sidebar.build()
-        html_part("bf-top", frame.brand())
+        html_part("bf-top", frame.brand(heading=True))
         html_part("bf-help", frame.help_dialog())
         offered = pairing.build()
         work = sidebar.build_work()
@@ -128,13 +128,14 @@ def build_app(services: Services) -> gr.Blocks:
             return known, *sidebar.screen_values(shown), *compared, shown.blank, text
 
         # In the browser alone: a reload right after the choice must find it kept.
-        picker.change(None, picker, last, js="(chosen) => chosen", api_visibility="private")
+        picker.change(None, picker, last, js=sidebar.IN_LIBRARY_JS, api_visibility="private")
         arrived = app.load(
             arrive,
             [visitor, last],
             [visitor, *sidebar.screen_outputs(side, shared, main.examples), *screen, query],
             **PRIVATE,
         )
+        arrived.then(None, picker, last, js=sidebar.IN_LIBRARY_JS, api_visibility="private")
         arrived.then(
             experiments.picture, [visitor, picker], main.live, concurrency_limit=2, **PRIVATE
         )

@@ -5,12 +5,63 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const ns = "http://www.w3.org/2000/svg";
-  const state = { pid: null, why: null, col: 0, timer: 0, walk: null };
+  const state = { pid: null, why: null, col: 0, timer: 0, walk: null, library: "", asked: "", kept: "" };
 
   /* -- to the server ---------------------------------------------------------------------- */
   function send(name, payload = {}) {
     if (window.bifocalTrigger) window.bifocalTrigger(`do_${name}`, payload);
   }
+
+  /* -- the address: w library, v view, q question, c kept comparison, p passage, g its page, x experiment, i its
+     inputs. What changes on the screen changes it; a reload, Back and a copied address bring it back. -------- */
+  const before = new URLSearchParams(location.search);
+  let following = false;  // while an address is brought to the screen
+  const now = (key) => new URLSearchParams(location.search).get(key) || "";
+  function address(changes, { push = true } = {}) {
+    if (following) return;
+    const url = new URL(location.href);
+    Object.entries(changes).forEach(([key, value]) => {
+      if (value) url.searchParams.set(key, value); else url.searchParams.delete(key);
+    });
+    if (url.href !== location.href) history[push ? "pushState" : "replaceState"](null, "", url);
+  }
+  function inLibrary(id) {
+    const moved = state.library && state.library !== id, other = moved || (now("w") && now("w") !== id);
+    address(other ? { w: id, q: "", c: "", p: "", g: "", x: "", i: "" } : { w: id }, { push: Boolean(moved) });
+    if (other) state.asked = state.kept = "";
+    state.library = id;
+  }
+  async function until(ready, tries = 600) {
+    for (; tries > 0; tries -= 1) {
+      const found = ready();
+      if (found) return found;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    return null;
+  }
+  const answered = () => !document.body.classList.contains("busy") && $("#bf-columns .hit[data-pid]");
+  const quietly = (act) => { following = true; try { act(); } finally { following = false; } };
+  async function follow(wanted, { fresh = false } = {}) {
+    const get = (key) => wanted.get(key) || "", start = location.search, same = () => location.search === start;
+    if (get("q") && !get("c") && (fresh || get("q") !== state.asked)) quietly(() => ask(get("q")));
+    if (get("p") && await until(answered) && same() && byPid(get("p")).length) {
+      if (state.pid !== get("p") || !document.body.classList.contains("pane"))
+        quietly(() => select(get("p"), { scroll: true }));
+      const opened = () => { const pane = $("#bf-pane .pane"); return pane && pane.dataset.pid === get("p") && pane; };
+      const pane = await until(opened, 100);
+      if (pane && get("g") && pane.dataset.page !== get("g")) send("page", { pid: get("p"), page: +get("g") });
+    } else if (!get("p")) quietly(closePane);
+    if (!same()) return;  // the reader has gone on meanwhile
+    quietly(() => view(get("v") || "compare"));
+    if (get("x")) laboratoryTab(get("x"));
+    if (get("x") && get("i")) setTimeout(() => send("study", { x: get("x"), i: get("i") }), 600);
+  }
+  addEventListener("popstate", () => {
+    const wanted = new URLSearchParams(location.search), get = (key) => wanted.get(key) || "";
+    // Another library, or an answer that has to go: as if the page were opened there.
+    if ((get("w") && get("w") !== state.library) || get("c") !== state.kept || (!get("q") && state.asked)) location.reload();
+    else follow(wanted);
+  });
 
   /* -- selecting -------------------------------------------------------------------------- */
   const byPid = (pid) => $$("[data-pid]").filter((node) => node.dataset.pid === pid);
@@ -37,6 +88,7 @@
     }
     if (ask) {
       state.why = null;
+      address({ p: pid, g: "" }, { push: !document.body.classList.contains("pane") });
       openPane();
       clearTimeout(state.timer);
       state.timer = setTimeout(() => send("pick", { pid }), 90);
@@ -67,6 +119,7 @@
     });
   }
   function closePane() {
+    if (document.body.classList.contains("pane")) address({ p: "", g: "" });
     document.body.classList.remove("pane", "pane-lex");
     linesSoon();
   }
@@ -246,7 +299,11 @@
     if (told) { const copy = told.cloneNode(true); copy.classList.add("from"); bar.append(copy); }
   }
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.closest && event.target.closest("#bf-query")) { showWalk(null); busy(!event.shiftKey); }
+    if (event.key === "Enter" && event.target.closest && event.target.closest("#bf-query")) {
+      showWalk(null);
+      busy(!event.shiftKey);
+      if (!event.shiftKey) asking(event.target.value);
+    }
   }, true);
   function focusColumn(index) {
     showColumn(index);
@@ -269,7 +326,12 @@
       if (node.dataset.view === name) node.setAttribute("aria-current", "page");
       else node.removeAttribute("aria-current");
     });
-    if (name !== "compare") closePane();
+    if (name !== "compare") document.body.classList.remove("pane", "pane-lex");
+    address({
+      v: name === "compare" ? "" : name,
+      ...(name === "compare" ? {} : name === "laboratory" ? { g: "" } : { p: "", g: "" }),
+      ...(name === "laboratory" ? {} : { x: "", i: "" }),
+    });
     linesSoon();
   }
 
@@ -298,7 +360,13 @@
   }
   const redrawn = (record) => record.target.closest && (record.target.closest("#bf-columns .bf")
     || (record.target.closest("#bf-columns") && [...record.addedNodes].some((node) => node.matches && node.matches(".bf"))));
+  function asking(text) {
+    if (!text.trim()) return;
+    address({ q: text, v: "", c: "", p: "", g: "", x: "", i: "" });
+    state.asked = text; state.kept = "";
+  }
   function ask(text) {
+    asking(text);
     view("compare");
     busy(true);
     $$(".examples details[open]").forEach((node) => { node.open = false; });
@@ -313,7 +381,10 @@
         if (column) state.col = +column.dataset.col;
         select(data.pid);
       },
-      page: () => send("page", { pid: state.pid || node.closest(".pane").dataset.pid, page: +data.page }),
+      page: () => {
+        address({ g: data.page }, { push: false });
+        send("page", { pid: state.pid || node.closest(".pane").dataset.pid, page: +data.page });
+      },
       close: closePane,
       tab: () => showColumn(+data.index),
       ask: () => {
@@ -342,7 +413,9 @@
   document.addEventListener("click", (event) => {
     const node = event.target.closest && event.target.closest("[data-act]");
     if (node && !node.disabled) act(node, event);
-    if (event.target.closest && event.target.closest("#bf-go")) { showWalk(null); busy(true); }
+    if (event.target.closest && event.target.closest("#bf-go")) { showWalk(null); busy(true); asking($("#bf-query textarea").value); }
+    const experiment = event.target.closest && event.target.closest("#bf-lab-tabs [role=tab]");
+    if (experiment && now("x") !== experiment.textContent.trim()) address({ x: experiment.textContent.trim(), i: "" }, { push: false });
     if (event.target.closest && event.target.closest("#bf-apply")) {
       // What comes of it, progress or a word, stands above every view: out of sight from here.
       const above = $("#bf-work");
@@ -355,6 +428,7 @@
     if (event.target.open && event.target.closest && event.target.closest(".examples"))
       $$(".examples details[open]").forEach((open) => { if (open !== event.target) open.open = false; });
     linesSoon();
+    reachScrollers();
   }, true);
   document.addEventListener("submit", (event) => {
     const form = event.target.closest(".ask-password");
@@ -411,12 +485,11 @@
         setTimeout(() => URL.revokeObjectURL(url), 10000);
       },
       link: () => {
-        const at = new URL(location.href);
-        ["w", "c"].forEach((key) => at.searchParams.delete(key));
-        if (command.library) at.searchParams.set("w", command.library);
-        if (command.comparison) at.searchParams.set("c", command.comparison);
-        history.replaceState(null, "", at);
+        state.kept = command.comparison;
+        state.asked = "";
+        address({ w: command.library, c: command.comparison, q: "" });
       },
+      at: () => address(command.to, { push: false }),
       view: () => view(command.view),
       query: () => setText("#bf-query", command.text),
     };
@@ -450,7 +523,12 @@
   });
 
   /* -- keeping up with what changes ------------------------------------------------------------------------ */
-  let lastGrid = null;
+  let lastGrid = null, scrollers = 0;
+  /* What scrolls can be reached by key. */
+  const reachScrollers = () => $$(".scroll-x, pre.exact").forEach((node) => {
+    if (node.scrollWidth > node.clientWidth || node.scrollHeight > node.clientHeight) node.tabIndex = 0;
+    else node.removeAttribute("tabindex");
+  });
   new MutationObserver((records) => {
     // What this script draws itself is no news to it.
     if (records.every((record) => record.target.closest && record.target.closest("svg.lines, .tip"))) return;
@@ -472,6 +550,10 @@
     }
     aboutSelected();
     linesSoon();
+    // A long list of choices is no stop of its own: it closes under the focus.
+    $$(".options, ul[role=listbox]").forEach((node) => { node.tabIndex = -1; });
+    clearTimeout(scrollers);
+    scrollers = setTimeout(reachScrollers, 300);
   }).observe(document.body, { childList: true, subtree: true });
   const sizes = new ResizeObserver(linesSoon);
   addEventListener("resize", linesSoon);
@@ -479,5 +561,10 @@
   addEventListener("scroll", scrolled, { passive: true });
   document.fonts && document.fonts.ready.then(linesSoon);
 
-  window.bifocal = { send, select, run, view, ask, drawLines };
+  until(() => $("#bf-blank .blank, #bf-columns .results, #bf-columns .fail") && state.library).then(() => {
+    state.kept = now("c");
+    if (before.get("w") && before.get("w") !== state.library) return;  // of somebody else, or gone
+    follow(before, { fresh: true });
+  });
+  window.bifocal = { send, select, run, view, ask, drawLines, inLibrary };
 }

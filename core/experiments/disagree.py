@@ -206,6 +206,16 @@ def select(findings: Sequence[Finding], wanted: FindingFilter) -> tuple[Finding,
     return tuple(finding for finding in findings if wanted.admits(finding))
 
 
+def ranks_apart(finding: Finding) -> int:
+    """Return how many ranks apart the encoders place the passage that a query came from."""
+    return abs(finding.source_rank_a - finding.source_rank_b)
+
+
+def by_ranks(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings in the order of how far apart the right passage is placed, most first."""
+    return sorted(findings, key=lambda one: (-ranks_apart(one), -one.disagreement))
+
+
 def find_disagreements(
     context: Context, drafts: Sequence[Draft], *, k: int = 10, monitor: Monitor | None = None
 ) -> DisagreementReport:
@@ -289,6 +299,7 @@ def show(found: DisagreementReport) -> Html:
         "disagree_verdict",
         found=found,
         said=found.verdict.sentences if found.verdict else (),
+        most=next((one for one in by_ranks(found.findings) if ranks_apart(one)), None),
         kinds=(family_kind(found.a.family), family_kind(found.b.family)),
         forest=_forest(found) if found.verdict and found.verdict.encoders.queries else None,
     )

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from core.library.library import ExampleQuery
 
 
-def brand() -> Html:
-    """Return the name."""
-    return render("frame", part="brand", texts=texts)
+def brand(*, heading: bool = False) -> Html:
+    """Return the name; once on the page it is its heading."""
+    return render("frame", part="brand", texts=texts, heading=heading)
 
 
 def add_files() -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # The UI toolkit reads the handlers' annotations when it wires them, so these are real imports.
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from demo import texts
 from demo.experiments import Experiments
 from demo.presenters import frame
 from demo.toolkit import gr
-from demo.views.wiring import PRIVATE, Shared, html_part
+from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_text, html_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,61 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
             concurrency_limit=16,
             **PRIVATE,
         )
+        tab.run.click(_address(tab), list(tab.inputs), shared.command, **PRIVATE).then(
+            None, shared.command, None, js=COMMAND_JS, api_visibility="private"
+        )
+
+    own = [part for tab in view.tabs for part in (*tab.inputs, tab.out)]
+    shared.bridge.do_study(
+        _again(view, experiments),
+        [*place, shared.token],
+        [*dict.fromkeys([*own, view.document, view.passage, view.stop])],
+        concurrency_limit=16,
+        **PRIVATE,
+    )
     return enter
+
+
+def _again(view: LaboratoryView, experiments: Experiments) -> Callable[..., Iterator[Any]]:
+    """Function that runs an experiment with the inputs that the page's address names."""
+
+    def again(event: gr.EventData, visitor: Any, library: str, token: str) -> Iterator[Any]:  # noqa: ANN401
+        title = event_text(event, "x")
+        tab = next((one for one in view.tabs if one.experiment.title == title), None)
+        try:
+            given = json.loads(event_text(event, "i"))
+        except (ValueError, RecursionError):
+            given = None
+        if tab is None or not isinstance(given, dict):
+            yield {}
+            return
+        values = {
+            name: given[name]
+            for name in tab.names
+            if isinstance(given.get(name), str | int | float)
+        }
+        fields = dict(zip(tab.names, tab.inputs, strict=True))
+        shown = {fields[name]: value for name, value in values.items()}
+        passage = values.get("passage_id")
+        if isinstance(passage, str):
+            doc_id = passage.partition(":")[0]
+            shown[view.document] = doc_id
+            choices = experiments.passages(visitor, library, doc_id)
+            shown[view.passage] = gr.update(choices=choices, value=passage)
+        for html, running in experiments.study(visitor, library, token, tab.experiment, values):
+            yield {**shown, tab.out: html, view.stop: gr.update(visible=running)}
+
+    return again
+
+
+def _address(tab: Tab) -> Callable[..., dict[str, Any]]:
+    """Function that puts an experiment and its inputs into the page's address."""
+
+    def address(*values: Any) -> dict[str, Any]:  # noqa: ANN401
+        inputs = json.dumps(dict(zip(tab.names, values, strict=True)))
+        return {"do": "at", "to": {"x": tab.experiment.title, "i": inputs}}
+
+    return address
 
 
 def _studying(tab: Tab, experiments: Experiments) -> Callable[..., Iterator[tuple[str, Any]]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from demo.libraries import LibraryScreen
 
 
+IN_LIBRARY_JS = "(chosen) => { window.bifocal && window.bifocal.inLibrary(chosen); return chosen; }"
 SURE_JS = (
     "(visitor, library) => [visitor, library, "
     "confirm('Delete this library with everything in it? This cannot be undone.')]"

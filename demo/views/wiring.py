@@ -33,6 +33,7 @@ SIGNALS = (
     "stop_experiment",
     "stop_index",
     "remove_run",
+    "study",
 )
 COMMAND_JS = "(command) => { window.bifocal && window.bifocal.run(command); }"
 

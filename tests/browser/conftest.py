@@ -115,7 +115,9 @@ class Visit:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.goto(url + query)
-        self.page.wait_for_selector("#bf-blank .blank, #bf-columns .results, #bf-columns .fail")
+        self.page.wait_for_selector(
+            "#bf-blank .blank, #bf-columns .results, #bf-columns .fail", state="attached"
+        )
 
     def ask(self, text: Any) -> None:
         self.view("compare")

@@ -24,13 +24,13 @@ def test_a_disagreement_opens_side_by_side(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     go(one, "disagree")
     one.page.click("#bf-disagree-run")
-    one.page.wait_for_selector(".walk li")
+    one.page.wait_for_selector(".walk .item")
     # the verdict first, then the list; nothing to filter was there before
     assert one.page.inner_text("#bf-verdict .lead")
     assert one.page.locator("#bf-verdict svg.forest").count() == 1
     one.page.keyboard.press("Escape")
     one.page.keyboard.press("j")
-    one.page.wait_for_selector(".walk li.now")
+    one.page.wait_for_selector(".walk .item.now")
     assert not one.overflows()
     one.shot("disagree-1440-light")
     one.page.keyboard.press("Enter")

@@ -255,7 +255,7 @@ def test_what_was_judged_stands_on_the_hits_of_its_query_alone(real: Any) -> Non
     judging.grade(*HERE, "2")
     graded = grades_of(lent(real.services, *HERE))["sluice gate of oak"]  # and what overlaps it
     asked = last(real.comparing.compare(*HERE, "sluice gate of oak"))
-    judged = [card for card in parse(asked.columns).all("li.hit") if "judged 2" in card.text]
+    judged = [card for card in parse(asked.columns).all("div.hit") if "judged 2" in card.text]
     assert judged  # in every column that has it
     assert {card.attributes["data-pid"] for card in judged} <= set(graded)
     assert all("answers it" in card.text for card in judged)

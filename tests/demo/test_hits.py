@@ -13,7 +13,7 @@ from tests.dom import parse
 def test_every_card_is_marked_when_it_is_first_shown(handlers: Any) -> None:
     screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
     tree = parse(screen.columns)
-    assert len(tree.all("mark")) == len(tree.all("li.hit")) > 0
+    assert len(tree.all("mark")) == len(tree.all("div.hit")) > 0
 
 
 def test_the_pane_shows_page_boxes_and_what_was_received(handlers: Any) -> None:

@@ -17,7 +17,7 @@ HOSTILE = "<script>alert(1)</script> {{7*7}} ${8*8}\u202e"
 
 
 def hits(html: str, kind: str) -> list[Node]:
-    return parse(html).all(f"li.hit.{kind}")
+    return parse(html).all(f"div.hit.{kind}")
 
 
 def ranked(comparison: Comparison, *ranks: tuple[int | None, int | None]) -> Comparison:
