@@ -84,9 +84,11 @@ class Indexing:
             sources = [SourceFile(name, path=path, password=given) for name, path, given in files]
             report = bench.add(sources, monitor=monitor)
             locked = {skipped.name for skipped in report.skipped if skipped.needs_password}
-            for name, path, _ in files:
+            for name, path, given in files:
                 if clean_name(name) in locked or name in locked:
-                    self.sessions.hold(visitor, library_id, clean_name(name), path)
+                    self.sessions.hold(
+                        visitor, library_id, clean_name(name), path, tried=given is not None
+                    )
                     held.add(path)
             return report
 
@@ -114,7 +116,9 @@ class Indexing:
         self.sessions.release(token)
         discard(file.path)
         waiting = self.sessions.held(visitor, file.library_id)
-        return "".join(library.password_form(key, item.name) for key, item in waiting.items())
+        return "".join(
+            library.password_form(key, item.name, item.problem) for key, item in waiting.items()
+        )
 
     def watch(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
         """Yield ``(html, running)`` of the indexing job of a library; nothing when there is none."""
@@ -125,7 +129,8 @@ class Indexing:
         for snapshot in job.watch():
             if snapshot.running:
                 yield library.progress(snapshot), True
-        waiting = {key: item.name for key, item in self.sessions.held(visitor, library_id).items()}
+        held = self.sessions.held(visitor, library_id)
+        waiting = {key: (item.name, item.problem) for key, item in held.items()}
         if job.error is not None:
             words = texts.STOPPED if isinstance(job.error, StoppedError) else str(job.error)
             yield library.trouble(words, waiting), False

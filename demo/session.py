@@ -64,6 +64,12 @@ class PendingFile:
     name: str
     path: Path
     since: float
+    tried: bool  # a password did not open it
+
+    @property
+    def problem(self) -> str:
+        """What to say above its field; "" before any try."""
+        return f"That password does not open {self.name}; try another." if self.tried else ""
 
 
 class Sessions:
@@ -145,11 +151,15 @@ class Sessions:
 
     # -- files that wait for a password ----------------------------------------------------
 
-    def hold(self, visitor_id: str, library_id: str, name: str, path: Path) -> str:
+    def hold(
+        self, visitor_id: str, library_id: str, name: str, path: Path, *, tried: bool = False
+    ) -> str:
         """Keep a file that was taken in until its password comes; returns a token."""
         token = new_token()
         with self._lock:
-            self._pending[token] = PendingFile(visitor_id, library_id, name, path, time.monotonic())
+            self._pending[token] = PendingFile(
+                visitor_id, library_id, name, path, time.monotonic(), tried
+            )
             over = time.monotonic() - PENDING_SECONDS
             stale = [key for key, file in self._pending.items() if file.since < over]
             dropped = [self._pending.pop(key) for key in stale]

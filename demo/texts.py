@@ -82,6 +82,8 @@ LOADING_FIRST = (
 
 
 WHY_PENDING = "Leaving out each sentence in turn\u2026"
+STALE = "The library has changed since this was asked."
+ASK_AGAIN = "Ask again"
 EQUAL_NOTHING = "Ask a question first; it is then asked again at equal limits."
 ASK_MANY = "No question yet? Let Bifocal draft them"
 

@@ -5,7 +5,7 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const ns = "http://www.w3.org/2000/svg";
-  const state = { pid: null, why: null, col: 0, timer: 0, walk: null, library: "", asked: "", kept: "" };
+  const state = { pid: null, why: null, col: 0, timer: 0, walk: null, library: "", asked: "", kept: "", corpus: "" };
 
   /* -- to the server ---------------------------------------------------------------------- */
   function send(name, payload = {}) {
@@ -402,6 +402,7 @@
       },
       equal: () => { view("compare"); send("equal", { ...data }); },
       help, theme,
+      again: () => ask($("#bf-query textarea").value),
       "close-help": () => $("#bf-help-dialog").close(),
       remove: () => { if (confirm(`Remove ${data.name} from this library?`)) send("remove", { doc: data.doc }); },
       drop: () => { const input = $("#bf-drop input[type=file]"); if (input) input.click(); },
@@ -524,6 +525,8 @@
 
   /* -- keeping up with what changes ------------------------------------------------------------------------ */
   let lastGrid = null, scrollers = 0;
+  /* The library as its list of documents says it is: an answer is about the one it was asked of. */
+  const corpus = () => ($("#bf-documents") || document.body).textContent;
   /* What scrolls can be reached by key. */
   const reachScrollers = () => $$(".scroll-x, pre.exact").forEach((node) => {
     if (node.scrollWidth > node.clientWidth || node.scrollHeight > node.clientHeight) node.tabIndex = 0;
@@ -532,7 +535,11 @@
   new MutationObserver((records) => {
     // What this script draws itself is no news to it.
     if (records.every((record) => record.target.closest && record.target.closest("svg.lines, .tip"))) return;
-    if (document.body.classList.contains("busy") && records.some(redrawn)) busy(false);
+    if (document.body.classList.contains("busy") && records.some(redrawn)) { busy(false); state.corpus = corpus(); }
+    const answer = $("#bf-columns .hit[data-pid]");
+    if (!answer) state.corpus = "";
+    else if (!state.corpus) state.corpus = corpus();
+    document.body.classList.toggle("stale", Boolean(answer) && state.corpus !== corpus());
     const grid = $("#bf-columns .columns-grid");
     if (grid !== lastGrid) {
       lastGrid = grid;

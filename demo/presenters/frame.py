@@ -103,6 +103,11 @@ def section(title: str, words: str) -> Html:
     return render("frame", part="section", title=title, words=words)
 
 
+def stale() -> Html:
+    """Return what stands above an answer when the library has changed since."""
+    return render("frame", part="stale", texts=texts)
+
+
 def hint(words: str) -> Html:
     """Return a remark beside a button."""
     return render("how", words=words)

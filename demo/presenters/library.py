@@ -109,12 +109,12 @@ def _clock(seconds: float) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
-def ingestion(report: IngestionReport, waiting: Mapping[str, str]) -> Html:
+def ingestion(report: IngestionReport, waiting: Mapping[str, tuple[str, str]]) -> Html:
     """Return the result of an upload.
 
     Args:
         report: Of the library.
-        waiting: Token to file name of the files that wait for a password.
+        waiting: Name of each file that waits for a password, and what to say of the last, by token.
     """
     fresh = [item for item in report.documents if item.duplicate_of is None]
     read = ""
@@ -126,7 +126,7 @@ def ingestion(report: IngestionReport, waiting: Mapping[str, str]) -> Html:
             f"with text, {plural(sum(item.passages for item in fresh), 'passage')} "
             f"in {_clock(report.seconds)}."
         )
-    names = set(waiting.values())
+    names = {name for name, _ in waiting.values()}
     return render(
         "ingestion",
         stopped=texts.STOPPED if report.stopped else "",
@@ -137,7 +137,7 @@ def ingestion(report: IngestionReport, waiting: Mapping[str, str]) -> Html:
             for skipped in report.skipped
             if not (skipped.needs_password and skipped.name in names)
         ],
-        waiting=list(waiting.items()),
+        waiting=[(token, *one) for token, one in waiting.items()],
     )
 
 
@@ -146,9 +146,14 @@ def password_form(token: str, name: str, problem: str = "") -> Html:
     return render("password", token=token, name=name, words=problem)
 
 
-def trouble(message: str, waiting: Mapping[str, str] | None = None) -> Html:
+def trouble(message: str, waiting: Mapping[str, tuple[str, str]] | None = None) -> Html:
     """Return an error as a sentence in its place, and below it the files that want a password."""
-    return render("said", kind="bad", words=message, waiting=list((waiting or {}).items()))
+    return render(
+        "said",
+        kind="bad",
+        words=message,
+        waiting=[(key, *one) for key, one in (waiting or {}).items()],
+    )
 
 
 def notice(message: str) -> Html:

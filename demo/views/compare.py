@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import CoreError
 from demo import texts
+from demo.presenters import frame
 from demo.toolkit import gr
 from demo.views.wiring import COMMAND_JS, PRIVATE, Shared, event_number, event_text, html_part
 
@@ -58,6 +59,7 @@ def build_query() -> tuple[gr.Textbox, gr.Button]:
 def build(go: gr.Button) -> CompareView:
     """Place the view's parts below the query box."""
     examples = html_part("bf-examples")
+    html_part("bf-stale", frame.stale())
     summary = html_part("bf-summary")
     columns = html_part("bf-columns")
     # A place of its own, hidden while the columns hold anything: what invites to a first question

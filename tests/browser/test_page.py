@@ -341,3 +341,23 @@ def test_files_dropped_anywhere_are_read(visit: Any, local_url: Any) -> None:
     one.page.evaluate(moved)
     one.page.wait_for_selector("#bf-documents >> text=mill.txt")
     assert one.page.inner_text("#bf-documents .side-title") == "My documents"
+
+
+def test_an_answer_of_a_library_that_has_changed_says_so(
+    visit: Any, local_url: Any, tmp_path: Any
+) -> None:
+    first, second = tmp_path / "weir.txt", tmp_path / "sluice.txt"
+    first.write_text("The weir was repaired with alder piles in a dry summer. " * 6, "utf-8")
+    second.write_text("The sluice keeper counts the eels at every gate. " * 6, "utf-8")
+    one = visit(local_url)
+    one.page.set_input_files("#bf-drop input[type=file]", str(first))
+    one.page.wait_for_selector("#bf-documents >> text=weir.txt")
+    one.page.wait_for_selector("#bf-progress .notice")
+    one.ask("who counts the eels")
+    assert not one.page.is_visible("#bf-stale")
+    one.page.set_input_files("#bf-drop input[type=file]", str(second))
+    one.page.wait_for_selector("#bf-stale >> text=has changed since")
+    one.page.wait_for_selector("#bf-documents >> text=sluice.txt")
+    one.page.click("#bf-stale button")
+    one.page.wait_for_selector("#bf-columns .hit >> text=counts the eels", state="attached")
+    one.page.wait_for_selector("#bf-stale", state="hidden")

@@ -124,6 +124,10 @@ def test_an_encrypted_file_waits_for_its_password_and_is_read_then(
     assert "locked.pdf" in html
     assert "Type its password" in html
     (token,) = handlers.sessions.held("local", "my-documents")
+    handlers.indexing.password("local", token, "guess")[1].outcome()
+    html, _ = last(handlers.indexing.watch("local", "my-documents"))
+    assert "That password does not open locked.pdf" in html
+    (token,) = handlers.sessions.held("local", "my-documents")
     library, job = handlers.indexing.password("local", token, PASSWORD)
     job.outcome()
     assert library == "my-documents"

@@ -51,7 +51,7 @@ def test_what_an_upload_came_to() -> None:
         ),
         seconds=2.0,
     )
-    html = library.ingestion(made, {"token-1": "locked.pdf"})
+    html = library.ingestion(made, {"token-1": ("locked.pdf", "")})
     assert "bad.pdf is damaged; save it again." in html
     assert 'data-token="token-1"' in html
     assert 'type="password"' in html
@@ -62,7 +62,9 @@ def test_what_an_upload_came_to() -> None:
     "html",
     [
         library.documents([report(name=HOSTILE, warnings=(HOSTILE,))], removable=True),
-        library.ingestion(IngestionReport((), (SkippedFile(HOSTILE, HOSTILE),)), {"t": HOSTILE}),
+        library.ingestion(
+            IngestionReport((), (SkippedFile(HOSTILE, HOSTILE),)), {"t": (HOSTILE, HOSTILE)}
+        ),
         library.saved([StoredComparison(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]),
         library.encoders(
             [EncoderStatus("a", Family.DIFFUSION, HOSTILE, LoadState.FAILED, HOSTILE, 0, 1)]
