@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 import urllib.error
@@ -100,6 +101,14 @@ def test_every_public_verb_has_a_name_and_everything_else_is_private(local: Any)
     public = {event["api_name"] for event in events if event["api_visibility"] == "public"}
     assert public == PUBLIC
     assert all(e["api_visibility"] == "private" for e in events if e["api_name"] not in PUBLIC)
+
+
+def test_the_page_is_compressed_in_transit(local: Any) -> None:
+    request = urllib.request.Request(f"{local}/", headers={"Accept-Encoding": "gzip"})  # noqa: S310
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        sent = answer.read()
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert len(sent) < 100_000 < len(gzip.decompress(sent))
 
 
 def test_opening_a_library_never_writes_over_an_answer(local: Any) -> None:
