@@ -172,6 +172,11 @@ class EncodersInUse:
                 lines.append(EncoderStatus(name, family, name, gone, problem, 0, len(passages)))
         return tuple(lines)
 
+    def keep_fingerprints(self) -> None:
+        """Note under which fingerprints passages stand, so that the next start knows unloaded."""
+        for spec in self.columns():
+            self._state(spec)
+
     def _state(self, spec: EncoderSpec) -> tuple[LoadState, str, str | None]:
         """Return how far an encoder is, its problem, and its passage fingerprint; loads nothing.
 

@@ -212,6 +212,7 @@ class Library:
                     step(ingest)
             except StoppedError:
                 ingest.stopped = True
+            self.encoders.keep_fingerprints()
             return ingest.report()
 
     # -- settings --------------------------------------------------------------------------

@@ -82,24 +82,36 @@ def word_encoders() -> dict[str, FakeEncoder]:
     return {spec.encoder_id: FakeEncoder(spec) for spec in specs}
 
 
-@pytest.fixture
-def word_world(tmp_path: Path, made_ready: Path) -> Iterator[World]:
-    """A library of three files in ``my-documents``, by encoders that count words."""
-    made = make_world(
-        tmp_path / "data",
+def _word_world(data: Path, made_ready: Path) -> World:
+    return make_world(
+        data,
         assets=made_ready / "assets",
         encoders=word_encoders(),
         default_library_id=OWN_ID,
     )
-    folder = tmp_path / "uploads"
-    folder.mkdir()
+
+
+@pytest.fixture(scope="session")
+def made_words(tmp_path_factory: pytest.TempPathFactory, made_ready: Path) -> Path:
+    """A data folder with three files read and embedded in ``my-documents``."""
+    folder = tmp_path_factory.mktemp("words")
+    made = _word_world(folder / "data", made_ready)
+    (folder / "uploads").mkdir()
     paths = [
-        upload(folder, f"{name}.txt", (text.replace("\n\n", "\n") * 3).encode())
+        upload(folder / "uploads", f"{name}.txt", (text.replace("\n\n", "\n") * 3).encode())
         for name, text in STORIES.items()
     ]
     job = made.handlers().indexing.upload("local", OWN_ID, paths)[1]
     assert job is not None
     job.outcome()
+    made.visitors.close()
+    return folder / "data"
+
+
+@pytest.fixture
+def word_world(tmp_path: Path, made_words: Path, made_ready: Path) -> Iterator[World]:
+    """A library of three files in ``my-documents``, by encoders that count words."""
+    made = _word_world(copied(made_words, tmp_path / "data"), made_ready)
     yield made
     made.visitors.close()
 

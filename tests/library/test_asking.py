@@ -380,3 +380,14 @@ def test_a_visitors_bytes_are_limited_before_anything_is_read() -> None:
         allowance.require_room([SourceFile("a.txt", data=b"12345")], held=0)
     missing = SourceFile("gone.txt", path=Path("nowhere"))
     allowance.require_room([missing], held=0)  # reading it will say what is wrong
+
+
+def test_the_next_start_knows_what_is_embedded_without_loading(tmp_path: Path) -> None:
+    first = make_library(tmp_path / "w")
+    first.add(sources())
+    first.close()
+    loader = Loader()
+    again = make_library(tmp_path / "w", loader)
+    assert [line.passages_embedded for line in again.encoder_status()] == [3, 3]
+    assert loader.loaded == []
+    again.close()
