@@ -56,7 +56,7 @@ def test_a_view_and_an_experiment_with_its_inputs_have_an_address(
 def test_another_library_has_another_address_and_back_returns(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     one.library("My documents")
-    assert "w=my-documents" in one.page.evaluate("location.search")
+    one.page.wait_for_function("location.search.includes('w=my-documents')")
     one.page.go_back()
     one.page.go_back()
     one.page.wait_for_selector('#bf-documents .side-title >> text="Sample library"')

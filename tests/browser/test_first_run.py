@@ -28,7 +28,7 @@ def test_three_files_at_once_then_a_question_then_the_page(visit: Any, real_url:
     assert "OCR" in said
     page.fill("#bf-progress input[type=password]", "wrong")
     page.click("#bf-progress .ask-password button[type=submit]")
-    page.wait_for_selector("#bf-progress >> text=password")
+    page.wait_for_selector("#bf-progress >> text=That password does not open")
     page.wait_for_selector("#bf-progress input[type=password]")
     page.fill("#bf-progress input[type=password]", "asdfzxcv")
     page.click("#bf-progress .ask-password button[type=submit]")

@@ -160,7 +160,7 @@ def test_dark_is_dark_and_stays_so(visit: Any, local_url: Any) -> None:
     one.page.click('[data-act="theme"]')
     assert one.page.evaluate(ground) == "rgb(252, 251, 249)"
     one.page.reload()
-    one.page.wait_for_selector("#bf-blank .blank")
+    one.page.wait_for_selector('.nav [data-view="settings"][aria-current="page"]')
     assert one.page.evaluate(ground) == "rgb(252, 251, 249)"
 
 
@@ -339,7 +339,7 @@ def test_files_dropped_anywhere_are_read(visit: Any, local_url: Any) -> None:
           new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true}));
     }"""
     one.page.evaluate(moved)
-    one.page.wait_for_selector("#bf-documents >> text=mill.txt")
+    one.page.wait_for_selector("#bf-documents >> text=mill.txt", state="attached")
     assert one.page.inner_text("#bf-documents .side-title") == "My documents"
 
 
@@ -351,13 +351,13 @@ def test_an_answer_of_a_library_that_has_changed_says_so(
     second.write_text("The sluice keeper counts the eels at every gate. " * 6, "utf-8")
     one = visit(local_url)
     one.page.set_input_files("#bf-drop input[type=file]", str(first))
-    one.page.wait_for_selector("#bf-documents >> text=weir.txt")
+    one.page.wait_for_selector("#bf-documents >> text=weir.txt", state="attached")
     one.page.wait_for_selector("#bf-progress .notice")
     one.ask("who counts the eels")
     assert not one.page.is_visible("#bf-stale")
     one.page.set_input_files("#bf-drop input[type=file]", str(second))
     one.page.wait_for_selector("#bf-stale >> text=has changed since")
-    one.page.wait_for_selector("#bf-documents >> text=sluice.txt")
+    one.page.wait_for_selector("#bf-documents >> text=sluice.txt", state="attached")
     one.page.click("#bf-stale button")
     one.page.wait_for_selector("#bf-columns .hit >> text=counts the eels", state="attached")
     one.page.wait_for_selector("#bf-stale", state="hidden")
