@@ -68,7 +68,7 @@ class PendingFile:
 
     @property
     def problem(self) -> str:
-        """What to say above its field; "" before any try."""
+        """Sentence above its field; "" before any try."""
         return f"That password does not open {self.name}; try another." if self.tried else ""
 
 

@@ -104,7 +104,7 @@ def section(title: str, words: str) -> Html:
 
 
 def stale() -> Html:
-    """Return what stands above an answer when the library has changed since."""
+    """Return the notice above an answer whose library has changed since."""
     return render("frame", part="stale", texts=texts)
 
 
