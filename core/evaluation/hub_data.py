@@ -165,8 +165,8 @@ def _texts(table: pd.DataFrame, names: Iterable[str]) -> list[dict[str, str]]:
     identity = _column(table, _ID)
     there = [name for name in names if name in table.columns]
     return [
-        {"_id": str(row[identity]), **{name: str(row[name] or "") for name in there}}
-        for row in table[[identity, *there]].to_dict("records")
+        {"_id": str(row[identity]), **{name: str(row[name]) for name in there}}
+        for row in table[[identity, *there]].fillna("").to_dict("records")  # a title may be missing
     ]
 
 

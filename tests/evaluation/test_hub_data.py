@@ -13,7 +13,7 @@ from core.evaluation.beir import read_beir
 from core.evaluation.hub_data import hub_collection
 from tests.encoders.hub import COMMIT, LocalHub, serving
 
-DOCUMENTS = [("d1", "Locks", "A lock lifts a barge."), ("d2", "", "Owls hunt at night.")]
+DOCUMENTS = [("d1", "Locks", "A lock lifts a barge."), ("d2", None, "Owls hunt at night.")]
 QUERIES = [("q1", "What lifts a barge?"), ("q2", "Which bird hunts at night?")]
 JUDGMENTS = [("q1", "d1", 1), ("q2", "d2", 1)]
 
