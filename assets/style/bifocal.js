@@ -526,7 +526,7 @@
   /* -- keeping up with what changes ------------------------------------------------------------------------ */
   let lastGrid = null, scrollers = 0;
   /* The library as its list of documents says it is: an answer is about the one it was asked of. */
-  const corpus = () => ($("#bf-documents") || document.body).textContent;
+  const corpus = () => ($("#bf-documents .bf") || { textContent: "" }).textContent;  // without the toolkit's clock
   /* What scrolls can be reached by key. */
   const reachScrollers = () => $$(".scroll-x, pre.exact").forEach((node) => {
     if (node.scrollWidth > node.clientWidth || node.scrollHeight > node.clientHeight) node.tabIndex = 0;

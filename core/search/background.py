@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import TypeAdapter, ValidationError
 
+from core import codec
 from core.encoders.spec import Encoder, TextKind
 from core.errors import EmptyLibraryError, IndexMismatchError, WorkspaceDamagedError
 from core.monitor import Monitor
@@ -168,7 +168,7 @@ class Background:
 
     def to_bytes(self) -> bytes:
         """Return the background as bytes for the workspace's cache."""
-        return _ADAPTER.dump_json(self)
+        return codec.to_json(self).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Background:
@@ -178,12 +178,9 @@ class Background:
             WorkspaceDamagedError: If it is not one.
         """
         try:
-            return _ADAPTER.validate_json(content)
-        except ValidationError as exc:
+            return codec.from_json(cls, content)
+        except ValueError as exc:
             raise WorkspaceDamagedError("A cached score background is damaged.") from exc
-
-
-_ADAPTER = TypeAdapter(Background)
 
 
 def _ascending(scores: ArrayLike) -> NDArray[np.float64]:

@@ -354,6 +354,10 @@ def test_an_answer_of_a_library_that_has_changed_says_so(
     one.page.wait_for_selector("#bf-documents >> text=weir.txt", state="attached")
     one.page.wait_for_selector("#bf-progress .notice")
     one.ask("who counts the eels")
+    one.page.evaluate(
+        "document.querySelector('#bf-documents').append('0.1s')"
+    )  # the toolkit's clock
+    one.page.wait_for_timeout(200)
     assert not one.page.is_visible("#bf-stale")
     one.page.set_input_files("#bf-drop input[type=file]", str(second))
     one.page.wait_for_selector("#bf-stale >> text=has changed since")
