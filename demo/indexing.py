@@ -31,7 +31,7 @@ class Indexing:
     def upload(
         self, visitor_id: object, library_id: str, files: Sequence[str | Path]
     ) -> tuple[str, Job[IngestionReport] | None, str]:
-        """Start reading uploaded files.
+        """Start reading uploaded files, once what the library is at is done.
 
         Returns:
             The library they go to (uploads never change the sample), the job, and a remark.
@@ -48,7 +48,7 @@ class Indexing:
             paths = paths[:limit]
         if not paths:
             return library_id, None, remark
-        return library_id, self._take_in(visitor, library_id, paths, None), remark
+        return library_id, self._take_in(visitor, library_id, paths, None, patient=True), remark
 
     def index_files(
         self, visitor_id: object, library_id: str, paths: Sequence[Path], password: str | None
@@ -66,19 +66,30 @@ class Indexing:
         return self._take_in(visitor, library_id, paths, password)
 
     def _take_in(
-        self, visitor: str, library_id: str, paths: Sequence[Path], password: str | None
+        self,
+        visitor: str,
+        library_id: str,
+        paths: Sequence[Path],
+        password: str | None,
+        *,
+        patient: bool = False,
     ) -> Job[IngestionReport]:
         files: list[tuple[str, Path, str | None]] = []
         try:
             files.extend((path.name, take_in(path), password) for path in paths)
-            return self._index(visitor, library_id, files)
+            return self._index(visitor, library_id, files, patient=patient)
         except CoreError:
             for _, own, _ in files:
                 discard(own)
             raise
 
     def _index(
-        self, visitor: str, library_id: str, files: Sequence[tuple[str, Path, str | None]]
+        self,
+        visitor: str,
+        library_id: str,
+        files: Sequence[tuple[str, Path, str | None]],
+        *,
+        patient: bool = False,
     ) -> Job[IngestionReport]:
         def work(bench: Library, monitor: Monitor) -> IngestionReport:
             sources = [SourceFile(name, path=path, password=given) for name, path, given in files]
@@ -99,7 +110,8 @@ class Indexing:
 
         held: set[Path] = set()
         key = (visitor, library_id, "index")
-        return self.sessions.jobs.start(key, "index", work, heavy=True, after=tidy)
+        jobs = self.sessions.jobs
+        return jobs.start(key, "index", work, heavy=True, after=tidy, patient=patient)
 
     def password(self, visitor_id: object, token: str, password: str) -> tuple[str, Job[Any]]:
         """Try a password on a file that waits for it."""

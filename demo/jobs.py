@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from core.errors import CoreError, StoppedError
 from core.monitor import raise_if_stopped
@@ -31,6 +31,11 @@ SERVED_KEPT = 1000  # visitors whose order of turns is remembered
 Key = tuple[str, str, str]  # visitor, library, name
 JOBS_KEPT = 256  # the oldest finished ones go first
 PACE_SECONDS = 5.0  # of a stage's work before its end is foretold
+BUSY = "This library is busy with something else. Wait until it is done, or press Stop."
+AT_WORK = (
+    "You have long work at hand here already, and each visitor has a turn of it at a time. Wait "
+    "until it is done, or press Stop."
+)
 UNEXPECTED = (
     "Something went wrong that Bifocal did not expect ({kind}). What was finished before is kept. "
     "The log in the terminal has the details."
@@ -301,7 +306,7 @@ class Jobs:
 
     def __init__(self, visitors: Visitors, *, heavy_at_once: int = 1) -> None:
         self._visitors = visitors
-        self._jobs: dict[Key, Job[object]] = {}
+        self._jobs: dict[Key, Job[Any]] = {}
         self._lock = threading.Lock()
         self._turns = Turns(heavy_at_once)
 
@@ -313,6 +318,7 @@ class Jobs:
         *,
         heavy: bool = False,
         after: Callable[[], None] | None = None,
+        patient: bool = False,
     ) -> Job[T]:
         """Start work on a library.
 
@@ -322,40 +328,45 @@ class Jobs:
             work: Gets the library and a monitor.
             heavy: It waits for other heavy work.
             after: Called when the job ends, even if it never began.
+            patient: Wait for what is in its way, where others are refused.
 
         Raises:
             UnknownNameError: There is no such visitor or library.
             CoreError: Something runs under this key already, or on a shared server other heavy
                 work of this visitor.
         """
-        with contextlib.ExitStack() as lease:
-            library = lease.enter_context(self._visitors.library(key[0], key[1]))
-            with self._lock:
-                current = self._jobs.get(key)
-                if current is not None and current.running:
-                    raise CoreError(
-                        "This library is busy with something else. Wait until it is done, or press "
-                        "Stop."
-                    )
-                if heavy and self._visitors.hosted and self._works_hard(key[0]):
-                    raise CoreError(
-                        "You have long work at hand here already, and each visitor has a turn of "
-                        "it at a time. Wait until it is done, or press Stop."
-                    )
-                if after is not None:
-                    lease.callback(after)
-                turn = Turn(self._turns, key[0]) if heavy else None
-                job = Job(kind, work, library, lease=lease.pop_all(), turn=turn)
-                self._jobs.pop(key, None)
-                self._jobs[key] = job  # type: ignore[assignment]  # Job is invariant; only read
-                over = [name for name, one in self._jobs.items() if not one.running]
-                for name in over[: max(0, len(self._jobs) - JOBS_KEPT)]:
-                    del self._jobs[name]
-            return job.start()
+        job = None
+        while job is None:
+            with contextlib.ExitStack() as lease:
+                library = lease.enter_context(self._visitors.library(key[0], key[1]))
+                with self._lock:
+                    current = self._in_the_way(key, heavy=heavy)
+                    if current is None:
+                        if after is not None:
+                            lease.callback(after)
+                        turn = Turn(self._turns, key[0]) if heavy else None
+                        job = Job(kind, work, library, lease=lease.pop_all(), turn=turn)
+                        self._keep(key, job)
+                    elif not patient:
+                        raise CoreError(BUSY if current is self._jobs.get(key) else AT_WORK)
+            if job is None and current is not None:
+                current.wait()
+        return job.start()
 
-    def _works_hard(self, visitor: str) -> bool:
-        return any(
-            one.heavy and one.running for key, one in self._jobs.items() if key[0] == visitor
+    def _keep(self, key: Key, job: Job[Any]) -> None:
+        self._jobs.pop(key, None)
+        self._jobs[key] = job
+        over = [name for name, one in self._jobs.items() if not one.running]
+        for name in over[: max(0, len(self._jobs) - JOBS_KEPT)]:
+            del self._jobs[name]
+
+    def _in_the_way(self, key: Key, *, heavy: bool) -> Job[Any] | None:
+        """Return the running job that keeps another from starting under a key."""
+        running = {other: job for other, job in self._jobs.items() if job.running}
+        if key in running or not (heavy and self._visitors.hosted):
+            return running.get(key)
+        return next(
+            (job for other, job in running.items() if other[0] == key[0] and job.heavy), None
         )
 
     def get(self, key: Key) -> Job[object] | None:

@@ -5,7 +5,7 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const ns = "http://www.w3.org/2000/svg";
-  const state = { pid: null, why: null, col: 0, timer: 0, walk: null, library: "", asked: "", kept: "", corpus: "" };
+  const state = { pid: null, why: null, col: 0, timer: 0, walk: null, asked: "", kept: "", corpus: "" };
 
   /* -- to the server ---------------------------------------------------------------------- */
   function send(name, payload = {}) {
@@ -26,10 +26,10 @@
     if (url.href !== location.href) history[push ? "pushState" : "replaceState"](null, "", url);
   }
   function inLibrary(id) {
-    const moved = state.library && state.library !== id, other = moved || (now("w") && now("w") !== id);
+    const last = document.body.dataset.library, moved = last && last !== id, other = moved || (now("w") && now("w") !== id);
     address(other ? { w: id, q: "", c: "", p: "", g: "", x: "", i: "" } : { w: id }, { push: Boolean(moved) });
     if (other) state.asked = state.kept = "";
-    state.library = id;
+    document.body.dataset.library = id;  // from here on the server knows this page
   }
   async function until(ready, tries = 600) {
     for (; tries > 0; tries -= 1) {
@@ -53,13 +53,12 @@
     } else if (!get("p")) quietly(closePane);
     if (!same()) return;  // the reader has gone on meanwhile
     quietly(() => view(get("v") || "compare"));
-    if (get("x")) laboratoryTab(get("x"));
-    if (get("x") && get("i")) setTimeout(() => send("study", { x: get("x"), i: get("i") }), 600);
+    if (get("x") && await laboratoryTab(get("x")) && get("i") && same()) send("study", { x: get("x"), i: get("i") });
   }
   addEventListener("popstate", () => {
     const wanted = new URLSearchParams(location.search), get = (key) => wanted.get(key) || "";
     // Another library, or an answer that has to go: as if the page were opened there.
-    if ((get("w") && get("w") !== state.library) || get("c") !== state.kept || (!get("q") && state.asked)) location.reload();
+    if ((get("w") && get("w") !== document.body.dataset.library) || get("c") !== state.kept || (!get("q") && state.asked)) location.reload();
     else follow(wanted);
   });
 
@@ -335,11 +334,12 @@
     linesSoon();
   }
 
-  function laboratoryTab(name, tries = 60) {
-    // The tabs inside a view are not there before it was opened once: wait a little for them.
-    const tab = $$("#bf-lab-tabs [role=tab]").find((node) => node.textContent.trim() === name);
+  async function laboratoryTab(name) {
+    // The tabs inside a view, and what is in them, are not there before they were opened once.
+    const named = () => $$("#bf-lab-tabs [role=tab]").find((node) => node.textContent.trim() === name);
+    const tab = await until(named);
     if (tab) tab.click();
-    else if (tries > 0) setTimeout(() => laboratoryTab(name, tries - 1), 60);
+    return until(() => $$('#bf-lab-tabs button[id$="-run"]').find((node) => node.offsetParent));
   }
 
   /* -- acting on a click -------------------------------------------------------------------------- */
@@ -503,6 +503,12 @@
   }
 
   /* -- files dropped anywhere --------------------------------------------------------------------------- */
+  /* Files chosen before the server knows this page wait until it does. */
+  document.addEventListener("change", (event) => {
+    if (document.body.dataset.library || !event.target.matches("#bf-drop input, #bf-folder input")) return;
+    event.stopImmediatePropagation();
+    until(() => document.body.dataset.library).then(() => event.target.dispatchEvent(new Event("change", { bubbles: true })));
+  }, true);
   const withFiles = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
   const dropping = (on) => {
     const words = $(".adding");
@@ -568,9 +574,9 @@
   addEventListener("scroll", scrolled, { passive: true });
   document.fonts && document.fonts.ready.then(linesSoon);
 
-  until(() => $("#bf-blank .blank, #bf-columns .results, #bf-columns .fail") && state.library).then(() => {
+  until(() => $("#bf-blank .blank, #bf-columns .results, #bf-columns .fail") && document.body.dataset.library).then(() => {
     state.kept = now("c");
-    if (before.get("w") && before.get("w") !== state.library) return;  // of somebody else, or gone
+    if (before.get("w") && before.get("w") !== document.body.dataset.library) return;  // of somebody else, or gone
     follow(before, { fresh: true });
   });
   window.bifocal = { send, select, run, view, ask, drawLines, inLibrary };

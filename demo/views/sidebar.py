@@ -315,7 +315,9 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     job = [side.progress, side.stop, *screen]
     place = [shared.visitor, shared.library]
     for source in (side.drop, side.folder):
-        source.upload(upload, [source, *place], [source, *job, *compare_screen], **long).then(
+        outputs = [source, *job, *compare_screen]
+        # "multiple": files dropped while others are read are no less the user's.
+        source.upload(upload, [source, *place], outputs, trigger_mode="multiple", **long).then(
             fresh, place, compare_screen[-1], **PRIVATE
         )
     shared.bridge.do_password(password, shared.visitor, job, **long)

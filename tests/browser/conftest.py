@@ -115,6 +115,7 @@ class Visit:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.goto(url + query)
+        self.page.wait_for_selector("body[data-library]", state="attached")
         self.page.wait_for_selector(
             "#bf-blank .blank, #bf-columns .results, #bf-columns .fail", state="attached"
         )

@@ -343,6 +343,20 @@ def test_files_dropped_anywhere_are_read(visit: Any, local_url: Any) -> None:
     assert one.page.inner_text("#bf-documents .side-title") == "My documents"
 
 
+def test_files_dropped_while_others_are_read_are_read_too(
+    visit: Any, local_url: Any, tmp_path: Any
+) -> None:
+    slow, quick = tmp_path / "slow-mill.txt", tmp_path / "quick-mill.txt"
+    slow.write_text("SLOW-FILE makes the counting encoder wait at the mill. " * 9, "utf-8")
+    quick.write_text("The second file came while the first was read. " * 9, "utf-8")
+    one = visit(local_url)
+    one.page.set_input_files("#bf-drop input[type=file]", str(slow))
+    one.page.wait_for_selector("#bf-progress .step")
+    one.page.set_input_files("#bf-drop input[type=file]", str(quick))
+    one.page.wait_for_selector("#bf-documents >> text=quick-mill.txt", state="attached")
+    assert one.page.locator("#bf-documents >> text=slow-mill.txt").count() == 1
+
+
 def test_an_answer_of_a_library_that_has_changed_says_so(
     visit: Any, local_url: Any, tmp_path: Any
 ) -> None:

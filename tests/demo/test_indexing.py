@@ -59,7 +59,7 @@ def test_a_job_that_is_stopped_before_its_turn_leaves_nothing(handlers: Any, tmp
     _, job, _ = handlers.indexing.upload("local", "my-documents", [path])
     assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(CoreError, match="busy"):
-        handlers.indexing.upload("local", "my-documents", [path])
+        handlers.indexing.index_files("local", "my-documents", [path], None)
     assert len(list(tmp_path.iterdir())) == 2
     job.stop()
     assert job.wait(20)
