@@ -15,6 +15,7 @@ from core.experiments.rendering import best_sentences, library_report
 from core.library.library import Library
 from core.monitor import Monitor
 from core.render import cards, measures, page, plots, verdict
+from core.render.escape import Html
 from demo import hits, texts
 from demo.jobs import Job
 from demo.presenters import frame, library
@@ -65,14 +66,18 @@ class Comparing:
                 if not text.strip():
                     yield self._blank(library_id, bench, texts.EMPTY_QUERY)
                     return
-                yield from self._until_embedded(visitor, library_id, bench)
-                job = self.sessions.jobs.start(
-                    (visitor, library_id, "compare"),
-                    "compare",
-                    lambda bench, monitor: _marked(bench, bench.ask(text, monitor=monitor)),
-                )
-                yield from _waiting(job)
-                yield self._screen(visitor, library_id, bench, *job.outcome())
+                yield from self._until_searchable(visitor, library_id, bench)
+                while True:
+                    job = self.sessions.jobs.start(
+                        (visitor, library_id, "compare"),
+                        "compare",
+                        lambda bench, monitor: _marked(bench, bench.ask(text, monitor=monitor)),
+                        patient=True,
+                    )
+                    yield from _waiting(job)
+                    yield self._screen(visitor, library_id, bench, *job.outcome())
+                    if not self._first_embedded(visitor, library_id, bench, job.outcome()[0]):
+                        return
         except StoppedError as error:
             yield CompareScreen("", frame.failure("Stopped", str(error)), "", "")
         except CoreError as error:
@@ -104,7 +109,8 @@ class Comparing:
                 return _marked(bench, bench.ask(text, monitor=monitor))
 
             with self.sessions.library(visitor, library_id) as bench:
-                job = self.sessions.jobs.start((visitor, library_id, "compare"), "compare", work)
+                key = (visitor, library_id, "compare")
+                job = self.sessions.jobs.start(key, "compare", work, patient=True)
                 yield from _waiting(job)
                 yield self._screen(visitor, library_id, bench, *job.outcome())
         except CoreError as error:
@@ -162,47 +168,57 @@ class Comparing:
 
     # -- inside ----------------------------------------------------------------------------
 
-    def _until_embedded(
+    def _until_searchable(
         self, visitor: str, library_id: str, bench: Library
     ) -> Iterator[CompareScreen]:
         """Wait, with progress on screen, until a library that is being prepared can be asked.
 
-        Somebody else may be at work on it (the start of the program embeds the sample library);
-        when nobody is, this starts the work itself.
+        That is as soon as a job embeds it: what it has so far can be searched. Another may be at
+        work (the start of the program embeds the sample library); when none is, this starts one.
         """
         before, since = -1, time.monotonic()
-        at_work: Job[Any] | None = None
         while True:
+            status = bench.encoder_status()
             missing = [
-                encoder
-                for encoder in bench.encoder_status()
-                if not encoder.problem and encoder.passages_embedded < encoder.passages
+                one for one in status if not one.problem and one.passages_embedded < one.passages
             ]
-            if not missing:
-                return
-            now = sum(encoder.passages_embedded for encoder in bench.encoder_status())
             job = self.sessions.jobs.get((visitor, library_id, "index"))
-            if at_work is not None and at_work.stop_requested() and not at_work.running:
-                raise StoppedError(texts.STOPPED)  # what was stopped is not begun again unasked
-            if job is not None and job.running:
-                at_work = job
-            if now != before or (job is not None and job.running):
+            running = job is not None and job.running
+            if not missing and not (running and not bench.passages()):
+                return
+            if missing and running:
+                return
+            now = sum(encoder.passages_embedded for encoder in status)
+            if now != before or running:
                 before, since = now, time.monotonic()
             elif time.monotonic() - since > STALLED_SECONDS:
                 if job is not None and job.error is not None:
                     return  # it was tried and failed; asking says why
-                at_work = self._embed(visitor, library_id)
-            if at_work is not None and at_work.running:
-                shown = library.progress(at_work.snapshot(), stop="stop-index")
-                yield CompareScreen("", cards.skeleton(texts.PREPARING, progress=shown), "", "")
-                time.sleep(POLL_SECONDS)
-                continue
-            counts = "; ".join(
-                f"{encoder.label}: {encoder.passages_embedded:,} of {encoder.passages:,} passages"
-                for encoder in missing
-            )
-            yield CompareScreen("", cards.skeleton(texts.PREPARING, counts), "", "")
+                job = self._embed(visitor, library_id)
+            if job is not None and job.running:
+                shown = library.progress(job.snapshot(), stop="stop-index")
+                yield _skeleton(texts.PREPARING, progress=shown)
+            else:
+                counts = "; ".join(
+                    f"{one.label}: {one.passages_embedded:,} of {one.passages:,} passages"
+                    for one in missing
+                )
+                yield _skeleton(texts.PREPARING, counts)
             time.sleep(POLL_SECONDS)
+
+    def _first_embedded(
+        self, visitor: str, library_id: str, bench: Library, shown: Comparison
+    ) -> bool:
+        """Wait, where BM25 alone could answer, for the encoders; whether they can answer now."""
+        while shown.waiting and not shown.encoders_answered:
+            job = self.sessions.jobs.get((visitor, library_id, "index"))
+            status = bench.encoder_status()
+            if min((one.passages_embedded for one in status if not one.problem), default=0):
+                return True
+            if job is None or not job.running:
+                return False
+            job.wait(POLL_SECONDS)
+        return False
 
     def _blank(self, library_id: str, bench: Library, notice: str = "") -> CompareScreen:
         html = frame.blank(
@@ -238,7 +254,13 @@ class Comparing:
 
 def _marked(bench: Library, comparison: Comparison) -> Marked:
     """Return a comparison with the nearest sentence of every hit: cards are marked when shown."""
-    return comparison, best_sentences(bench, comparison)
+    return comparison, best_sentences(bench, comparison) if comparison.encoders_answered else {}
+
+
+def _skeleton(message: str, detail: str = "", *, progress: Html | None = None) -> CompareScreen:
+    return CompareScreen(
+        verdict.waiting(message, detail, progress=progress), cards.skeleton(), "", ""
+    )
 
 
 def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
@@ -252,7 +274,7 @@ def _waiting(job: Job[Any]) -> Iterator[CompareScreen]:
         detail = f"{words[:1].upper()}{words[1:]}\u2026" if words else ""
         if snapshot.seconds > 2.0 and not detail:
             detail = texts.LOADING_FIRST
-        yield CompareScreen("", cards.skeleton(texts.LOADING_COMPARE, detail), "", "")
+        yield _skeleton(texts.LOADING_COMPARE, detail)
 
 
 def exported(bench: Library, comparison: Comparison, kind: str) -> tuple[str, str, str]:

@@ -96,7 +96,8 @@ class Libraries:
         """State of encoders that are not ready; None when there is no such library."""
         try:
             with self.sessions.library(visitor_id, library_id, look=True) as bench:
-                return self._notice(bench) if bench.documents() else ""
+                said = bench.documents() and not self._reading(str(visitor_id), library_id)
+                return self._notice(bench) if said else ""
         except CoreError:
             return None
 

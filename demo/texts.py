@@ -74,7 +74,7 @@ BLANK_LIBRARY_HOSTED = (
     "Drop PDFs, text or Markdown files anywhere on this page. Only you can see this library; "
     "it is removed {hours} hours after your last visit.",
 )
-PREPARING = "This library is still being embedded; your question is asked as soon as that is done."
+PREPARING = "This library is being prepared; your question is asked as soon as its first passages are there."
 LOADING_COMPARE = "Asking both encoders\u2026"
 LOADING_FIRST = (
     "The first question takes a few seconds longer: the encoders are being loaded and checked."

@@ -47,6 +47,7 @@ def compare(
     encoders: tuple[str, str] | None = None,
     unit: Unit = Unit.PASSAGE,
     pair_id: str = "",
+    waiting: int = 0,
 ) -> Comparison:
     """Compare several systems' answers to one query.
 
@@ -62,6 +63,7 @@ def compare(
             autoregressive system, else the first two encoders, else the first two systems.
         unit: What was retrieved.
         pair_id: Of the registry, "" for none.
+        waiting: Passages of the library that were not searched: an encoder has not embedded them.
 
     Raises:
         UsageError: With fewer than two systems or an id that comes twice.
@@ -93,6 +95,7 @@ def compare(
         cloud=_cloud(encoder_a, encoder_b, systems, backgrounds, shown=union),
         pair_id=pair_id,
         equal_limits=_equal_limits(encoder_a, encoder_b, systems),
+        waiting=waiting,
     )
     return replace(comparison, summary=summarise(comparison))
 

@@ -163,6 +163,12 @@ class Comparison:
     pair_id: str = ""  # the pair that was compared; "" when it is not one of the registry
     # whether both encoders ran at one and the same token limit; None if not encoders
     equal_limits: bool | None = None
+    waiting: int = 0  # passages of the library that some encoder had not embedded yet
+
+    @property
+    def encoders_answered(self) -> bool:
+        """Whether one of the two encoders gave a ranking."""
+        return not all(self.column(name).failure for name in (self.encoder_a, self.encoder_b))
 
     def column(self, system_id: str) -> Column:
         """Return one system's column.

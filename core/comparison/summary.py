@@ -79,6 +79,8 @@ def _failed_sentence(comparison: Comparison, failed: list[Column]) -> str:
     names = dict(
         zip((comparison.encoder_a, comparison.encoder_b), encoder_names(comparison), strict=True)
     )
+    if len(failed) > 1 and comparison.waiting:
+        return "BM25 answers at once; the encoders follow when their first passages are embedded."
     if len(failed) > 1:
         return "Both encoders failed on this query, so there is nothing to compare."
     name = _capital(names[failed[0].info.system_id])

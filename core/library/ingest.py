@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from core.library.encoders import EncodersInUse
 
 READING = "reading"
-GROUP_PASSAGES = 512  # embedded by every encoder before the next group: finished documents early
+# Embedded by every encoder before the next group, each twice the last: an answer over the first
+# passages is there early, and later groups are worth a batch.
+FIRST_GROUP_PASSAGES = 64
+GROUP_PASSAGES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +181,11 @@ class Ingest:
         Raises:
             EncoderError: After the other encoders have finished.
         """
-        groups = list(_groups(self._holdings.corpus().passages))
-        total = sum(len(group) for group in groups)
+        passages = self._holdings.corpus().passages
+        total = len(passages)
         if not total:
             return
-        self._encoders.measure_centres(self._holdings.corpus().passages, self._monitor)
+        self._encoders.measure_centres(passages, self._monitor)
         failure: EncoderError | None = None
         encoders: dict[str, Encoder] = {}
         for encoder_id in self._encoders.ids():
@@ -193,7 +196,8 @@ class Ingest:
             except EncoderError as exc:
                 failure = failure or exc
         done = 0
-        for group in groups:
+        whole = any(encoder.spec.late_chunking for encoder in encoders.values())
+        for group in _groups(passages, whole=whole):
             for encoder_id, encoder in list(encoders.items()):
                 try:
                     self._embed_group(encoder, group, done=done, total=total)
@@ -278,13 +282,14 @@ class _FileMonitor:
         return self._outer.stop_requested()
 
 
-def _groups(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
-    """Yield the passages of whole documents together, in groups of a size worth a batch."""
+def _groups(passages: Sequence[Passage], *, whole: bool) -> Iterator[list[Passage]]:
+    """Yield passages in groups of growing size; whole documents together where that is asked."""
     group: list[Passage] = []
-    for _, members in groupby(passages, key=lambda passage: passage.doc_id):  # ordered by id
-        if len(group) >= GROUP_PASSAGES:
+    size = FIRST_GROUP_PASSAGES
+    for place, passage in enumerate(passages):  # ordered by id, so by document
+        if len(group) >= size and not (whole and passages[place - 1].doc_id == passage.doc_id):
             yield group
-            group = []
-        group.extend(members)
+            group, size = [], min(2 * size, GROUP_PASSAGES)
+        group.append(passage)
     if group:
         yield group

@@ -433,6 +433,7 @@ class Library:
             passages=view.by_id,
             document_names={stored.doc_id: stored.name for stored in self.workspace.documents()},
             corpus_size=len(view.passages),
+            waiting=view.waiting,
             encoders=(first.encoder_id, second.encoder_id),
             unit=settings.chunking.unit,
             pair_id=settings.pair_id,

@@ -33,6 +33,7 @@ from core.search.background import BACKGROUND_VERSION
 from core.store.workspace import Workspace
 
 VIEW_AGE_FACTOR = 10.0
+STILL_EMBEDDED = "This encoder has no passage ready yet: the first ones are being embedded."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +44,7 @@ class SearchView:
     passages: tuple[Passage, ...]  # the passages searched, ordered by id
     by_id: Mapping[str, Passage]  # the same by id
     corpus_key: str  # hash of the passages
-    # ids of documents left out until every encoder has embedded them
-    pending_documents: tuple[str, ...]
+    waiting: int  # passages left out until every encoder has embedded them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,15 +160,24 @@ class Views:
         unavailable: Mapping[str, str],
     ) -> SearchView:
         corpus = self._holdings.corpus()
-        pending: set[str] = set()
+        pending: set[str] = set()  # passage ids
         for encoder in encoders.values():
             waiting = self._holdings.waiting(
                 encoder.passage_fingerprint,
                 corpus.passages,
                 late_chunking=encoder.spec.late_chunking,
             )
-            pending |= {passage.doc_id for passage in waiting}
-        passages = tuple(p for p in corpus.passages if p.doc_id not in pending)
+            pending |= {passage.passage_id for passage in waiting}
+        passages = tuple(p for p in corpus.passages if p.passage_id not in pending)
+        if (
+            not passages
+            and any(info.family is Family.LEXICAL for info in systems)
+            and self._indexing()
+        ):
+            # BM25 needs no embedding: it answers at once, and the encoders say why they do not yet.
+            passages = corpus.passages
+            unavailable = {**unavailable, **dict.fromkeys(encoders, STILL_EMBEDDED)}
+            encoders = {}
         if not passages:
             raise EmptyLibraryError(
                 "The documents are not embedded yet; wait for indexing to finish, or start it "
@@ -198,7 +207,7 @@ class Views:
             passages=passages,
             by_id={passage.passage_id: passage for passage in passages},
             corpus_key=key,
-            pending_documents=tuple(sorted(pending)),
+            waiting=len(pending),
         )
 
     def _last_lexical(self, key: str) -> LexicalIndex | None:

@@ -18,10 +18,12 @@ OPEN_CHARS = 180  # and while it is open: the sentence must still be in sight
 CARD_CHARS = 900  # of a passage in a card; the page pane has all of it
 FAR = 5  # places from which a line counts as a real move
 NO_WORD = "Nothing found: no passage has a word of the query."
-NOTHING = {
+NOTHING: dict[str, str] = {
     Family.LEXICAL: NO_WORD,
     Family.IMPORTED: "This run has nothing to show for this question.",
 }
+FAILED = "This column is empty because its encoder failed."
+WAITING = "Not ready yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def columns_values(
     return {
         "comparison": comparison,
         "systems": systems,
-        "nothing": NOTHING,
+        "nothing": {**NOTHING, "failed": WAITING if comparison.waiting else FAILED},
         "first_hit": {one.info.system_id: first_hit_place(one) for one in comparison.columns},
         "cards": {
             column.info.system_id: cards(comparison, column, best or {}, grades or {}, answers)
@@ -228,12 +230,6 @@ def _after_space(text: str, place: int, before: int) -> int:
     return space + 1 if space >= 0 else place
 
 
-def skeleton(message: str, detail: str = "", *, progress: Html | None = None) -> Html:
-    """Return the columns as they look while the encoders work.
-
-    Args:
-        message: What is being done.
-        detail: How far it is, in words.
-        progress: The same as HTML.
-    """
-    return render("skeleton", message=message, detail=detail, progress=progress)
+def skeleton() -> Html:
+    """Return the columns as they look while the encoders work."""
+    return render("skeleton")

@@ -86,9 +86,24 @@ def parting(comparison: Comparison) -> str:
 
 
 def count_line(comparison: Comparison) -> str:
-    """Return ``top 10 of 412 passages``."""
+    """Return ``top 10 of 412 passages``, ``top 10 of 312 of 1,776 passages so far``."""
     unit = "document" if comparison.unit is Unit.DOCUMENT else "passage"
-    return f"top {comparison.k} of {plural(comparison.corpus_size, unit)}"
+    searched = plural(comparison.corpus_size, unit)
+    if comparison.waiting and comparison.encoders_answered:
+        whole = comparison.corpus_size + comparison.waiting
+        searched = f"{comparison.corpus_size:,} of {plural(whole, unit)} so far"
+    return f"top {comparison.k} of {searched}"
+
+
+def waiting(message: str, detail: str = "", *, progress: Html | None = None) -> Html:
+    """Return the verdict's place while the encoders work.
+
+    Args:
+        message: What is being done.
+        detail: How far it is, in words.
+        progress: The same as HTML.
+    """
+    return render("waiting", message=message, detail=detail, progress=progress)
 
 
 def _seconds(comparison: Comparison) -> str:

@@ -379,3 +379,22 @@ def test_an_answer_of_a_library_that_has_changed_says_so(
     one.page.click("#bf-stale button")
     one.page.wait_for_selector("#bf-columns .hit >> text=counts the eels", state="attached")
     one.page.wait_for_selector("#bf-stale", state="hidden")
+
+
+def test_a_library_answers_while_it_is_embedded(visit: Any, local_url: Any, tmp_path: Any) -> None:
+    path = tmp_path / "tidal.txt"
+    path.write_text("SLOW-FILE: the tidal mill at Brannock turns at the ebb. " * 9, "utf-8")
+    one = visit(local_url)
+    one.view("settings")
+    one.page.fill("#bf-new textarea, #bf-new input[type=text]", "Mills")
+    one.page.get_by_text("Create a library").click()
+    one.page.wait_for_selector('#bf-documents .side-title >> text="Mills"', state="attached")
+    one.page.set_input_files("#bf-drop input[type=file]", str(path))
+    one.page.wait_for_selector("#bf-documents >> text=tidal.txt", state="attached")
+    one.ask("when does the tidal mill turn")
+    assert one.hits("lex").count() > 0
+    one.shot("embedding-1440-light")
+    assert one.hits("dif").count() == 0
+    # the encoders join by themselves
+    one.page.wait_for_selector("#bf-columns .col.dif .hit[data-pid]", state="attached")
+    assert one.hits("aut").count() > 0

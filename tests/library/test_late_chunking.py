@@ -141,7 +141,7 @@ def test_a_search_ranks_by_them(tmp_path: Path, encoder: LoadedEncoder) -> None:
     library = filled(tmp_path, encoder, short=SHORT, long=LONG)
     info = SystemInfo("late", Family.DIFFUSION, "Late")
     view = library.view([info, BM25])
-    assert view.pending_documents == ()
+    assert view.waiting == 0
     query = encoder.encode(["the old harbour"], kind=TextKind.QUERY)[0]
     order = np.argsort(-(vectors(library, encoder) @ query), kind="stable")
     from core.records import Query

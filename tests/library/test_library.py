@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pypdf
 import pytest
+from typing_extensions import override
 
+from core.comparison.records import Comparison
 from core.documents import read_document
 from core.errors import (
     DiskFullError,
@@ -23,6 +25,7 @@ from core.library import ingest, views
 from core.library.ingest import SourceFile
 from core.monitor import Monitor, Progress
 from core.records import Document, Judgment, Query, Unit
+from core.render.verdict import count_line
 from core.search import MemoryAnswer
 from core.settings import ChunkingSettings, ExtractionLimits
 from core.store import embedding, files
@@ -273,22 +276,21 @@ def test_a_closed_tab_while_embedding_loses_nothing_that_was_done(
 ) -> None:
     monkeypatch.setattr(embedding, "FIRST_BLOCK_TEXTS", 4)
     monkeypatch.setattr(embedding, "MAX_BLOCK_TEXTS", 4)
-    monkeypatch.setattr(ingest, "GROUP_PASSAGES", 1)
+    monkeypatch.setattr(ingest, "FIRST_GROUP_PASSAGES", 4)
     stop = StoppingMonitor(lambda p: "Tiny-A" in p.stage and p.done >= 8)
     report = tiny.library.add([FRUIT, LONG], monitor=stop)
     assert report.stopped
     done = len(tiny.d.encoded)
     assert done > 4
-    # one group may be whole already; what is not in both encoders is in neither column
-    if embedded(tiny)[1] < len(tiny.library.passages()):
-        view = tiny.library.view([tiny.d.info, tiny.a.info, BM25])
-        assert view.pending_documents
-        assert {p.doc_id for p in view.passages}.isdisjoint(view.pending_documents)
-        assert len(view.searcher.passage_ids) == len(view.passages)
+    # what is not in both encoders is in neither column
+    view = tiny.library.view([tiny.d.info, tiny.a.info, BM25])
+    assert view.waiting == len(tiny.library.passages()) - embedded(tiny)[1] > 0
+    assert len(view.searcher.passage_ids) == len(view.passages) == embedded(tiny)[1]
+    assert count_line(tiny.library.ask("fruit")).endswith("passages so far")
     report = tiny.library.index()
     assert not report.stopped
     assert len(tiny.d.encoded) == len(set(tiny.d.encoded)), "nothing was embedded twice"
-    assert tiny.library.view([tiny.d.info, tiny.a.info]).pending_documents == ()
+    assert tiny.library.view([tiny.d.info, tiny.a.info]).waiting == 0
 
 
 def test_progress_names_stage_file_and_count(tiny: Tiny) -> None:
@@ -353,7 +355,7 @@ def test_a_disk_that_fills_up_keeps_what_was_finished(
     assert search(tiny, "bananas")["tiny-d"].ranking.hits
     tiny.library.add([ZEBRAS, LONG])
     assert len(tiny.library.documents()) == 3
-    assert tiny.library.view([tiny.d.info, tiny.a.info]).pending_documents == ()
+    assert tiny.library.view([tiny.d.info, tiny.a.info]).waiting == 0
     assert tiny.workspace.damage() == ()
 
 
@@ -466,3 +468,25 @@ def test_limits_reach_the_reader(tmp_path: Path) -> None:
 def test_unknown_passages_are_said_so(tiny: Tiny) -> None:
     with pytest.raises(UnknownNameError, match="not in this library"):
         tiny.library.passage("d0:0-1")
+
+
+def test_words_alone_answer_while_no_passage_is_in_both_encoders(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.library.add([FRUIT], embed=False)
+    whole = len(tiny.library.passages())
+    asked: list[Comparison] = []
+
+    class Asking(StoppingMonitor):
+        @override
+        def report(self, progress: Progress) -> None:
+            if "embedding" in progress.stage and not asked:
+                asked.append(tiny.library.ask("fruit"))
+            super().report(progress)
+
+    tiny.library.index(monitor=Asking())
+    early, late = asked[0], tiny.library.ask("fruit")
+    assert [bool(column.failure) for column in early.columns] == [True, True, False]
+    assert early.column(BM25.system_id).ranking == late.column(BM25.system_id).ranking
+    assert (early.waiting, late.waiting) == (whole, 0)
+    assert count_line(early) == count_line(late)
