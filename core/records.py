@@ -188,11 +188,13 @@ class ReceivedText:
         tokens_total: Tokens the whole string would have, special tokens included.
         tokens_kept: Tokens that entered the backbone.
         tokens_dropped: ``tokens_total - tokens_kept``: cut off at the end.
+        strange: Share of a query's letters that the tokenizer has no piece for, 0 to 1.
     """
 
     text: str
     tokens_total: int
     tokens_kept: int
+    strange: float = 0.0
 
     @property
     def tokens_dropped(self) -> int:

@@ -181,7 +181,12 @@ class LoadedEncoder:
     def received(self, texts: Sequence[str], *, kind: TextKind) -> tuple[ReceivedText, ...]:
         """Account for each text: the string sent, tokens read and dropped."""
         return tuple(
-            ReceivedText(self._prompts[kind] + text, tokenised.total, len(tokenised.ids))
+            ReceivedText(
+                self._prompts[kind] + text,
+                tokenised.total,
+                len(tokenised.ids),
+                self.tokenizer.strange(text) if kind is TextKind.QUERY else 0.0,
+            )
             for text, tokenised in zip(texts, self._tokenise(texts, kind), strict=True)
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +18,8 @@ from core.normal import embedding_form
 
 TOKENIZER_FILE = "tokenizer.json"
 _PROBE_TEXT = "a"
+_WORD = re.compile(r"[^\W\d_]{3,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,32 @@ class TextTokenizer:
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Count each text's own tokens, special ones not included."""
         return [len(encoding.ids) for encoding in self._encode_batch(texts)]
+
+    def strange(self, text: str) -> float:
+        """Share of a text's letters that the tokenizer has no piece for, 0 to 1.
+
+        Such a letter is read in several tokens, or as the unknown one, or spelled: a token of its
+        own in a word of three letters or more. Scripts that write a word in one letter (Chinese,
+        Japanese, Korean) may spell. Read letter by letter, a word is no word to an encoder.
+        """
+        clean = embedding_form(text).encode("utf-8", "replace").decode("utf-8")
+        encoding = self._tokenizer.encode(clean, add_special_tokens=False)
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        unknown = None if unknown is None else self._tokenizer.token_to_id(unknown)
+        tokens: Counter[int] = Counter()
+        whole: set[int] = set()
+        for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            tokens.update(range(start, end))
+            if token_id != unknown:
+                whole.update(range(start, end) if len(clean[start:end].strip()) > 1 else ())
+        strange = letters = 0
+        for word in _WORD.finditer(clean):
+            for place in range(*word.span()):
+                ideograph = _IDEOGRAPH.match(clean, place) is not None
+                letters += 1
+                known = place in whole or (ideograph and tokens[place] == 1)
+                strange += tokens[place] != 1 or not known
+        return strange / letters if letters else 0.0
 
     def piece(self, token_id: int, source: str, offset: tuple[int, int]) -> str:
         """Return a token as people can read it."""

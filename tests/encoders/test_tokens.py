@@ -139,3 +139,37 @@ def test_composed_accents_and_look_alikes_give_the_same_tokens() -> None:
     texts = TextTokenizer(tiny_tokenizer())
     plain, wide = texts.encode(["sea old", "\uff53\uff45\uff41 old"], max_tokens=9)
     assert plain == wide  # offsets too: one character stands for one
+
+
+def test_letters_that_a_tokenizer_spells_are_counted_and_single_letters_are_not() -> None:
+    texts = TextTokenizer(tiny_tokenizer())
+    assert texts.strange("sea old") == 0.0
+    assert texts.strange("sea a b 12 \u00b5") == 0.0
+    assert texts.strange("sea xyzxyz") == pytest.approx(6 / 9)  # a word of the unknown token
+    assert texts.strange("") == texts.strange("12, 34") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "hardly"),
+    [
+        ("why did the ice become quieter in the last winter", False),
+        ("pourquoi la glace est-elle devenue plus silencieuse", False),
+        ("Wann war die \u00dcberflutung gr\u00f6\u00dfer als \u00fcblich?", False),
+        ("WHY IS C6H12O6 = E mc^2 IN def foo(x)", False),
+        (
+            "\u043f\u043e\u0447\u0435\u043c\u0443 \u043b\u0451\u0434 \u0441\u0442\u0430\u043b \u0442\u0438\u0448\u0435",
+            True,
+        ),
+        (
+            "\u4e3a\u4ec0\u4e48\u53bb\u5e74\u51ac\u5929\u51b0\u53d8\u5f97\u66f4\u5b89\u9759\u4e86",
+            True,
+        ),
+        (
+            "\u0644\u0645\u0627\u0630\u0627 \u0623\u0635\u0628\u062d \u0627\u0644\u062c\u0644\u064a\u062f",
+            True,
+        ),
+    ],
+)
+def test_the_bundled_tokenizer_hardly_knows_other_scripts(text: str, hardly: bool) -> None:
+    (path,) = (ROOT / "assets" / "encoders").glob("*/tokenizer.json")
+    assert (TextTokenizer(read_tokenizer(path)).strange(text) > 0.5) is hardly

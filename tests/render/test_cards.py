@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.comparison.records import ComparedPassage, Comparison, Standing
-from core.records import Family, Hit, Ranking
+from core.records import Family, Hit, Ranking, ReceivedText
 from core.render import cards, systems
 from core.search.background import Background
 from tests.dom import Node, parse
@@ -102,6 +102,16 @@ def test_the_place_of_the_first_hit_stands_once_in_the_columns_head(comparison: 
     html = parse(cards.columns(placed))
     (said,) = html.all(".first-hit")
     assert said.text == "first hit above 1 of 2 off-topic questions, below 1 of 1 known-right hits"
+
+
+def test_a_column_says_that_its_encoder_can_hardly_read_the_question(
+    comparison: Comparison,
+) -> None:
+    first, *others = comparison.columns
+    strange = dataclasses.replace(first, received=ReceivedText("\u043b\u0451\u0434", 9, 9, 0.79))
+    shown = str(cards.columns(dataclasses.replace(comparison, columns=(strange, *others))))
+    assert shown.count("spells 79% of the letters") == 1
+    assert "can hardly read" not in str(cards.columns(comparison))
 
 
 def test_a_runs_score_is_called_nothing_more(comparison: Comparison) -> None:
