@@ -11,7 +11,7 @@ CoreError
 │   │   ├── EncryptedPdfError          needs a password
 │   │   └── WrongPasswordError         the password given does not open it
 │   ├── NoTextError                    nothing to read: scanned or blank pages only
-│   ├── UnsupportedFileError           neither PDF nor plain text nor Markdown
+│   ├── UnsupportedFileError           of no kind that is read
 │   └── LimitExceededError             too large, too many pages, too slow, too much memory
 ├── EncoderError
 │   ├── EncoderLoadError               weights, tokenizer or config missing or not as expected
@@ -84,7 +84,7 @@ class NoTextError(DocumentError):
 
 
 class UnsupportedFileError(DocumentError):
-    """The file is neither PDF nor plain text nor Markdown."""
+    """The file is of no kind that is read."""
 
 
 class LimitExceededError(DocumentError):

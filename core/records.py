@@ -82,7 +82,7 @@ class Document:
         doc_id: ``"d"`` and the first 16 hex digits of ``sha256``: the same bytes are one document.
         name: The file's own name: last path part, control and bidi characters removed.
         sha256: Of the file's bytes, hex.
-        media_type: ``application/pdf``, ``text/plain`` or ``text/markdown``.
+        media_type: One of `core.documents.plain.ENDINGS`.
         text: All pages' text, joined; pages are ranges of it.
         pages: In order. Plain text is one page.
         size_bytes: Of the source file.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from core.documents.plain import READ_WORDS
+
 NAME = "Bifocal"
 
 DATASET_NAMES = {
@@ -66,12 +68,12 @@ BLANK_READING = (
 )
 BLANK_LIBRARY = (
     "This library is empty",
-    "Drop PDFs, text or Markdown files anywhere on this page. Reading starts at once, and "
+    f"Drop files ({READ_WORDS}) anywhere on this page. Reading starts at once, and "
     "nothing leaves this computer.",
 )
 BLANK_LIBRARY_HOSTED = (
     "This library is empty",
-    "Drop PDFs, text or Markdown files anywhere on this page. Only you can see this library; "
+    f"Drop files ({READ_WORDS}) anywhere on this page. Only you can see this library; "
     "it is removed {hours} hours after your last visit.",
 )
 PREPARING = "This library is being prepared; your question is asked as soon as its first passages are there."
@@ -88,8 +90,8 @@ EQUAL_NOTHING = "Ask a question first; it is then asked again at equal limits."
 ASK_MANY = "No question yet? Let Bifocal draft them"
 
 
-DROP_LABEL = "Drop PDFs anywhere"
-DROP_TITLE = "PDF, text or Markdown; a click chooses files"
+DROP_LABEL = "Drop files anywhere"
+DROP_TITLE = f"{READ_WORDS}; a click chooses files"
 DROP_NOW = "Drop them: they are read at once, and nothing leaves this computer"
 FOLDER = "Add a folder"
 FETCH_ASKING = "Asking the hub what this pair costs, and measuring this machine\u2026"

@@ -43,6 +43,7 @@ def test_every_dependency_is_imported_and_every_import_is_declared() -> None:
     stated |= {"gguf", "mteb", "sentence-transformers", "spaces"}  # of extras
     modules = {"faiss": "faiss-cpu", "starlette": "gradio", "markupsafe": "jinja2"}
     modules |= {"gradio_client": "gradio", "PIL": "pillow", "pydantic_core": "pydantic"}
+    modules |= {"docx": "python-docx"}
     imported = set()
     for path in (ROOT / "app.py", *ROOT.glob("core/**/*.py"), *ROOT.glob("demo/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

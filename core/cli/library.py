@@ -32,14 +32,13 @@ from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
 from core.comparison.measures import MEASURES
 from core.comparison.records import Comparison, to_fields, to_json
+from core.documents.plain import ENDINGS, READ_WORDS
 from core.errors import UnknownNameError, UsageError
 from core.experiments.rendering import library_report
 from core.library.ingest import SourceFile
 from core.library.library import Library
 from core.records import Unit
 from core.settings import ChunkingSettings
-
-READABLE = (".pdf", ".txt", ".text", ".md", ".markdown")
 
 
 def source_files(paths: Sequence[Path], *, password: str | None = None) -> list[SourceFile]:
@@ -51,14 +50,14 @@ def source_files(paths: Sequence[Path], *, password: str | None = None) -> list[
     found: list[SourceFile] = []
     for path in paths:
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE)
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
             found += [SourceFile(p.name, path=p, password=password) for p in below if p.is_file()]
         elif path.exists():
             found.append(SourceFile(path.name, path=path, password=password))
         else:
             raise UsageError(f"{path} does not exist.")
     if not found:
-        raise UsageError("There is no PDF, text or Markdown file at the paths given.")
+        raise UsageError(f"There is no {READ_WORDS} file at the paths given.")
     return found
 
 

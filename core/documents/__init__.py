@@ -1,4 +1,4 @@
-"""Files into documents and passages. The only package that knows the PDF libraries.
+"""Files into documents and passages. The only package that knows the libraries that read files.
 
 ``read_document`` turns bytes into a `Document` with a box per character and its sentences, in a
 process of its own; ``chunk_document`` that into passages; ``boxes_for_range`` and ``render_page``

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.documents import plain
+from core.documents.formats import READERS, too_many_chars
 from core.documents.layout import page_characters, without_furniture
 from core.documents.names import clean_name
 from core.documents.pdf import FEW_CHARS, PageRead, PdfFile
@@ -99,11 +100,11 @@ def read(
     media_type = plain.media_type_of(data, name)
     if media_type == plain.PDF:
         return _read_pdf(data, name, limits, password, report)
-    text, warnings = plain.decoded(data, name)
     report(0, 1)
+    text, warnings = READERS[media_type](data, name, limits)
     text = normal_form(text, max_chars=limits.chars).strip("\n")
     if len(text) > limits.chars:
-        raise _too_many_chars(name, limits)
+        raise too_many_chars(name, limits)
     if not text.strip():
         msg = f'"{name}" holds nothing but white space; there is nothing to read.'
         raise NoTextError(msg)
@@ -156,7 +157,7 @@ def _read_pdf(
             reads.append(_page(pdf, number, limits))
             chars += len(reads[-1].characters.codes)
             if chars > limits.chars:
-                raise _too_many_chars(name, limits)
+                raise too_many_chars(name, limits)
             report(number, count)
         unread = _unread_words(pdf)
     if all(read.broken for read in reads):
@@ -202,13 +203,6 @@ def _unread_words(pdf: PdfFile) -> list[str]:
             "be no more than a notice. Print it to a new PDF there and add that."
         )
     return words
-
-
-def _too_many_chars(name: str, limits: ExtractionLimits) -> LimitExceededError:
-    return LimitExceededError(
-        f'"{name}" holds more than {limits.chars:,} characters of text. '
-        "Split it into smaller files."
-    )
 
 
 class _TooSlowError(BaseException):
@@ -327,7 +321,7 @@ def _assemble(
         texts.append(text)
         position += len(text)
     if position > limits.chars:
-        raise _too_many_chars(name, limits)
+        raise too_many_chars(name, limits)
     return _document(name, plain.PDF, "".join(texts), pages, [*_warnings(reads, pages), *unread])
 
 

@@ -65,7 +65,7 @@ def read_document(
     monitor: Monitor | None = None,
     worker_process: Worker | None = None,
 ) -> Document:
-    """Read a PDF, plain text or Markdown file.
+    """Read a file of a kind that `core.documents.plain.ENDINGS` lists.
 
     Args:
         data: The file's bytes.
@@ -83,7 +83,7 @@ def read_document(
         EncryptedPdfError: It needs a password.
         WrongPasswordError: The password does not open it.
         PdfReadError: It is damaged, cut short, empty or not a PDF although it is named so.
-        UnsupportedFileError: It is neither PDF nor plain text nor Markdown.
+        UnsupportedFileError: It is of another kind; says what to make of it.
         NoTextError: It holds no text; scanned pages need OCR first.
         LimitExceededError: It costs more than ``limits`` allow.
         StoppedError: The user pressed Stop.

@@ -26,7 +26,7 @@ class StoredDocument:
     doc_id: str  # as in `Document`
     sha256: str  # of the source file
     name: str  # the file's own name
-    media_type: str  # ``application/pdf``, ``text/plain`` or ``text/markdown``
+    media_type: str  # one of `core.documents.plain.ENDINGS`
     size_bytes: int  # of the source file
     pages: int  # how many
     pages_with_text: int  # how many of them have text

@@ -140,7 +140,7 @@ def _index(door: Door) -> None:
         """Read, chunk and embed files with both encoders.
 
         Args:
-            files: PDFs, plain text or Markdown: uploaded, or inline as name and base64.
+            files: Uploaded, or inline as name and base64.
             library: Id; empty for the visitor's own library.
             password: For encrypted PDFs.
             visitor: From `start`; empty when run locally.

@@ -55,7 +55,7 @@ def papers(tmp_path: Path) -> Path:
     folder.mkdir()
     for name, text in TEXTS.items():
         (folder / name).write_text(text)
-    (folder / "ignored.docx").write_bytes(b"PK")
+    (folder / "ignored.xlsx").write_bytes(b"PK")
     return folder
 
 

@@ -24,7 +24,7 @@ def test_a_folder_stands_for_the_readable_files_in_it(
     assert result.exit_code == 0
     assert "owls.md: 1 of 1 pages have text, 1 passages" in result.stdout
     assert "hash-diffusion: 3 passages embedded, 0 reused" in result.stdout
-    assert "docx" not in result.stdout
+    assert "xlsx" not in result.stdout
     assert result.stderr == ""  # no progress where stderr is not a terminal
 
 
@@ -72,7 +72,7 @@ def test_a_folder_with_nothing_to_read_is_wrong_usage(terminal: Terminal, tmp_pa
     (tmp_path / "pictures").mkdir()
     result = terminal("index", tmp_path / "pictures", "-w", tmp_path / "w")
     assert result.exit_code == 2
-    assert "no PDF, text or Markdown" in result.stderr
+    assert "no PDF, Word" in result.stderr
 
 
 def test_settings_given_once_are_kept(terminal: Terminal, papers: Path, tmp_path: Path) -> None:

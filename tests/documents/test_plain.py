@@ -68,7 +68,7 @@ def test_hostile_characters_of_a_text_file_are_disarmed() -> None:
         (b"PK\x03\x04rest", "a.pdf", PdfReadError, "it is a ZIP archive"),
         (b"PK\x03\x04rest", "a.docx", UnsupportedFileError, "Office document"),
         (b"\x89PNG\r\n\x1a\n", "a.md", UnsupportedFileError, "PNG"),
-        (b"<!DOCTYPE html><p>hi", "a.txt", UnsupportedFileError, "web page"),
+        (b"<!DOCTYPE html><p>hi", "a.pdf", PdfReadError, "it is a web page"),
         (bytes(range(256)) * 40, "a.txt", UnsupportedFileError, "binary"),
         (b"x\x00\x01\x02" * 300, "noending", UnsupportedFileError, "binary"),
     ],

@@ -1,8 +1,8 @@
-"""Damaged PDFs through the real worker: none may hang it, none may end in an unplanned error.
+"""Damaged files through the real worker: none may hang it, none may end in an unplanned error.
 
     python -m tests.tools.fuzz --files 2000 --seed 0
 
-Takes small PDFs of our own, changes them at random (bytes flipped, cut short, tokens swapped,
+Takes small files of our own, PDFs most of all, changes them at random (bytes flipped, cut short, tokens swapped,
 numbers replaced, streams spliced, parts of two files joined), half of them with a new cross-reference
 table so that readers get inside, reads each and prints what came of
 it. One worker serves until a file kills it. Exit code 1 when a file took longer than the limits
@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import collections
+import io
 import random
 import re
 import sys
 import time
 import traceback
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ from pathlib import Path
 from core.documents import Worker, read_document, render_page
 from core.errors import CoreError, LimitExceededError
 from core.settings import MEBIBYTE, ExtractionLimits
-from tests import pdfs
+from tests import office, pdfs
 
 LIMITS = ExtractionLimits(
     pages=200, page_seconds=5.0, file_seconds=15.0, cpu_seconds=15, memory_bytes=768 * MEBIBYTE
@@ -65,7 +67,7 @@ class Outcome:
 
 
 def seeds() -> list[bytes]:
-    """Small PDFs of every kind; streams unpacked in half of them, so that changes reach inside."""
+    """Small files of every kind; streams unpacked in half of the PDFs: changes reach inside."""
     packed = [
         pdfs.plain_pdf([pdfs.PROSE, "Two.", ""]),
         pdfs.two_column_pdf(),
@@ -86,7 +88,12 @@ def seeds() -> list[bytes]:
         pdfs.form_pdf(),
         pdfs.object_stream_pdf(),
     ]
-    return packed + open_ones
+    others = [
+        office.docx_file(rows=[("Sluice", "Depth"), ("S1", "1.5")], heading="Locks"),
+        office.PAGE.encode(),
+        b'name;depth;note\nS1;1,5;"two\nlines"\nS2;;\n' * 5,
+    ]
+    return packed + open_ones + others
 
 
 def mutated(chance: random.Random, originals: list[bytes]) -> bytes:
@@ -96,6 +103,11 @@ def mutated(chance: random.Random, originals: list[bytes]) -> bytes:
         change = chance.choice(CHANGES)
         data = change(chance, data, originals) or data
     return _with_new_table(data) if chance.random() < REPAIRED_SHARE else data
+
+
+def ending(chance: random.Random, data: bytes) -> str:
+    """Return a file ending: what a PDF calls itself does not matter, what a table does decides."""
+    return ".pdf" if b"%PDF-" in data else chance.choice([".html", ".csv", ".tsv", ".docx"])
 
 
 def _with_new_table(data: bytes) -> bytes:
@@ -198,6 +210,19 @@ def _change_stream(chance: random.Random, data: bytes, _: list[bytes]) -> bytes:
     return data
 
 
+def _change_part(chance: random.Random, data: bytes, _: list[bytes]) -> bytes:
+    """Damage a part of a ZIP file and pack it again."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            name = chance.choice(packed.namelist())
+            part = chance.choice([_flip_bytes, _drop_middle, _repeat_part])(
+                chance, packed.read(name) or b" ", []
+            )
+        return office.with_parts(data, {name: part})
+    except Exception:  # noqa: BLE001 - no ZIP, or damaged before: nothing to do here
+        return data
+
+
 def _join_two(chance: random.Random, data: bytes, originals: list[bytes]) -> bytes:
     other = chance.choice(originals)
     return data[: chance.randrange(len(data))] + other[chance.randrange(len(other)) :]
@@ -214,12 +239,13 @@ CHANGES: list[Change] = [
     _change_number,
     _splice_stream,
     _change_stream,
+    _change_part,
     _join_two,
 ]
 
 
 def fuzz(files: int, seed: int, *, keep: Path | None = None) -> Outcome:
-    """Try ``files`` damaged PDFs; the same seed tries the same ones."""
+    """Try ``files`` damaged files; the same seed tries the same ones."""
     originals = seeds()
     outcome = Outcome()
     running = Worker(LIMITS)
@@ -233,9 +259,10 @@ def fuzz(files: int, seed: int, *, keep: Path | None = None) -> Outcome:
             started = time.monotonic()
             problem = ""
             try:
-                read_document(data, f"{number}.pdf", limits=LIMITS, worker_process=running)
+                name = f"{number}{ending(random.Random(number), data)}"
+                read_document(data, name, limits=LIMITS, worker_process=running)
                 outcome.counts["read"] += 1
-                if number % RENDER_EVERY == 0:
+                if number % RENDER_EVERY == 0 and name.endswith(".pdf"):
                     render_page(data, 1, limits=LIMITS, width_pixels=300)
                     outcome.counts["drawn"] += 1
             except LimitExceededError as exc:
@@ -255,7 +282,7 @@ def fuzz(files: int, seed: int, *, keep: Path | None = None) -> Outcome:
                 outcome.failures.append(f"file {number} of seed {seed}: {problem}")
                 if keep is not None:
                     keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{seed}-{number}.pdf").write_bytes(data)
+                    (keep / f"{seed}-{number}").write_bytes(data)
     finally:
         running.close()
     return outcome
