@@ -11,11 +11,15 @@ from core.records import Family
 from core.render import Html, render
 from core.render.figures import Row
 from core.render.systems import family_kind, named
-from core.words import DASH, DOT, number, signed
+from core.words import DASH, DOT, number, plural, signed
 from demo import texts
 
 MEASURES = ("nDCG@10", "R@10", "Recall@10", "R@100", "Recall@100", "RR@10", "MRR@10", "AP@100")
 OVERVIEW_MEASURE = "nDCG@10"
+OVERVIEW_SAYS = (
+    "{measure}: on {first} of {all} the diffusion encoder is ahead by more than chance, on {second} "
+    "the autoregressive one."
+)
 NONE_YET = (
     "No figures are here yet. Measure any collection in BEIR layout with "
     "`python -m core evaluate --beir FOLDER --json assets/benchmarks/NAME.json`."
@@ -80,9 +84,44 @@ def overview(results: Sequence[tuple[str, Mapping[str, Any]]]) -> Html:
     """Return a line per collection that both encoders were measured on; "" where there is none."""
     lines = [_overview_row(name, content) for name, content in results]
     rows = [row for row in lines if row is not None]
+    ahead = [
+        _ahead(_whole(content)) for (_, content), row in zip(results, lines, strict=True) if row
+    ]
+    says = OVERVIEW_SAYS.format(
+        measure=OVERVIEW_MEASURE,
+        first=ahead.count("diffusion"),
+        second=ahead.count("autoregressive"),
+        all=plural(len(ahead), "line"),
+    )
     pair = [named(Family.DIFFUSION, "Diffusion"), named(Family.AUTOREGRESSIVE, "Autoregressive")]
     heads = ["difference", *pair, "BM25", "queries"]
-    return render("figures", heads=heads, rows=rows) if rows else Html("")
+    return render("figures", heads=heads, rows=rows, says=says) if rows else Html("")
+
+
+def _ahead(part: Mapping[str, Any]) -> str:
+    """Return the family whose lead is outside chance by its interval; "" for none."""
+    gap = part.get("difference")
+    found = gap.get(OVERVIEW_MEASURE) if isinstance(gap, dict) else None
+    low, high = (found.get(end) if isinstance(found, dict) else None for end in ("low", "high"))
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return ""
+    return "diffusion" if low > 0 else "autoregressive" if high < 0 else ""
+
+
+def _says(part: Mapping[str, Any]) -> str:
+    """Return in one sentence what a table shows of the two encoders; "" without a difference."""
+    gap = part.get("difference")
+    found = gap.get(OVERVIEW_MEASURE) if isinstance(gap, dict) else None
+    found = found if isinstance(found, dict) else {}
+    mean = _mean(found)
+    if not isinstance(mean, int | float):
+        return ""
+    leader = _ahead(part)
+    if leader:
+        return f"{leader.capitalize()} is ahead by {number(abs(mean), 3)} {OVERVIEW_MEASURE}."
+    if found.get("low") is None:
+        return f"The difference is {signed(mean, 3)} {OVERVIEW_MEASURE}, without an interval."
+    return f"No difference is shown: {signed(mean, 3)} {OVERVIEW_MEASURE}, within chance."
 
 
 def _overview_row(name: str, content: Mapping[str, Any]) -> Row | None:
@@ -148,8 +187,8 @@ def _table(part: Mapping[str, Any]) -> dict[str, object]:
     gap = part.get("difference")
     if isinstance(gap, dict) and gap:
         cells = tuple(_interval(gap.get(name), sign=True) for name in names)
-        rows.append(Row("", "difference of the encoders", cells, "gap"))
-    return {"heads": names, "rows": rows}
+        rows.insert(0, Row("", "difference of the encoders", cells, "gap"))
+    return {"heads": names, "rows": rows, "says": _says(part)}
 
 
 def _measures(system: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,6 +201,10 @@ def _label(system: Mapping[str, Any]) -> str:
     return str(system.get("label") or texts.SYSTEM_NAMES.get(system_id, system_id))
 
 
+def _mean(value: Mapping[str, Any]) -> Any:  # noqa: ANN401  parsed JSON
+    return value.get("mean", value.get("value", value.get("estimate")))
+
+
 def _interval(value: Any, *, sign: bool = False) -> tuple[str, tuple[str, ...]]:  # noqa: ANN401  parsed JSON
     """Return a figure, and below it its interval and p, from parsed JSON."""
     shown = signed if sign else number
@@ -169,7 +212,7 @@ def _interval(value: Any, *, sign: bool = False) -> tuple[str, tuple[str, ...]]:
         return shown(float(value), 3), ()
     if not isinstance(value, dict):
         return DASH, ()
-    mean = value.get("mean", value.get("value", value.get("estimate")))
+    mean = _mean(value)
     low, high = value.get("low"), value.get("high")
     if not isinstance(mean, int | float):
         return DASH, ()

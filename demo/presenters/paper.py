@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.experiments import paper
 from core.experiments.paper import PaperColumn, PaperTable
 from core.render import Html, plots, render
 from core.render.systems import family_kind
-from core.words import number, signed
+from core.words import number, plural, signed
 from demo.presenters import benchmarks
 
 MARK = "\u2020"
@@ -78,11 +79,13 @@ def measured(results: Sequence[tuple[str, Mapping[str, Any]]]) -> Html:
 
 def table(table_id: str, baseline: str) -> Html:
     """Return one table with the difference of the diffusion model to a chosen baseline."""
-    found = paper.table(table_id)
+    found = _averages_first(paper.table(table_id))
     subject = next((row.system for row in found.rows if row.kind is paper.SystemKind.DIFFUSION), "")
     if subject and baseline not in paper.baselines(found):
         baseline = (
-            paper.best_baseline(found, found.columns[-1].name) if _has_encoders(found) else ""
+            paper.best_baseline(found, paper.table(table_id).columns[-1].name)
+            if _has_encoders(found)
+            else ""
         )
     ceilings = [column.ceiling for column in found.columns if column.ceiling]
     return render(
@@ -92,6 +95,7 @@ def table(table_id: str, baseline: str) -> Html:
         baseline=baseline,
         mark=MARK,
         bars=_bars(found, subject, baseline) if subject and baseline else [],
+        says=_says(found, subject, baseline),
         kind=family_kind,
         best=[max(values) for values in zip(*(row.values for row in found.rows), strict=True)],
         cut=paper.measures_truncation,
@@ -99,6 +103,28 @@ def table(table_id: str, baseline: str) -> Html:
         limit=paper.PAPER_LIMIT,
         without=_without_truncation(found, subject, baseline),
     )
+
+
+def _averages_first(found: PaperTable) -> PaperTable:
+    """The table with its averages as first columns, in sight on a narrow screen."""
+    places = sorted(
+        range(len(found.columns)), key=lambda place: found.columns[place].name not in found.averages
+    )
+    rows = (replace(row, values=tuple(row.values[place] for place in places)) for row in found.rows)
+    return replace(found, columns=tuple(found.columns[place] for place in places), rows=tuple(rows))
+
+
+def _says(found: PaperTable, subject: str, baseline: str) -> str:
+    """Return in one sentence what a table shows."""
+    if not subject or not baseline:
+        return "The best value of each column is bold."
+    gaps = {
+        name: gap
+        for name, gap in paper.differences(found, subject, baseline).items()
+        if name not in found.averages
+    }
+    ahead = sum(gap > 0 for gap in gaps.values())
+    return f"{subject} is ahead of {baseline} on {ahead} of {plural(len(gaps), 'column')}."
 
 
 def _without_truncation(found: PaperTable, subject: str, baseline: str) -> str:

@@ -163,6 +163,32 @@ def test_every_collection_has_a_line_on_top_and_its_figures_folded_below() -> No
     assert folded[1].one("b").text == "second"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (-0.2, -0.01, "Autoregressive is ahead by 0.100 nDCG@10."),
+        (-0.2, 0.0, "No difference is shown: \u22120.100 nDCG@10, within chance."),
+        (None, None, "The difference is \u22120.100 nDCG@10, without an interval."),
+    ],
+)
+def test_a_sentence_says_what_a_table_shows(low: object, high: object, says: str) -> None:
+    gap = {"value": -0.1, "low": low, "high": high}
+    other = {"id": "aut", "family": "autoregressive", "measures": {"nDCG@10": {"value": 0.6}}}
+    systems = [EVALUATION["systems"][0], other]  # type: ignore[index]
+    changed = EVALUATION | {"systems": systems, "difference": {"nDCG@10": gap}}
+    html = benchmarks.benchmarks([("x", changed)])
+    assert says in html
+    ahead = int(says.startswith("Auto"))
+    assert f"on 0 of 1 line the diffusion encoder is ahead by more than chance, on {ahead}" in html
+
+
+def test_the_papers_tables_begin_with_their_averages_and_a_sentence() -> None:
+    html = paper.table("longembed", "Mistral+LLM2Vec")
+    assert "DiffEmbed is ahead of Mistral+LLM2Vec on 5 of 8 columns." in html
+    heads = re.findall(r'<th class="r"[^>]*>([^<]+)</th>', html)
+    assert heads[:2] == ["samples", "Avg"]
+
+
 def test_ticks_of_thousands_are_written_alike() -> None:
     html = paper.training_curve()
     for tick in ("2k", "8k", "10k"):
