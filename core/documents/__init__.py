@@ -9,7 +9,7 @@ from core.documents.chunking import chunk_document
 from core.documents.highlights import PageBoxes, boxes_for_range
 from core.documents.names import clean_name
 from core.documents.reading import Worker, read_document, render_page
-from core.documents.sentences import sentence_spans
+from core.documents.sentences import is_sentence, sentence_spans
 from core.documents.serialization import document_from_bytes, document_to_bytes
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "clean_name",
     "document_from_bytes",
     "document_to_bytes",
+    "is_sentence",
     "read_document",
     "render_page",
     "sentence_spans",

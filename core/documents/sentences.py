@@ -54,6 +54,18 @@ _ENUMERATION = re.compile(r"\(?(?:\d{1,3}(?:\.\d{1,3})*|[a-zA-Z]|[ivxIVX]{1,5})"
 _INITIAL = re.compile(r"(?:^|[\s(])(?:[A-Z]\.)*[A-Z]$")
 _LEADERS = re.compile(r"(?:\. ?){4,}|…{2,}|_{4,}")
 _FIRST_WORD = re.compile(r"\s*(\S+)")
+_ENDED = re.compile(
+    rf"(?<![\s.])(?:\.{{3}}|[.!?…‽;。！？｡︒।۔؟])[{_CLOSERS}]*+(?:\[?\d{{1,3}}\]?)?$"
+)  # or a footnote's mark
+_NUMBER = re.compile(r"\d++(?:\.\d++)++\.?\s")
+_PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_FEWEST_WORDS = 4
+_FEWEST_LETTERS = 8  # where case and spaces tell nothing
+_NUMBERED_WORDS = 8  # after a number like 5.4.3: up to as many are a heading, with a stop or "?"
+_LONG_LETTERS = 80  # no heading is as long: it need not end with a mark
+_WORDS_SHARE = 0.65  # of what stands between spaces: less is a formula, code or a table row
+_LONG_SHARE = 0.8  # the same where no mark ends it
+_SMALL_SHARE = 1 / 3  # of the words: fewer written small are a title, an address, a row of names
 MAX_CHARS = 200_000
 _LOOK_BACK = 80
 _NEIGHBOURS = 6  # lines before and after that tell how long a line can be here
@@ -96,6 +108,41 @@ def sentence_spans(text: str, *, max_chars: int = MAX_CHARS) -> tuple[tuple[int,
             start = found.end()
     _append(spans, text, start, len(text))
     return tuple(spans)
+
+
+def is_sentence(text: str) -> bool:
+    """Whether a range of `sentence_spans` is a sentence: no heading, row, entry or formula.
+
+    >>> is_sentence("The valve shuts when the pressure falls.")
+    True
+    >>> [is_sentence(text) for text in ("■ 2.", "fax: 202-493-2251.", "5.8 Handling bugs")]
+    [False, False, False]
+    """
+    mark = _LIST_MARK.match(text)
+    text = text[mark.end() if mark else 0 :].strip()
+    letters = sum(char.isalpha() for char in text)
+    ended = _ENDED.search(text) is not None
+    if not (ended or letters >= _LONG_LETTERS) or _LEADERS.search(text):
+        return False
+    tokens = text.split()
+    if _NUMBER.match(text) and (len(tokens) <= _NUMBERED_WORDS + 1 or text.endswith("?")):
+        return False  # a heading
+    if ")" in text.partition("(")[0]:
+        return False  # the rest of a row or of code
+    words = [word for token in tokens if (word := _plain_word(token))]
+    cased = sum(char.islower() or char.isupper() for char in text)
+    if cased < letters / 2:  # a script without case, perhaps without spaces
+        return letters >= _FEWEST_LETTERS
+    small = sum(word[0].islower() for word in words)
+    return len(words) >= max(
+        _FEWEST_WORDS, (_WORDS_SHARE if ended else _LONG_SHARE) * len(tokens)
+    ) and small >= (_SMALL_SHARE if ended else 0.5) * len(words)
+
+
+def _plain_word(token: str) -> str:
+    """Return a word without the marks around it; "" for what is no word."""
+    bare = token.strip(_CLOSERS + _OPENERS + ".,;:!?…—–")
+    return bare if _PLAIN_WORD.fullmatch(bare) else ""
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:

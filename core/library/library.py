@@ -21,7 +21,7 @@ from core.comparison.compare import compare, search_depth
 from core.comparison.matching import PassageMatcher
 from core.comparison.records import from_json, to_json
 from core.comparison.runs import forget_run, keep_run, kept_runs, matched_runs, run_columns
-from core.documents import boxes_for_range, render_page, sentence_spans
+from core.documents import boxes_for_range, is_sentence, render_page, sentence_spans
 from core.encoders.spec import TextKind
 from core.errors import (
     InvalidDepthError,
@@ -479,11 +479,15 @@ class Library:
     def best_sentences(self, query: str, passage_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Return, per passage, the range in its text of the sentence nearest to the query.
 
-        Both encoders have the same say (`nearest_sentence`). Sentence embeddings are kept, so the
+        Headings, table rows, entries and formulas are no sentences; a passage of nothing else is
+        left out. Both encoders have the same say (`nearest_sentence`). Sentence embeddings are kept, so the
         second look at a passage costs nothing.
         """
         texts = {passage_id: self.passage(passage_id).text for passage_id in passage_ids}
-        spans = {passage_id: sentence_spans(text) for passage_id, text in texts.items()}
+        spans = {
+            passage_id: [span for span in sentence_spans(text) if is_sentence(text[slice(*span)])]
+            for passage_id, text in texts.items()
+        }
         sentences = [
             texts[passage_id][start:end] for passage_id in texts for start, end in spans[passage_id]
         ]

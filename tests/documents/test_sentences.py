@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.documents import sentence_spans
+from core.documents import is_sentence, sentence_spans
 
 
 def sentences(text: str) -> list[str]:
@@ -114,3 +114,48 @@ def test_time_grows_with_the_length_only(unit: str) -> None:
     started = time.perf_counter()
     sentence_spans(unit * 100_000)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The valve shuts when the pressure falls.",
+        "■ 2. Amend the table by adding the following lines.",
+        "How do you become a member of the board?",
+        "“They were closed in March after the flood.”",
+        "The rest was left out, as most of it is.5",
+        "5.4.3 The tenant shall keep the garden as it was found at the beginning of the term.",
+        "any optimizer that can work with an objective function and does not require that a gradient be known",
+        "Ein topologischer Raum ist ein Paar aus einer Menge und einem System.",
+        "水門は三月の洪水の後に閉じられた。",
+        "أُغلقت بوابات السد في مارس بعد الفيضان الذي ضرب النهر.",
+    ],
+)
+def test_sentences_are_told_from_what_only_stands_between_breaks(text: str) -> None:
+    assert is_sentence(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$0 ....",
+        "■ 2.",
+        "fax:",
+        "fax: 202-493-2251.",
+        "Proposed Rules Federal Register",
+        "Stabilizer wiring change ........",
+        "Stabilizer wiring change and verification ..",
+        "5.11 Non-Maintainer Uploads (NMUs)",
+        "5.4.3 Linking to native routines in other packages.",
+        "5.15.6 How often shall one upload to the archive?",
+        "BAIN, J MATTHEW DISTRICT DIRECTOR 37,499.96 SMITH, ALVARO R LEGISLATIVE CORRESPONDENT 21,000.00",
+        "“Bias Reduction in Standard Errors for Linear Regression with Multi-Stage Samples.”",
+        ".Fortran call used) but only has 8.",
+        "void f(void) { GetRNGstate(); return norm_rand(); } double g(void) { PutRNGstate(); return x(); }",
+        "f(x) = x + 1, so g(f(x)) = x + 2.",
+        "目次",
+        "",
+    ],
+)
+def test_headings_rows_entries_and_formulas_are_no_sentences(text: str) -> None:
+    assert not is_sentence(text)

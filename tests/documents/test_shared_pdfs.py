@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.documents import chunk_document, render_page, sentence_spans
+from core.documents import chunk_document, is_sentence, render_page, sentence_spans
 from core.errors import CoreError, EncryptedPdfError, NoTextError, PdfReadError, WrongPasswordError
 from core.records import Document
 from core.settings import ChunkingSettings
@@ -116,3 +116,22 @@ def test_pages_of_every_kind_can_be_drawn() -> None:
     for name in ("scanned_huckfinn_no_text.pdf", "google-docs.pdf", "blank.pdf"):
         data = (shared_data() / "pdf" / name).read_bytes()
         assert render_page(data, 1, width_pixels=400, name=name).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("usgov_senate_expenditures.pdf", 0),  # a table
+        ("ocr_text_layer.pdf", 0),  # a picture
+        ("word365.pdf", 0),  # headings and lists
+        ("usgov_federal_register_3col.pdf", 250),
+    ],
+)
+def test_no_row_and_no_running_head_is_a_sentence(name: str, least: int) -> None:
+    document = read(name)
+    kept = [document.text[slice(*span)] for span in document.sentences]
+    kept = [" ".join(text.split()) for text in kept if is_sentence(text)]
+    assert least <= len(kept) <= 2 * least
+    heads = {line for page in document.pages for line in page.furniture.split("\n")}
+    assert heads.isdisjoint(kept)
+    assert not [text for text in kept if "Federal Register /" in text or "...." in text]

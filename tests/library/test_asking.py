@@ -204,6 +204,17 @@ def test_the_best_sentence_is_a_range_of_the_passage(filled: Library) -> None:
     assert filled.passage(hit).text[start:end].strip() == "The barn owl hunts mice at night."
 
 
+def test_no_heading_is_the_best_sentence_and_rows_have_none(bench: Library) -> None:
+    # the heading and the row name the query's words, the sentence does not
+    guide = "# Mice at night\n\nThe barn owl hears them under the snow."
+    rows = "Mice at night 12.40\n\nMice by day 9.10\n\nfax: 202-493-2251."
+    bench.add([SourceFile("a.md", data=guide.encode()), SourceFile("b.md", data=rows.encode())])
+    texts = {one.passage_id: one.text for one in bench.passages()}
+    best = bench.best_sentences("mice at night", tuple(texts))
+    marked = [texts[passage_id][slice(*span)] for passage_id, span in best.items()]
+    assert marked == ["The barn owl hears them under the snow."]
+
+
 def test_what_a_passage_was_received_as(filled: Library) -> None:
     text = filled.passages()[0].text
     received = filled.received(text, kind=TextKind.PASSAGE)
