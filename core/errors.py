@@ -11,6 +11,7 @@ CoreError
 │   │   ├── EncryptedPdfError          needs a password
 │   │   └── WrongPasswordError         the password given does not open it
 │   ├── NoTextError                    nothing to read: scanned or blank pages only
+│   │   └── NeedsOcrError              its pages are scanned, or its fonts name no letters
 │   ├── UnsupportedFileError           of no kind that is read
 │   └── LimitExceededError             too large, too many pages, too slow, too much memory
 ├── EncoderError
@@ -81,6 +82,10 @@ class WrongPasswordError(PdfReadError):
 
 class NoTextError(DocumentError):
     """The file holds no text: scanned or blank pages only."""
+
+
+class NeedsOcrError(NoTextError):
+    """The pages are pictures of text, or their fonts do not say which letters they draw."""
 
 
 class UnsupportedFileError(DocumentError):

@@ -42,6 +42,7 @@ class TextSource(StrEnum):
     PDFIUM = "pdfium"
     PYPDF = "pypdf"
     PLAIN = "plain"
+    OCR = "ocr"
     NONE = "none"
 
 
@@ -230,6 +231,7 @@ class SkippedFile:
     name: str
     reason: str
     needs_password: bool = False
+    needs_ocr: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,14 +147,18 @@ class ScriptLibrary:
         """Close the library; it can be opened again."""
         self.library.close()
 
-    def add(self, *paths: str | Path, password: str | None = None) -> IngestionReport:
+    def add(
+        self, *paths: str | Path, password: str | None = None, ocr: str = ""
+    ) -> IngestionReport:
         """Read and embed files and folders; a bad file is skipped with its reason.
+
+        ``ocr`` names languages ("eng+deu") to read scanned pages in, with tesseract.
 
         Raises:
             UsageError: If a path does not exist, or nothing is to be read.
             CoreError: As `core.library.library.Library.add`.
         """
-        return self.library.add(source_files(list(map(Path, paths)), password=password))
+        return self.library.add(source_files(list(map(Path, paths)), password=password, ocr=ocr))
 
     def ask(self, query: str, *, k: int | None = None) -> Answer:
         """Ask both encoders and BM25 the same query; errors as `core.library.library.Library.ask`."""

@@ -12,10 +12,17 @@ from core.settings import ExtractionLimits
 
 
 def read_document(
-    data: bytes, name: str, *, limits: ExtractionLimits | None = None, password: str | None = None
+    data: bytes,
+    name: str,
+    *,
+    limits: ExtractionLimits | None = None,
+    password: str | None = None,
+    ocr: str = "",
 ) -> Document:
     """Return what `core.documents.read_document` returns."""
-    document = read(data, clean_name(name), limits or ExtractionLimits(), password=password)
+    document = read(
+        data, clean_name(name), limits or ExtractionLimits(), password=password, ocr=ocr
+    )
     document = document_from_bytes(document_to_bytes(document))
     digest = hashlib.sha256(data).hexdigest()
     return dataclasses.replace(

@@ -32,28 +32,36 @@ from core.comparison.export import quepid_snapshot, to_csv, trec_runs
 from core.comparison.imported import read_runs
 from core.comparison.measures import MEASURES
 from core.comparison.records import Comparison, to_fields, to_json
+from core.documents import ocr_languages, require_languages
+from core.documents.ocr import INSTALL
 from core.documents.plain import ENDINGS, READ_WORDS
 from core.errors import UnknownNameError, UsageError
 from core.experiments.rendering import library_report
-from core.library.ingest import SourceFile
+from core.library.ingest import SourceFile, wants_ocr
 from core.library.library import Library
 from core.records import Unit
 from core.settings import ChunkingSettings
 
 
-def source_files(paths: Sequence[Path], *, password: str | None = None) -> list[SourceFile]:
+def source_files(
+    paths: Sequence[Path], *, password: str | None = None, ocr: str = ""
+) -> list[SourceFile]:
     """Return the files meant by paths: a folder stands for every readable file below it.
 
     Raises:
-        UsageError: If a path does not exist, or nothing is to be read.
+        UsageError: If a path does not exist, nothing is to be read, or ``ocr`` cannot be done.
     """
+    if ocr:
+        require_languages(ocr)
     found: list[SourceFile] = []
     for path in paths:
         if path.is_dir():
             below = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
-            found += [SourceFile(p.name, path=p, password=password) for p in below if p.is_file()]
+            found += [
+                SourceFile(p.name, path=p, password=password, ocr=ocr) for p in below if p.is_file()
+            ]
         elif path.exists():
-            found.append(SourceFile(path.name, path=path, password=password))
+            found.append(SourceFile(path.name, path=path, password=password, ocr=ocr))
         else:
             raise UsageError(f"{path} does not exist.")
     if not found:
@@ -68,6 +76,9 @@ def index(
     *,
     pair: Annotated[str, Option(help="Which two encoders; kept.")] = "",
     password: Annotated[str | None, Option(help="For encrypted PDFs.")] = None,
+    ocr: Annotated[
+        str, Option(help="Read scanned pages with tesseract, in these languages: eng, eng+deu.")
+    ] = "",
     unit: Annotated[Unit | None, Option(help="What is retrieved; kept.")] = None,
     chunk_tokens: Annotated[int, Option(help="Passage budget; kept. 0: as it is.")] = 0,
     overlap_tokens: Annotated[int, Option(help="Overlap; kept. -1: as it is.")] = -1,
@@ -103,7 +114,7 @@ def index(
             library.pool.fetch(encoder_id, monitor=monitor)  # with its progress, before any reading
         if after != before:
             library.change_settings(after, monitor=monitor)
-        report = library.add(source_files(paths, password=password), monitor=monitor)
+        report = library.add(source_files(paths, password=password, ocr=ocr), monitor=monitor)
     if json:
         print_json(report)
     else:
@@ -117,6 +128,11 @@ def index(
                 echo(f"  {plain(warning)}")
         for skipped in report.skipped:
             echo(f"skipped {plain(skipped.name)}: {plain(skipped.reason)}")
+        if not ocr and (
+            any(map(wants_ocr, report.documents)) or any(s.needs_ocr for s in report.skipped)
+        ):
+            offered = ocr_languages()
+            echo(f"index --ocr reads scanned pages: {', '.join(offered)}." if offered else INSTALL)
         for encoder, count in report.passages_embedded.items():
             reused = report.passages_reused.get(encoder, 0)
             echo(f"{encoder}: {count:,} passages embedded, {reused:,} reused")

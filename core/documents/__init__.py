@@ -8,6 +8,8 @@ show a passage on its page.
 from core.documents.chunking import chunk_document
 from core.documents.highlights import PageBoxes, boxes_for_range
 from core.documents.names import clean_name
+from core.documents.ocr import languages as ocr_languages
+from core.documents.ocr import require_languages
 from core.documents.reading import Worker, read_document, render_page
 from core.documents.sentences import is_sentence, sentence_spans
 from core.documents.serialization import document_from_bytes, document_to_bytes
@@ -21,7 +23,9 @@ __all__ = [
     "document_from_bytes",
     "document_to_bytes",
     "is_sentence",
+    "ocr_languages",
     "read_document",
     "render_page",
+    "require_languages",
     "sentence_spans",
 ]

@@ -15,6 +15,7 @@ from core.documents import plain
 from core.documents.formats import READERS, too_many_chars
 from core.documents.layout import page_characters, without_furniture
 from core.documents.names import clean_name
+from core.documents.ocr import ADVISED, DOTS_PER_INCH, READ, recognised
 from core.documents.pdf import FEW_CHARS, PageRead, PdfFile
 from core.documents.sentences import sentence_spans
 from core.documents.serialization import document_to_bytes
@@ -31,7 +32,13 @@ from core.documents.text import (
     resolve_hyphens,
     without_boxes,
 )
-from core.errors import InvalidSettingError, LimitExceededError, NoTextError, PdfReadError
+from core.errors import (
+    InvalidSettingError,
+    LimitExceededError,
+    NeedsOcrError,
+    NoTextError,
+    PdfReadError,
+)
 from core.records import Document, Page, TextSource
 from core.settings import ExtractionLimits
 
@@ -44,6 +51,8 @@ ASK_SHARE = 0.05  # this much unreadable: ask the second reader
 UNREADABLE_SHARE = 0.5  # this much unreadable: leave out all but words
 MUCH_MORE = 1.05  # the second reader is believed when it has so many times the readable characters
 ATTACHED_NAMED = 3
+POINTS_PER_INCH = 72
+OCR_SHARE = 0.8  # of the time for a page; the rest is for drawing it
 _GLYPH_NAME = re.compile(r"/[A-Za-z]{1,4}[\dA-Fa-f]{1,6}(?![A-Za-z\d])")
 _BAD = re.compile("[\ufffd\ue000-\uf8ff]")
 _LEGIBLE = re.compile(r"[^\W\d_]{3,}")
@@ -56,9 +65,12 @@ def document_bytes(
     password: str | None,
     limits: dict[str, Any],
     report: Callable[[int, int], None],
+    ocr: str = "",
 ) -> bytes:
     """Return a file as a serialised `Document`, its ids left for the parent to fill in."""
-    document = read(data, name, ExtractionLimits(**limits), password=password, report=report)
+    document = read(
+        data, name, ExtractionLimits(**limits), password=password, report=report, ocr=ocr
+    )
     return document_to_bytes(document)
 
 
@@ -91,15 +103,16 @@ def read(
     *,
     password: str | None = None,
     report: Callable[[int, int], None] | None = None,
+    ocr: str = "",
 ) -> Document:
-    """Read a file; errors as `core.documents.read_document` has them.
+    """Read a file; errors as `core.documents.read_document` has them, ``ocr`` too.
 
     ``report`` is called with the pages read and all pages, first when the file is open.
     """
     report = report or (lambda *_: None)
     media_type = plain.media_type_of(data, name)
     if media_type == plain.PDF:
-        return _read_pdf(data, name, limits, password, report)
+        return _read_pdf(data, name, limits, password, report, ocr)
     report(0, 1)
     text, warnings = READERS[media_type](data, name, limits)
     text = normal_form(text, max_chars=limits.chars).strip("\n")
@@ -135,8 +148,9 @@ def _read_pdf(
     limits: ExtractionLimits,
     password: str | None,
     report: Callable[[int, int], None],
+    ocr: str,
 ) -> Document:
-    """Read every page with the better of the two readers."""
+    """Read every page with the better of the two readers, scans with tesseract when asked."""
     with contextlib.closing(PdfFile(data, name, password)) as pdf:
         count = pdf.page_count
         if count > limits.pages:
@@ -154,7 +168,7 @@ def _read_pdf(
         reads: list[PageRead] = []
         chars = 0
         for number in range(1, count + 1):
-            reads.append(_page(pdf, number, limits))
+            reads.append(_page(pdf, number, limits, ocr))
             chars += len(reads[-1].characters.codes)
             if chars > limits.chars:
                 raise too_many_chars(name, limits)
@@ -166,10 +180,10 @@ def _read_pdf(
             "Export it again and add that."
         )
         raise PdfReadError(msg)
-    return _assemble(name, reads, limits, unread)
+    return _assemble(name, reads, limits, unread, ocr)
 
 
-def _page(pdf: PdfFile, number: int, limits: ExtractionLimits) -> PageRead:
+def _page(pdf: PdfFile, number: int, limits: ExtractionLimits, ocr: str) -> PageRead:
     """Return one page in normal form as the better of two readers has it, then fields and notes."""
     read = pdf.page(number, max_chars=limits.chars_per_page)
     read = dataclasses.replace(read, characters=page_characters(read.characters))
@@ -182,7 +196,34 @@ def _page(pdf: PdfFile, number: int, limits: ExtractionLimits) -> PageRead:
             read = dataclasses.replace(read, characters=second, text_source=source, broken=False)
     pieces = [read.characters, page_characters(read.added)]
     text = joined([piece for piece in pieces if len(piece.codes)])
-    return dataclasses.replace(read, characters=text)
+    read = dataclasses.replace(read, characters=text)
+    return _recognised(pdf, read, limits, ocr) if ocr and _needs_ocr(read) else read
+
+
+def _needs_ocr(read: PageRead) -> bool:
+    """Whether a page is a picture of text, or its letters make no words."""
+    text = read.characters.text()
+    scanned = _looks_scanned(read, count_visible(read.characters.codes))
+    return scanned or _share(read) > BAD_SHARE or not has_words(text)
+
+
+def _recognised(pdf: PdfFile, read: PageRead, limits: ExtractionLimits, ocr: str) -> PageRead:
+    """Return a page as tesseract reads it, or as it was with the reason why it does not."""
+    width = max(1, round(read.width / POINTS_PER_INCH * DOTS_PER_INCH))
+    try:
+        raw = recognised(
+            pdf.image(read.page_number, width),
+            ocr,
+            seconds=limits.page_seconds * OCR_SHARE,
+            max_chars=limits.chars_per_page,
+        )
+    except PdfReadError as exc:
+        return dataclasses.replace(read, ocr_problem=str(exc))
+    characters = page_characters(Characters(raw.codes, raw.boxes * np.float32(read.width)))
+    source = TextSource.OCR
+    return dataclasses.replace(
+        read, characters=characters, text_source=source, images=0.0, drawings=0.0, broken=False
+    )
 
 
 def _unread_words(pdf: PdfFile) -> list[str]:
@@ -287,7 +328,7 @@ def _share(read: PageRead) -> float:
 
 
 def _assemble(
-    name: str, reads: list[PageRead], limits: ExtractionLimits, unread: Sequence[str]
+    name: str, reads: list[PageRead], limits: ExtractionLimits, unread: Sequence[str], ocr: str
 ) -> Document:
     """Join the pages into a document; every page but the last with text ends in a line break."""
     bodies, furniture = without_furniture(
@@ -296,7 +337,7 @@ def _assemble(
     resolved, runs_on = resolve_hyphens(bodies)
     with_text = [bool(count_visible(characters.codes)) for characters in resolved]
     if not any(with_text):
-        raise NoTextError(_no_text_words(name, reads))
+        raise _no_text_error(name, reads)
     last = max(index for index, filled in enumerate(with_text) if filled)
     texts, pages, position = [], [], 0
     for index, (read, characters) in enumerate(zip(reads, resolved, strict=True)):
@@ -322,7 +363,9 @@ def _assemble(
         position += len(text)
     if position > limits.chars:
         raise too_many_chars(name, limits)
-    return _document(name, plain.PDF, "".join(texts), pages, [*_warnings(reads, pages), *unread])
+    return _document(
+        name, plain.PDF, "".join(texts), pages, [*_warnings(reads, pages, ocr), *unread]
+    )
 
 
 def _looks_scanned(read: PageRead, chars: int) -> bool:
@@ -330,28 +373,31 @@ def _looks_scanned(read: PageRead, chars: int) -> bool:
     return few and max(read.images, read.drawings) > SCANNED_SHARE
 
 
-def _no_text_words(name: str, reads: list[PageRead]) -> str:
+def _no_text_error(name: str, reads: list[PageRead]) -> NoTextError:
     count = len(reads)
     pages = "its one page" if count == 1 else f"its {count:,} pages"
+    failed = next((read.ocr_problem for read in reads if read.ocr_problem), "")
+    if failed:
+        return NeedsOcrError(f'"{name}" has no text: OCR failed ({failed}). Try again.')
     scanned = [read for read in reads if _looks_scanned(read, 0)]
     if scanned:
         looks = "looks" if count == 1 else "look"
         if len(scanned) < count:
             pages = f"{len(scanned):,} of {pages}"
-        return (
+        return NeedsOcrError(
             f'"{name}" has no text: {pages} {looks} scanned. Run OCR first, for example '
             "ocrmypdf, and add what it makes."
         )
     be = "is" if count == 1 else "are"
     if any(_share(read) > UNREADABLE_SHARE for read in reads):
-        return (
+        return NeedsOcrError(
             f'"{name}" has no readable text: the fonts of {pages} do not say which letters they '
             "draw. Run OCR, for example ocrmypdf --force-ocr, and add what it makes."
         )
-    return f'"{name}" has no text: {pages} {be} blank. There is nothing to read.'
+    return NoTextError(f'"{name}" has no text: {pages} {be} blank. There is nothing to read.')
 
 
-def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> list[str]:
+def _warnings(reads: list[PageRead], pages: Sequence[Page], ocr: str) -> list[str]:
     warnings = []
     scanned = [page.page_number for page in pages if page.looks_scanned]
     broken = [read.page_number for read in reads if read.broken]
@@ -362,7 +408,7 @@ def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> list[str]:
         parts = []
         if scanned:
             looks = "looks" if len(scanned) == 1 else "look"
-            parts.append(f"{page_ranges(scanned)} {looks} scanned: run OCR, for example ocrmypdf")
+            parts.append(f"{page_ranges(scanned)} {looks} scanned: {ADVISED}, for example ocrmypdf")
         if blank:
             parts.append(f"{page_ranges(blank)} {'is' if len(blank) == 1 else 'are'} blank")
         filled = len(pages) - len({*missing, *scanned})  # a stamp on a scan is not its text
@@ -371,6 +417,15 @@ def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> list[str]:
     if broken:
         be = "is" if len(broken) == 1 else "are"
         warnings.append(f"{page_ranges(broken)} {be} damaged and left out.".capitalize())
+    by_ocr = [page.page_number for page in pages if page.text_source is TextSource.OCR]
+    if by_ocr:
+        was = "was" if len(by_ocr) == 1 else "were"
+        words = f"{page_ranges(by_ocr)} {was} {READ} (tesseract, {ocr}): letters may be wrong."
+        warnings.append(words[0].upper() + words[1:])
+    failed = {read.page_number: read.ocr_problem for read in reads if read.ocr_problem}
+    if failed:
+        why = next(iter(failed.values()))
+        warnings.append(f"OCR failed on {page_ranges(list(failed))} ({why}).")
     cut = [read.page_number for read in reads if read.left_out_chars]
     if cut:
         left_out = sum(read.left_out_chars for read in reads)
@@ -381,7 +436,7 @@ def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> list[str]:
     if garbled:
         warnings.append(
             f"Much of the text on {page_ranges(garbled)} is unreadable (its fonts do not say "
-            "which letters they draw): run OCR, for example ocrmypdf --force-ocr."
+            f"which letters they draw): {ADVISED}, for example ocrmypdf --force-ocr."
         )
     strange = [
         read.page_number
@@ -391,7 +446,7 @@ def _warnings(reads: list[PageRead], pages: Sequence[Page]) -> list[str]:
     if strange:
         warnings.append(
             f"The letters on {page_ranges(strange)} make words of no language; if the page looks "
-            "right, its fonts name the wrong letters: run OCR, for example ocrmypdf --force-ocr."
+            f"right, its fonts name the wrong letters: {ADVISED}, for example ocrmypdf --force-ocr."
         )
     return warnings
 

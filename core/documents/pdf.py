@@ -86,6 +86,7 @@ class PageRead:
         text_objects: There are text objects, whether or not characters came out.
         lost_objects: There are text objects of which no character came out.
         unseen_chars: Characters that nobody can see: on a layer switched off, outside the page.
+        ocr_problem: Why tesseract did not read it, in words.
         added: Values of form fields and texts of notes, which stand beside the page's content.
     """
 
@@ -101,6 +102,7 @@ class PageRead:
     text_objects: bool = False
     lost_objects: bool = False
     unseen_chars: int = 0
+    ocr_problem: str = ""
     added: Characters = dataclasses.field(default_factory=no_characters)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 import queue
 import signal
@@ -26,6 +27,7 @@ import psutil
 from core import errors
 from core.documents import plain, worker
 from core.documents.names import clean_name
+from core.documents.ocr import FILE_SECONDS, PAGE_SECONDS
 from core.documents.serialization import document_from_bytes
 from core.errors import (
     DocumentError,
@@ -64,6 +66,7 @@ def read_document(
     password: str | None = None,
     monitor: Monitor | None = None,
     worker_process: Worker | None = None,
+    ocr: str = "",
 ) -> Document:
     """Read a file of a kind that `core.documents.plain.ENDINGS` lists.
 
@@ -75,6 +78,8 @@ def read_document(
         monitor: Told of every page; asked whether to stop.
         worker_process: One that is already running, for reading many files; it keeps its own
             limits. By default a new one is started for this file and ended afterwards.
+        ocr: Languages to read scanned pages in, as `ocr.require_languages` has them; "" leaves
+            them unread. A page may then take two minutes.
 
     Returns:
         The document. What could not be read is in its ``warnings``.
@@ -84,11 +89,18 @@ def read_document(
         WrongPasswordError: The password does not open it.
         PdfReadError: It is damaged, cut short, empty or not a PDF although it is named so.
         UnsupportedFileError: It is of another kind; says what to make of it.
-        NoTextError: It holds no text; scanned pages need OCR first.
+        NoTextError: It holds no text; `NeedsOcrError` where OCR would help.
         LimitExceededError: It costs more than ``limits`` allow.
         StoppedError: The user pressed Stop.
     """
     limits = limits or ExtractionLimits()
+    if ocr:
+        limits = dataclasses.replace(
+            limits,
+            page_seconds=max(limits.page_seconds, PAGE_SECONDS),
+            file_seconds=max(limits.file_seconds, FILE_SECONDS),
+            cpu_seconds=max(limits.cpu_seconds, int(FILE_SECONDS)),
+        )
     monitor = monitor or SilentMonitor()
     name = clean_name(name)
     raise_if_stopped(monitor)
@@ -100,7 +112,7 @@ def read_document(
         raise LimitExceededError(msg)
     running = worker_process or Worker(limits)
     with running if worker_process is None else contextlib.nullcontext():
-        document = running.read(data, name, password=password, monitor=monitor)
+        document = running.read(data, name, password=password, monitor=monitor, ocr=ocr)
     digest = hashlib.sha256(data).hexdigest()
     return dataclasses.replace(
         document, doc_id="d" + digest[:_DOC_ID_DIGITS], sha256=digest, size_bytes=len(data)
@@ -222,9 +234,11 @@ class Worker:
     ) -> None:
         self.close()
 
-    def read(self, data: bytes, name: str, *, password: str | None, monitor: Monitor) -> Document:
+    def read(
+        self, data: bytes, name: str, *, password: str | None, monitor: Monitor, ocr: str = ""
+    ) -> Document:
         """Return a document read from a file; errors as `read_document` has them."""
-        request = {"name": name, "password": password}
+        request = {"name": name, "password": password, "ocr": ocr}
         content = self._answer(worker.READ, worker.DOCUMENT, request, data, monitor)
         try:
             return document_from_bytes(content, max_chars=self.limits.chars)
@@ -243,7 +257,10 @@ class Worker:
         self._closed.set()
         if self._process.returncode is None:
             self._note_memory()
-            self._process.kill()
+            if hasattr(os, "killpg"):  # what the worker runs goes with it
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
             self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

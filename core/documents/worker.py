@@ -24,7 +24,7 @@ FRAME_HEADER = struct.Struct(">cQ")
 
 # Requests, JSON
 CONFIGURE = b"C"  # path, memory_bytes
-READ = b"R"  # name, password, limits; then a DATA frame
+READ = b"R"  # name, password, limits, ocr; then a DATA frame
 DRAW = b"W"  # name, password, limits, page_number, width_pixels; then a DATA frame
 DATA = b"F"
 
@@ -110,7 +110,8 @@ def write_frame(stream: IO[bytes], kind: bytes, content: bytes | dict[str, Any])
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """Answer requests until the pipe closes."""
     settings = json.loads(read_frame(requests)[1])
-    os.putenv("OPENBLAS_NUM_THREADS", "1")  # its threads would count against the memory limit
+    for threads in ("OPENBLAS_NUM_THREADS", "OMP_THREAD_LIMIT"):  # these of tesseract
+        os.putenv(threads, "1")  # they would count against the memory limit
     sys.path.extend(entry for entry in settings["path"] if entry not in sys.path)
     try:
         from core.documents import extraction

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.documents import chunk_document, document_from_bytes, document_to_bytes, read_document
+from core.documents.ocr import READ
 from core.encoders.spec import Encoder
-from core.errors import DocumentError, WorkspaceDamagedError
+from core.errors import DocumentError, NeedsOcrError, WorkspaceDamagedError
 from core.monitor import Monitor, Progress, SilentMonitor, raise_if_stopped
 from core.records import Document, Passage
 from core.settings import ChunkingSettings, ExtractionLimits
@@ -88,8 +89,11 @@ class Holdings:
 
     def _read_again(self, doc_id: str) -> Document:
         source = self._workspace.document_source(doc_id)
-        name = self._workspace.stored_document(doc_id).name
+        stored = self._workspace.stored_document(doc_id)
+        name = stored.name
         try:
+            if any(READ in words for words in stored.warnings):  # it would come out otherwise
+                raise NeedsOcrError(f'"{name}" was {READ}.')
             document = read_document(
                 source, name, limits=self._limits, password=self.passwords.get(doc_id)
             )

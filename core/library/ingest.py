@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from core.documents import clean_name, document_to_bytes, read_document
+from core.documents.ocr import ADVISED
 from core.encoders.spec import ContextEncoder, Encoder
 from core.errors import (
     CoreError,
@@ -19,6 +20,7 @@ from core.errors import (
     EncoderError,
     EncryptedPdfError,
     LimitExceededError,
+    NeedsOcrError,
     PdfReadError,
     UsageError,
     WrongPasswordError,
@@ -50,6 +52,7 @@ class SourceFile:
     # read when its turn comes, so that many large files never lie in memory together
     path: Path | None = None
     password: str | None = None  # for an encrypted PDF. Kept in memory only, never on disk.
+    ocr: str = ""  # languages to read scanned pages in; "" leaves them unread
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.path is None):
@@ -136,16 +139,23 @@ class Ingest:
             source = file.read(limit_bytes=self._limits.file_bytes)
             doc_id = f"d{hashlib.sha256(source).hexdigest()[:16]}"
             same = self._holdings.intact(doc_id)
+            anew = file.ocr != "" and same is not None and wants_ocr(same)
             document = (
                 read_document(
-                    source, file.name, limits=self._limits, password=file.password, monitor=monitor
+                    source,
+                    file.name,
+                    limits=self._limits,
+                    password=file.password or self._holdings.passwords.get(doc_id),
+                    monitor=monitor,
+                    ocr=file.ocr,
                 )
-                if same is None
+                if same is None or anew
                 else None
             )
         except DocumentError as exc:
             needs_password = isinstance(exc, EncryptedPdfError | WrongPasswordError)
-            self._skipped.append(SkippedFile(name, str(exc), needs_password=needs_password))
+            needs_ocr = isinstance(exc, NeedsOcrError)
+            self._skipped.append(SkippedFile(name, str(exc), needs_password, needs_ocr))
         except CoreError:
             raise
         except Exception as exc:  # noqa: BLE001 - one file must never end the batch
@@ -158,12 +168,15 @@ class Ingest:
             if file.password is not None:
                 self._holdings.passwords[doc_id] = file.password
             chunking = self._workspace.settings().chunking
-            if same is not None:
+            if same is not None and not anew:
                 counts = self._workspace.chunked(chunking.key).get(doc_id, (0, 0))
                 report = document_report(same, counts)
                 self._documents.append(replace(report, name=name, duplicate_of=same.name))
             if document is not None:
                 monitor.starting(CHUNKING, name)
+                if anew:
+                    self._workspace.remove_document(doc_id)
+                    self._holdings.forget(doc_id)
                 record = document_to_bytes(document)
                 stored = self._workspace.put_document(document, source=source, record=record)
                 passages = self._holdings.cut_one(document, chunking)
@@ -242,6 +255,11 @@ class Ingest:
             done += len(passages)
             self._embedded[encoder_id] += counts.embedded
             self._reused[encoder_id] += counts.reused
+
+
+def wants_ocr(line: StoredDocument | DocumentReport) -> bool:
+    """Whether a document has pages that OCR would read, and did not yet."""
+    return any(ADVISED in words for words in line.warnings)
 
 
 def document_report(stored: StoredDocument, counts: tuple[int, int]) -> DocumentReport:

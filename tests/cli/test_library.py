@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.store.workspace import Workspace
+from tests import tesseract
 from tests.cli.conftest import Terminal
-from tests.pdfs import PASSWORD, encrypted_pdf, plain_pdf, scanned_pdf
+from tests.pdfs import PASSWORD, encrypted_pdf, partly_scanned_pdf, plain_pdf, scanned_pdf
 
 QUERY = "who hunts mice at night"
 
@@ -48,6 +49,33 @@ def test_skipped_files_are_named_with_the_reason_and_exit_code_3(
     for name in names[1:]:
         assert f"skipped {name}.pdf: " in result.stdout
     assert "good.pdf: 1 of 1 pages" in result.stdout
+
+
+def test_scanned_pages_are_read_when_asked_for_and_named_when_not(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scan.pdf").write_bytes(scanned_pdf())
+    (tmp_path / "half.pdf").write_bytes(partly_scanned_pdf(["Two barges waited below.", ""]))
+    files = [tmp_path / "scan.pdf", tmp_path / "half.pdf", "-w", tmp_path / "w"]
+    with monkeypatch.context() as bare:
+        bare.setenv("PATH", str(tmp_path))
+        without = terminal("index", *files)
+        refused = terminal("index", *files, "--ocr", "eng")
+    assert "half.pdf: 1 of 2 pages have text" in without.stdout
+    assert "Install tesseract with the languages" in without.stdout
+    assert refused.exit_code == 2
+    assert "tesseract is not installed" in refused.stderr
+    tesseract.install(tmp_path / "bin", monkeypatch, [("Water", "fell", "for", "hours.")])
+    assert "index --ocr reads scanned pages: deu, eng." in terminal("index", *files).stdout
+    result = terminal("index", *files, "--ocr", "eng")
+    assert result.exit_code == 0
+    assert "scan.pdf: 1 of 1 pages have text, 1 passages" in result.stdout
+    assert "half.pdf: 2 of 2 pages have text, 1 passages" in result.stdout
+    assert "  Page 2 was read by OCR (tesseract, eng): letters may be wrong." in result.stdout
+    again = terminal("index", *files, "--ocr", "eng")
+    assert again.stdout.count("(already here)") == 2
+    (bm25,) = terminal.json("search", "Water", "-w", tmp_path / "w", "--system", "bm25")["systems"]
+    assert {hit["document"] for hit in bm25["hits"]} == {"scan.pdf", "half.pdf"}
 
 
 def test_passwords(terminal: Terminal, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_head_that_lies_is_damaged_even_with_a_right_hash(
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [(1, 3), (2, 10), (2, 10_000), (3, -1.0), (3, None), (5, "ocr"), (0, "one")],
+    [(1, 3), (2, 10), (2, 10_000), (3, -1.0), (3, None), (5, "magic"), (0, "one")],
     ids=["start", "end", "beyond", "width", "no-width", "source", "number"],
 )
 def test_a_page_that_does_not_fit_its_text_is_damaged(place: int, value: object) -> None:
