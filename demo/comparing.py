@@ -20,7 +20,7 @@ from demo import hits, texts
 from demo.jobs import Job
 from demo.presenters import frame, library
 from demo.services import Services
-from demo.session import Sessions
+from demo.session import Sessions, Shown
 from demo.starters import Starters
 
 Marked = tuple[Comparison, Mapping[str, tuple[int, int]]]
@@ -119,12 +119,33 @@ class Comparing:
     # -- one hit ---------------------------------------------------------------------------
 
     def pane(
-        self, visitor_id: object, token: object, passage_id: str, page_number: int | None = None
+        self,
+        visitor_id: object,
+        token: object,
+        passage_id: str,
+        page_number: int | None = None,
+        *,
+        library_id: str = "",
     ) -> str:
-        """Return the page pane of a hit of the comparison on screen."""
+        """Return the page pane of a hit of the comparison on screen, or of any passage.
+
+        Args:
+            visitor_id: Whose.
+            token: Of the comparison on screen.
+            passage_id: The hit.
+            page_number: Its page; None for the one of its best sentence.
+            library_id: Where a passage is looked for that is no hit; "" for nowhere.
+        """
         try:
             visitor = self.sessions.require(visitor_id)
-            shown = self.sessions.shown(visitor, token)
+            try:
+                shown = self.sessions.shown(visitor, token)
+                shown.comparison.passage(passage_id)
+            except UnknownNameError:
+                if not library_id:
+                    raise
+                with self.sessions.library(visitor, library_id) as bench:
+                    shown = Shown(visitor, library_id, *hits.alone(bench, passage_id))
             with self.sessions.library(visitor, shown.library_id) as bench:
                 return hits.pane(bench, shown, passage_id, page_number)
         except CoreError as error:

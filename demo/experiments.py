@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from core.errors import CoreError, StoppedError
+from core.errors import CoreError, StoppedError, UnknownNameError
 from core.experiments import disagree, last_sentence, rendering
 from core.experiments.disagree import DisagreementReport, FindingFilter, select
 from core.experiments.drafts import DraftKind
@@ -21,7 +21,7 @@ from demo import texts
 from demo.presenters import library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from core.experiments.last_sentence import LastSentenceEdit
     from core.library.library import Library
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 SHOWN_FINDINGS = 100  # 20 in sight, the others folded in twenties
 LABEL_CHARS = 70
+CHOSEN_LISTED = 20  # of those chosen in a picture
 STOP_SIGNAL = "stop-experiment"
 DISAGREE = "disagree"
 WAIT_SECONDS = 10.0  # for an experiment to heed Stop
@@ -190,6 +191,33 @@ class Experiments:
                 values["query"] = comparison.query.text
                 values[field.name] = [item.passage_id for item in comparison.passages[:6]]
         yield from self.run(visitor_id, library_id, experiment, values)
+
+    def chosen(
+        self,
+        visitor_id: object,
+        library_id: str,
+        name: str,
+        values: object,
+        passage_ids: Sequence[str],
+    ) -> str:
+        """List the first passages of those chosen in an experiment's picture.
+
+        Args:
+            visitor_id: Whose.
+            library_id: Where.
+            name: Of the experiment.
+            values: Its fields, as they were run; hostile until checked.
+            passage_ids: The chosen ones.
+        """
+        try:
+            one = experiment(name)
+            if one.choose is None or not isinstance(values, dict):
+                raise UnknownNameError(f"Nothing can be chosen in {name}.")
+            with self.sessions.library(visitor_id, library_id) as bench:
+                passages = {name: bench.passage(name) for name in passage_ids[:CHOSEN_LISTED]}
+                return one.choose(run(bench, one, values), passages)
+        except CoreError as error:
+            return library.trouble(str(error))
 
     # -- disagreements -----------------------------------------------------------------------
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.comparison.records import ComparedPassage, Comparison
 from core.encoders.spec import TextKind
 from core.errors import CoreError, UnknownNameError
+from core.records import Query
 from core.render import Html, page
 
 if TYPE_CHECKING:
-    from core.comparison.records import Comparison
     from core.library.library import Library
     from demo.session import Shown
 
@@ -24,6 +25,38 @@ def best_sentence(
         return bench.best_sentences(comparison.query.text, (passage_id,)).get(passage_id)
     except CoreError:
         return None
+
+
+def alone(bench: Library, passage_id: str) -> tuple[Comparison, dict[str, tuple[int, int]]]:
+    """Return a passage as the only one of a comparison of no systems, and no best sentence.
+
+    Raises:
+        UnknownNameError: If it is not in the library.
+    """
+    item = bench.passage(passage_id)
+    compared = ComparedPassage(
+        passage_id,
+        item.doc_id,
+        bench.document(item.doc_id).name,
+        item.page_first,
+        item.page_last,
+        item.start,
+        item.end,
+        item.text,
+        standings=(),
+    )
+    comparison = Comparison(
+        Query("", ""),
+        k=1,
+        unit=bench.settings.chunking.unit,
+        corpus_size=1,
+        columns=(),
+        encoder_a="",
+        encoder_b="",
+        passages=(compared,),
+        agreements=(),
+    )
+    return comparison, {passage_id: (0, 0)}
 
 
 def pane(bench: Library, shown: Shown, passage_id: str, page_number: int | None) -> str:

@@ -216,7 +216,7 @@ DISAGREE_BLANK = (
 )
 LAB_TITLE = "Laboratory"
 LAB_INTRO = (
-    "Why do the encoders differ? Five experiments on one passage or document of yours. Query and passage "
+    "Why do the encoders differ? Five experiments on one passage or document of yours, and a map of all of them. Query and passage "
     "are taken from the hit selected in Compare; choose others here. Results are kept: the same "
     "inputs give the same picture at once."
 )

@@ -40,7 +40,7 @@ def test_requirements_and_constraints_name_the_same_versions() -> None:
 
 def test_every_dependency_is_imported_and_every_import_is_declared() -> None:
     stated = {requirement_name(line) for line in runtime_dependencies()}
-    stated |= {"gguf", "mteb", "sentence-transformers", "spaces"}  # of extras
+    stated |= {"gguf", "mteb", "sentence-transformers", "spaces", "umap"}  # of extras
     modules = {"faiss": "faiss-cpu", "starlette": "gradio", "markupsafe": "jinja2"}
     modules |= {"gradio_client": "gradio", "PIL": "pillow", "pydantic_core": "pydantic"}
     modules |= {"docx": "python-docx"}

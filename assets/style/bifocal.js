@@ -87,7 +87,8 @@
     }
     if (ask) {
       state.why = null;
-      address({ p: pid, g: "" }, { push: !document.body.classList.contains("pane") });
+      // a passage of the map is no hit that a reload could find again
+      if (now("v") !== "laboratory") address({ p: pid, g: "" }, { push: !document.body.classList.contains("pane") });
       openPane();
       clearTimeout(state.timer);
       state.timer = setTimeout(() => send("pick", { pid }), 90);
@@ -98,7 +99,7 @@
     const below = $("#bf-evidence"), whose = below && $("[data-about]", below);
     if (whose) below.classList.toggle("of-another", Boolean(state.pid) && whose.dataset.about !== state.pid);
     const pane = $("#bf-pane .pane");
-    if (pane && pane.dataset.pid === state.pid && state.why !== state.pid) {
+    if (pane && pane.dataset.pid === state.pid && state.why !== state.pid && $("[data-act=evidence]", pane)) {
       state.why = state.pid;
       send("evidence", { pid: state.pid, brief: "1" });
     }
@@ -493,6 +494,7 @@
       at: () => address(command.to, { push: false }),
       view: () => view(command.view),
       query: () => setText("#bf-query", command.text),
+      chosen: () => { const list = $(".map .listed"); if (list) list.innerHTML = command.html; reachScrollers(); },
     };
     if (known[command.do]) known[command.do]();
   }
@@ -529,6 +531,19 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
+  /* -- the map: its script comes with it ------------------------------------------------------------------ */
+  function drawMap() {
+    const map = $(".map");
+    if (!map || map.querySelector("canvas").drawn === map.dataset.map) return;
+    map.querySelector("canvas").drawn = map.dataset.map;
+    if (!window.bifocalMap) {
+      const script = document.createElement("script");
+      script.textContent = atob(map.dataset.code);
+      document.head.append(script);
+    }
+    window.bifocalMap(map, { send, select, tip, placeTip });
+  }
+
   /* -- keeping up with what changes ------------------------------------------------------------------------ */
   let lastGrid = null, scrollers = 0;
   /* The library as its list of documents says it is: an answer is about the one it was asked of. */
@@ -540,7 +555,7 @@
   });
   new MutationObserver((records) => {
     // What this script draws itself is no news to it.
-    if (records.every((record) => record.target.closest && record.target.closest("svg.lines, .tip"))) return;
+    if (records.every((record) => record.target.closest && record.target.closest("svg.lines, svg.over, .tip"))) return;
     if (document.body.classList.contains("busy") && records.some(redrawn)) { busy(false); state.corpus = corpus(); }
     const answer = $("#bf-columns .hit[data-pid]");
     if (!answer) state.corpus = "";
@@ -562,6 +577,7 @@
       if (state.pid && !$(".hit.sel", grid) && byPid(state.pid).some((node) => node.matches(".hit"))) select(state.pid, { ask: false });
     }
     aboutSelected();
+    drawMap();
     linesSoon();
     // A long list of choices is no stop of its own: it closes under the focus.
     $$(".options, ul[role=listbox]").forEach((node) => { node.tabIndex = -1; });

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from core.errors import InvalidSettingError
+from core.records import Passage
 from core.render import Html
 
 R = TypeVar("R")
@@ -119,6 +120,8 @@ class Experiment(Generic[R]):
     place: Place = Place.LABORATORY  # where the page offers it
     hint: str = ""  # what the page says beside its button
     heavy: bool = False  # it takes turns with other heavy work
+    # what was chosen in its picture, passages by id, as HTML; None where nothing can be
+    choose: Callable[[R, Mapping[str, Passage]], Html] | None = None
     # name of the record's list of findings, of which the API returns the first few
     long_list: str = ""
     order: int = 0  # among the others

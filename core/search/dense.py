@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import IndexMismatchError
+from core.monitor import Monitor, Progress, raise_if_stopped
 from core.records import Ranking
 from core.search.order import best_positions, id_order, make_ranking, require_depth
 
 # Below FAISS's switch to BLAS (20), whose blocks round differently by position.
 QUERIES_AT_ONCE = 16
+NEIGHBOURS_AT_ONCE = 256
 
 
 class Backend(StrEnum):
@@ -216,3 +218,39 @@ class DenseIndex:
         if not np.isfinite(queries).all():
             raise IndexMismatchError("A query embedding is not finite.")
         return self._kernel.inner_products(queries)
+
+
+def nearest(
+    vectors: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    *,
+    k: int,
+    monitor: Monitor,
+    stage: str = "nearest neighbours",
+) -> NDArray[np.int64]:
+    """Return the k nearest other rows of some rows, ``(m, k)``; exact, ties by row.
+
+    By matrix products, which are fast and round differently by position: equal embeddings are
+    computed once, so that they tie all the same.
+
+    Args:
+        vectors: ``(n, dim)`` unit rows, k below n.
+        rows: Whose neighbours are looked for.
+        k: At least 1.
+        monitor: Hears progress; may stop.
+        stage: Name of the work.
+
+    Raises:
+        StoppedError: If stopped.
+    """
+    different, own = np.unique(vectors, axis=0, return_inverse=True)
+    found = np.empty((len(rows), k), np.int64)
+    for first in range(0, len(rows), NEIGHBOURS_AT_ONCE):
+        raise_if_stopped(monitor)
+        monitor.report(Progress(stage, first, len(rows)))
+        block = rows[first : first + NEIGHBOURS_AT_ONCE]
+        for place, scores in enumerate((different[own[block]] @ different.T)[:, own]):
+            scores[block[place]] = -np.inf  # no neighbour of its own
+            found[first + place] = best_positions(scores, k=k)
+    monitor.report(Progress(stage, len(rows), len(rows)))
+    return found

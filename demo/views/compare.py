@@ -85,10 +85,16 @@ def wire(  # noqa: C901  closures over the components, wired at the end
         for shown in handlers.comparing.compare(visitor, library, event_text(event, "text")):
             yield parts(shown)
 
-    def pick(event: gr.EventData, visitor: Any, token: str) -> tuple[str, str, str]:  # noqa: ANN401
+    def pick(
+        event: gr.EventData,
+        visitor: Any,  # noqa: ANN401
+        token: str,
+        library: str,
+    ) -> tuple[str, str, str]:
         chosen = event_text(event, "pid")
         pending = experiments.pending(visitor, token, chosen)
-        return handlers.comparing.pane(visitor, token, chosen), pending, chosen
+        opened = handlers.comparing.pane(visitor, token, chosen, library_id=library)
+        return opened, pending, chosen
 
     def why(event: gr.EventData, visitor: Any, token: str) -> Iterator[str]:  # noqa: ANN401
         brief = event_text(event, "brief") == "1"
@@ -98,9 +104,13 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     def stop_experiment(visitor: Any, token: str) -> None:  # noqa: ANN401
         experiments.stop_shown(visitor, token)
 
-    def page(event: gr.EventData, visitor: Any, token: str) -> str:  # noqa: ANN401
+    def page(event: gr.EventData, visitor: Any, token: str, library: str) -> str:  # noqa: ANN401
         return handlers.comparing.pane(
-            visitor, token, event_text(event, "pid"), event_number(event, "page")
+            visitor,
+            token,
+            event_text(event, "pid"),
+            event_number(event, "page"),
+            library_id=library,
         )
 
     def save(visitor: Any, token: str) -> tuple[Any, str, str]:  # noqa: ANN401
@@ -159,13 +169,13 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     )
     shared.bridge.do_pick(
         pick,
-        [shared.visitor, shared.token],
+        [*tokened, shared.library],
         [pane.page, pane.evidence, pane.selected],
         cancels=[explaining],  # an explanation is of one passage: it ends with the choice of it
         **latest,
     )
     shared.bridge.do_stop_experiment(stop_experiment, tokened, None, queue=False, **PRIVATE)
-    shared.bridge.do_page(page, [shared.visitor, shared.token], pane.page, **latest)
+    shared.bridge.do_page(page, [*tokened, shared.library], pane.page, **latest)
     shared.bridge.do_equal(equal, [*tokened, shared.library], screen, **together)
     shared.bridge.do_save(
         save, [shared.visitor, shared.token], [shared.command, saved, view.summary], **PRIVATE

@@ -145,6 +145,9 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
             None, shared.command, None, js=COMMAND_JS, api_visibility="private"
         )
 
+    shared.bridge.do_chosen(_choosing(experiments), place, shared.command, **PRIVATE).then(
+        None, shared.command, None, js=COMMAND_JS, api_visibility="private"
+    )
     own = [part for tab in view.tabs for part in (*tab.inputs, tab.out)]
     shared.bridge.do_study(
         _again(view, experiments),
@@ -186,6 +189,21 @@ def _again(view: LaboratoryView, experiments: Experiments) -> Callable[..., Iter
             yield {**shown, tab.out: html, view.stop: gr.update(visible=running)}
 
     return again
+
+
+def _choosing(experiments: Experiments) -> Callable[..., dict[str, Any]]:
+    """Function that lists passages chosen in an experiment's picture."""
+
+    def chosen(event: gr.EventData, visitor: Any, library: str) -> dict[str, Any]:  # noqa: ANN401
+        name, ids = event_text(event, "x"), event_text(event, "ids").split()
+        try:
+            values = json.loads(event_text(event, "i"))
+        except (ValueError, RecursionError):
+            values = {}
+        html = experiments.chosen(visitor, library, name, values, ids)
+        return {"do": "chosen", "html": html}
+
+    return chosen
 
 
 def _address(tab: Tab) -> Callable[..., dict[str, Any]]:

@@ -34,6 +34,7 @@ SIGNALS = (
     "stop_index",
     "remove_run",
     "study",
+    "chosen",
 )
 COMMAND_JS = "(command) => { window.bifocal && window.bifocal.run(command); }"
 

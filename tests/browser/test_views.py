@@ -173,7 +173,7 @@ def test_every_view_fits_a_phone(visit: Any, local_url: Any) -> None:
     # all experiments stay in sight, none in a menu
     one.page.evaluate("() => window.bifocal.view('laboratory')")
     one.page.wait_for_selector("#bf-lab-tabs [role=tab]")
-    assert one.page.locator("#bf-lab-tabs [role=tab]:visible").count() == 5
+    assert one.page.locator("#bf-lab-tabs [role=tab]:visible").count() == 6
     # the sidebar opens whole, and what closes it is in reach
     one.page.locator(".toggle-button").first.click()
     one.page.wait_for_timeout(900)

@@ -14,6 +14,7 @@ from core.experiments.drafts import DraftKind
 from core.experiments.experiment import Place
 from core.experiments.registry import experiment, offered
 from core.experiments.run import run
+from core.words import ordinal
 from demo.experiments import Experiments, wanted_findings
 from demo.judging import Judging
 from tests.demo.world import lent
@@ -58,6 +59,30 @@ def test_disagreements_are_listed_and_can_be_filtered(experiments: Any) -> None:
 def test_there_is_nothing_to_filter_before_a_run(experiments: Any) -> None:
     assert experiments.filtered(*HERE, wanted_findings()) is None
     assert experiments.verdict(*HERE) == ""
+
+
+def test_what_is_chosen_on_the_map_is_listed(experiments: Any, asked: Any) -> None:
+    html, _ = last(study(experiments, "map", query="sluice gate of oak"))
+    assert "nearest neighbours" in html
+    ids = [node.attributes["data-pid"] for node in parse(html).all("button.passage")]
+    values = {"query": "sluice gate of oak", "method": "pca"}
+    chosen = experiments.chosen(*HERE, "map", values, ids[:2])
+    assert len(parse(chosen).all("tr")) == 3
+    # its ranks are those of the columns
+    shown = experiments.sessions.shown("local", asked[0]).comparison
+    ranks = [ordinal(one.rank) for one in shown.passage(asked[1]).standings[:2]]
+    cells = parse(experiments.chosen(*HERE, "map", values, [asked[1]])).all("td.r")
+    assert [cell.text for cell in cells] == ranks
+    for name, given, wanted, words in (
+        ("map", values, ["no-such-passage"], "not in this library"),
+        ("map", {"method": "sideways"}, ids[:1], "choose pca, umap"),
+        ("map", [], ids[:1], "Nothing can be chosen"),
+        ("growing", {}, ids[:1], "Nothing can be chosen"),
+        ("<b>", {}, ids[:1], "No experiment"),
+    ):
+        trouble = experiments.chosen(*HERE, name, given, wanted)
+        assert words in trouble
+        assert "<b>" not in trouble
 
 
 def test_unknown_kinds_of_draft_are_left_out_of_a_filter() -> None:

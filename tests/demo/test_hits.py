@@ -26,6 +26,18 @@ def test_the_pane_shows_page_boxes_and_what_was_received(handlers: Any) -> None:
     assert "passage: " in html
 
 
+def test_a_passage_that_is_no_hit_opens_without_ranks_and_reasons(handlers: Any) -> None:
+    with handlers.sessions.library("local", "sample") as bench:
+        passage = bench.passages()[-1]
+    html = handlers.comparing.pane("local", "", passage.passage_id, library_id="sample")
+    assert parse(html).all("path.region")
+    assert not parse(html).all("div.standing")
+    assert 'data-act="evidence"' not in html
+    gone = handlers.comparing.pane("local", "", "no-such-passage", library_id="sample")
+    assert "is not in this library" in gone
+    assert "no longer in memory" in handlers.comparing.pane("local", "", passage.passage_id)
+
+
 def test_the_pane_calls_a_score_from_elsewhere_no_cosine(handlers: Any) -> None:
     screen = last(handlers.comparing.compare("local", "sample", "sluice gate of oak"))
     found = handlers.sessions.shown("local", screen.token).comparison

@@ -16,12 +16,12 @@ IDS = Field("ids", Kind.PASSAGES, "Which.")
 
 def test_every_experiment_of_the_page_is_registered_once_and_in_order() -> None:
     assert [one.name for one in offered(Place.LABORATORY)] == [
-        "last-sentence", "attention", "growing", "hidden-key", "fairness",
+        "last-sentence", "attention", "growing", "hidden-key", "fairness", "map",
     ]  # fmt: skip
     assert [one.name for one in offered(Place.EVIDENCE)] == [
         "sentences", "clauses", "context", "shares",
     ]  # fmt: skip
-    assert len({one.name for one in EXPERIMENTS}) == len({one.verb for one in EXPERIMENTS}) == 10
+    assert len({one.name for one in EXPERIMENTS}) == len({one.verb for one in EXPERIMENTS}) == 11
     with pytest.raises(UnknownNameError, match="there are disagree, last-sentence"):
         experiment("nonsense")
 

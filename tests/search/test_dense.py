@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import IndexMismatchError, InvalidDepthError
-from core.search.dense import Backend, DenseIndex, choose_backend
+from core.monitor import SilentMonitor
+from core.search.dense import Backend, DenseIndex, choose_backend, nearest
 
 BACKENDS = [Backend.FAISS, Backend.NUMPY]
 
@@ -149,3 +150,16 @@ def test_a_query_of_another_encoder_is_refused() -> None:
 def test_macos_computes_without_faiss() -> None:
     assert choose_backend(platform="darwin") is Backend.NUMPY
     assert choose_backend(platform="linux") is Backend.FAISS
+
+
+def test_nearest_rows_are_those_of_brute_force_and_equal_rows_tie_by_place() -> None:
+    rows = unit_rows(700, 24, seed=3)  # more than one block
+    rows[400:] = rows[:300]  # each of these has a twin at the same distance from every other row
+    found = nearest(rows, np.arange(700), k=5, monitor=SilentMonitor())
+    exact = rows.astype(np.float64) @ rows.T.astype(np.float64)
+    np.fill_diagonal(exact, -np.inf)
+    for row in range(0, 700, 7):
+        assert found[row].tolist() == np.lexsort((np.arange(700), -exact[row]))[:5].tolist()
+    assert found[5].tolist()[0] == 405
+    some = nearest(rows, np.array([650, 3]), k=5, monitor=SilentMonitor())
+    assert some.tolist() == found[[650, 3]].tolist()
