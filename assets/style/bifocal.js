@@ -301,7 +301,6 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.closest && event.target.closest("#bf-query")) {
       showWalk(null);
-      busy(!event.shiftKey);
       if (!event.shiftKey) asking(event.target.value);
     }
   }, true);
@@ -363,13 +362,14 @@
     || (record.target.closest("#bf-columns") && [...record.addedNodes].some((node) => node.matches && node.matches(".bf"))));
   function asking(text) {
     if (!text.trim()) return;
+    // The same question again may be answered by the very same page: no news would end the wait.
+    busy(text !== state.asked || document.body.classList.contains("stale") || !$("#bf-columns .hit[data-pid]"));
     address({ q: text, v: "", c: "", p: "", g: "", x: "", i: "" });
     state.asked = text; state.kept = "";
   }
   function ask(text) {
     asking(text);
     view("compare");
-    busy(true);
     $$(".examples details[open]").forEach((node) => { node.open = false; });
     setText("#bf-query", text);
     send("ask", { text });
@@ -415,7 +415,7 @@
   document.addEventListener("click", (event) => {
     const node = event.target.closest && event.target.closest("[data-act]");
     if (node && !node.disabled) act(node, event);
-    if (event.target.closest && event.target.closest("#bf-go")) { showWalk(null); busy(true); asking($("#bf-query textarea").value); }
+    if (event.target.closest && event.target.closest("#bf-go")) { showWalk(null); asking($("#bf-query textarea").value); }
     const experiment = event.target.closest && event.target.closest("#bf-lab-tabs [role=tab]");
     if (experiment && now("x") !== experiment.textContent.trim()) address({ x: experiment.textContent.trim(), i: "" }, { push: false });
     if (event.target.closest && event.target.closest("#bf-apply")) {

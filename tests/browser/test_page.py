@@ -368,6 +368,8 @@ def test_an_answer_of_a_library_that_has_changed_says_so(
     one.page.wait_for_selector("#bf-documents >> text=weir.txt", state="attached")
     one.page.wait_for_selector("#bf-progress .notice")
     one.ask("who counts the eels")
+    one.page.press("#bf-query textarea", "Enter")
+    assert not one.page.evaluate("document.body.classList.contains('busy')")  # the same again
     one.page.evaluate(
         "document.querySelector('#bf-documents').append('0.1s')"
     )  # the toolkit's clock
@@ -398,3 +400,42 @@ def test_a_library_answers_while_it_is_embedded(visit: Any, local_url: Any, tmp_
     # the encoders join by themselves
     one.page.wait_for_selector("#bf-columns .col.dif .hit[data-pid]", state="attached")
     assert one.hits("aut").count() > 0
+
+
+def test_a_phone_that_sleeps_in_the_middle_loses_nothing(
+    visit: Any, local_url: Any, tmp_path: Any
+) -> None:
+    path = tmp_path / "ebb.txt"
+    path.write_text("SLOW-FILE and then the ebb leaves the mill dry until noon. " * 9, "utf-8")
+    one = visit(local_url, width=390, height=844)
+    one.page.fill("#bf-query textarea", "why did the ice become quieter in the last winter")
+    one.context.set_offline(True)
+    one.page.press("#bf-query textarea", "Enter")
+    one.page.wait_for_timeout(1500)
+    one.context.set_offline(False)
+    one.page.wait_for_selector("#bf-columns .hit[data-pid]", state="attached")
+    one.page.set_input_files("#bf-drop input[type=file]", str(path))
+    one.page.wait_for_selector("#bf-progress .step")
+    one.context.set_offline(True)
+    one.page.wait_for_timeout(1500)
+    one.context.set_offline(False)
+    one.page.wait_for_selector("#bf-progress .notice >> text=Read 1 document")
+    one.ask("when is the mill dry")
+
+
+def test_two_tabs_on_one_library_answer_side_by_side(
+    visit: Any, local_url: Any, tmp_path: Any
+) -> None:
+    path = tmp_path / "flood.txt"
+    path.write_text("The flood came over the sill at four in the morning. " * 9, "utf-8")
+    one, two = visit(local_url), visit(local_url)
+    for tab in (one, two):
+        tab.library("My documents")
+    one.page.set_input_files("#bf-drop input[type=file]", str(path))
+    two.ask("why did the water come over the sill")
+    one.page.wait_for_selector("#bf-documents >> text=flood.txt", state="attached")
+    for tab in (one, two):
+        tab.page.fill("#bf-query textarea", "when did the flood come")
+        tab.page.press("#bf-query textarea", "Enter")
+    for tab in (one, two):
+        tab.page.wait_for_selector("#bf-columns .hit >> text=four in the morning", state="attached")
