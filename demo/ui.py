@@ -81,8 +81,8 @@ def build_app(services: Services) -> gr.Blocks:
                 judged = judge.build()
             with gr.Tab("Benchmarks", render_children=True) as benchmarks_tab:
                 measured = figures.build_benchmarks(services)
-            with gr.Tab("The paper", render_children=True):
-                paper = figures.build_paper(services)
+            with gr.Tab("The paper", render_children=True) as paper_tab:
+                paper = figures.build_paper()
             with gr.Tab("Settings", render_children=True):
                 side = sidebar.build_settings(drop, documents, work)
                 lenses = encoders.build(services)
@@ -94,7 +94,7 @@ def build_app(services: Services) -> gr.Blocks:
         shared = Shared(handlers, visitor, picker, side.pair, token, query, link, command)
         compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
         disagree.wire(found, shared, experiments)
-        figures.wire_paper(paper)
+        figures.wire_paper(paper, paper_tab, services)
         figures.wire_benchmarks(measured, benchmarks_tab, services)
         judge.wire(judged, shared, judging)
         judge_tab.select(_same, query, judged.query, **PRIVATE)
@@ -136,10 +136,7 @@ def build_app(services: Services) -> gr.Blocks:
             **PRIVATE,
         )
         arrived.then(None, picker, last, js=sidebar.IN_LIBRARY_JS, api_visibility="private")
-        arrived.then(
-            experiments.picture, [visitor, picker], main.live, concurrency_limit=2, **PRIVATE
-        )
-        picker.change(
+        picker.change(  # the arrival is the first change
             experiments.picture, [visitor, picker], main.live, concurrency_limit=2, **PRIVATE
         )
         arrived.then(

@@ -23,7 +23,10 @@ class PaperView:
 
     table: gr.Radio
     baseline: gr.Dropdown
+    claims: gr.HTML
     out: gr.HTML
+    curve: gr.HTML
+    measured: gr.HTML
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class BenchmarksView:
 def build_benchmarks(services: Services) -> BenchmarksView:
     """Place the measured figures, and official benchmarks with the paper's beside them."""
     # Official tasks first: they are what other models are measured by too.
-    found = html_part("bf-official", _official(services))
+    found = html_part("bf-official")  # filled when the view is opened, as all figures here
     with (
         gr.Accordion(
             texts.OFFICIAL_ADD,
@@ -62,7 +65,7 @@ def build_benchmarks(services: Services) -> BenchmarksView:
             elem_id="bf-official-add",
         )
     said = html_part("bf-official-said")
-    measured = html_part("bf-benchmarks", _measured(services))
+    measured = html_part("bf-benchmarks")
     return BenchmarksView(measured, found, model, add, said)
 
 
@@ -104,9 +107,9 @@ def _official(services: Services) -> str:
     return official.official(results, known, problem=" ".join(problems[:3]))
 
 
-def build_paper(services: Services) -> PaperView:
+def build_paper() -> PaperView:
     """Place the paper's figures, and apart from them the figures measured here."""
-    html_part("bf-claims", paper.claims())
+    claims = html_part("bf-claims")
     first = data.TABLES[0]
     with gr.Row(elem_classes="controls"):
         table = gr.Radio(
@@ -121,14 +124,17 @@ def build_paper(services: Services) -> PaperView:
             label="Baseline",
             elem_id="bf-paper-baseline",
         )
-    out = html_part("bf-paper", paper.table(first.table_id, data.best_baseline(first)))
-    html_part("bf-curve", paper.training_curve())
-    html_part("bf-measured", paper.measured(benchmarks.read_results(services.benchmarks)))
-    return PaperView(table, baseline, out)
+    out, curve, measured = (html_part(name) for name in ("bf-paper", "bf-curve", "bf-measured"))
+    return PaperView(table, baseline, claims, out, curve, measured)
 
 
-def wire_paper(view: PaperView) -> None:
-    """Connect the baseline picker."""
+def wire_paper(view: PaperView, tab: gr.Tab, services: Services) -> None:
+    """Fill the view when it is opened, and connect the baseline picker."""
+
+    def opened(table_id: str, baseline: str) -> tuple[str, str, str, str]:
+        results = benchmarks.read_results(services.benchmarks)
+        shown = choose_baseline(table_id, baseline)
+        return paper.claims(), shown, paper.training_curve(), paper.measured(results)
 
     def choose_table(table_id: str) -> tuple[Any, str]:
         try:
@@ -147,5 +153,11 @@ def wire_paper(view: PaperView) -> None:
         except CoreError as error:
             return library.trouble(str(error))
 
+    tab.select(
+        opened,
+        [view.table, view.baseline],
+        [view.claims, view.out, view.curve, view.measured],
+        **PRIVATE,
+    )
     view.table.input(choose_table, view.table, [view.baseline, view.out], **PRIVATE)
     view.baseline.input(choose_baseline, [view.table, view.baseline], view.out, **PRIVATE)
