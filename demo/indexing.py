@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,8 @@ class Indexing:
                         visitor, library_id, clean_name(name), path, tried=given is not None
                     )
                     held.add(path)
+            if not report.stopped:
+                _ready(bench)
             return report
 
         def tidy() -> None:
@@ -163,7 +166,7 @@ class Indexing:
         return self.sessions.jobs.start(
             (self.sessions.require(visitor_id), library_id, "index"),
             "index",
-            lambda bench, monitor: bench.index(monitor=monitor),
+            lambda bench, monitor: _ready(bench, bench.index(monitor=monitor)),
             heavy=True,
         )
 
@@ -202,6 +205,14 @@ class Indexing:
         """Press Stop on a library's job."""
         visitor = self.sessions.require(visitor_id)
         return self.sessions.jobs.stop((visitor, library_id, kind))
+
+
+def _ready(bench: Library, report: IngestionReport | None = None) -> IngestionReport | None:
+    """Make what the first question needs, so that it need not wait for it."""
+    if bench.passages() and not (report and report.stopped):
+        with contextlib.suppress(CoreError):  # the question itself says what is wrong
+            bench.warm()
+    return report
 
 
 def settings_from(

@@ -55,5 +55,5 @@ def test_the_first_load_is_small(visit: Any, local_url: Any) -> None:
     one.page.reload()
     one.page.wait_for_selector("#bf-blank .blank")
     moved(one.page)
-    assert sum(sizes) < 440_000, (sum(sizes), len(sizes))
+    assert sum(sizes) < 460_000, (sum(sizes), len(sizes))
     assert len(sizes) <= 110
