@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.documents import clean_name
+from core.documents import clean_name, ocr_languages, require_languages
+from core.documents.ocr import INSTALL
 from core.errors import CoreError, StoppedError, UnknownNameError, UsageError
 from core.library.ingest import SourceFile
 from core.library.library import Library
 from core.monitor import Monitor
-from core.records import IngestionReport, Unit
+from core.records import IngestionReport, SkippedFile, Unit
 from core.settings import OWN_ID, SAMPLE_ID, ChunkingSettings, WorkspaceSettings
 from demo import texts
 from demo.jobs import Job
@@ -52,19 +53,26 @@ class Indexing:
         return library_id, self._take_in(visitor, library_id, paths, None, patient=True), remark
 
     def index_files(
-        self, visitor_id: object, library_id: str, paths: Sequence[Path], password: str | None
+        self,
+        visitor_id: object,
+        library_id: str,
+        paths: Sequence[Path],
+        password: str | None,
+        ocr: str = "",
     ) -> Job[IngestionReport]:
         """Start reading uploaded files into a library of the visitor's own.
 
         Raises:
-            UsageError: If it is the sample library, or there are no files.
+            UsageError: If it is the sample library, there are no files, or ``ocr`` cannot be done.
         """
+        if ocr:
+            require_languages(ocr)
         visitor = self.sessions.require(visitor_id)
         if library_id == SAMPLE_ID:
             raise UsageError(texts.SAMPLE_FIXED)
         if not paths:
             raise UsageError("There are no files to read; upload at least one.")
-        return self._take_in(visitor, library_id, paths, password)
+        return self._take_in(visitor, library_id, paths, password, ocr=ocr)
 
     def _take_in(
         self,
@@ -73,67 +81,133 @@ class Indexing:
         paths: Sequence[Path],
         password: str | None,
         *,
+        ocr: str = "",
         patient: bool = False,
     ) -> Job[IngestionReport]:
-        files: list[tuple[str, Path, str | None]] = []
+        files: list[SourceFile] = []
         try:
-            files.extend((path.name, take_in(path), password) for path in paths)
+            files.extend(
+                SourceFile(path.name, path=take_in(path), password=password, ocr=ocr)
+                for path in paths
+            )
             return self._index(visitor, library_id, files, patient=patient)
         except CoreError:
-            for _, own, _ in files:
-                discard(own)
+            for file in files:
+                _discard(file)
             raise
 
     def _index(
         self,
         visitor: str,
         library_id: str,
-        files: Sequence[tuple[str, Path, str | None]],
+        files: Sequence[SourceFile],
         *,
         patient: bool = False,
     ) -> Job[IngestionReport]:
         def work(bench: Library, monitor: Monitor) -> IngestionReport:
-            sources = [SourceFile(name, path=path, password=given) for name, path, given in files]
-            report = bench.add(sources, monitor=monitor)
-            locked = {skipped.name for skipped in report.skipped if skipped.needs_password}
-            for name, path, given in files:
-                if clean_name(name) in locked or name in locked:
-                    self.sessions.hold(
-                        visitor, library_id, clean_name(name), path, tried=given is not None
-                    )
-                    held.add(path)
+            report = bench.add(files, monitor=monitor)
+            held.update(
+                file.path
+                for file in files
+                if file.path and self._hold(visitor, library_id, file, report)
+            )
             if not report.stopped:
                 _ready(bench)
             return report
 
         def tidy() -> None:
-            for _, path, _ in files:
-                if path not in held:
-                    discard(path)
+            for file in files:
+                if file.path not in held:
+                    _discard(file)
 
         held: set[Path] = set()
         key = (visitor, library_id, "index")
         jobs = self.sessions.jobs
         return jobs.start(key, "index", work, heavy=True, after=tidy, patient=patient)
 
+    def _hold(
+        self, visitor: str, library_id: str, file: SourceFile, report: IngestionReport
+    ) -> bool:
+        """Keep a file that waits for an answer; False for every other file."""
+        name = clean_name(file.name)
+        why = next((skipped for skipped in report.skipped if skipped.name == name), None)
+        if why is None:
+            if not (report.stopped and file.ocr) or name in {one.name for one in report.documents}:
+                return False
+            why = SkippedFile(name, "", needs_ocr=True)
+        if file.path is None or not (why.needs_password or (why.needs_ocr and ocr_languages())):
+            return False
+        problem = why.reason if file.ocr else ""
+        if why.needs_password and file.password is not None:
+            problem = f"That password does not open {name}; try another."
+        self.sessions.hold(
+            visitor,
+            library_id,
+            name,
+            file.path,
+            problem=problem,
+            needs_ocr=why.needs_ocr,
+            password=file.password if why.needs_ocr else None,
+        )
+        return True
+
     def password(self, visitor_id: object, token: str, password: str) -> tuple[str, Job[Any]]:
         """Try a password on a file that waits for it."""
-        visitor = self.sessions.require(visitor_id)
+        return self._try(self.sessions.require(visitor_id), token, password)
+
+    def _try(
+        self, visitor: str, token: str, password: str | None = None, ocr: str = ""
+    ) -> tuple[str, Job[Any]]:
+        """Read a file that waits, with an answer to the question that it waits for."""
         file = self.sessions.waiting(visitor, token)
-        job = self._index(visitor, file.library_id, [(file.name, file.path, password)])
+        given = file.password if password is None else password
+        source = SourceFile(file.name, path=file.path, password=given, ocr=ocr)
+        job = self._index(visitor, file.library_id, [source])
         self.sessions.release(token)  # not before: the library may have been busy
         return file.library_id, job
 
+    def read_scanned(
+        self, visitor_id: object, library_id: str, token: str, languages: str
+    ) -> tuple[str, Job[Any]]:
+        """Read the scanned pages of a file that waits (a token) or of a document (its id).
+
+        Raises:
+            UsageError: If it is the sample library, or scanned pages cannot be read in these
+                languages here.
+        """
+        visitor = self.sessions.require(visitor_id)
+        require_languages(languages)
+        if token in self.sessions.held(visitor, library_id):
+            return self._try(visitor, token, ocr=languages)
+        if library_id == SAMPLE_ID:
+            raise UsageError(texts.SAMPLE_FIXED)
+
+        def work(bench: Library, monitor: Monitor) -> IngestionReport:
+            name = bench.workspace.stored_document(token).name
+            source = bench.workspace.document_source(token)
+            report = bench.add([SourceFile(name, data=source, ocr=languages)], monitor=monitor)
+            if not report.stopped:
+                _ready(bench)
+            return report
+
+        key = (visitor, library_id, "index")
+        return library_id, self.sessions.jobs.start(key, "index", work, heavy=True)
+
     def forget_file(self, visitor_id: object, token: str) -> str:
-        """Drop a file that waits for a password."""
+        """Drop a file that waits for an answer."""
         visitor = self.sessions.require(visitor_id)
         file = self.sessions.waiting(visitor, token)
         self.sessions.release(token)
         discard(file.path)
-        waiting = self.sessions.held(visitor, file.library_id)
-        return "".join(
-            library.password_form(key, item.name, item.problem) for key, item in waiting.items()
-        )
+        waiting = self._waiting(visitor, file.library_id)
+        return "".join(library.question(key, one) for key, one in waiting.items())
+
+    def _waiting(self, visitor: str, library_id: str) -> dict[str, library.Waiting]:
+        """Files that wait for an answer in a library, as the page asks for it."""
+        return {
+            key: (item.name, item.problem, ocr_languages() if item.needs_ocr else ())
+            for key, item in self.sessions.held(visitor, library_id).items()
+        }
 
     def watch(self, visitor_id: object, library_id: str) -> Iterator[tuple[str, bool]]:
         """Yield ``(html, running)`` of the indexing job of a library; nothing when there is none."""
@@ -144,14 +218,14 @@ class Indexing:
         for snapshot in job.watch():
             if snapshot.running:
                 yield library.progress(snapshot), True
-        held = self.sessions.held(visitor, library_id)
-        waiting = {key: (item.name, item.problem) for key, item in held.items()}
+        waiting = self._waiting(visitor, library_id)
         if job.error is not None:
             words = texts.STOPPED if isinstance(job.error, StoppedError) else str(job.error)
             yield library.trouble(words, waiting), False
         else:
             report = job.result
-            html = library.ingestion(report, waiting) if report is not None else ""  # type: ignore[arg-type]
+            advice = "" if self.services.hosted or ocr_languages() else INSTALL
+            html = library.ingestion(report, waiting, advice=advice) if report is not None else ""  # type: ignore[arg-type]
             yield html, False
 
     def files_read(self, visitor_id: object, library_id: str) -> bool:
@@ -213,6 +287,12 @@ def _ready(bench: Library, report: IngestionReport | None = None) -> IngestionRe
         with contextlib.suppress(CoreError):  # the question itself says what is wrong
             bench.warm()
     return report
+
+
+def _discard(file: SourceFile) -> None:
+    """Delete a file that was taken in."""
+    if file.path is not None:
+        discard(file.path)
 
 
 def settings_from(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.documents import ocr_languages
 from core.errors import CoreError, UnknownNameError, UsageError
 from core.settings import SAMPLE_ID
 from core.words import plural
@@ -68,6 +69,7 @@ class Libraries:
                     reports,
                     removable=removable,
                     label=next(one.label for one in lines if one.library_id == library_id),
+                    languages=ocr_languages(),
                 ),
                 # While a job is at work its own progress says what is not embedded yet.
                 notice=self._notice(bench) if reports and not reading else "",

@@ -1,7 +1,7 @@
 """State of one browser on the server.
 
 A browser holds one opaque visitor id and nothing else. Behind it the server keeps the comparisons
-that are on screen, files that wait for a password, and running jobs, each under that id; every
+that are on screen, files that wait for an answer, and running jobs, each under that id; every
 handler passes the id through `Sessions.require`.
 """
 
@@ -57,19 +57,16 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class PendingFile:
-    """An uploaded file that waits for its password."""
+    """An uploaded file that waits for its password, or for the language of its scanned pages."""
 
     visitor_id: str
     library_id: str
     name: str
     path: Path
     since: float
-    tried: bool  # a password did not open it
-
-    @property
-    def problem(self) -> str:
-        """Sentence above its field; "" before any try."""
-        return f"That password does not open {self.name}; try another." if self.tried else ""
+    problem: str  # sentence above its field; "" before any try
+    needs_ocr: bool
+    password: str | None  # that opened it; in memory only
 
 
 class Sessions:
@@ -149,16 +146,24 @@ class Sessions:
             self._shown.move_to_end(token)  # type: ignore[arg-type]  # a str: it was found
             return shown
 
-    # -- files that wait for a password ----------------------------------------------------
+    # -- files that wait for an answer -----------------------------------------------------
 
     def hold(
-        self, visitor_id: str, library_id: str, name: str, path: Path, *, tried: bool = False
+        self,
+        visitor_id: str,
+        library_id: str,
+        name: str,
+        path: Path,
+        *,
+        problem: str = "",
+        needs_ocr: bool = False,
+        password: str | None = None,
     ) -> str:
-        """Keep a file that was taken in until its password comes; returns a token."""
+        """Keep a file that was taken in until its answer comes; returns a token."""
         token = new_token()
         with self._lock:
             self._pending[token] = PendingFile(
-                visitor_id, library_id, name, path, time.monotonic(), tried
+                visitor_id, library_id, name, path, time.monotonic(), problem, needs_ocr, password
             )
             over = time.monotonic() - PENDING_SECONDS
             stale = [key for key, file in self._pending.items() if file.since < over]
@@ -170,7 +175,7 @@ class Sessions:
         return token
 
     def held(self, visitor_id: str, library_id: str) -> dict[str, PendingFile]:
-        """Files that wait for a password in a library of this visitor's, by token."""
+        """Files that wait for an answer in a library of this visitor's, by token."""
         with self._lock:
             return {
                 token: file
@@ -179,7 +184,7 @@ class Sessions:
             }
 
     def waiting(self, visitor_id: str, token: str) -> PendingFile:
-        """Return a file that waits for its password.
+        """Return a file that waits for an answer.
 
         Raises:
             UnknownNameError: Not waiting (any more), or somebody else's.

@@ -433,12 +433,12 @@
     reachScrollers();
   }, true);
   document.addEventListener("submit", (event) => {
-    const form = event.target.closest(".ask-password");
+    const form = event.target.closest(".ask-file");
     if (!form) return;
     event.preventDefault();
-    const field = $("input[type=password]", form);
-    send("password", { token: form.dataset.token, password: field.value });
-    field.value = "";
+    const field = $("[name=answer]", form);
+    send(form.dataset.ask, { token: form.dataset.token, answer: field.value });
+    if (form.dataset.ask === "password") field.value = "";
   }, true);
 
   /* -- hovering ------------------------------------------------------------------------------------- */

@@ -259,7 +259,7 @@ class Ingest:
 
 def wants_ocr(line: StoredDocument | DocumentReport) -> bool:
     """Whether a document has pages that OCR would read, and did not yet."""
-    return any(ADVISED in words for words in line.warnings)
+    return bool(line.scanned_pages) or any(ADVISED in words for words in line.warnings)
 
 
 def document_report(stored: StoredDocument, counts: tuple[int, int]) -> DocumentReport:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.library.encoders import EncoderStatus
+from core.library.ingest import wants_ocr
 from core.monitor import Progress
 from core.records import DocumentReport, IngestionReport
 from core.render import Html, render
@@ -17,12 +18,32 @@ from demo.jobs import Snapshot
 
 # Stages whose steps cost about the same, so that what is left can be foretold from what is done.
 _EVEN = ("embedding", "asking")
+# Of a file that waits: its name, what to say of the last answer, languages to read it in; without
+# any it waits for a password.
+Waiting = tuple[str, str, Sequence[str]]
 
 
-def documents(reports: Sequence[DocumentReport], *, removable: bool, label: str = "") -> Html:
-    """Return a library's name, and one line per document: pages, passages, unreadable parts."""
-    lines = [(report, _notes(report)) for report in reports]
-    return render("documents", label=label, reports=reports, lines=lines, removable=removable)
+def documents(
+    reports: Sequence[DocumentReport],
+    *,
+    removable: bool,
+    label: str = "",
+    languages: Sequence[str] = (),
+) -> Html:
+    """Return a library's name, and one line per document: pages, passages, unreadable parts.
+
+    ``languages`` are those that scanned pages can be read in, offered where there are any.
+    """
+    offered = languages if removable else ()
+    lines = [(report, _notes(report), bool(offered) and wants_ocr(report)) for report in reports]
+    return render(
+        "documents",
+        label=label,
+        reports=reports,
+        lines=lines,
+        removable=removable,
+        languages=offered,
+    )
 
 
 def _notes(report: DocumentReport) -> list[str]:
@@ -109,12 +130,13 @@ def _clock(seconds: float) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
-def ingestion(report: IngestionReport, waiting: Mapping[str, tuple[str, str]]) -> Html:
+def ingestion(report: IngestionReport, waiting: Mapping[str, Waiting], *, advice: str = "") -> Html:
     """Return the result of an upload.
 
     Args:
         report: Of the library.
-        waiting: Name of each file that waits for a password, and what to say of the last, by token.
+        waiting: Files that wait for an answer, by token.
+        advice: Sentence on scanned pages, said once where there are any that were not read.
     """
     fresh = [item for item in report.documents if item.duplicate_of is None]
     read = ""
@@ -126,7 +148,8 @@ def ingestion(report: IngestionReport, waiting: Mapping[str, tuple[str, str]]) -
             f"with text, {plural(sum(item.passages for item in fresh), 'passage')} "
             f"in {_clock(report.seconds)}."
         )
-    names = {name for name, _ in waiting.values()}
+    names = {name for name, *_ in waiting.values()}
+    unread = any(map(wants_ocr, fresh)) or any(skipped.needs_ocr for skipped in report.skipped)
     return render(
         "ingestion",
         stopped=texts.STOPPED if report.stopped else "",
@@ -135,19 +158,21 @@ def ingestion(report: IngestionReport, waiting: Mapping[str, tuple[str, str]]) -
         refused=[
             skipped.reason
             for skipped in report.skipped
-            if not (skipped.needs_password and skipped.name in names)
-        ],
+            if not ((skipped.needs_password or skipped.needs_ocr) and skipped.name in names)
+        ]
+        + ([advice] if advice and unread else []),
         waiting=[(token, *one) for token, one in waiting.items()],
     )
 
 
-def password_form(token: str, name: str, problem: str = "") -> Html:
-    """Return the question for one encrypted file's password."""
-    return render("password", token=token, name=name, words=problem)
+def question(token: str, waiting: Waiting) -> Html:
+    """Return the question for one file's password or language."""
+    name, words, languages = waiting
+    return render("password", token=token, name=name, words=words, languages=languages)
 
 
-def trouble(message: str, waiting: Mapping[str, tuple[str, str]] | None = None) -> Html:
-    """Return an error as a sentence in its place, and below it the files that want a password."""
+def trouble(message: str, waiting: Mapping[str, Waiting] | None = None) -> Html:
+    """Return an error as a sentence in its place, and below it the files that wait for an answer."""
     return render(
         "said",
         kind="bad",

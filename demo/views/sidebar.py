@@ -222,8 +222,17 @@ def wire(  # noqa: C901  closures over the components, wired at the end
     def password(event: gr.EventData, visitor: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
         try:
             target, _ = handlers.indexing.password(
-                visitor, event_text(event, "token"), event_text(event, "password")
+                visitor, event_text(event, "token"), event_text(event, "answer")
             )
+        except CoreError as error:
+            yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
+            return
+        yield from watched(visitor, target)
+
+    def ocr(event: gr.EventData, visitor: Any, library_id: str) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        token, languages = event_text(event, "token"), event_text(event, "answer")
+        try:
+            target, _ = handlers.indexing.read_scanned(visitor, library_id, token, languages)
         except CoreError as error:
             yield library.trouble(str(error)), idle, *([gr.skip()] * len(screen))
             return
@@ -321,6 +330,7 @@ def wire(  # noqa: C901  closures over the components, wired at the end
             fresh, place, compare_screen[-1], **PRIVATE
         )
     shared.bridge.do_password(password, shared.visitor, job, **long)
+    shared.bridge.do_ocr(ocr, place, job, **long)
     shared.bridge.do_forget(forget, shared.visitor, side.progress, **PRIVATE)
     shared.bridge.do_embed(embed, place, job, **long)
     shared.bridge.do_remove(remove, place, screen, **PRIVATE)

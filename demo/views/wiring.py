@@ -20,6 +20,7 @@ SIGNALS = (
     "equal",
     "remove",
     "password",
+    "ocr",
     "forget",
     "embed",
     "open_saved",

@@ -12,8 +12,9 @@ from core.errors import CoreError, InvalidSettingError, UnknownNameError, UsageE
 from core.settings import WorkspaceSettings
 from demo.indexing import settings_from
 from demo.services import PageLimits
+from tests import tesseract
 from tests.demo.conftest import last, upload
-from tests.pdfs import PASSWORD, encrypted_pdf
+from tests.pdfs import PASSWORD, encrypted_pdf, partly_scanned_pdf, scanned_pdf
 
 
 def test_uploads_never_change_the_sample(handlers: Any, tmp_path: Any) -> None:
@@ -134,6 +135,66 @@ def test_an_encrypted_file_waits_for_its_password_and_is_read_then(
     assert "locked.pdf" in handlers.libraries.screen("local", "my-documents").documents
     assert handlers.sessions.held("local", "my-documents") == {}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_scanned_file_waits_for_its_language_and_is_read_then(
+    handlers: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tesseract.install(tmp_path / "bin", monkeypatch, [("Water", "fell", "for", "hours.")])
+    (program / "fails").touch()
+    path = upload(tmp_path, "scan.pdf", scanned_pdf())
+    handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
+    html, _ = last(handlers.indexing.watch("local", "my-documents"))
+    assert "scan.pdf is scanned. tesseract can read it" in html
+    assert "ocrmypdf" not in html
+    (token,) = handlers.sessions.held("local", "my-documents")
+    with pytest.raises(CoreError, match="it has deu, eng"):
+        handlers.indexing.read_scanned("local", "my-documents", token, "fra")
+    handlers.indexing.read_scanned("local", "my-documents", token, "eng")[1].outcome()
+    html, _ = last(handlers.indexing.watch("local", "my-documents"))
+    assert "OCR failed (tesseract: Error opening data file)" in html
+    (program / "fails").unlink()
+    (token,) = handlers.sessions.held("local", "my-documents")
+    handlers.indexing.read_scanned("local", "my-documents", token, "eng")[1].outcome()
+    shown = handlers.libraries.screen("local", "my-documents").documents
+    assert "Page 1 was read by OCR (tesseract, eng): letters may be wrong." in shown
+    assert 'data-ask="ocr"' not in shown
+    assert handlers.sessions.held("local", "my-documents") == {}
+    assert sorted(tmp_path.iterdir()) == [program, path]
+
+
+def test_scanned_pages_of_a_document_are_read_where_it_is(
+    handlers: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = upload(tmp_path, "half.pdf", partly_scanned_pdf(["Two barges waited below.", ""]))
+    tesseract.install(tmp_path / "bin", monkeypatch, [("Water", "fell", "for", "hours.")])
+    handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
+    with handlers.sessions.library("local", "my-documents") as bench:
+        (line,) = bench.documents()
+    shown = handlers.libraries.screen("local", "my-documents").documents
+    assert f'data-ask="ocr" data-token="{line.doc_id}"' in shown
+    handlers.indexing.read_scanned("local", "my-documents", line.doc_id, "deu")[1].outcome()
+    with handlers.sessions.library("local", "my-documents") as bench:
+        (again,) = bench.documents()
+        assert "Water fell for hours." in bench.document(again.doc_id).text
+    assert (again.doc_id, again.pages_with_text) == (line.doc_id, 2)
+    _, job = handlers.indexing.read_scanned("local", "my-documents", "d" + "0" * 16, "deu")
+    with pytest.raises(CoreError):
+        job.outcome()
+    with pytest.raises(CoreError, match="sample library stays"):
+        handlers.indexing.read_scanned("local", "sample", line.doc_id, "deu")
+
+
+def test_without_tesseract_a_scanned_file_says_what_to_install(
+    handlers: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = upload(tmp_path, "scan.pdf", scanned_pdf())
+    handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
+    html, _ = last(handlers.indexing.watch("local", "my-documents"))
+    assert "looks scanned. Run OCR first" in html
+    assert "Install tesseract with the languages you need" in html
+    assert handlers.sessions.held("local", "my-documents") == {}
 
 
 def test_a_password_typed_while_the_library_is_busy_loses_no_file(

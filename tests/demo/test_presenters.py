@@ -42,6 +42,23 @@ def test_the_sample_library_offers_no_remove_button() -> None:
     assert 'data-act="remove"' not in library.documents([report()], removable=False)
 
 
+def test_scanned_pages_are_offered_where_they_can_be_read() -> None:
+    scanned = report(warnings=("Pages 12-35 look scanned: run OCR, for example ocrmypdf.",))
+    html = library.documents(
+        [scanned, report(doc_id="other", scanned_pages=())], removable=True, languages=("deu",)
+    )
+    assert html.count('data-ask="ocr"') == 1
+    assert f'data-token="{scanned.doc_id}"' in html
+    assert "<option>deu</option>" in html
+    assert "data-ask" not in library.documents([scanned], removable=False, languages=("deu",))
+    assert "data-ask" not in library.documents([scanned], removable=True)
+    made = IngestionReport((), (SkippedFile("s.pdf", "s.pdf is scanned.", needs_ocr=True),))
+    assert "Install it." in library.ingestion(made, {}, advice="Install it.")
+    html = library.ingestion(made, {"t": ("s.pdf", "", ("deu", "eng"))})
+    assert "s.pdf is scanned. tesseract can read it: in which language?" in html
+    assert "<option selected>eng</option>" in html
+
+
 def test_what_an_upload_came_to() -> None:
     made = IngestionReport(
         documents=(report(pages=3, pages_with_text=3, scanned_pages=(), passages=7),),
@@ -51,7 +68,7 @@ def test_what_an_upload_came_to() -> None:
         ),
         seconds=2.0,
     )
-    html = library.ingestion(made, {"token-1": ("locked.pdf", "")})
+    html = library.ingestion(made, {"token-1": ("locked.pdf", "", ())})
     assert "bad.pdf is damaged; save it again." in html
     assert 'data-token="token-1"' in html
     assert 'type="password"' in html
@@ -61,9 +78,14 @@ def test_what_an_upload_came_to() -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        library.documents([report(name=HOSTILE, warnings=(HOSTILE,))], removable=True),
+        library.documents(
+            [report(name=HOSTILE, warnings=(HOSTILE, f"{HOSTILE}: run OCR"))],
+            removable=True,
+            languages=(HOSTILE,),
+        ),
         library.ingestion(
-            IngestionReport((), (SkippedFile(HOSTILE, HOSTILE),)), {"t": (HOSTILE, HOSTILE)}
+            IngestionReport((), (SkippedFile(HOSTILE, HOSTILE),)),
+            {"t": (HOSTILE, HOSTILE, ()), "u": (HOSTILE, HOSTILE, (HOSTILE,))},
         ),
         library.saved([StoredComparison(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]),
         library.encoders(
