@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from demo.jobs import Snapshot
 
 # Stages whose steps cost about the same, so that what is left can be foretold from what is done.
 _EVEN = ("embedding", "asking")
+_COUNTED = re.compile("ha(?:ve|s) text")  # the reader's own sentence says it
 # Of a file that waits: its name, what to say of the last answer, languages to read it in; without
 # any it waits for a password.
 Waiting = tuple[str, str, Sequence[str]]
@@ -48,7 +50,7 @@ def documents(
 
 def _notes(report: DocumentReport) -> list[str]:
     notes = list(report.warnings)
-    if report.pages_with_text < report.pages and not any("have text" in note for note in notes):
+    if report.pages_with_text < report.pages and not any(_COUNTED.search(note) for note in notes):
         words = f"{report.pages_with_text:,} of {report.pages:,} pages have text"
         if report.scanned_pages:
             words += f"; {_page_list(report.scanned_pages)} look scanned: {texts.SCANNED_ADVICE}"

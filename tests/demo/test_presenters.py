@@ -43,11 +43,13 @@ def test_the_sample_library_offers_no_remove_button() -> None:
 
 
 def test_scanned_pages_are_offered_where_they_can_be_read() -> None:
-    scanned = report(warnings=("Pages 12-35 look scanned: run OCR, for example ocrmypdf.",))
+    words = "1 of 2 pages has text; page 2 looks scanned: run OCR, for example ocrmypdf."
+    scanned = report(warnings=(words,))
     html = library.documents(
         [scanned, report(doc_id="other", scanned_pages=())], removable=True, languages=("deu",)
     )
     assert html.count('data-ask="ocr"') == 1
+    assert html.count("look") == 1  # said once
     assert f'data-token="{scanned.doc_id}"' in html
     assert "<option>deu</option>" in html
     assert "data-ask" not in library.documents([scanned], removable=False, languages=("deu",))
