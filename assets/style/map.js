@@ -17,13 +17,13 @@ window.bifocalMap = (root, page) => {
   const at = (side, point, size) => onto(side, places[4 * point + 2 * side] / 65535, places[4 * point + 2 * side + 1] / 65535, size);
 
   /* -- points: pixels of an image, each a small disc ------------------------------------------------------ */
-  function disc(radius) {
-    const dots = [], edge = Math.ceil(radius);
+  function disc(radius, size) {  // of each pixel around its middle: the way there, how much of it is covered
+    const steps = [], covers = [], edge = Math.ceil(radius), least = count > 20000 ? 0.5 : 0.08;
     for (let y = -edge; y <= edge; y += 1) for (let x = -edge; x <= edge; x += 1) {
-      const cover = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(x, y)));
-      if (cover > 0.08) dots.push([x, y, Math.round(cover * 255)]);
+      const cover = Math.min(1, radius + 0.5 - Math.hypot(x, y));
+      if (cover > least) { steps.push(y * size + x); covers.push(least === 0.5 ? 255 : Math.round(cover * 255)); }
     }
-    return { dots, edge };
+    return { steps: Int32Array.from(steps), covers: Uint8Array.from(covers), edge };
   }
   function colours() {
     const style = getComputedStyle(root), pencil = document.createElement("canvas").getContext("2d");
@@ -41,17 +41,17 @@ window.bifocalMap = (root, page) => {
     const pixels = new Uint32Array(image.data.buffer);
     pixels.fill(0);
     const radius = (count > 20000 ? 0.9 : count > 4000 ? 1.6 : count > 600 ? 2.6 : 3.6) * ratio * Math.min(2.2, views[side].scale ** 0.35);
-    const { dots, edge } = disc(radius), steps = dots.map(([x, y]) => y * size + x), faint = palette[data.coloured + 1];
+    const { steps, covers, edge } = disc(radius, size), faint = palette[data.coloured + 1];
     const { x, y, scale } = views[side], step = (scale * size) / 65535, left = x * scale * size, top = y * scale * size;
-    for (const last of chosen ? [false, true] : [true]) {  // the chosen ones lie on top
+    for (const above of [false, true]) {  // the chosen ones lie on top, or those with a colour
       for (let point = 0, from = 2 * side; point < count; point += 1, from += 4) {
-        if (chosen && Boolean(chosen[point]) !== last) continue;
+        if ((chosen ? chosen[point] === 1 : owners[point] < data.coloured) !== above) continue;
         const across = (places[from] * step - left) | 0, down = (places[from + 1] * step - top) | 0;
         if (across < edge || down < edge || across >= size - edge || down >= size - edge) continue;
-        const colour = chosen && !last ? faint : palette[owners[point] < data.coloured ? owners[point] + 1 : 0];
+        const colour = chosen && !above ? faint : palette[owners[point] < data.coloured ? owners[point] + 1 : 0];
         const middle = down * size + across;
         for (let dot = 0; dot < steps.length; dot += 1) {
-          const cover = dots[dot][2], pixel = middle + steps[dot];
+          const cover = covers[dot], pixel = middle + steps[dot];
           if (cover === 255 || pixels[pixel] >>> 24 < cover) pixels[pixel] = (cover << 24) | colour;
         }
       }

@@ -262,7 +262,9 @@ def _project(
             raise LaboratoryError(
                 'UMAP is not installed here: pip install "bifocal[map]", or choose PCA.'
             ) from exc
-        maker = umap.UMAP(metric="cosine", n_neighbors=max(2, neighbours), random_state=seed)
+        maker = umap.UMAP(
+            metric="cosine", n_neighbors=max(2, neighbours), random_state=seed, n_jobs=1
+        )
         flat = np.asarray(maker.fit_transform(indexed.vectors), np.float64)
         placed = None if query is None else np.asarray(maker.transform(query[None])[0], np.float64)
         return flat, placed, math.nan
@@ -306,14 +308,17 @@ def _summary(found: LibraryMap) -> tuple[str, ...]:
         "same for both encoders."
     )
     if apart:
-        first += f" {plural(apart, 'passage has', 'passages have')} none in common."
+        of = f" of {found.counted:,} counted" if found.counted < len(found.points) else ""
+        first += (
+            f" {plural(apart, 'passage')}{of} {'has' if apart == 1 else 'have'} none in common."
+        )
     if found.method == "pca":
         kept = (
             f"A picture is not the space: its 2 dimensions keep {percent(found.a.variance)} of the "
             f"variance for {a}, {percent(found.b.variance)} for {b}."
         )
     else:
-        kept = "A picture is not the space: distances in it, and the size of groups, mean nothing."
+        kept = "A picture is not the space: distances in it and the size of its groups say little."
     return (
         first,
         kept,

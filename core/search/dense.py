@@ -244,12 +244,16 @@ def nearest(
         StoppedError: If stopped.
     """
     different, own = np.unique(vectors, axis=0, return_inverse=True)
+    repeated = len(different) < len(vectors)
+    if not repeated:
+        different, own = vectors, np.arange(len(vectors))
     found = np.empty((len(rows), k), np.int64)
     for first in range(0, len(rows), NEIGHBOURS_AT_ONCE):
         raise_if_stopped(monitor)
         monitor.report(Progress(stage, first, len(rows)))
         block = rows[first : first + NEIGHBOURS_AT_ONCE]
-        for place, scores in enumerate((different[own[block]] @ different.T)[:, own]):
+        products = different[own[block]] @ different.T
+        for place, scores in enumerate(products[:, own] if repeated else products):
             scores[block[place]] = -np.inf  # no neighbour of its own
             found[first + place] = best_positions(scores, k=k)
     monitor.report(Progress(stage, len(rows), len(rows)))

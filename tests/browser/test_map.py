@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import random
 from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from core.experiments.context import SystemName
+from core.experiments.map import LibraryMap, MapDocument, MapPoint, MapSide, show
 from tests.browser.test_access import VIOLATIONS
 
 QUERY = "why did the ice become quieter in the last winter"
@@ -21,6 +25,16 @@ COLOURS = """(canvas) => {
   return [0, 1, 2, 3, 4, 5, "faint"].map(
     (name) => pixels.get(style.getPropertyValue(`--doc-${name}`).trim()) || 0);
 }"""
+
+# The page around the map, and how long each of its frames is worked on.
+AROUND = """() => {
+  window.frames_ms = [];
+  const next = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (draw) => next((now) => {
+    const start = performance.now(); draw(now); window.frames_ms.push(performance.now() - start); });
+}"""
+START = """() => { window.sent = []; window.bifocalMap(document.querySelector(".map"), {
+  send: (...all) => window.sent.push(all), select() {}, placeTip() {}, tip: document.createElement("p") }); }"""
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -130,3 +144,61 @@ def test_pictures_come_nearer_and_move_and_an_address_brings_them_back(
     assert "x=Map" in one.page.url
     again = visit(local_url, query=one.page.url.removeprefix(local_url))
     again.page.wait_for_selector("svg.over path.query", state="attached")
+
+
+def many(count: int) -> LibraryMap:
+    """Points all over the square, five hundred to a document."""
+    place = random.Random(0).random
+    sides = [
+        MapSide(SystemName(family, family, family), 256, 0.1, 0.1, None)
+        for family in ("diffusion", "autoregressive")
+    ]
+    points = tuple(
+        MapPoint(
+            f"d{row // 500}:{row * 100:08d}-{row * 100 + 90:08d}",
+            row // 500,
+            1,
+            (place(), place()),
+            (place(), place()),
+            row * 11 // count,
+        )
+        for row in range(count)
+    )
+    documents = tuple(MapDocument(f"d{n}", f"{n}.pdf", 500) for n in range(count // 500))
+    return LibraryMap("pca", 10, "", sides[0], sides[1], documents, points, count, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_a_hundred_thousand_points_stay_fluid(browser: Any, ratio: Any) -> None:
+    style = files("assets").joinpath("style")
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900}, device_scale_factor=ratio
+    )
+    page = context.new_page()
+    sheet = style.joinpath("bifocal.css").read_text("utf-8")
+    page.set_content(f"<style>{sheet}</style>{show(many(100_000))}")
+    page.evaluate(AROUND)
+    page.add_script_tag(content=style.joinpath("map.js").read_text("utf-8"))
+    page.evaluate(START)
+    one = type("Shown", (), {"page": page})
+    spent = {}
+    steps = [(0.2 + 0.6 * step / 40, 0.2 + 0.6 * (step % 20) / 20) for step in range(40)]
+    for name, button in (("lasso", "all"), ("pan", "lasso")):
+        page.click(f'[data-do="{button}"]')
+        if name == "pan":
+            page.click('[data-do="in"]')
+        page.wait_for_timeout(500)
+        page.evaluate("window.frames_ms.length = 0")
+        drag(one, 0, *steps)
+        spent[name] = sorted(page.evaluate("window.frames_ms"))
+    print({name: (len(ms), ms[len(ms) // 2], ms[-1]) for name, ms in spent.items()})  # noqa: T201
+    assert spent["lasso"][len(spent["lasso"]) // 2] < 10
+    assert spent["pan"][len(spent["pan"]) // 2] < 50  # 4 to 8 on a core of its own
+    # what was drawn around is known at once, and twenty ids are asked for
+    assert "passages chosen; 20 with" in page.inner_text(".said")
+    (name, asked), *_ = page.evaluate("window.sent")
+    assert name == "chosen"
+    assert len(asked["ids"].split()) == 20
+    assert json.loads(asked["i"])["method"] == "pca"
+    context.close()
