@@ -145,7 +145,7 @@ def test_a_scanned_file_waits_for_its_language_and_is_read_then(
     path = upload(tmp_path, "scan.pdf", scanned_pdf())
     handlers.indexing.upload("local", "my-documents", [path])[1].outcome()
     html, _ = last(handlers.indexing.watch("local", "my-documents"))
-    assert "scan.pdf is scanned. tesseract can read it" in html
+    assert "scan.pdf has no readable text of its own. OCR (tesseract) can read" in html
     assert "ocrmypdf" not in html
     (token,) = handlers.sessions.held("local", "my-documents")
     with pytest.raises(CoreError, match="it has deu, eng"):

@@ -57,7 +57,7 @@ def test_scanned_pages_are_offered_where_they_can_be_read() -> None:
     made = IngestionReport((), (SkippedFile("s.pdf", "s.pdf is scanned.", needs_ocr=True),))
     assert "Install it." in library.ingestion(made, {}, advice="Install it.")
     html = library.ingestion(made, {"t": ("s.pdf", "", ("deu", "eng"))})
-    assert "s.pdf is scanned. tesseract can read it: in which language?" in html
+    assert "s.pdf has no readable text of its own. OCR (tesseract) can read its pages" in html
     assert "<option selected>eng</option>" in html
 
 
