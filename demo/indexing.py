@@ -33,7 +33,7 @@ class Indexing:
     def upload(
         self, visitor_id: object, library_id: str, files: Sequence[str | Path]
     ) -> tuple[str, Job[IngestionReport] | None, str]:
-        """Start reading uploaded files, once what the library is at is done.
+        """Start reading uploaded files, once the library's work at hand is done.
 
         Returns:
             The library they go to (uploads never change the sample), the job, and a remark.
@@ -282,7 +282,7 @@ class Indexing:
 
 
 def _ready(bench: Library, report: IngestionReport | None = None) -> IngestionReport | None:
-    """Make what the first question needs, so that it need not wait for it."""
+    """Make indexes and backgrounds, so that the first question need not wait for them."""
     if bench.passages() and not (report and report.stopped):
         with contextlib.suppress(CoreError):  # the question itself says what is wrong
             bench.warm()

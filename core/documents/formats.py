@@ -95,7 +95,7 @@ def docx_text(data: bytes, name: str, limits: ExtractionLimits) -> Read:
 
 
 def html_text(data: bytes, name: str, _limits: ExtractionLimits) -> Read:
-    """Return the main text of a web page: menus, scripts and what surrounds it are left out."""
+    """Return the main text of a web page, without menus and scripts."""
     from lxml import etree, html
 
     text, warnings = _page_decoded(data, name)
@@ -183,7 +183,7 @@ def _delimiter(text: str) -> str:
 
 
 def _page_decoded(data: bytes, name: str) -> Read:
-    """Decode a web page: by its byte order mark, by what it declares, else as plain text is."""
+    """Decode a web page: by its byte order mark, by its declaration, else as plain text is."""
     declared = _CHARSET.search(data[:_CHARSET_WITHIN].decode("latin-1"))
     codec = declared.group(1).lower() if declared else ""
     codec = "cp1252" if codec in _WESTERN else codec

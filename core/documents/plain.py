@@ -128,7 +128,7 @@ def media_type_of(data: bytes, name: str) -> str:
 
 
 def _what_it_is(data: bytes, ending: str) -> tuple[str, str]:
-    """Kind of a file that is no PDF, in words, and what to do with one that is not read.
+    """Kind of a file that is no PDF, in words, and the advice for one that is not read.
 
     Both are "" when it can be text; a Word document and a web page need no remedy.
     """

@@ -109,7 +109,7 @@ def _ahead(part: Mapping[str, Any]) -> str:
 
 
 def _says(part: Mapping[str, Any]) -> str:
-    """Return in one sentence what a table shows of the two encoders; "" without a difference."""
+    """Return the finding of a table in one sentence; "" without a difference."""
     gap = part.get("difference")
     found = gap.get(OVERVIEW_MEASURE) if isinstance(gap, dict) else None
     found = found if isinstance(found, dict) else {}

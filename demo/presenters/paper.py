@@ -115,7 +115,7 @@ def _averages_first(found: PaperTable) -> PaperTable:
 
 
 def _says(found: PaperTable, subject: str, baseline: str) -> str:
-    """Return in one sentence what a table shows."""
+    """Return the finding of a table in one sentence."""
     if not subject or not baseline:
         return "The best value of each column is bold."
     gaps = {
