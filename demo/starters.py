@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from core.records import Passage
 
 STARTERS = 4  # questions offered on an empty screen
-STARTER_DRAFTS = 40
 STARTER_PASSAGES = 300  # are read for them: the screen must not wait for a large library
 STARTER_KINDS = (DraftKind.QUESTION, DraftKind.DEFINITION)
 
@@ -45,15 +45,12 @@ def drafted(bench: Library, passages: Sequence[Passage]) -> tuple[ExampleQuery, 
     # Spread over all documents: the first of them may be in a language the rules do not know.
     some = passages[:: max(1, -(-len(passages) // STARTER_PASSAGES))]
     doc_ids = {one.doc_id for one in some}
-    try:
-        found = draft_queries(
-            some, {one: bench.document(one).text for one in doc_ids}, count=STARTER_DRAFTS, seed=0
-        )
-    except CoreError:
-        return ()
-    best = [draft for draft in found if draft.kind in STARTER_KINDS]
-    asked = (best or [draft for draft in found if draft.kind is DraftKind.HEADING])[:STARTERS]
-    return tuple(
-        ExampleQuery(draft.query_id, texts.DRAFTED, draft.text, (draft.passage_id,))
-        for draft in asked
-    )
+    for kinds in (STARTER_KINDS, (DraftKind.HEADING,)):
+        with contextlib.suppress(CoreError):
+            own = {doc_id: bench.document(doc_id).text for doc_id in doc_ids}
+            found = draft_queries(some, own, count=STARTERS, seed=0, kinds=kinds)
+            return tuple(
+                ExampleQuery(draft.query_id, texts.DRAFTED, draft.text, (draft.passage_id,))
+                for draft in found
+            )
+    return ()

@@ -19,6 +19,7 @@ from core.cli.output import (
     DeviceOption,
     JsonOption,
     WorkspaceOption,
+    answer,
     cli,
     excerpt,
     opened,
@@ -26,6 +27,7 @@ from core.cli.output import (
     print_json,
 )
 from core.errors import LaboratoryError, StoppedError
+from core.experiments.drafts import DraftKind, draft_queries
 from core.experiments.experiment import Experiment, Field, Kind, Place
 from core.experiments.registry import EXPERIMENTS, experiment
 from core.experiments.run import best_hits, is_partial, run
@@ -95,6 +97,25 @@ def disagree(
         for note in report.notes:
             echo(plain(note))
     _end([report])
+
+
+@cli.command()
+def drafts(
+    workspace: WorkspaceOption,
+    *,
+    count: Annotated[int, Option(help="Most queries to draft.")] = 50,
+    kind: Annotated[
+        list[DraftKind] | None, Option(help="Rules that may write them; questions by default.")
+    ] = None,
+    seed: Annotated[int, Option(help="Decides which drafts are taken.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Draft questions from the library and print them, with the passage each came from."""
+    kinds = kind or (DraftKind.QUESTION, DraftKind.DEFINITION)
+    with opened(workspace) as library:
+        texts = {line.doc_id: library.document(line.doc_id).text for line in library.documents()}
+        found = draft_queries(library.passages(), texts, count=count, seed=seed, kinds=kinds)
+    answer(found, [f"{one.passage_id}  {plain(one.text)}" for one in found], json=json)
 
 
 @cli.command()

@@ -57,7 +57,7 @@ _FIRST_WORD = re.compile(r"\s*(\S+)")
 _ENDED = re.compile(
     rf"(?<![\s.])(?:\.{{3}}|[.!?…‽;。！？｡︒।۔؟])[{_CLOSERS}]*+(?:\[?\d{{1,3}}\]?)?$"
 )  # or a footnote's mark
-_NUMBER = re.compile(r"\d++(?:\.\d++)++\.?\s")
+_SECTION_NUMBER = re.compile(r"\d++(?:\.\d++)++\.?\s")
 _PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _FEWEST_WORDS = 4
 _FEWEST_LETTERS = 8  # where case and spaces tell nothing
@@ -125,7 +125,7 @@ def is_sentence(text: str) -> bool:
     if not (ended or letters >= _LONG_LETTERS) or _LEADERS.search(text):
         return False
     tokens = text.split()
-    if _NUMBER.match(text) and (len(tokens) <= _NUMBERED_WORDS + 1 or text.endswith("?")):
+    if _SECTION_NUMBER.match(text) and (len(tokens) <= _NUMBERED_WORDS + 1 or text.endswith("?")):
         return False  # a heading
     if ")" in text.partition("(")[0]:
         return False  # the rest of a row or of code

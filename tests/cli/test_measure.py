@@ -269,3 +269,13 @@ def test_one_collection_is_named(terminal: Terminal, tmp_path: Path) -> None:
         result = terminal("evaluate", *more)
         assert result.exit_code == 2
         assert "--beir FOLDER or --hf OWNER/NAME" in result.stderr
+
+
+def test_drafts_are_questions_with_their_passages(terminal: Terminal, workspace: Path) -> None:
+    found = terminal.json("drafts", "-w", workspace, "--count", "3")
+    assert found
+    assert {one["kind"] for one in found} <= {"question", "definition"}
+    lines = terminal("drafts", "-w", workspace, "--count", "3").stdout.splitlines()
+    assert lines == [f"{one['passage_id']}  {one['text']}" for one in found]
+    headings = terminal.json("drafts", "-w", workspace, "--kind", "heading")
+    assert {one["kind"] for one in headings} == {"heading"}

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from core.documents.sentences import sentence_spans
+from core.documents.sentences import is_sentence, sentence_spans
 from core.errors import LaboratoryError
 from core.experiments.drafts.headings import NUMBERING, headings
 from core.experiments.drafts.questions import ask, define, define_german
@@ -25,7 +25,7 @@ from core.experiments.drafts.words import (
 from core.records import Passage
 
 DEFAULT_DRAFTS = 1000
-DRAFTING_RULES = 2  # raise it when the rules change: what was found with others is then stale
+DRAFTING_RULES = 3  # raise it when the rules change: what was found with others is then stale
 PARAGRAPH_SHARE = 0.08  # long queries cost many times a short one
 _PARAGRAPH_CHARS = 900
 
@@ -59,6 +59,7 @@ def draft_queries(
     *,
     count: int = DEFAULT_DRAFTS,
     seed: int = 0,
+    kinds: Sequence[DraftKind] = tuple(DraftKind),
 ) -> tuple[Draft, ...]:
     """Draft up to ``count`` queries, evenly over documents and over kinds.
 
@@ -67,6 +68,7 @@ def draft_queries(
         texts: Text of their documents by id, for headings.
         count: Most drafts. A small library gives fewer.
         seed: Decides which drafts are taken where there are more than wanted.
+        kinds: Which rules may write them.
 
     Returns:
         Drafts with different texts (case and spacing apart), in a fixed order; at most
@@ -83,7 +85,8 @@ def draft_queries(
     common = written_small([passage.text for group in by_document.values() for passage in group])
     for doc_id, group in by_document.items():
         for draft in _document_drafts(texts.get(doc_id, ""), group, rarity, common):
-            queues[draft.kind].setdefault(doc_id, []).append(draft)
+            if draft.kind in kinds:
+                queues[draft.kind].setdefault(doc_id, []).append(draft)
     generator = np.random.default_rng(seed)
     for kind in DraftKind:
         for doc_id in sorted(queues[kind]):
@@ -152,19 +155,18 @@ def _document_drafts(
 
 
 def _questions(passage: Passage, common: frozenset[str], *, german: bool) -> Iterator[Draft]:
-    """Every definition as a question, and the first sentence that makes one."""
-    asked = False
+    """Every definition as a question, and every other sentence that makes one."""
     for start, end in sentence_spans(passage.text):
-        flat = " ".join(passage.text[start:end].split())
+        sentence = passage.text[start:end]
+        if not (german or is_sentence(sentence)):
+            continue
+        flat = " ".join(sentence.split())
         # English rules on German sentences ask nonsense ("Will jedoch ich ...?").
         question = define_german(flat) if german else define(flat, common)
         if question:
             yield _draft(question, DraftKind.DEFINITION, passage)
-        elif not german and not asked:
-            question = ask(flat, common)
-            if question:
-                asked = True
-                yield _draft(question, DraftKind.QUESTION, passage)
+        elif not german and (question := ask(flat, common)):
+            yield _draft(question, DraftKind.QUESTION, passage)
 
 
 def _draft(text: str, kind: DraftKind, passage: Passage) -> Draft:

@@ -17,12 +17,18 @@ def test_every_draft_names_its_source_and_texts_differ() -> None:
     assert "The Sluice Gates" in {draft.text for draft in drafts}
 
 
+def _word(number: int) -> str:
+    """A word of its own for every number below 196."""
+    digits = (number // 14, number % 14)
+    return "".join("aeiou"[digit % 5] + "bcdfghklmnprst"[digit] for digit in digits) + "ar"
+
+
 def _library(count: int, size: tuple[int, ...]) -> list[Document]:
     documents = []
     for number in range(count):
         body = "\n\n".join(
-            f"The valve{number}x{place} was opened in hall{place} by crew{number} under lamp{place} "
-            f"because pump{place} had failed during test{number}."
+            f"The {_word(place)} valve was opened in the {_word(number)} hall by the night crew "
+            f"because the pump of {_word(place)} had failed in the {_word(number)} trial."
             + " More of the same follows here."
             * 6
             for place in range(size[number])
@@ -46,6 +52,26 @@ def test_whole_paragraphs_stay_few() -> None:
     drafts = draft_queries(passages, texts_of(documents), count=100)
     long = [draft for draft in drafts if draft.kind is DraftKind.PARAGRAPH]
     assert 0 < len(long) <= 100 * PARAGRAPH_SHARE
+
+
+def test_only_the_kinds_asked_for_are_drafted() -> None:
+    kinds = (DraftKind.QUESTION, DraftKind.DEFINITION)
+    drafts = draft_queries(paragraphs(RIVER), texts_of([RIVER]), kinds=kinds)
+    assert {draft.kind for draft in drafts} == set(kinds)
+    assert all(draft.text.endswith("?") for draft in drafts)
+
+
+def test_headings_and_rows_make_no_questions() -> None:
+    text = (
+        "The gates of the upper lock are closed in winter\n\n"
+        "Pool level 12.40 is 3.20 above 9.10\n\n"
+        "The barges on the river were stopped by the flood of March.\n\n"
+    )
+    doc = document("rows", text)
+    drafts = draft_queries(paragraphs(doc), texts_of([doc]), kinds=(DraftKind.QUESTION,))
+    assert [draft.text for draft in drafts] == [
+        "Were the barges on the river stopped by the flood of March?"
+    ]
 
 
 def test_same_seed_same_drafts_in_whatever_order_the_library_comes() -> None:
