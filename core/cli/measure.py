@@ -24,6 +24,7 @@ from core.cli.output import (
     OfflineOption,
     PairOption,
     WorkspaceOption,
+    answer,
     cli,
     counter,
     data_folder,
@@ -42,11 +43,7 @@ from core.evaluation.evaluate import evaluate_beir
 from core.evaluation.gate import (
     GateReport,
     Outcome,
-    kept_run,
-    read_kept_run,
     read_policy,
-    run_path,
-    run_to_json,
     to_junit,
     to_markdown,
 )
@@ -54,9 +51,20 @@ from core.evaluation.gate import gate as evaluate_gate
 from core.evaluation.grades import grades_of, judgments_as, keep_grade
 from core.evaluation.hub_data import hub_collection
 from core.evaluation.judging import measure_judgments, pooled
+from core.evaluation.measures import MEASURES
 from core.evaluation.mteb_adapter import RESULTS_FOLDER, add_mteb_results
 from core.evaluation.mteb_adapter import benchmark as run_benchmark
 from core.evaluation.render import to_text, write_results
+from core.evaluation.runs import (
+    compare_runs,
+    compared_text,
+    keep,
+    kept_run,
+    list_runs,
+    read_kept_run,
+    run_path,
+    runs_text,
+)
 from core.evaluation.sample import measure_sample, order_sample
 from core.library.shipped import SAMPLE_FOLDER, seed_sample, write_sample_vectors
 from core.records import Unit
@@ -92,7 +100,10 @@ def evaluate(
     ] = None,
     runs: Annotated[Path | None, Option(help="Folder for TREC runs.")] = None,
     json: Annotated[Path | None, Option(help="File for the result as JSON.")] = None,
-    keep: Annotated[str, Option(help="Keep it for `gate`: a name or a .json file.")] = "",
+    name: Annotated[
+        str, Option("--keep", help="Name of the kept run, or a .json file for it.")
+    ] = "",
+    no_keep: Annotated[bool, Option("--no-keep", help="Do not keep it as a run.")] = False,
     fail_if: Annotated[str, Option(help="Exit with 3 when they differ: ndcg@10<-0.02.")] = "",
     encoder_option: EncoderOption = None,
     dimensions: Annotated[str, Option(help="Shorter embeddings to measure: 256,64.")] = "",
@@ -103,8 +114,8 @@ def evaluate(
     limit = _limit(fail_if)
     if (beir is None) == (not hf):
         raise UsageError("Name one collection: --beir FOLDER or --hf OWNER/NAME.")
-    if keep:
-        run_path(keep, data_folder())  # a name that cannot be is refused before the work
+    if name:
+        run_path(name, data_folder())  # a name that cannot be is refused before the work
     if beir is None:
         beir, split = hub_collection(hf, cache=default_cache(), offline=offline)
     pool = make_pool(device=device, offline=offline)
@@ -138,9 +149,16 @@ def evaluate(
             monitor=monitor,
         )
     write_results(evaluation, json_path=json, runs_folder=runs)
-    if keep:
-        write(run_path(keep, data_folder()), run_to_json(kept_run(evaluation, name=keep)))
     echo(to_text(evaluation))
+    if not no_keep:
+        run = kept_run(
+            evaluation.whole,
+            evaluation.identity,
+            pair=evaluation.pair,
+            queries=evaluation.queries,
+            name=name,
+        )
+        echo(f"Kept as {keep(run, data_folder())}; `evaluations` lists and compares.")
     if limit is not None:
         _exit_if_crossed(evaluation, limit, said=fail_if)
 
@@ -167,6 +185,33 @@ def gate(
     for line in to_markdown(report).splitlines():
         echo(plain(line))
     raise Exit(int(report.outcome))
+
+
+@cli.command()
+def evaluations(
+    names: Annotated[
+        list[str] | None, Argument(help="Two to compare, names or .json files; none: list them.")
+    ] = None,
+    *,
+    workspace: Annotated[
+        Path | None, Option("--workspace", "-w", help="Also those of its judgments.")
+    ] = None,
+    measure: Annotated[str, Option(help="Measure to compare.")] = MEASURES[0],
+    json: JsonOption = False,
+) -> None:
+    """List kept evaluations, or compare two: what differs first, then each system's figures."""
+    folders = [data_folder(), *([workspace] if workspace else [])]
+    if not names:
+        lines, problems = list_runs(*folders)
+        for problem in problems:
+            echo(plain(problem), err=True)
+        answer(lines, map(plain, runs_text(lines)), json=json)
+        return
+    if len(names) != 2:
+        raise UsageError("Name two evaluations to compare, or none for the list.")
+    first, second = (read_kept_run(run_path(name, *folders)) for name in names)
+    compared = compare_runs(first, second, measure=measure)
+    answer(compared, map(plain, compared_text(compared)), json=json)
 
 
 def default_cache(beir: Path | None = None) -> Path:

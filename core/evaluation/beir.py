@@ -167,12 +167,13 @@ def identity_of(collection: Collection) -> dict[str, str]:
         "queries": collection.queries,
         "judgments": collection.qrels,
     }
-    return {
-        name: hashlib.sha256(
-            json.dumps(part, sort_keys=True).encode("utf-8", "surrogatepass")
-        ).hexdigest()[:16]
-        for name, part in parts.items()
-    }
+    return {name: content_hash(part) for name, part in parts.items()}
+
+
+def content_hash(value: object) -> str:
+    """Return the first 16 hex digits of the sha256 of a value as JSON."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 # -- files ---------------------------------------------------------------------------------

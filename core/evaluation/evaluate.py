@@ -141,7 +141,7 @@ def evaluate_beir(
             for info, encoder in named
             if in_document_light(encoder, units)
         )
-    pair = _pair_of([info for info, _ in named])
+    pair = pair_of([info for info, _ in named])
     cut_share = {info.system_id: _cut_share(encoder, units.texts) for info, encoder in named}
     notes.extend(_cut_notes(named, cut_share))
     if shorter:
@@ -167,6 +167,7 @@ def evaluate_beir(
             "unit": unit.value,
             **{info.system_id: encoder.fingerprint for info, encoder in named},
         },
+        queries=whole.queries,
     )
 
 
@@ -205,7 +206,7 @@ def measure_runs(
                 rankings=tuple(rankings),
             )
         )
-    pair = _pair_of([info for info, _ in runs.values()])
+    pair = pair_of([info for info, _ in runs.values()])
     by_id = {system.system_id: system for system in systems}
     pairs = {}
     if pair is not None:
@@ -248,7 +249,8 @@ def _named(encoders: Sequence[Encoder]) -> list[tuple[SystemInfo, Encoder]]:
     return named
 
 
-def _pair_of(infos: Sequence[SystemInfo]) -> tuple[str, str] | None:
+def pair_of(infos: Sequence[SystemInfo | MeasuredSystem]) -> tuple[str, str] | None:
+    """Return the ids of the two encoders whose difference is measured; None with fewer."""
     diffusion = next((i.system_id for i in infos if i.family is Family.DIFFUSION), None)
     causal = next((i.system_id for i in infos if i.family is Family.AUTOREGRESSIVE), None)
     if diffusion is not None and causal is not None:
@@ -288,7 +290,7 @@ def _measure(
         BM25,
         _rankings(part, query_ids, scores, info=BM25, floor=0.0, monitor=monitor),
     )
-    pair = _pair_of([info for info, *_ in systems])
+    pair = pair_of([info for info, *_ in systems])
     if pair is not None:
         pairs = zip(runs[pair[0]][1], runs[pair[1]][1], strict=True)
         fused = [reciprocal_rank_fusion(pair, k=DEPTH, system_id=RRF.system_id) for pair in pairs]

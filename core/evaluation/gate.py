@@ -1,12 +1,10 @@
-"""Evaluations that are kept, query by query, and the gate: may this run replace the baseline?"""
+"""The gate: may this run replace the baseline?"""
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,14 +12,11 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from core import __version__
-from core.errors import DatasetError, UnknownNameError, UsageError
-from core.evaluation.records import Evaluation
+from core.errors import UsageError
 from core.evaluation.render import interval_text
+from core.evaluation.runs import KeptRun, differing, identity_parts, paired
 from core.evaluation.significance import ALPHA, Difference, paired_difference, queries_needed
 
-RUNS_FOLDER = "evaluations"  # in the data folder
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 NEEDED_ALIKE = ("documents", "queries", "judgments")
 
 
@@ -110,16 +105,13 @@ def gate(baseline: KeptRun, run: KeptRun, policy: Policy, *, seed: int = 0) -> G
     from scipy.stats import false_discovery_control  # scipy costs every command half a second
 
     parts = identity_parts(baseline, run)
-    places = {query: place for place, query in enumerate(run.query_ids)}
-    shared = [place for place, query in enumerate(baseline.query_ids) if query in places]
-    theirs = [places[baseline.query_ids[place]] for place in shared]
+    shared, theirs, clusters = paired(baseline, run)
     systems = policy.systems or tuple(name for name in baseline.figures if name in run.figures)
     reasons = _reasons(baseline, run, policy, parts=parts, systems=systems)
     if not shared:
         reasons.append("The runs have no query in common.")
     if reasons:
         return GateReport(Outcome.FAIL, tuple(reasons), parts)
-    clusters = np.unique(np.array(run.clusters)[theirs], return_inverse=True)[1]
     differences, p_values, wanted = [], [], []
     for system_id in systems:
         for measure, loss in policy.measures.items():
@@ -144,15 +136,11 @@ def gate(baseline: KeptRun, run: KeptRun, policy: Policy, *, seed: int = 0) -> G
 def to_markdown(report: GateReport) -> str:
     """Return the answer as Markdown: differences of identity first, then every check."""
     lines = [f"## Gate: {report.outcome.name}", "", *(f"- {reason}" for reason in report.reasons)]
-    differing = [
-        f"- {name}: {one or 'unknown'} -> {two or 'unknown'}"
-        for name, (state, one, two) in report.parts.items()
-        if state != "same"
-    ]
-    lines += differing
+    changed = [f"- {line}" for line in differing(report.parts)]
+    lines += changed
     if report.checks:
         lines += [
-            *([""] if differing else []),
+            *([""] if changed else []),
             f"{report.queries:,} queries in both runs.",
             "",
             "| system | measure | run minus baseline | may lose | answer |",
@@ -217,102 +205,3 @@ def _answer(check: Check) -> str:
     if check.outcome is not Outcome.HOLD or not check.more_queries:
         return check.outcome.name
     return f"{check.outcome.name}: about {check.more_queries:,} more queries"
-
-
-# -- kept runs -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class KeptRun:
-    """An evaluation that other evaluations are compared with."""
-
-    name: str  # the user's
-    made: str  # when, ISO 8601 in UTC
-    # what it was made of, by part; see `identity_of`. A part that is not there is unknown.
-    identity: Mapping[str, str]
-    query_ids: tuple[str, ...]  # in the order of all figures
-    clusters: tuple[int, ...]  # number of each query's cluster; see `query_clusters`
-    # by system id and name of measure: a figure of each query, 0 to 1
-    figures: Mapping[str, Mapping[str, tuple[float, ...]]]
-
-
-def kept_run(evaluation: Evaluation, *, name: str) -> KeptRun:
-    """Return an evaluation as a run to keep."""
-    whole = evaluation.whole
-    return KeptRun(
-        name=name,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        identity={**evaluation.identity, "bifocal": __version__},
-        query_ids=whole.query_ids,
-        clusters=tuple(whole.clusters.tolist()),
-        figures={
-            system.system_id: {
-                measure: tuple(values.tolist()) for measure, values in system.per_query.items()
-            }
-            for system in whole.systems
-        },
-    )
-
-
-def run_path(name: str, folder: Path) -> Path:
-    """Return where a run is kept: a name below a data folder, or a path that ends in .json.
-
-    Raises:
-        UsageError: If it is neither.
-    """
-    if name.endswith(".json"):
-        return Path(name)
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"A run is named with up to 60 letters, digits, dots and dashes; {name!r} is not."
-        )
-    return folder / RUNS_FOLDER / f"{name}.json"
-
-
-def run_to_json(run: KeptRun) -> str:
-    """Return a run as JSON text."""
-    return TypeAdapter(KeptRun).dump_json(run).decode() + "\n"
-
-
-def read_kept_run(path: Path) -> KeptRun:
-    """Read a kept run, strictly.
-
-    Raises:
-        UnknownNameError: If there is none.
-        DatasetError: If it is not one, or its figures are not numbers from 0 to 1 for each query.
-    """
-    try:
-        run = TypeAdapter(KeptRun).validate_json(path.read_bytes())
-    except FileNotFoundError as exc:
-        raise UnknownNameError(
-            f"There is no run {path.stem!r}; keep one with `evaluate --keep {path.stem}`."
-        ) from exc
-    except OSError as exc:
-        raise DatasetError(f"{path} cannot be read: {exc.strerror}.") from exc
-    except ValidationError as exc:
-        wrong = ".".join(map(str, exc.errors()[0]["loc"])) or "the file"
-        raise DatasetError(f"{path.name} is no kept run: {wrong} is not as it should be.") from exc
-    for system_id, measures in run.figures.items():
-        for measure, values in measures.items():
-            numbers = np.array(values)
-            if len(values) != len(run.query_ids) or not ((numbers >= 0) & (numbers <= 1)).all():
-                raise DatasetError(
-                    f"{path.name}: {measure} of {system_id} is not a number from 0 to 1 a query."
-                )
-    if len(run.clusters) != len(run.query_ids) or min(run.clusters, default=0) < 0:
-        raise DatasetError(f"{path.name}: each query needs its cluster.")
-    return run
-
-
-def identity_parts(first: KeptRun, second: KeptRun) -> dict[str, tuple[str, str, str]]:
-    """Return the parts of two identities, those that differ first, then the unknown ones.
-
-    Each has ``same``, ``differs`` or ``unknown`` (where one lacks it), and both values.
-    """
-    parts = {}
-    for name in dict.fromkeys((*first.identity, *second.identity)):
-        one, two = first.identity.get(name, ""), second.identity.get(name, "")
-        state = "unknown" if not (one and two) else "same" if one == two else "differs"
-        parts[name] = (state, one, two)
-    rank = ("differs", "unknown", "same").index
-    return dict(sorted(parts.items(), key=lambda item: rank(item[1][0])))

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from core.comparison.compare import search_depth
-from core.errors import InvalidQueryError, UsageError
-from core.evaluation.evaluate import measure_runs
+from core.errors import InvalidQueryError, StoreError, UsageError
+from core.evaluation.beir import content_hash
+from core.evaluation.evaluate import measure_runs, pair_of
 from core.evaluation.grades import grades_of
 from core.evaluation.measures import DEPTH, MEASURES, unjudged_share
 from core.evaluation.render import interval_text
+from core.evaluation.runs import keep, kept_run
 from core.evaluation.significance import ALPHA, holm, more_to_tell
 from core.search.order import require_depth
 from core.words import plural
@@ -171,26 +173,31 @@ def pooled(library: Library, query: str, *, monitor: Monitor | None = None) -> t
 
 
 def measure_judgments(library: Library, monitor: Monitor | None = None) -> JudgedReport:
-    """Ask every judged query again and measure every system on the grades.
+    """Ask every judged query again and measure every system on the grades; keep that as a run.
 
     Raises:
         UsageError: If nothing was judged relevant yet.
     """
     runs: dict[str, tuple[SystemInfo, list[Ranking]]] = {}
     qrels: dict[str, dict[str, int]] = {}
+    texts: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
     failures: dict[str, tuple[SystemInfo, str]] = {}
     for text, row in grades_of(library).items():
         if not any(row.values()):
             continue
         comparison = library.ask(text, monitor=monitor)
         qrels[comparison.query.query_id] = row
+        texts[comparison.query.query_id] = text
         for column in comparison.columns:
             if column.failure:
                 failures[column.info.system_id] = (column.info, column.failure)
             else:
                 _, rankings = runs.setdefault(column.info.system_id, (column.info, []))
                 rankings.append(column.ranking)
-    return judged_report(
+                if column.fingerprint:
+                    fingerprints[column.info.system_id] = column.fingerprint
+    report = judged_report(
         qrels,
         # Without an answer to every query a system would be given a 0 for its failure.
         {name: run for name, run in runs.items() if name not in failures},
@@ -198,6 +205,30 @@ def measure_judgments(library: Library, monitor: Monitor | None = None) -> Judge
         depth=search_depth(library.settings.k),
         failures={info.label: why for info, why in failures.values()},
     )
+    run = kept_run(
+        report.measured,
+        {**_identity(library, texts), **fingerprints},
+        pair=pair_of(report.measured.systems) if report.measured.difference else None,
+        queries=texts,
+    )
+    try:
+        said = f"Kept as {keep(run, library.workspace.folder)}."
+    except StoreError as error:
+        said = f"It is not kept: {error}"
+    return replace(report, words=(*report.words, said))
+
+
+def _identity(library: Library, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return hashes of a library's documents, judged queries and judgments, and its settings."""
+    asked = set(texts.values())
+    judged = [one for one in library.judgments() if one.query_text in asked]
+    return {
+        "documents": content_hash(sorted(one.sha256 for one in library.workspace.documents())),
+        "queries": content_hash(sorted(asked)),
+        "judgments": content_hash(sorted(astuple(one) for one in judged)),
+        "chunking": library.settings.chunking.key,
+        "depth": str(search_depth(library.settings.k)),
+    }
 
 
 # -- parts ---------------------------------------------------------------------------------

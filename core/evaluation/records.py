@@ -84,3 +84,4 @@ class Evaluation:
     dimensions: tuple[DimensionCost, ...] = ()
     # what it was made of, by part; a part that is not there is unknown
     identity: Mapping[str, str] = field(default_factory=dict)
+    queries: Mapping[str, str] = field(default_factory=dict)  # their texts, by id

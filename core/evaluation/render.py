@@ -157,7 +157,7 @@ def _measured_lines(measured: Measured, pair: tuple[str, str] | None) -> list[st
                 ),
             )
         )
-    lines = _table(rows)
+    lines = table_lines(rows)
     if pair is not None and measured.difference:
         lines.append(f"difference: {pair[0]} minus {pair[1]}")
     return lines
@@ -184,7 +184,7 @@ def _dimension_lines(costs: Sequence[DimensionCost]) -> list[str]:
         (cost.system_id, *(interval_text(cost.difference[name], signed=True) for name in MEASURES))
         for cost in costs
     ]
-    return ["", *_table(rows)]
+    return ["", *table_lines(rows)]
 
 
 def interval_text(interval: Interval, *, signed: bool = False) -> str:
@@ -195,7 +195,8 @@ def interval_text(interval: Interval, *, signed: bool = False) -> str:
     return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def table_lines(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows of cells as lines with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

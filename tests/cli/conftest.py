@@ -36,8 +36,9 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Terminal:
     load = Loader()
+    monkeypatch.setattr(output, "user_data_path", lambda *_, **__: tmp_path / "data")
 
     def pool(*, device: str = "auto", offline: bool = False) -> EncoderPool:
         return make_pool(load)

@@ -255,6 +255,35 @@ def test_the_gate_says_its_answer_by_exit_code(
     assert (gone.exit_code, "There is no run" in gone.stdout) == (3, True)
 
 
+def test_every_evaluation_is_kept_listed_and_compared(terminal: Terminal, beir: Path) -> None:
+    first = evaluate(terminal, beir).stdout.splitlines()[-1]  # type: ignore[attr-defined]
+    assert first.startswith("Kept as animals-")
+    evaluate(terminal, beir, "--keep", "short", "--max-tokens", 4)
+    evaluate(terminal, beir, "--no-keep", "--max-tokens", 3)
+    listed = terminal.json("evaluations")
+    assert [(line["dataset"], line["queries"]) for line in listed] == [("animals", 3)] * 2
+    assert "short" in terminal("evaluations").stdout
+    name = next(line["name"] for line in listed if line["name"] != "short")
+    said = terminal("evaluations", name, "short", "--measure", "mrr@10").stdout
+    assert said.index("hash-diffusion: ") < said.index("MRR@10 over 3 queries in both runs")
+    systems = terminal.json("evaluations", name, "short")["systems"]
+    assert [one["system_id"] for one in systems][-2:] == ["bm25", "rrf"]
+    assert terminal("evaluations", name).exit_code == 2
+    gone = terminal("evaluations", name, "gone")
+    assert (gone.exit_code, "There is no run 'gone'" in gone.stderr) == (2, True)
+
+
+def test_what_the_judgments_say_is_kept_with_the_workspace(
+    terminal: Terminal, workspace: Path
+) -> None:
+    pool = terminal.json("judge", "upper gate", "-w", workspace)["pool"]
+    said = terminal("judge", "upper gate", "-w", workspace, "--grade", f"{pool[0]['passage_id']}=3")
+    assert "Kept as judged-" in said.stdout
+    assert terminal.json("evaluations") == []
+    (line,) = terminal.json("evaluations", "-w", workspace)
+    assert (line["queries"], line["named"]) == (1, False)
+
+
 def test_pairs_are_checked_at_the_hub_and_each_failure_is_named(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

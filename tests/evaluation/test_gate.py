@@ -8,22 +8,8 @@ import numpy as np
 import pytest
 
 from core.errors import DatasetError, UnknownNameError, UsageError
-from core.evaluation.evaluate import evaluate_beir
-from core.evaluation.gate import (
-    KeptRun,
-    Outcome,
-    Policy,
-    gate,
-    identity_parts,
-    kept_run,
-    read_kept_run,
-    read_policy,
-    run_path,
-    run_to_json,
-    to_junit,
-    to_markdown,
-)
-from tests.evaluation.folders import fake_pair, write_folder
+from core.evaluation.gate import Outcome, Policy, gate, read_policy, to_junit, to_markdown
+from core.evaluation.runs import KeptRun, identity_parts, read_kept_run, run_to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,19 +145,6 @@ def test_a_policy_that_cannot_be_is_refused(tmp_path: Path, text: str, message: 
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         read_policy(path)
-
-
-def test_a_run_comes_back_as_it_was_kept(tmp_path: Path) -> None:
-    evaluation = evaluate_beir(write_folder(tmp_path / "animals"), fake_pair())
-    run = kept_run(evaluation, name="first")
-    assert set(run.identity) >= {"documents", "queries", "judgments", "unit", "fake-causal"}
-    path = run_path("first", tmp_path)
-    path.parent.mkdir()
-    path.write_text(run_to_json(run))
-    assert read_kept_run(path) == run
-    assert run_path("ci/base.json", tmp_path).as_posix() == "ci/base.json"
-    with pytest.raises(UsageError, match="letters, digits, dots and dashes"):
-        run_path("../x", tmp_path)
 
 
 def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:

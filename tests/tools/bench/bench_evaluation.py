@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.evaluation.gate import NEEDED_ALIKE, KeptRun, Outcome, Policy, gate
+from core.evaluation.gate import NEEDED_ALIKE, Outcome, Policy, gate
+from core.evaluation.runs import KeptRun
 from core.evaluation.significance import confidence_sequence, mean_interval, paired_difference
 
 if TYPE_CHECKING:
