@@ -79,10 +79,10 @@ def docx_text(data: bytes, name: str, limits: ExtractionLimits) -> Read:
         )
     try:
         part = docx.Document(io.BytesIO(data)).part
-    except ValueError as exc:  # its main part has another content type
+    except (ValueError, KeyError) as exc:  # its main part is of another type, or not there
         raise UnsupportedFileError(
-            f'"{name}" is a Word template or holds macros. Save it as a plain Word document (docx) '
-            "and add that."
+            f'"{name}" is a Word template, holds macros, is Strict Open XML or damaged. Save it as '
+            "a plain Word document (docx) and add that."
         ) from exc
     notes = (
         relation.target_part.blob
@@ -115,7 +115,7 @@ def html_text(data: bytes, name: str, _limits: ExtractionLimits) -> Read:
     if any("depth" in error.message for error in parser.error_log):  # libxml2 stops there
         warnings += ("Its tags are nested too deeply: what comes after is left out.",)
     title = " ".join((root.findtext(".//title") or "").split())
-    if title and root.find(".//h1") is None and read:
+    if title and main.find(".//h1") is None and read:
         read = f"{title}\n\n{read}"
     return read, warnings
 

@@ -258,9 +258,9 @@ class Worker:
         if self._process.returncode is None:
             self._note_memory()
             if hasattr(os, "killpg"):  # what the worker runs goes with it
-                os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

@@ -124,8 +124,14 @@ def test_macros_and_templates_are_refused() -> None:
     types = part(data, "[Content_Types].xml")
     assert kind in types
     macro = types.replace(kind, b"application/vnd.ms-word.document.macroEnabled.main+xml")
-    with pytest.raises(UnsupportedFileError, match=r"holds macros\. Save it as a plain Word"):
+    with pytest.raises(UnsupportedFileError, match=r"holds macros.* Save it as a plain Word"):
         read_document(with_parts(data, {"[Content_Types].xml": macro}), "a.docm")
+    relations = part(data, "_rels/.rels").replace(
+        b"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument",
+        b"http://purl.oclc.org/ooxml/officeDocument/relationships/officeDocument",
+    )
+    with pytest.raises(UnsupportedFileError, match="Strict Open XML"):
+        read_document(with_parts(data, {"_rels/.rels": relations}), "a.docx")
 
 
 def test_a_word_document_cut_short_is_damaged() -> None:
