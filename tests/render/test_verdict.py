@@ -20,9 +20,9 @@ def sentence(comparison: Comparison, *answers: str) -> str:
 
 def test_where_the_right_passage_stands_comes_first_if_it_is_known(comparison: Comparison) -> None:
     moved = ranked(comparison, (2, 1), (1, 9), (3, 2))
-    page = comparison.passages[0].page_first
+    first = comparison.passages[0]
     assert sentence(moved, "p2") == (
-        f"The answer, page {page}, is 1st for Diffusion and 9th for Autoregressive."
+        f"The answer, page {first.page_first} of {first.document}, is 1st for Diffusion and 9th for Autoregressive."
     )
     # of several answers the best of each encoder
     assert sentence(moved, "p1", "p2").startswith("An answer is 1st for Diffusion")
@@ -52,6 +52,14 @@ def test_the_bar_shows_what_is_shared(comparison: Comparison) -> None:
     assert [part.attributes["style"] for part in bar.all("i")] == [
         f"flex-grow:{n}" for n in (1, 2, 1)
     ]
+
+
+def test_the_bar_has_its_words_where_the_sentence_is_about_the_answer(
+    comparison: Comparison,
+) -> None:
+    moved = ranked(comparison, (2, 1), (1, 9), (3, 2))
+    assert "of 3 shared" in parse(verdict.verdict(moved, answers=["p2"])).one(".overlap").text
+    assert parse(verdict.verdict(moved)).one(".overlap").text == ""
 
 
 def test_a_failed_encoder_is_the_verdict(comparison: Comparison) -> None:
