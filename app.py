@@ -124,6 +124,7 @@ def make_services(options: AppOptions, visitors: Visitors) -> Services:
         version=core.__version__,
         benchmarks=ASSETS / "benchmarks",
         official=None if options.hosted else data_folder(options) / RESULTS_FOLDER,
+        runs=None if options.hosted else data_folder(options),
         limits=PageLimits(upload_bytes=options.upload_mebibytes * MEBIBYTE),
         # The server's own folders are not for visitors, and an added encoder is seen by all.
         adding=not options.hosted or options.visitor_encoders,

@@ -42,6 +42,8 @@ class Services:
     benchmarks: Path | None = None  # folder with the measured figures as JSON
     # folder of mteb results, of this machine's user; None on a shared server
     official: Path | None = None
+    # folder below which the command line keeps runs; None on a shared server
+    runs: Path | None = None
     limits: PageLimits = field(default_factory=PageLimits)  # what one visitor may ask
     adding: bool = True  # whether visitors may add encoders
 

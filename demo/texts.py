@@ -140,6 +140,19 @@ OFFICIAL_ADD = "Add mteb result files"
 OFFICIAL_CHOOSE = "Choose the files"
 OFFICIAL_MODEL = "Whose results (the files do not say)"
 OFFICIAL_ADDED = "Added {count} of {model}."
+KEPT_TITLE = "Kept runs"
+KEPT_NONE = (
+    "No evaluation is kept yet: press \u201cWhat the judgments say\u201d under Judge, or run "
+    "`python -m core evaluate --beir FOLDER`, and it stands here."
+)
+KEPT_ONE = "One run is kept; the next evaluation that differs from it can be compared with it here."
+KEPT_FIRST, KEPT_SECOND = "First run", "Second run"
+KEPT_SAME = "Nothing differs between their identities."
+KEPT_HOW = (
+    "Second minus first, query by query. Brackets: 95 % interval over clusters of queries that "
+    "share a relevant document."
+)
+KEPT_DECIDING = "The queries that decide"
 STOP = "Stop"
 LEFT = "about {time} left"
 STOPPING = "Stopping after the step in hand\u2026"

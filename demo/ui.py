@@ -95,7 +95,7 @@ def build_app(services: Services) -> gr.Blocks:
         compare.wire(main, shared, compare.Pane(pane, why, selected), side.saved, experiments)
         disagree.wire(found, shared, experiments)
         figures.wire_paper(paper, paper_tab, services)
-        figures.wire_benchmarks(measured, benchmarks_tab, services)
+        figures.wire_benchmarks(measured, benchmarks_tab, shared)
         judge.wire(judged, shared, judging)
         judge_tab.select(_same, query, judged.query, **PRIVATE)
         enter = laboratory.wire(lab, shared, experiments)

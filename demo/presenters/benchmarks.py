@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.evaluation.render import interval_text
+from core.evaluation.runs import RunLine, RunsCompared, withheld_words
 from core.records import Family
 from core.render import Html, render
 from core.render.figures import Row
@@ -40,6 +42,46 @@ def read_results(folder: Path | None) -> list[tuple[str, Mapping[str, Any]]]:
         if isinstance(content, dict):
             found.append((path.stem, content))
     return found
+
+
+def kept_runs(lines: Sequence[RunLine], problems: Sequence[str] = ()) -> Html:
+    """Return the kept runs as a list, or how to make one."""
+    return render(
+        "kept_runs", lines=lines, problems=problems, texts=texts, measure=OVERVIEW_MEASURE
+    )
+
+
+def runs_compared(compared: RunsCompared) -> Html:
+    """Return two kept runs side by side: what differs between them stands first."""
+    rows = [
+        Row(
+            "",
+            texts.SYSTEM_NAMES.get(one.system_id, one.system_id),
+            (
+                (number(one.first, 3), ()),
+                (number(one.second, 3), ()),
+                (
+                    signed(one.difference.value, 3),
+                    (interval_text(one.difference, signed=True).partition(" ")[2],),
+                ),
+            ),
+        )
+        for one in compared.systems
+    ]
+    return render(
+        "runs_compared",
+        compared=compared,
+        parts=[
+            (name, one, two)
+            for name, (state, one, two) in compared.parts.items()
+            if state != "same"
+        ],
+        rows=rows,
+        names=texts.SYSTEM_NAMES,
+        says=f"{compared.measure} over {plural(compared.queries, 'query', 'queries')} in both runs",
+        withheld=withheld_words(compared),
+        texts=texts,
+    )
 
 
 def _order(path: Path) -> tuple[bool, bool, str]:

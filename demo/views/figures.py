@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError, UsageError
 from core.evaluation.mteb_adapter import add_mteb_results, find_mteb_results
+from core.evaluation.runs import compare_runs, list_runs, read_kept_run, run_path
 from core.experiments import paper as data
 from core.words import plural
 from demo import texts
+from demo.handlers import Handlers
 from demo.presenters import benchmarks, library, official, paper
 from demo.services import Services
 from demo.toolkit import gr
-from demo.views.wiring import PRIVATE, html_part
+from demo.views.wiring import PRIVATE, Shared, html_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class BenchmarksView:
     model: gr.Textbox
     add: gr.UploadButton
     said: gr.HTML
+    runs: gr.HTML
+    first: gr.Dropdown
+    second: gr.Dropdown
+    compared: gr.HTML
 
 
 def build_benchmarks(services: Services) -> BenchmarksView:
@@ -66,14 +74,32 @@ def build_benchmarks(services: Services) -> BenchmarksView:
         )
     said = html_part("bf-official-said")
     measured = html_part("bf-benchmarks")
-    return BenchmarksView(measured, found, model, add, said)
+    runs = html_part("bf-kept")
+    with gr.Row(elem_classes="controls"):
+        first, second = (
+            gr.Dropdown(label=label, visible=False, elem_id=f"bf-kept-{name}")
+            for label, name in ((texts.KEPT_FIRST, "first"), (texts.KEPT_SECOND, "second"))
+        )
+    compared = html_part("bf-kept-compared")
+    return BenchmarksView(measured, found, model, add, said, runs, first, second, compared)
 
 
-def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, services: Services) -> None:
-    """Read the figures anew whenever the view is opened, and take imported results."""
+def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, shared: Shared) -> None:
+    """Read figures and kept runs anew whenever the view is opened, and take imported results."""
+    services = shared.handlers.services
 
-    def opened() -> tuple[str, str]:
-        return _measured(services), _official(services)
+    def opened(visitor: Any, library_id: str) -> tuple[Any, ...]:  # noqa: ANN401
+        html, choices, values = kept_runs(shared.handlers, visitor, library_id)
+        return (
+            _measured(services),
+            _official(services),
+            html,
+            *(gr.update(choices=choices, value=value, visible=bool(value)) for value in values),
+            compare(visitor, library_id, *values) if all(values) else "",
+        )
+
+    def compare(visitor: Any, library_id: str, first: Any, second: Any) -> str:  # noqa: ANN401
+        return compare_kept(shared.handlers, visitor, library_id, first, second)
 
     def add(files: Any, model: str) -> tuple[Any, ...]:  # noqa: ANN401
         paths = [Path(file) for file in files or ()]
@@ -88,8 +114,63 @@ def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, services: Services) -> No
         words = texts.OFFICIAL_ADDED.format(count=plural(count, "figure"), model=model.strip())
         return None, library.notice(words), _official(services)
 
-    tab.select(opened, None, [view.measured, view.official], **PRIVATE)
+    place = [shared.visitor, shared.library]
+    tab.select(
+        opened,
+        place,
+        [view.measured, view.official, view.runs, view.first, view.second, view.compared],
+        **PRIVATE,
+    )
+    gr.on(
+        [view.first.input, view.second.input],
+        compare,
+        [*place, view.first, view.second],
+        view.compared,
+        **PRIVATE,
+    )
     view.add.upload(add, [view.add, view.model], [view.add, view.said, view.official], **PRIVATE)
+
+
+def kept_runs(
+    handlers: Handlers, visitor: object, library_id: str
+) -> tuple[str, list[tuple[str, str]], tuple[str, str]]:
+    """Return the kept runs as HTML, as choices, and the two to begin with, "" where there are none."""
+    try:
+        with _folders(handlers, visitor, library_id) as folders:
+            lines, problems = list_runs(*folders)
+    except CoreError as error:
+        return library.trouble(str(error)), [], ("", "")
+    choices = [
+        (f"{line.name} ({plural(line.queries, 'query', 'queries')})", line.name) for line in lines
+    ]
+    first = (lines[1].name, lines[0].name) if len(lines) > 1 else ("", "")
+    return benchmarks.kept_runs(lines, problems), choices, first
+
+
+def compare_kept(
+    handlers: Handlers, visitor: object, library_id: str, first: object, second: object
+) -> str:
+    """Return two of a visitor's kept runs side by side."""
+    try:
+        with _folders(handlers, visitor, library_id) as folders:
+            known = [line.name for line in list_runs(*folders)[0]]
+            if first not in known or second not in known:
+                raise UsageError("Choose two runs of the list.")
+            one, two = (
+                replace(read_kept_run(run_path(str(name), *folders)), name=str(name))
+                for name in (first, second)
+            )
+        return benchmarks.runs_compared(compare_runs(one, two))
+    except CoreError as error:
+        return library.trouble(str(error))
+
+
+@contextmanager
+def _folders(handlers: Handlers, visitor: object, library_id: str) -> Iterator[list[Path]]:
+    """Lend the folders of a visitor's runs: their library's, and locally the data folder."""
+    own = handlers.services.runs
+    with handlers.sessions.library(visitor, library_id, look=True) as lent:
+        yield [lent.workspace.folder, *([own] if own else [])]
 
 
 def _measured(services: Services) -> str:

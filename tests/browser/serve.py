@@ -126,6 +126,7 @@ def main(folder: Any, *, hosted: Any, hub: Any, unequal: Any) -> None:
         Catalogue(Path(folder) / CATALOGUE_FILE, pool),
         benchmarks=ASSETS / "benchmarks",
         official=None if hosted else Path(folder) / "benchmarks",
+        runs=None if hosted else Path(folder),
         adding=not hosted,
     )
     visitors.prepare()

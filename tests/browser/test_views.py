@@ -144,6 +144,31 @@ def test_judging_by_keys_and_what_the_judgments_say(visit: Any, local_url: Any) 
     assert started.value.suggested_filename == "judgments.qrels"
 
 
+def test_two_kept_runs_are_compared(visit: Any, hosted_url: Any) -> None:
+    one = visit(hosted_url)
+    go(one, "benchmarks")
+    one.page.wait_for_selector("#bf-kept >> text=No evaluation is kept yet")
+    go(one, "judge")
+    one.page.fill("#bf-judge-query textarea, #bf-judge-query input", QUERY)
+    one.page.click("#bf-judge-start")
+    for number in (1, 2):
+        one.page.wait_for_selector(f"#bf-judge-card >> text={number} of ")
+        one.page.keyboard.press("3")
+        one.page.wait_for_selector(f"#bf-judge-card >> text={number + 1} of ")
+        one.page.click("#bf-judge-measure")
+        one.page.wait_for_selector(f"#bf-judge-report >> text=/Kept as judged-.*-{number}\\./")
+    go(one, "benchmarks")
+    one.page.wait_for_selector("#bf-kept-compared >> text=The judgments differ")
+    assert one.page.locator("#bf-kept-compared tr:has-text('nDCG')").count() == 0
+    assert "second minus first" in one.page.inner_text("#bf-kept-compared").lower()
+    one.page.locator("#bf-kept").scroll_into_view_if_needed()
+    one.shot("kept-runs")
+    one.page.click("#bf-kept-first input")
+    one.page.get_by_role("option", name="-2 (1 query)").click()
+    one.page.wait_for_selector("#bf-kept-compared >> text=Nothing differs between")
+    assert not one.overflows()
+
+
 def test_the_papers_baseline_can_be_chosen(visit: Any, local_url: Any) -> None:
     one = visit(local_url)
     go(one, "paper")
@@ -160,7 +185,7 @@ def test_the_papers_baseline_can_be_chosen(visit: Any, local_url: Any) -> None:
     one.page.wait_for_selector("#bf-benchmarks h2")
     # official tasks stand above what Bifocal measured itself, and how to get them is a line
     titles = one.page.locator(".tabitem:visible h2").all_inner_texts()
-    assert titles == ["Official benchmarks", "Measured by Bifocal"]
+    assert titles == ["Official benchmarks", "Measured by Bifocal", "Kept runs"]
     assert "python -m core benchmark" in one.page.inner_text("#bf-official code")
 
 

@@ -17,7 +17,8 @@ from core.experiments.run import run
 from core.words import ordinal
 from demo.experiments import Experiments, wanted_findings
 from demo.judging import Judging
-from tests.demo.world import lent
+from demo.views import figures
+from tests.demo.world import World, lent
 from tests.dom import parse
 
 HERE = ("local", "my-documents")
@@ -304,6 +305,42 @@ def test_a_round_ends_and_the_report_says_what_can_be_said(real: Any) -> None:
 
 def test_a_report_without_judgments_says_what_to_do(real: Any) -> None:
     assert "Judge some" in last(Judging(real).report(*HERE))
+
+
+def test_what_the_judgments_say_is_kept_and_two_runs_are_compared(real: Any) -> None:
+    judging = Judging(real)
+    html, choices, first = figures.kept_runs(real, *HERE)
+    assert (choices, first) == ([], ("", ""))
+    assert "No evaluation is kept yet" in html
+    last(judging.start(*HERE, "sluice gate of oak"))
+    judging.grade(*HERE, "3")
+    assert "Kept as judged-" in last(judging.report(*HERE))
+    last(judging.report(*HERE))  # the same again is not kept twice
+    html, choices, first = figures.kept_runs(real, *HERE)
+    assert len(choices) == 1
+    assert "One run is kept" in html
+    judging.grade(*HERE, "3")
+    last(judging.report(*HERE))
+    first = figures.kept_runs(real, *HERE)[2]
+    said = figures.compare_kept(real, *HERE, *first)
+    assert said.index("The judgments differ: a passage") < said.index('<td class="r">')
+    assert "sluice gate of oak" in said or "The queries that decide" not in said
+    for names in (("../x", first[0]), (["a"], None), (first[0], "/etc/passwd.json")):
+        assert "Choose two runs of the list" in figures.compare_kept(real, *HERE, *names)
+
+
+def test_on_a_shared_server_runs_are_their_visitors_alone(hosted: World) -> None:
+    handlers = hosted.handlers()
+    one, two = (handlers.sessions.start("") for _ in range(2))
+    judging = Judging(handlers)
+    last(judging.start(one, "sample", "sluice gate of oak"))
+    judging.grade(one, "sample", "3")
+    last(judging.report(one, "sample"))
+    assert len(figures.kept_runs(handlers, one, "sample")[1]) == 1
+    assert figures.kept_runs(handlers, two, "sample")[1] == []  # without a place
+    last(judging.start(two, "sample", "sluice gate of oak"))
+    assert figures.kept_runs(handlers, two, "sample")[1] == []  # with one
+    assert "not known to the server" in figures.kept_runs(handlers, "nobody", "sample")[0]
 
 
 def test_an_odd_key_changes_nothing(real: Any) -> None:

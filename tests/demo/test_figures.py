@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from core.evaluation.runs import KeptRun, RunLine, compare_runs
 from core.experiments import growing, hidden_key
 from core.experiments import paper as data
 from core.experiments.context import SystemName
@@ -222,3 +224,23 @@ def test_a_collection_is_named_in_words_and_a_sample_says_so() -> None:
     html = benchmarks.benchmarks([("mine", content)])
     assert "both encoders fused" in html
     assert "<own>" not in html
+
+
+def test_kept_runs_escape_what_their_files_say() -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    run = KeptRun(
+        name=evil,
+        made=evil,
+        identity={evil: evil},
+        query_ids=(evil,),
+        clusters=(0,),
+        figures={evil: {"nDCG@10": (0.25,)}},
+        texts=(evil,),
+    )
+    other = replace(run, identity={}, figures={evil: {"nDCG@10": (0.75,)}})
+    html = benchmarks.runs_compared(compare_runs(run, other))
+    assert "<img" not in html
+    assert html.index("unknown") < html.index("0.250")
+    assert "+0.500" in html
+    line = RunLine(evil, evil, evil, 1, (evil,), None, named=True, content="")
+    assert "<img" not in benchmarks.kept_runs([line], [evil])
