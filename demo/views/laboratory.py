@@ -118,17 +118,27 @@ def wire(view: LaboratoryView, shared: Shared, experiments: Experiments) -> Call
 
     outs = [tab.out for tab in view.tabs]
 
-    def moved(visitor: Any, library: str, token: str, query: str) -> tuple[Any, ...]:  # noqa: ANN401
+    before = gr.State("")
+
+    def moved(
+        visitor: Any,  # noqa: ANN401
+        library: str,
+        token: str,
+        query: str,
+        before: str,
+    ) -> tuple[Any, ...]:
         """Another library was opened: its documents, and no pictures of the one before."""
+        # none at the start, where an address may have brought a picture already
+        pictures = ("" if before not in {"", library} else gr.skip() for _ in outs)
         try:
-            return *enter(visitor, library, token, "", query), *("" for _ in outs)
+            return *enter(visitor, library, token, "", query), library, *pictures
         except CoreError:
-            return (gr.skip(),) * (4 + len(outs))
+            return (gr.skip(),) * (5 + len(outs))
 
     shared.library.change(
         moved,
-        [*place, shared.token, shared.query],
-        [view.query, view.document, view.passage, view.stop, *outs],
+        [*place, shared.token, shared.query, before],
+        [view.query, view.document, view.passage, view.stop, before, *outs],
         **PRIVATE,
     )
     view.document.input(choose, [*place, view.document], view.passage, **PRIVATE)

@@ -141,9 +141,13 @@ def test_pictures_come_nearer_and_move_and_an_address_brings_them_back(
     one.page.click('.map [data-do="all"]')
     one.page.wait_for_timeout(100)
     assert colours(one, 0) == before
-    assert "x=Map" in one.page.url
-    again = visit(local_url, query=one.page.url.removeprefix(local_url))
-    again.page.wait_for_selector("svg.over path.query", state="attached")
+    one.page.wait_for_url("**x=Map&i=**")
+    again = one
+    for _ in range(2):  # at once now, and still there when the page has settled
+        again = visit(local_url, query=one.page.url.removeprefix(local_url))
+        again.page.wait_for_selector("svg.over path.query", state="attached")
+    again.page.wait_for_timeout(1500)
+    assert again.page.locator("svg.over path.query").count() == 2
 
 
 def many(count: int) -> LibraryMap:

@@ -22,7 +22,7 @@ PUBLIC = {
     "start", "libraries", "create_library", "delete_library", "attention_switch", "growing_text",
     "hidden_key", "documents", "remove_document", "settings",
     "page_image", "index", "search", "compare", "received", "export", "saved", "saved_comparison",
-    "explain_query", "late_context", "token_shares",
+    "explain_query", "late_context", "token_shares", "library_map",
     "disagree", "explain", "edit_last_sentence", "fairness", "judge", "judgments", "judged_report",
     "encoders", "choose_encoders", "add_encoder", "remove_encoder",
     "pair_costs", "use_pair", "runs", "add_run", "remove_run",
@@ -183,14 +183,14 @@ def test_every_verb_answers_through_the_toolkits_own_client(local: Any, tmp_path
 def test_a_path_on_the_servers_disk_is_not_an_upload(local: Any) -> None:
     stolen = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
     with pytest.raises(ApiError):
-        call(local, "index", [stolen], "my-documents", "", "")
+        call(local, "index", [stolen], "my-documents", "", "", "")
     assert "hostname" not in [one["name"] for one in call(local, "documents", "my-documents", "")]
 
 
 def test_a_file_may_come_inline(local: Any) -> None:
     inline = {"name": "../moon.txt", "base64": base64.b64encode(b"The moon pulls.").decode()}
     made = call(local, "create_library", "Inline", "")["library_id"]
-    report = call(local, "index", [inline], made, "", "")
+    report = call(local, "index", [inline], made, "", "", "")
     assert [one["name"] for one in report["documents"]] == ["moon.txt"]
     for bad in (
         {"name": "a.txt"},
@@ -199,7 +199,7 @@ def test_a_file_may_come_inline(local: Any) -> None:
         {"path": "/etc/hosts"},
     ):
         with pytest.raises(ApiError, match="as name and base64"):
-            call(local, "index", [bad], made, "", "")
+            call(local, "index", [bad], made, "", "", "")
 
 
 def test_an_address_is_no_file_and_is_not_fetched(local: Any) -> None:
@@ -215,7 +215,7 @@ def test_an_address_is_no_file_and_is_not_fetched(local: Any) -> None:
         for path in (address, "https://example.org/x.txt"):
             file = {"path": path, "meta": {"_type": "gradio.FileData"}}
             with pytest.raises(ApiError, match="no address is fetched"):
-                call(local, "index", [file], "my-documents", "", "")
+                call(local, "index", [file], "my-documents", "", "", "")
             with pytest.raises(ApiError, match="no address is fetched"):
                 call(local, "search", file, "", 5, "", "")
         other.handle_request()
@@ -233,7 +233,7 @@ def test_an_address_is_no_file_and_is_not_fetched(local: Any) -> None:
         ("judge", ["a" * 100_001, "p", 1, "", ""], "query has 100,001 characters; up to 100,000"),
         ("received", ["a" * 100_001, "", ""], "query has 100,001 characters; up to 100,000"),
         ("create_library", ["a" * 10_001, ""], "label has 10,001 characters; up to 10,000"),
-        ("index", ["a.txt", "", "", ""], "files is 'a.txt'; give a list"),
+        ("index", ["a.txt", "", "", "", ""], "files is 'a.txt'; give a list"),
     ],
     ids=lambda value: str(value)[:30],
 )

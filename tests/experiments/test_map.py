@@ -159,7 +159,7 @@ def test_a_large_library_counts_for_a_sample_and_says_so(monkeypatch: Any) -> No
     counted = [point.shared for point in found.points if point.shared is not None]
     assert len(counted) == found.counted == 10
     assert [point.shared is None for point in found.points] == [False] * 10 + [True] * 90
-    assert " of 10 counted have none in common." in found.summary[0]
+    assert "1 passage of 10 counted has none in common." in found.summary[0]
     assert "In a library of 100 passages they are counted for a sample of 10" in found.notes[0]
     assert found == library_map(world(unit_rows(100, 6, 1), unit_rows(100, 6, 2)))
 
