@@ -58,4 +58,6 @@ def test_another_library_has_another_address_and_back_returns(visit: Any, local_
     one.library("My documents")
     one.page.wait_for_function("location.search.includes('w=my-documents')")
     one.page.go_back()
+    if "w=my-documents" in one.page.url:  # from Compare to the settings, where it was chosen
+        one.page.go_back()
     one.page.wait_for_selector('#bf-documents .side-title >> text="Sample library"')
