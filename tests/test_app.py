@@ -112,6 +112,7 @@ def test_hosted_visitors_are_kept_apart(services_for: Callable[..., Services]) -
     services = services_for("--hosted", "--keep-hours", "3")
     visitors = services.visitors
     assert (services.hosted, visitors.keep_hours) == (True, 3)
+    assert (services.runs, services.official) == (None, None)  # of the machine's user
     one, two = visitors.new(), visitors.new()
     assert one != two
     assert visitors.known(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -156,6 +157,7 @@ def keep(run: KeptRun, folder: Path) -> str:
         UsageError: If the name cannot be one.
         StoreError: If the disk refuses.
     """
+    lines: Sequence[RunLine] = ()
     if not run.name:
         lines, _ = list_runs(folder)
         content = _content(run)
@@ -165,12 +167,13 @@ def keep(run: KeptRun, folder: Path) -> str:
         start = re.sub(r"[^A-Za-z0-9._-]+", "-", run.dataset)[:40].strip("._-") or "run"
         names = (f"{start}-{run.made[:10]}-{number}" for number in count(1))
         run = replace(run, name=next(name for name in names if not _file(name, folder).exists()))
-        for line in [line for line in lines if not line.named][UNNAMED_KEPT - 1 :]:
-            _file(line.name, folder).unlink(missing_ok=True)
     path = run_path(run.name, folder)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_atomically(path, run_to_json(run).encode())
+    for line in [line for line in lines if not line.named][UNNAMED_KEPT - 1 :]:
+        with suppress(OSError):  # the run itself is kept
+            _file(line.name, folder).unlink(missing_ok=True)
     return run.name
 
 

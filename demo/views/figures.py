@@ -94,11 +94,15 @@ def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, shared: Shared) -> None:
             _measured(services),
             _official(services),
             html,
-            *(gr.update(choices=choices, value=value, visible=bool(value)) for value in values),
-            compare(visitor, library_id, *values) if all(values) else "",
+            *(
+                gr.update(choices=choices, value=value or None, visible=bool(value))
+                for value in values
+            ),
         )
 
     def compare(visitor: Any, library_id: str, first: Any, second: Any) -> str:  # noqa: ANN401
+        if not first or not second:
+            return ""
         return compare_kept(shared.handlers, visitor, library_id, first, second)
 
     def add(files: Any, model: str) -> tuple[Any, ...]:  # noqa: ANN401
@@ -115,19 +119,14 @@ def wire_benchmarks(view: BenchmarksView, tab: gr.Tab, shared: Shared) -> None:
         return None, library.notice(words), _official(services)
 
     place = [shared.visitor, shared.library]
+    chosen = [*place, view.first, view.second]
     tab.select(
         opened,
         place,
-        [view.measured, view.official, view.runs, view.first, view.second, view.compared],
+        [view.measured, view.official, view.runs, view.first, view.second],
         **PRIVATE,
-    )
-    gr.on(
-        [view.first.input, view.second.input],
-        compare,
-        [*place, view.first, view.second],
-        view.compared,
-        **PRIVATE,
-    )
+    ).then(compare, chosen, view.compared, **PRIVATE)  # with many queries it takes a second
+    gr.on([view.first.input, view.second.input], compare, chosen, view.compared, **PRIVATE)
     view.add.upload(add, [view.add, view.model], [view.add, view.said, view.official], **PRIVATE)
 
 
