@@ -53,26 +53,19 @@ class Indexing:
         return library_id, self._take_in(visitor, library_id, paths, None, patient=True), remark
 
     def index_files(
-        self,
-        visitor_id: object,
-        library_id: str,
-        paths: Sequence[Path],
-        password: str | None,
-        ocr: str = "",
+        self, visitor_id: object, library_id: str, paths: Sequence[Path], password: str | None
     ) -> Job[IngestionReport]:
         """Start reading uploaded files into a library of the visitor's own.
 
         Raises:
-            UsageError: If it is the sample library, there are no files, or ``ocr`` cannot be done.
+            UsageError: If it is the sample library, or there are no files.
         """
-        if ocr:
-            require_languages(ocr)
         visitor = self.sessions.require(visitor_id)
         if library_id == SAMPLE_ID:
             raise UsageError(texts.SAMPLE_FIXED)
         if not paths:
             raise UsageError("There are no files to read; upload at least one.")
-        return self._take_in(visitor, library_id, paths, password, ocr=ocr)
+        return self._take_in(visitor, library_id, paths, password)
 
     def _take_in(
         self,
@@ -81,14 +74,12 @@ class Indexing:
         paths: Sequence[Path],
         password: str | None,
         *,
-        ocr: str = "",
         patient: bool = False,
     ) -> Job[IngestionReport]:
         files: list[SourceFile] = []
         try:
             files.extend(
-                SourceFile(path.name, path=take_in(path), password=password, ocr=ocr)
-                for path in paths
+                SourceFile(path.name, path=take_in(path), password=password) for path in paths
             )
             return self._index(visitor, library_id, files, patient=patient)
         except CoreError:

@@ -131,12 +131,11 @@ def _index(door: Door) -> None:
     library = gr.Textbox("", visible=False, label="library")
     password = gr.Textbox("", visible=False, label="password")
     visitor = gr.Textbox("", visible=False, label="visitor")
-    ocr = gr.Textbox("", visible=False, label="ocr")
     report = gr.JSON(visible=False, label="report")
     trigger = gr.Button(visible=False)
 
     def index(
-        files: list[Any], library: str = "", password: str = "", visitor: str = "", ocr: str = ""
+        files: list[Any], library: str = "", password: str = "", visitor: str = ""
     ) -> dict[str, Any]:
         """Read, chunk and embed files with both encoders.
 
@@ -145,7 +144,6 @@ def _index(door: Door) -> None:
             library: Id; empty for the visitor's own library.
             password: For encrypted PDFs.
             visitor: From `start`; empty when run locally.
-            ocr: Languages to read scanned pages in, such as "eng+deu"; empty leaves them unread.
 
         Returns:
             The ingestion report: documents, what was skipped and why, passages embedded.
@@ -154,12 +152,12 @@ def _index(door: Door) -> None:
         target = library or OWN_ID
         with TemporaryDirectory() as folder:
             paths = [_file(file, Path(folder, str(i))) for i, file in enumerate(files)]
-            job = door.handlers.indexing.index_files(known, target, paths, password or None, ocr)
+            job = door.handlers.indexing.index_files(known, target, paths, password or None)
             return {"library": target, **fields(job.outcome())}
 
     trigger.click(
         checked(index),
-        [files, library, password, visitor, ocr],
+        [files, library, password, visitor],
         report,
         api_name="index",
         concurrency_limit=MOST_AT_ONCE,
