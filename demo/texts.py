@@ -142,7 +142,8 @@ OFFICIAL_MODEL = "Whose results (the files do not say)"
 OFFICIAL_ADDED = "Added {count} of {model}."
 KEPT_TITLE = "Kept runs"
 KEPT_NONE = (
-    "No evaluation is kept yet: press \u201cWhat the judgments say\u201d under Judge, or run "
+    "No evaluation is kept yet: look for disagreements under Disagree, press "
+    "\u201cWhat the judgments say\u201d under Judge, or run "
     "`python -m core evaluate --beir FOLDER`, and it stands here."
 )
 KEPT_ONE = "One run is kept; the next evaluation that differs from it can be compared with it here."

@@ -23,7 +23,7 @@ from core.evaluation.evaluate import measure_runs, pair_of
 from core.evaluation.grades import grades_of
 from core.evaluation.measures import DEPTH, MEASURES, unjudged_share
 from core.evaluation.render import interval_text
-from core.evaluation.runs import keep, kept_run
+from core.evaluation.runs import keep, kept_run, library_identity
 from core.evaluation.significance import ALPHA, holm, more_to_tell
 from core.search.order import require_depth
 from core.words import plural
@@ -205,9 +205,17 @@ def measure_judgments(library: Library, monitor: Monitor | None = None) -> Judge
         depth=search_depth(library.settings.k),
         failures={info.label: why for info, why in failures.values()},
     )
+    asked = set(texts.values())
+    judged = [one for one in library.judgments() if one.query_text in asked]
     run = kept_run(
         report.measured,
-        {**_identity(library, texts), **fingerprints},
+        {
+            **library_identity(library),
+            "queries": content_hash(sorted(asked)),
+            "judgments": content_hash(sorted(astuple(one) for one in judged)),
+            "depth": str(search_depth(library.settings.k)),
+            **fingerprints,
+        },
         pair=pair_of(report.measured.systems) if report.measured.difference else None,
         queries=texts,
     )
@@ -216,19 +224,6 @@ def measure_judgments(library: Library, monitor: Monitor | None = None) -> Judge
     except StoreError as error:
         said = f"It is not kept: {error}"
     return replace(report, words=(*report.words, said))
-
-
-def _identity(library: Library, texts: Mapping[str, str]) -> dict[str, str]:
-    """Return hashes of a library's documents, judged queries and judgments, and its settings."""
-    asked = set(texts.values())
-    judged = [one for one in library.judgments() if one.query_text in asked]
-    return {
-        "documents": content_hash(sorted(one.sha256 for one in library.workspace.documents())),
-        "queries": content_hash(sorted(asked)),
-        "judgments": content_hash(sorted(astuple(one) for one in judged)),
-        "chunking": library.settings.chunking.key,
-        "depth": str(search_depth(library.settings.k)),
-    }
 
 
 # -- parts ---------------------------------------------------------------------------------

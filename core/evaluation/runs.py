@@ -11,19 +11,23 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from core import __version__
 from core.errors import CoreError, DatasetError, UnknownNameError, UsageError
+from core.evaluation.beir import content_hash
 from core.evaluation.measures import MEASURES
 from core.evaluation.records import Measured
 from core.evaluation.render import interval_text, table_lines
-from core.evaluation.significance import Clusters, Difference, paired_difference
+from core.evaluation.significance import Clusters, Difference, Values, paired_difference
 from core.store.files import TEMPORARY_PREFIX, disk_errors, write_atomically
 from core.words import DASH, plural, shortened, signed
+
+if TYPE_CHECKING:
+    from core.library.library import Library
 
 RUNS_FOLDER = "evaluations"  # in the data folder, and in a library's
 UNNAMED_KEPT = 100  # the oldest runs that were not named by their user go first
@@ -126,25 +130,53 @@ def kept_run(
         queries: Their texts, by id.
         name: The user's.
     """
+    return new_run(
+        measured.name,
+        identity,
+        query_ids=measured.query_ids,
+        clusters=measured.clusters,
+        figures={system.system_id: system.per_query for system in measured.systems},
+        pair=pair,
+        texts=[queries[one] for one in measured.query_ids] if queries else (),
+        name=name,
+    )
+
+
+def new_run(
+    dataset: str,
+    identity: Mapping[str, str],
+    *,
+    query_ids: Sequence[str],
+    clusters: Clusters,
+    figures: Mapping[str, Mapping[str, Sequence[float] | Values]],
+    pair: tuple[str, str] | None,
+    texts: Sequence[str],
+    name: str = "",
+) -> KeptRun:
+    """Return a run of this moment and version, its texts such that they can be written."""
     return KeptRun(
         name=name,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         identity={**identity, "bifocal": __version__},
-        query_ids=tuple(map(_utf8, measured.query_ids)),
-        clusters=tuple(measured.clusters.tolist()),
+        query_ids=tuple(map(_utf8, query_ids)),
+        clusters=tuple(clusters.tolist()),
         figures={
-            system.system_id: {
-                measure: tuple(values.tolist()) for measure, values in system.per_query.items()
-            }
-            for system in measured.systems
+            system_id: {measure: tuple(map(float, values)) for measure, values in columns.items()}
+            for system_id, columns in figures.items()
         },
-        dataset=_utf8(measured.name),
+        dataset=_utf8(dataset),
         pair=pair,
-        texts=tuple(_utf8(queries[one])[:_TEXT_CHARS] for one in measured.query_ids)
-        if queries
-        else (),
+        texts=tuple(_utf8(text)[:_TEXT_CHARS] for text in texts),
         named=bool(name),
     )
+
+
+def library_identity(library: Library) -> dict[str, str]:
+    """Return a hash of a library's documents, and its settings, as parts of a run's identity."""
+    return {
+        "documents": content_hash(sorted(one.sha256 for one in library.workspace.documents())),
+        "chunking": library.settings.chunking.key,
+    }
 
 
 def keep(run: KeptRun, folder: Path) -> str:
@@ -467,7 +499,7 @@ def _warnings(
 def _deciding(
     first: KeptRun,
     second: KeptRun,
-    figures: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    figures: Mapping[str, tuple[Values, Values]],
     *,
     shared: Sequence[int],
     theirs: Sequence[int],

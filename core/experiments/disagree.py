@@ -15,6 +15,8 @@ from core.comparison.measures.overlap import overlap_at_k
 from core.comparison.measures.rbo import rank_biased_overlap
 from core.encoders.spec import TextKind
 from core.errors import EncoderError, LaboratoryError, StoppedError
+from core.evaluation.beir import content_hash
+from core.evaluation.runs import KeptRun, new_run
 from core.experiments.context import (
     LEXICAL_ID,
     Context,
@@ -46,6 +48,13 @@ _BLOCK = 32
 _BINS = 6
 _HUBS = 5
 _FEW = 20
+_RUN_DEPTH = 10
+# figures of a query with one right passage, by its rank
+_GAINS: Mapping[str, Callable[[int], float]] = {
+    "nDCG@10": lambda rank: 1 / math.log2(rank + 1),
+    "Recall@10": lambda _: 1.0,
+    "MRR@10": lambda rank: 1 / rank,
+}
 _KIND_WORDS = {
     str(DraftKind.HEADING): "headings",
     str(DraftKind.DEFINITION): "questions for a definition",
@@ -293,6 +302,38 @@ def _drafted(
     return find_disagreements(context, drafts, k=k, monitor=monitor)
 
 
+def as_run(found: DisagreementReport, identity: Mapping[str, str]) -> KeptRun:
+    """Return the figures as a run to keep: of each query its source passage alone is right."""
+    findings = sorted(found.findings, key=lambda one: one.draft.query_id)
+    sources = [one.draft.passage_id for one in findings]
+    query_ids = [one.draft.query_id for one in findings]
+    ranks: dict[str, list[int | None]] = {
+        found.a.system_id: [one.source_rank_a for one in findings],
+        found.b.system_id: [one.source_rank_b for one in findings],
+        LEXICAL_ID: [one.source_rank_lexical for one in findings],
+    }
+    return new_run(
+        "drafted",
+        {
+            **identity,
+            "queries": content_hash(sorted(one.draft.text for one in findings)),
+            "judgments": content_hash(sorted(zip(query_ids, sources, strict=True))),
+        },
+        query_ids=query_ids,
+        clusters=np.unique(sources, return_inverse=True)[1],
+        figures={
+            system_id: {
+                name: [0.0 if rank is None or rank > _RUN_DEPTH else gain(rank) for rank in column]
+                for name, gain in _GAINS.items()
+            }
+            for system_id, column in ranks.items()
+            if any(column)
+        },
+        pair=(found.a.system_id, found.b.system_id),
+        texts=[one.draft.text for one in findings],
+    )
+
+
 def show(found: DisagreementReport) -> Html:
     """Return the verdict for these documents: the sentence, its interval, the next step."""
     return render(
@@ -430,6 +471,7 @@ EXPERIMENTS = (
         record=DisagreementReport,
         show=show,
         run=_drafted,
+        as_run=as_run,
         place=Place.DISAGREE,
         heavy=True,
         long_list="findings",

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from core.errors import InvalidSettingError
 from core.records import Passage
 from core.render import Html
+
+if TYPE_CHECKING:
+    from core.evaluation.runs import KeptRun
 
 R = TypeVar("R")
 LONGEST_TEXT = 20_000  # characters of a text field
@@ -122,6 +125,9 @@ class Experiment(Generic[R]):
     heavy: bool = False  # it takes turns with other heavy work
     # what was chosen in its picture, passages by id, as HTML; None where nothing can be
     choose: Callable[[R, Mapping[str, Passage]], Html] | None = None
+    # the result as a run to keep, from it and the identity of its library and encoders; None where
+    # it is no evaluation
+    as_run: Callable[[R, Mapping[str, str]], KeptRun] | None = None
     # name of the record's list of findings, of which the API returns the first few
     long_list: str = ""
     order: int = 0  # among the others

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from core import codec
 from core.errors import EmptyLibraryError
+from core.evaluation.runs import keep, library_identity
 from core.experiments.context import Context, make_context
 from core.experiments.experiment import Experiment, Kind
 from core.library.library import Library
@@ -72,6 +73,11 @@ def run(
     result = experiment.run(context, monitor=monitor, **chosen)
     if not is_partial(result):
         library.workspace.cache_result(key, codec.to_json(result, keep_nan=True).encode())
+        if experiment.as_run is not None:
+            identity = library_identity(library) | {
+                indexed.system_id: indexed.encoder.fingerprint for indexed in context.encoders
+            }
+            keep(experiment.as_run(result, identity), library.workspace.folder)
     return result
 
 

@@ -112,6 +112,9 @@ def test_disagree_lists_findings(terminal: Terminal, workspace: Path) -> None:
     assert result.exit_code == 0, result.output
     found = terminal.json("disagree", "-w", workspace, "--drafts", "6", "-k", "5")
     assert "findings" in found
+    (line,) = terminal.json("evaluations", "-w", workspace)  # an evaluation, kept once
+    assert (line["dataset"], line["queries"]) == ("drafted", len(found["findings"]))
+    assert line["encoders"] == ["hash-diffusion", "hash-autoregressive"]
 
 
 def test_explain_says_which_sentences_matter(terminal: Terminal, workspace: Path) -> None:

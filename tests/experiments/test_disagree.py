@@ -12,6 +12,7 @@ from core.experiments.disagree import (
     DisagreementReport,
     FindingFilter,
     aggregate,
+    as_run,
     find_disagreements,
     select,
     skewness,
@@ -136,6 +137,24 @@ def test_a_word_that_nobody_wrote_has_no_lexical_rank() -> None:
     assert by_text["water"].source_rank_lexical is None
     lexical = next(found for found in report.aggregates.found if found.system_id == "bm25")
     assert lexical.reciprocal_rank == 0.5  # the unranked one counts as not found
+
+
+def test_a_report_is_a_run_with_the_source_passage_as_the_right_one() -> None:
+    report = _report(WordEncoder(), WordEncoder(spec_b()))
+    one, two, *_ = report.findings
+    findings = (
+        replace(one, source_rank_a=3, source_rank_b=1, source_rank_lexical=None),
+        replace(two, source_rank_a=11, source_rank_b=2, source_rank_lexical=None),
+    )
+    run = as_run(replace(report, findings=findings), {"documents": "d"})
+    a, b = (run.figures[name.system_id] for name in (report.a, report.b))
+    first, second = (run.query_ids.index(one.draft.query_id) for one in findings)
+    assert a["nDCG@10"][first] == 0.5  # 1 / log2(3 + 1)
+    assert [a["MRR@10"][place] for place in (first, second)] == [1 / 3, 0.0]
+    assert [b["MRR@10"][place] for place in (first, second)] == [1.0, 0.5]
+    assert b["Recall@10"] == (1.0, 1.0)
+    assert "bm25" not in run.figures
+    assert set(run.identity) == {"documents", "queries", "judgments", "bifocal"}
 
 
 def test_filters_take_both_ends_and_combine() -> None:
