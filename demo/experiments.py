@@ -211,13 +211,18 @@ class Experiments:
         """
         try:
             one = experiment(name)
-            if one.choose is None or not isinstance(values, dict):
+            choose = one.choose
+            if choose is None or not isinstance(values, dict):
                 raise UnknownNameError(f"Nothing can be chosen in {name}.")
             with self.sessions.library(visitor_id, library_id) as bench:
                 passages = {name: bench.passage(name) for name in passage_ids[:CHOSEN_LISTED]}
-                return one.choose(run(bench, one, values), passages)
         except CoreError as error:
             return library.trouble(str(error))
+        # a job as any other: what is not kept any more is computed in its turn
+        *_, (html, _) = self.run(
+            visitor_id, library_id, one, values, show=lambda found: choose(found, passages)
+        )
+        return html
 
     # -- disagreements -----------------------------------------------------------------------
 
