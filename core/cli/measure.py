@@ -199,7 +199,7 @@ def evaluations(
     measure: Annotated[str, Option(help="Measure to compare.")] = MEASURES[0],
     json: JsonOption = False,
 ) -> None:
-    """List kept evaluations, or compare two: what differs first, then each system's figures."""
+    """List kept evaluations, or compare two: their differences first, then each system's figures."""
     folders = [data_folder(), *([workspace] if workspace else [])]
     if not names:
         lines, problems = list_runs(*folders)

@@ -349,7 +349,7 @@ def paired(first: KeptRun, second: KeptRun) -> tuple[list[int], list[int], Clust
 def compare_runs(
     first: KeptRun, second: KeptRun, *, measure: str = MEASURES[0], seed: int = 0
 ) -> RunsCompared:
-    """Compare two runs: what differs between their identities, then each system, paired by query.
+    """Compare two runs: the differences of their identities, then each system, paired by query.
 
     Raises:
         UsageError: If no system has the measure in both runs.
@@ -476,7 +476,7 @@ def _warnings(
     queries: int,
     common: Sequence[str],
 ) -> list[str]:
-    """Return what to know before any figure, each a sentence."""
+    """Return the sentences to read before any figure."""
     said = []
     for name, why in _DIFFERING.items():
         state, one, two = parts.get(name, ("unknown", "", ""))

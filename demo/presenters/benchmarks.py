@@ -52,7 +52,7 @@ def kept_runs(lines: Sequence[RunLine], problems: Sequence[str] = ()) -> Html:
 
 
 def runs_compared(compared: RunsCompared) -> Html:
-    """Return two kept runs side by side: what differs between them stands first."""
+    """Return two kept runs side by side: their differences stand first."""
     rows = [
         Row(
             "",

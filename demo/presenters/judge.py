@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from core.evaluation.judging import JudgedReport
 from core.evaluation.render import interval_text
 from core.records import Passage
 from core.render import Html, render
 from core.render.figures import Row
 from core.render.systems import family_kind, page_range
 from core.words import DASH, number, signed
+
+if TYPE_CHECKING:
+    from core.evaluation.judging import JudgedReport
 
 GRADES = (
     ("0", "not relevant"),

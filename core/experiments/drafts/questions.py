@@ -234,7 +234,7 @@ def _how(aim: str) -> str:
 
 
 def _conditional(word: str, condition: str, main: str) -> str:
-    """Ask what follows from a condition, or return ""."""
+    """Ask for the consequence of a condition, or return ""."""
     if wish := _WISH.match(condition):
         return _how(wish["aim"])
     words = condition.casefold().split()
@@ -317,7 +317,7 @@ def _inverted(clause: str, common: frozenset[str]) -> str:
 
 
 def _goes_on(auxiliary: str, rest: str) -> bool:
-    """Whether what follows an auxiliary is one clause that says something of its subject."""
+    """Whether the words after an auxiliary are one clause that says something of its subject."""
     first = rest.split(maxsplit=1)[0].casefold()
     if _MAIN_VERB.search(_JOINT.split(rest)[0]):
         return False  # two clauses run together

@@ -1,4 +1,4 @@
-"""Whether a drafted question can be asked by itself: plain words, nothing that points elsewhere.
+"""Whether a drafted question can be asked by itself: plain words, nothing that points outside.
 
 Sentences of a document lean on their neighbours ("it", "the latter", "section 3") and carry what
 extraction left in them ("11The", "[12]", "x0"). A question made of such a sentence is none.
@@ -85,7 +85,7 @@ def sensible(question: str) -> bool:
 
 
 def _is_broken(word: str, following: str) -> bool:
-    """Whether two words side by side point elsewhere or belong to two sentences."""
+    """Whether two words side by side point outside the question or belong to two sentences."""
     return (
         word == following
         or {word, following} <= _ARTICLES
