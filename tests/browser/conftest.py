@@ -124,8 +124,16 @@ class Visit:
         self.view("compare")
         self.page.fill("#bf-query textarea", text)
         self.page.press("#bf-query textarea", "Enter")
-        self.page.wait_for_selector("#bf-columns .hit[data-pid]", state="attached")
+        self.answered()
         self.page.wait_for_selector("#bf-lower .lower", state="attached")
+
+    def answered(self) -> None:
+        """Wait until an answer stands that is not the one before."""
+        self.page.wait_for_function(
+            "() => !document.body.classList.contains('busy')"
+            " && !document.querySelector('#bf-columns .skeleton')"
+            " && document.querySelector('#bf-columns .hit[data-pid]')"
+        )
 
     def view(self, name: str) -> None:
         """Open a view, on a phone too."""

@@ -57,7 +57,7 @@ def test_the_sample_library_answers_and_an_example_is_right(visit: Any, real_url
     one.page.wait_for_selector("#bf-columns .hit[data-pid] .answer")
     one.page.locator("#bf-examples summary").first.click()
     one.page.locator("#bf-examples details[open] .sheet button").first.click()
-    one.page.wait_for_selector("#bf-columns .hit[data-pid]")
+    one.answered()
     assert one.hits("dif").count() == 10
     assert one.hits("aut").count() == 10
     one.shot("sample-1440-light")

@@ -347,7 +347,7 @@ def test_files_dropped_while_others_are_read_are_read_too(
     visit: Any, local_url: Any, tmp_path: Any
 ) -> None:
     slow, quick = tmp_path / "slow-mill.txt", tmp_path / "quick-mill.txt"
-    slow.write_text("SLOW-FILE makes the counting encoder wait at the mill. " * 9, "utf-8")
+    slow.write_text("SLOW-ISH makes the counting encoder wait at the mill. " * 9, "utf-8")
     quick.write_text("The second file came while the first was read. " * 9, "utf-8")
     one = visit(local_url)
     one.page.set_input_files("#bf-drop input[type=file]", str(slow))
@@ -385,7 +385,7 @@ def test_an_answer_of_a_library_that_has_changed_says_so(
 
 def test_a_library_answers_while_it_is_embedded(visit: Any, local_url: Any, tmp_path: Any) -> None:
     path = tmp_path / "tidal.txt"
-    path.write_text("SLOW-FILE: the tidal mill at Brannock turns at the ebb. " * 9, "utf-8")
+    path.write_text("SLOW-FILE and the tidal mill at Brannock turns at the ebb. " * 9, "utf-8")
     one = visit(local_url)
     one.view("settings")
     one.page.fill("#bf-new textarea, #bf-new input[type=text]", "Mills")
@@ -406,7 +406,7 @@ def test_a_phone_that_sleeps_in_the_middle_loses_nothing(
     visit: Any, local_url: Any, tmp_path: Any
 ) -> None:
     path = tmp_path / "ebb.txt"
-    path.write_text("SLOW-FILE and then the ebb leaves the mill dry until noon. " * 9, "utf-8")
+    path.write_text("SLOW-ISH and then the ebb leaves the mill dry until noon. " * 9, "utf-8")
     one = visit(local_url, width=390, height=844)
     one.page.fill("#bf-query textarea", "why did the ice become quieter in the last winter")
     one.context.set_offline(True)
