@@ -328,7 +328,7 @@ class Jobs:
             work: Gets the library and a monitor.
             heavy: It waits for other heavy work.
             after: Called when the job ends, even if it never began.
-            patient: Wait for what is in its way, where others are refused.
+            patient: Wait for what is in its way, where others are refused; never on a shared server.
 
         Raises:
             UnknownNameError: There is no such visitor or library.
@@ -347,7 +347,7 @@ class Jobs:
                         turn = Turn(self._turns, key[0]) if heavy else None
                         job = Job(kind, work, library, lease=lease.pop_all(), turn=turn)
                         self._keep(key, job)
-                    elif not patient:
+                    elif not patient or self._visitors.hosted:  # a wait holds one of the threads
                         raise CoreError(BUSY if current is self._jobs.get(key) else AT_WORK)
             if job is None and current is not None:
                 current.wait()

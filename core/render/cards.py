@@ -91,7 +91,13 @@ def columns_values(
     return {
         "comparison": comparison,
         "systems": systems,
-        "nothing": {**NOTHING, "failed": WAITING if comparison.waiting else FAILED},
+        # One encoder alone that gave nothing has failed, however much is still to be embedded.
+        "nothing": {
+            **NOTHING,
+            "failed": WAITING
+            if comparison.waiting and not comparison.encoders_answered
+            else FAILED,
+        },
         "first_hit": {one.info.system_id: first_hit_place(one) for one in comparison.columns},
         "cards": {
             column.info.system_id: cards(comparison, column, best or {}, grades or {}, answers)

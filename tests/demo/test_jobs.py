@@ -110,18 +110,14 @@ def test_a_second_job_under_a_running_key_is_refused() -> None:
     jobs.start(KEY, "index", lambda *_, **__: None).wait()
 
 
-@pytest.mark.parametrize("hosted", [False, True])
-def test_patient_jobs_wait_for_each_other_and_all_run(*, hosted: bool) -> None:
+def test_patient_jobs_wait_for_each_other_and_all_run() -> None:
     go, done = threading.Event(), []
-    lender = Lender()
-    lender.hosted = hosted
-    jobs = jobs_for(lender)
+    jobs = jobs_for()
     jobs.start(KEY, "index", lambda *_, **__: go.wait(5), heavy=True)
 
     def second(number: int) -> None:
-        key = KEY if number % 2 or not hosted else (KEY[0], "another", "index")
         work = lambda *_, **__: done.append(number)  # noqa: E731
-        jobs.start(key, "index", work, heavy=True, patient=True).wait()
+        jobs.start(KEY, "index", work, heavy=True, patient=True).wait()
 
     waiting = [threading.Thread(target=second, args=(number,)) for number in range(4)]
     for thread in waiting:
@@ -131,6 +127,17 @@ def test_patient_jobs_wait_for_each_other_and_all_run(*, hosted: bool) -> None:
     for thread in waiting:
         thread.join(10)
     assert sorted(done) == [0, 1, 2, 3]
+
+
+def test_on_a_shared_server_no_wait_holds_a_thread() -> None:
+    lender, go = Lender(), threading.Event()
+    lender.hosted = True
+    jobs = jobs_for(lender)
+    first = jobs.start(KEY, "index", lambda *_, **__: go.wait(5), heavy=True)
+    with pytest.raises(CoreError, match="busy"):
+        jobs.start(KEY, "index", lambda *_, **__: None, heavy=True, patient=True)
+    go.set()
+    first.wait()
 
 
 def test_watching_sees_the_latest_progress_and_ends_with_the_outcome() -> None:

@@ -134,6 +134,13 @@ def test_a_failed_encoder_says_so_in_its_column_and_the_other_stands(
     assert "only here" not in parse(html).text
 
 
+def test_a_broken_encoder_is_not_called_late(comparison: Comparison) -> None:
+    one = dataclasses.replace(failed(comparison, "The weights are damaged."), waiting=3)
+    shown = str(cards.columns(one))
+    assert cards.FAILED in shown
+    assert cards.WAITING not in shown
+
+
 def test_hostile_documents_are_text() -> None:
     name = '<img src=x onerror="alert(1)">.pdf'
     doc = dataclasses.replace(document("evil", f"{HOSTILE} sluice"), name=name)
